@@ -1,0 +1,303 @@
+/* Everything that depends on the version of Python or on the compiler.
+
+   The rest of the C code has no PY_VERSION_HEX and no compiler test.  What newer
+   versions have and older ones lack is given the newer name here; what is private
+   to CPython is named by a switch that is on only where it was checked. */
+#ifndef FASTCOPYREG_COMPAT_H
+#define FASTCOPYREG_COMPAT_H
+
+#ifndef PY_SSIZE_T_CLEAN
+#define PY_SSIZE_T_CLEAN
+#endif
+#include <Python.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+static_assert(sizeof(void *) == sizeof(size_t), "pointers and sizes must be of one width");
+static_assert(sizeof(double) == 8, "BINFLOAT is an IEEE 754 double");
+static_assert(sizeof(long long) == 8, "long long must have 64 bits");
+
+/* ---- compilers ---------------------------------------------------------- */
+
+#if defined(__GNUC__) || defined(__clang__)
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+#define NOINLINE __attribute__((noinline))
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define PREFETCH(address) __builtin_prefetch(address)
+#elif defined(_MSC_VER)
+#define likely(condition) (condition)
+#define unlikely(condition) (condition)
+#define NOINLINE __declspec(noinline)
+#define ALWAYS_INLINE static __forceinline
+#define PREFETCH(address) ((void)(address))
+#else
+#define likely(condition) (condition)
+#define unlikely(condition) (condition)
+#define NOINLINE
+#define ALWAYS_INLINE static inline
+#define PREFETCH(address) ((void)(address))
+#endif
+
+/* ---- what is private to CPython, and where it was checked ---------------- */
+
+/* Instance values, dict entries, the digits of an integer, type versions and
+   reference counts are read directly only on builds with the GIL of the minor
+   versions 3.11 to 3.15, on which their layout was checked.  Elsewhere the
+   public API serves. */
+#if !defined(Py_GIL_DISABLED) && !defined(PYPY_VERSION) && PY_VERSION_HEX >= 0x030B0000 \
+    && PY_VERSION_HEX < 0x03100000
+#define KNOWN_LAYOUT 1
+#else
+#define KNOWN_LAYOUT 0
+#endif
+
+/* Where the values of an instance without a materialised __dict__ are. */
+#define VALUES_POINTER 0 /* 3.11: a pointer four words before the object */
+#define VALUES_TAGGED 1  /* 3.12: a tagged pointer three words before */
+#define VALUES_INLINE 2  /* 3.13 and later: behind the object, with a valid byte */
+#if PY_VERSION_HEX >= 0x030D0000
+#define VALUES_KIND VALUES_INLINE
+#elif PY_VERSION_HEX >= 0x030C0000
+#define VALUES_KIND VALUES_TAGGED
+#else
+#define VALUES_KIND VALUES_POINTER
+#endif
+
+/* Integers: the sign and number of digits are in lv_tag from 3.12, in ob_size before. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define LONG_HAS_TAG 1
+#else
+#define LONG_HAS_TAG 0
+#endif
+
+/* Whether a pending signal, GIL request or other event shows in the thread state. */
+#if PY_VERSION_HEX >= 0x030D0000
+#define HAS_THREAD_EVAL_BREAKER 1
+#else
+#define HAS_THREAD_EVAL_BREAKER 0
+#endif
+
+/* Whether exceptions are given notes by the pickler ("when serializing ..."). */
+#if PY_VERSION_HEX >= 0x030E0000
+#define HAS_PICKLING_NOTES 1
+#else
+#define HAS_PICKLING_NOTES 0
+#endif
+
+/* ---- critical sections (nothing on builds with the GIL) ------------------- */
+
+#ifndef Py_BEGIN_CRITICAL_SECTION
+#define Py_BEGIN_CRITICAL_SECTION(object) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
+/* ---- names that newer versions have --------------------------------------- */
+
+#if PY_VERSION_HEX < 0x030C0000
+/* Takes the exception being raised out of the thread state; strong, or NULL. */
+static inline PyObject *
+PyErr_GetRaisedException(void)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (value != NULL && traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+}
+
+/* Raises the exception again; steals it. */
+static inline void
+PyErr_SetRaisedException(PyObject *exception)
+{
+    PyObject *type = Py_XNewRef((PyObject *)Py_TYPE(exception));
+    PyErr_Restore(type, exception, PyException_GetTraceback(exception));
+}
+#endif
+
+#if PY_VERSION_HEX < 0x030D0000
+/* 1 and a strong reference if found, 0 and NULL if absent, -1 and NULL with an
+   exception.  May run Python code (__eq__ and __hash__ of keys). */
+static inline int
+PyDict_GetItemRef(PyObject *dict, PyObject *key, PyObject **result)
+{
+    *result = Py_XNewRef(PyDict_GetItemWithError(dict, key));
+    return *result != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+
+/* The same for an attribute: an AttributeError is "absent".  May run Python code. */
+static inline int
+PyObject_GetOptionalAttr(PyObject *object, PyObject *name, PyObject **result)
+{
+    return _PyObject_LookupAttr(object, name, result);
+}
+
+/* The same for any mapping: a KeyError is "absent".  May run Python code. */
+static inline int
+PyMapping_GetOptionalItem(PyObject *mapping, PyObject *key, PyObject **result)
+{
+    *result = PyObject_GetItem(mapping, key);
+    if (*result != NULL) {
+        return 1;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_KeyError)) {
+        return -1;
+    }
+    PyErr_Clear();
+    return 0;
+}
+
+/* A strong reference to an item of a list, or NULL with IndexError. */
+static inline PyObject *
+PyList_GetItemRef(PyObject *list, Py_ssize_t index)
+{
+    return Py_XNewRef(PyList_GetItem(list, index));
+}
+
+static inline int
+PyUnicode_EqualToUTF8(PyObject *unicode, const char *utf8)
+{
+    return PyUnicode_CompareWithASCIIString(unicode, utf8) == 0;
+}
+#endif
+
+/* Looks a name up along the MRO; borrowed, or NULL without an exception.  Runs no
+   Python code for str names and ordinary types. */
+#define type_lookup(type, name) _PyType_Lookup(type, name)
+
+/* ---- integers -------------------------------------------------------------- */
+
+/* How many bytes surely hold the integer in two's complement; a byte more than needed
+   now and then.  -1 with an exception. */
+static inline Py_ssize_t
+long_byte_count(PyObject *integer)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyLong_AsNativeBytes(integer, NULL, 0, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
+#else
+    size_t bits = _PyLong_NumBits(integer);
+    return bits == (size_t)-1 ? -1 : (Py_ssize_t)(bits >> 3) + 1;
+#endif
+}
+
+/* Writes it as two's complement, little endian, into `size` bytes that are enough. */
+static inline int
+long_to_bytes(PyObject *integer, unsigned char *bytes, Py_ssize_t size)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    Py_ssize_t needed =
+        PyLong_AsNativeBytes(integer, bytes, size, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
+    return needed < 0 ? -1 : 0;
+#else
+    return _PyLong_AsByteArray((PyLongObject *)integer, bytes, (size_t)size, 1, 1);
+#endif
+}
+
+/* The integer that `size` bytes of little-endian two's complement say; strong. */
+static inline PyObject *
+long_from_bytes(const unsigned char *bytes, size_t size)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyLong_FromNativeBytes(bytes, size, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
+#else
+    return _PyLong_FromByteArray(bytes, size, 1, 1);
+#endif
+}
+
+#if KNOWN_LAYOUT
+/* 1 and the value if it has at most two digits (60 bits), else 0.  The fast path of
+   every integer that is written. */
+ALWAYS_INLINE int
+long_as_small(PyObject *object, int64_t *value)
+{
+    PyLongObject *integer = (PyLongObject *)object;
+#if LONG_HAS_TAG
+    const digit *digits = integer->long_value.ob_digit;
+    uintptr_t tag = integer->long_value.lv_tag;
+    int64_t sign = 1 - (int64_t)(tag & 3);
+    size_t count = tag >> 3;
+#else
+    const digit *digits = integer->ob_digit;
+    Py_ssize_t signed_count = Py_SIZE(integer);
+    int64_t sign = signed_count < 0 ? -1 : 1;
+    size_t count = (size_t)(signed_count < 0 ? -signed_count : signed_count);
+#endif
+    if (likely(count <= 1)) {
+        *value = count == 0 ? 0 : sign * (int64_t)digits[0];
+        return 1;
+    }
+    if (count == 2) {
+        *value = sign * ((int64_t)digits[0] | ((int64_t)digits[1] << PyLong_SHIFT));
+        return 1;
+    }
+    return 0;
+}
+#else
+ALWAYS_INLINE int
+long_as_small(PyObject *object, int64_t *value)
+{
+    int overflow;
+    *value = PyLong_AsLongLongAndOverflow(object, &overflow);
+    return !overflow;
+}
+#endif
+
+/* ---- reference counts -------------------------------------------------------- */
+
+/* Whether only the one holder that the caller knows of holds the object.  Never true
+   where reference counts say nothing (builds without the GIL). */
+#if KNOWN_LAYOUT
+#define has_one_reference(object) (Py_REFCNT(object) == 1)
+#else
+#define has_one_reference(object) 0
+#endif
+
+/* ---- type versions --------------------------------------------------------------- */
+
+/* A number that changes whenever an attribute of the type or of one of its bases does,
+   and that no other type ever has; 0 if the type has none (any more). */
+#if KNOWN_LAYOUT
+static inline unsigned int
+type_version(PyTypeObject *type)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return type->tp_version_tag;
+#else
+    return PyType_HasFeature(type, Py_TPFLAGS_VALID_VERSION_TAG) ? type->tp_version_tag : 0;
+#endif
+}
+
+/* The same, after the type was given a version if it can have one. */
+static inline unsigned int
+type_assign_version(PyTypeObject *type, PyObject *any_name)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    (void)any_name;
+    if (type->tp_version_tag == 0) {
+        PyUnstable_Type_AssignVersionTag(type);
+    }
+#else
+    (void)_PyType_Lookup(type, any_name);
+#endif
+    return type_version(type);
+}
+#else
+static inline unsigned int
+type_version(PyTypeObject *Py_UNUSED(type))
+{
+    return 0;
+}
+
+static inline unsigned int
+type_assign_version(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(any_name))
+{
+    return 0;
+}
+#endif
+
+#endif

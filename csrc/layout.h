@@ -1,0 +1,133 @@
+/* The fields of an instance where they lie: slots, inline values.
+
+   The simple way to read a field is PyObject_GetAttr: a type look-up, a descriptor,
+   a dict.  That is half the time of pickling a small object.  Where the layout of
+   instances is known (KNOWN_LAYOUT), a field is read and stored at its place: a slot
+   at its offset, an attribute of an instance whose __dict__ was never made in the
+   instance's values, whose names are the type's shared keys.
+
+   Nothing here runs Python code.  All of it is sound only under guards that the
+   callers keep: the type's version is the one under which the offsets were found, and
+   the instance's __dict__ is the type's own. */
+#ifndef FASTCOPYREG_LAYOUT_H
+#define FASTCOPYREG_LAYOUT_H
+
+#include "compat.h"
+
+/* The offset of the slot that `type` has under `name` if reading it is no more than
+   loading a pointer: a writable member descriptor of __slots__.  -1 if not. */
+Py_ssize_t layout_slot_offset(PyTypeObject *type, PyObject *name);
+
+/* The value in a slot; borrowed, NULL if the slot is not set. */
+ALWAYS_INLINE PyObject **
+layout_slot(PyObject *object, Py_ssize_t offset)
+{
+    return (PyObject **)((char *)object + offset);
+}
+
+#if KNOWN_LAYOUT
+
+/* The keys of a dict, as in CPython's pycore_dict.h; the same on 3.11 to 3.15. */
+struct layout_keys {
+    Py_ssize_t reference_count;
+    uint8_t log2_size;
+    uint8_t log2_index_bytes;
+    uint8_t kind;
+    uint32_t version;
+    Py_ssize_t usable;
+    Py_ssize_t count;
+    char indices[];
+};
+
+/* An entry of the keys that a type shares with its instances. */
+struct layout_entry {
+    PyObject *key;
+    PyObject *value;
+};
+
+/* The values of an instance.  Before 3.13 the size and the order lie before them. */
+struct layout_values {
+#if VALUES_KIND == VALUES_INLINE
+    uint8_t capacity;
+    uint8_t size;
+    uint8_t embedded;
+    uint8_t valid;
+#endif
+    PyObject *values[1];
+};
+
+/* The keys that instances of a heap type share; NULL if it has none. */
+ALWAYS_INLINE struct layout_keys *
+layout_shared_keys(PyTypeObject *type)
+{
+    return (struct layout_keys *)((PyHeapTypeObject *)type)->ht_cached_keys;
+}
+
+ALWAYS_INLINE struct layout_entry *
+layout_entries(struct layout_keys *keys)
+{
+    return (struct layout_entry *)(keys->indices + ((size_t)1 << keys->log2_index_bytes));
+}
+
+/* The values of an instance of a type with a managed dict whose __dict__ was not made;
+   NULL if it was made or if the instance never had values. */
+ALWAYS_INLINE struct layout_values *
+layout_unmade_values(PyObject *object, PyTypeObject *type)
+{
+#if VALUES_KIND == VALUES_INLINE
+    if (!PyType_HasFeature(type, Py_TPFLAGS_INLINE_VALUES) || ((PyObject **)object)[-3] != NULL) {
+        return NULL;
+    }
+    struct layout_values *values =
+        (struct layout_values *)((char *)object + type->tp_basicsize);
+    return values->valid ? values : NULL;
+#elif VALUES_KIND == VALUES_TAGGED
+    uintptr_t word = ((uintptr_t *)object)[-3];
+    (void)type;
+    return (word & 1) != 0 ? (struct layout_values *)(word + 1) : NULL;
+#else
+    (void)type;
+    return ((struct layout_values **)object)[-4];
+#endif
+}
+
+/* The number of values set. */
+ALWAYS_INLINE int
+layout_values_count(struct layout_values *values)
+{
+#if VALUES_KIND == VALUES_INLINE
+    return values->size;
+#else
+    return ((uint8_t *)values)[-2];
+#endif
+}
+
+/* The index, in keys and values, of the attribute that was set as number `position`. */
+ALWAYS_INLINE int
+layout_values_index(struct layout_values *values, int position)
+{
+#if VALUES_KIND == VALUES_INLINE
+    return ((uint8_t *)&values->values[values->capacity])[position];
+#else
+    return ((uint8_t *)values)[-3 - position];
+#endif
+}
+
+/* Stores a value that is not set yet as the newest; steals it.  Only into values
+   whose capacity holds the index. */
+ALWAYS_INLINE void
+layout_values_append(struct layout_values *values, int index, PyObject *value)
+{
+    assert(values->values[index] == NULL);
+    values->values[index] = value;
+#if VALUES_KIND == VALUES_INLINE
+    ((uint8_t *)&values->values[values->capacity])[values->size++] = (uint8_t)index;
+#else
+    uint8_t *size = (uint8_t *)values - 2;
+    (*size)++;
+    size[-(int)*size] = (uint8_t)index;
+#endif
+}
+
+#endif
+#endif

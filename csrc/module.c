@@ -1,0 +1,165 @@
+/* The extension module: its state, and its setup as a flat list. */
+#include "module.h"
+
+#include "pickler.h"
+
+#define STRING_ENTRY(field, text) {offsetof(struct core_strings, field), text},
+#define STDLIB_ENTRY(field, module, attribute) \
+    {offsetof(struct core_stdlib, field), module, attribute},
+
+static const struct {
+    size_t offset;
+    const char *text;
+} string_table[] = {CORE_STRINGS(STRING_ENTRY)};
+
+static const struct {
+    size_t offset;
+    const char *module;
+    const char *attribute;
+} stdlib_table[] = {CORE_STDLIB(STDLIB_ENTRY)};
+
+#define FIELD(base, offset) ((PyObject **)((char *)(base) + (offset)))
+
+static int
+setup_strings(struct core_state *state)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(string_table); i++) {
+        PyObject *string = PyUnicode_InternFromString(string_table[i].text);
+        if (string == NULL) {
+            return -1;
+        }
+        *FIELD(&state->str, string_table[i].offset) = string;
+    }
+    return 0;
+}
+
+/* Takes the standard library's own objects, which we share and never replace. */
+static int
+setup_stdlib(struct core_state *state)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(stdlib_table); i++) {
+        PyObject *module = PyImport_ImportModule(stdlib_table[i].module);
+        if (module == NULL) {
+            return -1;
+        }
+        PyObject *object = PyObject_GetAttrString(module, stdlib_table[i].attribute);
+        Py_DECREF(module);
+        if (object == NULL) {
+            return -1;
+        }
+        *FIELD(&state->stdlib, stdlib_table[i].offset) = object;
+    }
+    return 0;
+}
+
+static int
+setup_constants(struct core_state *state)
+{
+    state->empty_tuple = PyTuple_New(0);
+    if (state->empty_tuple == NULL) {
+        return -1;
+    }
+    for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
+        state->protocols[i] = PyLong_FromLong(i);
+        if (state->protocols[i] == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int
+core_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
+{
+    PyObject *object = PyType_FromModuleAndSpec(module, spec, NULL);
+    if (object == NULL) {
+        return -1;
+    }
+    *type = (PyTypeObject *)object;
+    return PyModule_AddType(module, *type);
+}
+
+static int
+module_exec(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    if (setup_strings(state) < 0 || setup_stdlib(state) < 0 || setup_constants(state) < 0) {
+        return -1;
+    }
+    if (dialect_probe(&state->dialect) < 0) {
+        return -1;
+    }
+    return pickler_setup(module);
+}
+
+#define VISIT_STRING(field, text) Py_VISIT(state->str.field);
+#define VISIT_OBJECT(field, module, attribute) Py_VISIT(state->stdlib.field);
+#define VISIT_TYPE(field) Py_VISIT(state->field);
+#define CLEAR_STRING(field, text) Py_CLEAR(state->str.field);
+#define CLEAR_OBJECT(field, module, attribute) Py_CLEAR(state->stdlib.field);
+#define CLEAR_TYPE(field) Py_CLEAR(state->field);
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    struct core_state *state = core_state_of_module(module);
+    CORE_STRINGS(VISIT_STRING)
+    CORE_STDLIB(VISIT_OBJECT)
+    CORE_TYPES(VISIT_TYPE)
+    Py_VISIT(state->empty_tuple);
+    for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
+        Py_VISIT(state->protocols[i]);
+    }
+    return 0;
+}
+
+static int
+module_clear(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    CORE_STRINGS(CLEAR_STRING)
+    CORE_STDLIB(CLEAR_OBJECT)
+    CORE_TYPES(CLEAR_TYPE)
+    Py_CLEAR(state->empty_tuple);
+    for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
+        Py_CLEAR(state->protocols[i]);
+    }
+    return 0;
+}
+
+static void
+module_free(void *module)
+{
+    (void)module_clear((PyObject *)module);
+    pickler_teardown(core_state_of_module((PyObject *)module));
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+struct PyModuleDef core_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "fastcopyreg._core",
+    .m_doc = "The C core of fastcopyreg: pickle and copy at C speed.",
+    .m_size = sizeof(struct core_state),
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+
+PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&core_module);
+}

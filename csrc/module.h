@@ -1,0 +1,132 @@
+/* The state of one import of the core, and the ways to it.
+
+   Nothing is static: every object lives in a struct core_state, of which each
+   interpreter has its own.  Strings and the standard library's own objects are listed
+   once, in tables, and taken in loops.  Objects of our types keep a pointer to the
+   state; the module outlives them, because their types hold it. */
+#ifndef FASTCOPYREG_MODULE_H
+#define FASTCOPYREG_MODULE_H
+
+#include "compat.h"
+#include "dialect.h"
+#include "opcodes.h"
+
+/* Interned strings: V(name of the field, text). */
+#define CORE_STRINGS(V)                      \
+    V(basicnew, "__basicnew__")              \
+    V(bin, "bin")                            \
+    V(class_, "__class__")                   \
+    V(copy, "__copy__")                      \
+    V(deepcopy, "__deepcopy__")              \
+    V(dict, "__dict__")                      \
+    V(dispatch_table, "dispatch_table")      \
+    V(dot, ".")                              \
+    V(find_class, "find_class")              \
+    V(getattr, "getattr")                    \
+    V(getinitargs, "__getinitargs__")        \
+    V(getnewargs, "__getnewargs__")          \
+    V(getnewargs_ex, "__getnewargs_ex__")    \
+    V(getstate, "__getstate__")              \
+    V(import, "__import__")                  \
+    V(init, "__init__")                      \
+    V(items, "items")                        \
+    V(latin1, "latin1")                      \
+    V(locals, "<locals>")                    \
+    V(main, "__main__")                      \
+    V(module, "__module__")                  \
+    V(modules, "modules")                    \
+    V(mp_main, "__mp_main__")                \
+    V(name, "__name__")                      \
+    V(new, "__new__")                        \
+    V(newobj, "__newobj__")                  \
+    V(newobj_ex, "__newobj_ex__")            \
+    V(peek, "peek")                          \
+    V(persistent_id, "persistent_id")        \
+    V(persistent_load, "persistent_load")    \
+    V(qualname, "__qualname__")              \
+    V(read, "read")                          \
+    V(readinto, "readinto")                  \
+    V(readline, "readline")                  \
+    V(reduce, "__reduce__")                  \
+    V(reduce_ex, "__reduce_ex__")            \
+    V(reducer_override, "reducer_override")  \
+    V(setstate, "__setstate__")              \
+    V(slotnames, "__slotnames__")            \
+    V(write, "write")
+
+/* The standard library's own objects: V(name of the field, module, attribute). */
+#define CORE_STDLIB(V)                                            \
+    V(pickle_error, "pickle", "PickleError")                      \
+    V(pickling_error, "pickle", "PicklingError")                  \
+    V(unpickling_error, "pickle", "UnpicklingError")              \
+    V(copyreg_newobj, "copyreg", "__newobj__")                    \
+    V(copyreg_newobj_ex, "copyreg", "__newobj_ex__")              \
+    V(dispatch_table, "copyreg", "dispatch_table")                \
+    V(extension_registry, "copyreg", "_extension_registry")       \
+    V(inverted_registry, "copyreg", "_inverted_registry")         \
+    V(extension_cache, "copyreg", "_extension_cache")             \
+    V(name_mapping, "_compat_pickle", "NAME_MAPPING")             \
+    V(import_mapping, "_compat_pickle", "IMPORT_MAPPING")         \
+    V(reverse_name_mapping, "_compat_pickle", "REVERSE_NAME_MAPPING")       \
+    V(reverse_import_mapping, "_compat_pickle", "REVERSE_IMPORT_MAPPING")   \
+    V(codecs_encode, "codecs", "encode")                          \
+    V(getattr, "builtins", "getattr")                             \
+    V(partial, "functools", "partial")
+
+/* Our own types: V(name of the field). */
+#define CORE_TYPES(V)      \
+    V(pickler_type)        \
+    V(pickler_memo_type)
+
+struct pickler;
+struct plan_cache;
+
+#define DECLARE_STRING(field, text) PyObject *field;
+#define DECLARE_OBJECT(field, module, attribute) PyObject *field;
+#define DECLARE_TYPE(field) PyTypeObject *field;
+
+struct core_strings {
+    CORE_STRINGS(DECLARE_STRING)
+};
+
+struct core_stdlib {
+    CORE_STDLIB(DECLARE_OBJECT)
+};
+
+struct core_state {
+    struct core_strings str;
+    struct core_stdlib stdlib;
+    CORE_TYPES(DECLARE_TYPE)
+    PyObject *empty_tuple;
+    PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
+    struct dialect dialect;
+    struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
+    struct plan_cache *plans;     /* what is known of types; see plan.c */
+};
+
+#undef DECLARE_STRING
+#undef DECLARE_OBJECT
+#undef DECLARE_TYPE
+
+extern struct PyModuleDef core_module;
+
+/* The state of a module object, of an exact class of ours, or of a subclass of one. */
+static inline struct core_state *
+core_state_of_module(PyObject *module)
+{
+    return (struct core_state *)PyModule_GetState(module);
+}
+
+/* NULL with an exception if the type is not one of ours or derived from one. */
+static inline struct core_state *
+core_state_of_type(PyTypeObject *type)
+{
+    PyObject *module = PyType_GetModuleByDef(type, &core_module);
+    return module == NULL ? NULL : core_state_of_module(module);
+}
+
+/* Makes a heap type of ours, adds it to the module under the last part of its name, and
+   keeps a strong reference to it in *type.  0, or -1 with an exception. */
+int core_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type);
+
+#endif

@@ -1,0 +1,22 @@
+"""`copyreg`, and the `pickle` and `copy` that live off it, at C speed.
+
+    from fastcopyreg import copyreg, pickle, copy
+
+swaps them in one file.  Bytes, objects, exceptions and extension points are the standard
+library's; `docs/compatibility.md` names what differs.
+"""
+
+from . import copy, copyreg, pickle
+from ._backend import backend
+from ._constructors import registered_constructors
+
+__version__ = "0.1.0"
+
+__all__ = (
+    "__version__",
+    "backend",
+    "copy",
+    "copyreg",
+    "pickle",
+    "registered_constructors",
+)

@@ -1,0 +1,28 @@
+"""``copyreg``: every name of the running version's module, on its own tables.
+
+``dispatch_table``, the extension registry and the reduction functions are the standard library's
+objects.  Only `pickle` and `constructor` are new: they do what the originals do, and remember the
+constructors that those forget (see ``fastcopyreg.registered_constructors``).
+"""
+
+from . import _constructors, _stdlib
+
+globals().update(_stdlib.COPYREG)
+
+
+def pickle(ob_type, pickle_function, constructor_ob=None):
+    """Register *pickle_function* as the reducer of objects whose type is exactly *ob_type*.
+
+    *constructor_ob*, if it is not None, is remembered as a safe constructor.  Raises TypeError if
+    *pickle_function* or *constructor_ob* is not callable.  The reducer goes into
+    ``copyreg.dispatch_table``, where the standard library's ``pickle`` and ``copy`` find it too.
+    """
+    _stdlib.register_reducer(ob_type, pickle_function, constructor_ob)
+    if constructor_ob is not None:
+        _constructors.remember(constructor_ob)
+
+
+def constructor(object):
+    """Remember *object* as a safe constructor; raise TypeError if it is not callable."""
+    _stdlib.register_constructor(object)
+    _constructors.remember(object)

@@ -1,0 +1,10 @@
+"""``pickle``: every name of the running version's module, those in `_FROM_CORE` in C."""
+
+from . import _stdlib
+from ._backend import core as _core
+
+# The names that the core has; on the Python backend they are the standard library's own.
+_FROM_CORE = ("Pickler", "dump", "dumps")
+
+globals().update(_stdlib.PICKLE)
+globals().update({name: getattr(_core, name) for name in _FROM_CORE})

@@ -59,13 +59,13 @@ debug: ## the quick tests on a core with assertions and without optimisation
 	@$(MAKE) --no-print-directory quick CFLAGS="$(strip $(CFLAGS) $(DEBUG_FLAGS))"
 
 bench: bench-environment ## the workloads of benchmarks/ against their floors
-	$(PY) -m fastcopyreg bench --floors benchmarks/floors.toml
+	$(PY) benchmarks/race.py
 
 bench-short: bench-environment
-	$(PY) -m fastcopyreg bench --floors benchmarks/floors.toml --short
+	$(PY) benchmarks/race.py --short
 
 warnings: | $(PY)
-	$(PY) tools/warnings.py $(CC)
+	$(PY) tools/strict.py $(CC)
 
 lint: lint-environment ## ruff and clang-format; changes nothing
 	$(PY) -m ruff check .

@@ -9,6 +9,7 @@ library's; `docs/compatibility.md` names what differs.
 from . import copy, copyreg, pickle
 from ._backend import backend
 from ._constructors import registered_constructors
+from .install import install, installed, uninstall
 
 __version__ = "0.1.0"
 
@@ -17,6 +18,9 @@ __all__ = (
     "backend",
     "copy",
     "copyreg",
+    "install",
+    "installed",
     "pickle",
     "registered_constructors",
+    "uninstall",
 )

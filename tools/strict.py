@@ -1,4 +1,4 @@
-"""Compiles the core with every warning an error: `python tools/warnings.py [COMPILER…]`.
+"""Compiles the core with every warning an error: `python tools/strict.py [COMPILER…]`.
 
 The interpreter's own headers are system headers, whose warnings are not ours.  Nothing is linked
 or installed, and users' builds never see these flags.  Exits 1 if a file does not pass.

@@ -2,6 +2,7 @@
 
 import copy
 import copyreg
+import email.generator
 import gc
 import importlib
 import importlib.util
@@ -13,7 +14,6 @@ import multiprocessing.reduction
 import multiprocessing.sharedctypes
 import os
 import pickle
-import shelve
 import subprocess
 import sys
 import textwrap
@@ -100,7 +100,9 @@ def test_replaced_names_every_place(swap):
     classes = {name for name in swap.replaced if ".AbstractReducer." in name}
     assert set(swap.replaced) == changed | classes
     assert classes
-    assert {"pickle.dumps", "_pickle.dumps", "copyreg.pickle", "shelve.Pickler"} <= changed
+    assert {"pickle.dumps", "_pickle.dumps", "copyreg.pickle"} <= changed
+    assert "email.generator.deepcopy" in changed
+    assert email.generator.deepcopy is copy.deepcopy
 
 
 def test_uninstall_restores_every_global(swap):
@@ -496,13 +498,15 @@ def test_imports_after_install(kind):
         from support.swapping import KINDS
         swap = KINDS[sys.argv[1]]()
         swap.install()
-        import multiprocessing.connection, multiprocessing.reduction as reduction, pickle, shelve
+        import copy, email.generator, multiprocessing.connection, pickle
+        import multiprocessing.reduction as reduction
         third = sys.modules["third"] = types.ModuleType("third")
         exec("from pickle import dumps, Pickler", vars(third))
 
         ours = reduction.ForkingPickler
         assert ours.__bases__ == (swap.ours.Pickler,)
-        assert shelve.Pickler is third.Pickler is swap.ours.Pickler
+        assert email.generator.deepcopy is swap.ours.deepcopy
+        assert third.Pickler is swap.ours.Pickler
         assert third.dumps is swap.ours.dumps
         expected = bytes(ours.dumps(["x", [].append]))
 
@@ -515,8 +519,9 @@ def test_imports_after_install(kind):
         assert vars(standard)["loads"] is pickle.loads
         assert standard._extra_reducers is ours._extra_reducers
         assert bytes(standard.dumps(["x", [].append])) == expected
-        assert shelve.Pickler is pickle.Pickler
-        assert third.dumps is swap.ours.dumps, "another module keeps what it took"
+        assert email.generator.deepcopy is copy.deepcopy
+        assert third.Pickler is not pickle.Pickler
+        assert third.dumps is swap.ours.dumps, "a module that is no part of it keeps its own"
 
         swap.install()
         assert reduction.ForkingPickler is ours
@@ -731,7 +736,6 @@ def test_registering_while_installed_remembers_the_constructor():
         copyreg.pickle(Point, reduce_point, Point)
         assert Point in fastcopyreg.registered_constructors()
         assert copyreg.dispatch_table[Point] is reduce_point
-        assert shelve.Pickler is fastcopyreg.pickle.Pickler
     finally:
         uninstall()
         copyreg.dispatch_table.pop(Point, None)

@@ -128,24 +128,25 @@ def run_module(suite, mode, package, left_out):
 class Verdict:
     """The difference between a module against the standard library and the same module against us."""
 
-    def __init__(self, suite, mode, plain, ours):
+    def __init__(self, suite, mode, plain, ours, patterns):
         self.name = f"{suite['module'].removeprefix('test.')} ({mode})"
         self.module = suite["module"]
         self.mode = mode
         self.ours = ours
+        self.left_out = {test for test in [*plain.outcomes, *ours.left_out]
+                         if any(fnmatch.fnmatchcase(test, pattern) for pattern in patterns)}
         self.absent = plain.stopped_as("absent")
         self.skipped = plain.stopped_as("skipped")
-        self.failures = {} if self.absent or self.skipped else dict(self._differences(plain, ours))
+        self.failures = {} if self.absent or self.skipped else dict(self._differences(plain))
         self.failing_there = [test for test, outcome in plain.outcomes.items() if outcome == "failed"]
 
-    @staticmethod
-    def _differences(plain, ours):
+    def _differences(self, plain):
+        ours = self.ours
         for run, whose in ((plain, "the standard library"), (ours, "ours")):
             if run.stopped is not None:
                 yield f"the run against {whose}", run.stopped["detail"]
-        left_out = set(ours.left_out)
         for test, expected in plain.outcomes.items():
-            if test in left_out:
+            if test in self.left_out:
                 continue
             outcome = ours.outcomes.get(test, "did not run")
             if outcome != expected and expected != "failed":
@@ -161,7 +162,7 @@ class Verdict:
             return f"{self.name:48} skipped by itself: {self.skipped}"
         count = collections.Counter(self.ours.outcomes.values())
         return (f"{self.name:48} {sum(count.values()) - count['skipped']:5} run {len(self.failures):4} failed"
-                f" {count['skipped']:4} skipped {len(self.ours.left_out):4} left out {self.ours.seconds:7.1f} s")
+                f" {count['skipped']:4} skipped {len(self.left_out):4} left out {self.ours.seconds:7.1f} s")
 
 
 def load_tables():
@@ -196,21 +197,21 @@ def run_all(suites, modes, package, left_out, jobs):
         ours = [(suite, mode, pool.submit(run_module, suite, mode, package, left_out[mode]))
                 for suite in suites for mode in suite["modes"] if mode in modes]
         for suite, mode, future in ours:
-            yield Verdict(suite, mode, plain[suite["module"]].result(), future.result())
+            yield Verdict(suite, mode, plain[suite["module"]].result(), future.result(), left_out[mode])
 
 
 def stale_exclusions(exclusions, verdicts):
     """Patterns of modules that ran here and whose tests they did not find."""
     ran = [verdict.module for verdict in verdicts if not verdict.absent]
-    left_out = {test for verdict in verdicts for test in verdict.ours.left_out}
+    left_out = {test for verdict in verdicts for test in verdict.left_out}
     modes = {verdict.mode for verdict in verdicts}
     return [pattern for pattern, where, _ in exclusions
             if not modes.isdisjoint(where) and any(pattern.startswith(module + ".") for module in ran)
-            and not any(fnmatchcase(test, pattern) for test in left_out)]
+            and not any(fnmatch.fnmatchcase(test, pattern) for test in left_out)]
 
 
 def print_left_out(exclusions, verdicts):
-    left_out = {test for verdict in verdicts for test in verdict.ours.left_out}
+    left_out = {test for verdict in verdicts for test in verdict.left_out}
     counts = collections.Counter()
     for test in left_out:
         counts[next(reason for pattern, _, reason in exclusions if fnmatch.fnmatchcase(test, pattern))] += 1

@@ -34,7 +34,8 @@ class EventResult(unittest.TestResult):
 
     def stopTest(self, test):
         super().stopTest(test)
-        self._end(test, *self._outcome)
+        if self._outcome is not None:  # 3.12.1 stops skipped tests that it did not start
+            self._end(test, *self._outcome)
         self._outcome = None
 
     def _end(self, test, outcome, detail):

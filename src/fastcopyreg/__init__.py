@@ -2,8 +2,8 @@
 
     from fastcopyreg import copyreg, pickle, copy
 
-swaps them in one file.  Bytes, objects, exceptions and extension points are the standard
-library's; `docs/compatibility.md` names what differs.
+swaps them in one file, `fastcopyreg.install()` in the whole process.  Bytes, objects, exceptions
+and extension points are the standard library's; `docs/compatibility.md` names what differs.
 """
 
 from . import copy, copyreg, pickle

@@ -63,7 +63,9 @@ def test_no_data_is_written_to_but_the_module_definition(c_core):
         kind, name = line.split()[-2:]
         if kind in "bBdD" and not name.startswith(("_", "completed", "__")):
             writable.append(name.partition(".")[0])
-    tables = re.compile(r".*(module|methods|slots|spec|getset|getsetters|members|keywords|kwlist)$")
+    tables = re.compile(
+        r".*(module|methods|slots|spec|getset|getsetters|members|keywords|kwlist)$"
+    )
     assert [name for name in writable if not tables.match(name)] == []
 
 

@@ -87,7 +87,9 @@ def test_a_bad_constructor_leaves_the_reducer_registered():
 
 def test_good_calls_return_none():
     assert copyreg.pickle(Point, reduce_point) is None
-    assert copyreg.pickle(ob_type=Point, pickle_function=reduce_point, constructor_ob=Point) is None
+    assert (
+        copyreg.pickle(ob_type=Point, pickle_function=reduce_point, constructor_ob=Point) is None
+    )
     assert copyreg.constructor(object=Point) is None
 
 

@@ -190,7 +190,12 @@ def test_pickle_and_copy_both_consult_the_registry():
 
 @pytest.mark.parametrize(
     "call",
-    [copy.copy, copy.deepcopy, pickle.dumps, lambda point: pickle.Pickler(io.BytesIO()).dump(point)],
+    [
+        copy.copy,
+        copy.deepcopy,
+        pickle.dumps,
+        lambda point: pickle.Pickler(io.BytesIO()).dump(point),
+    ],
     ids=["copy", "deepcopy", "dumps", "Pickler.dump"],
 )
 def test_a_reducer_that_prints_is_seen_to_run(call, capsys):

@@ -1,4 +1,6 @@
-"""Makes the virtual environment ready that runs it: `python tools/environment.py [--no-package] GROUP…`.
+"""Makes the virtual environment that runs it ready.
+
+    python tools/environment.py [--no-package] GROUP…
 
 Installs the dependency groups named and the checkout's package, each only when what it is made of
 has changed since it was installed here.  The package is never installed in place or editable: its
@@ -80,7 +82,7 @@ def main(groups):
     package = "--no-package" not in groups
     groups = [group for group in groups if group != "--no-package"]
     if sys.prefix == sys.base_prefix:
-        sys.exit("tools/environment.py installs into a virtual environment: run it with one's python")
+        sys.exit("tools/environment.py is to be run by the python of a virtual environment")
     # A build that fails must be seen to fail here: only a user's install goes on without the core.
     if sys.implementation.name == "cpython":
         os.environ.setdefault("FASTCOPYREG_EXTENSION", "yes")

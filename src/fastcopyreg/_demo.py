@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ def _dumps_section(report: Report, seconds: float, progress: Progress) -> None:
         Contender(OURS, pickle.dumps, (modules,)),
         seconds=seconds,
     )
-    peaks = (standard_peak, our_peak)
+    peaks = None if our_peak is None else (standard_peak, our_peak)
     report.sections.append(Section("dumps", "bytes", ours == standard, result, peaks))
 
 
@@ -175,6 +176,7 @@ def _pool_section(report: Report, seconds: float, progress: Progress) -> None:
             Contender(STDLIB, plain.apply, fresh=plain_turn),
             Contender(OURS, swapped.apply, fresh=swapped_turn),
             seconds=seconds,
+            clock=time.perf_counter_ns,
         )
     report.sections.append(Section("process pool round trip", "objects", equal, result))
 
@@ -252,6 +254,8 @@ def _render_sections(report: Report) -> str:
 
 
 def _render_memory(report: Report) -> str:
+    if not any(section.peaks for section in report.sections):
+        return "peak memory: not counted on this interpreter"
     rows = []
     for section in report.sections:
         if section.peaks:

@@ -94,10 +94,11 @@ def test_the_package_is_typed():
 
 
 def stub():
-    """Return the definitions of _core.pyi by name."""
+    """Return the public definitions of _core.pyi by name."""
     tree = ast.parse(files("fastcopyreg").joinpath("_core.pyi").read_text(encoding="utf-8"))
     kinds = (ast.FunctionDef, ast.ClassDef)
-    return {node.name: node for node in tree.body if isinstance(node, kinds)}
+    definitions = {node.name: node for node in tree.body if isinstance(node, kinds)}
+    return {name: node for name, node in definitions.items() if not name.startswith("_")}
 
 
 def parameters(node):

@@ -1,10 +1,10 @@
-"""Writes docs/benchmarks.md and docs/benchmarks.svg from what race.py measured.
+"""Writes docs/benchmarks.md, its chart, and README's results from what race.py measured.
 
     python benchmarks/race.py --json build/3.14.json        under each version, on the same machine
     python benchmarks/report.py build/3.14.json build/3.15.json
 
-The table says where, when, with what and how it was measured; the chart shows the ratios of
-`HEADLINES`. `quote(records)` is the short table that README holds.
+The document says where, when, with what and how it was measured; the chart, and the short table
+between README's marks, show the ratios of `HEADLINES`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from fastcopyreg.bench import format_ns
 from operations import OPERATIONS, OURS, STDLIB
 from workloads import WORKLOADS
 
-DOCS = Path(__file__).parent.parent / "docs"
+CHECKOUT = Path(__file__).parent.parent
+
+BEGIN, END = "<!-- results, written by benchmarks/report.py -->", "<!-- end of results -->"
 
 HEADLINES = (
     ("dumps", "registered-slots", "registered objects"),
@@ -126,6 +128,18 @@ def quote(records: list[Record]) -> str:
     return _table(header, rows)
 
 
+def quoted(readme: str, records: list[Record]) -> str:
+    """README's text with the headline ratios between its marks. ValueError if it has no marks."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"README.md has no {BEGIN} … {END}")
+    where = " and ".join(sorted({record.environment["machine"] for record in records}))
+    dates = " and ".join(sorted({record.environment["date"] for record in records}))
+    note = f"Times as fast as the standard library ({where}, {dates}; `make bench`):"
+    return f"{before}{BEGIN}\n\n{note}\n\n{quote(records)}\n\n{END}{after}"
+
+
 def _environments(records: list[Record]) -> str:
     lines = []
     for record in records:
@@ -201,11 +215,15 @@ def chart(records: list[Record]) -> bytes:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("results", type=Path, nargs="+", help="files that race.py --json wrote")
-    parser.add_argument("--docs", type=Path, default=DOCS, help="folder to write to")
+    parser.add_argument(
+        "--checkout", type=Path, default=CHECKOUT, help="folder with docs/ and README.md"
+    )
     options = parser.parse_args(arguments)
     records = [Record(json.loads(path.read_text(encoding="utf-8"))) for path in options.results]
-    (options.docs / "benchmarks.md").write_text(document(records), encoding="utf-8")
-    (options.docs / "benchmarks.svg").write_bytes(chart(records))
+    docs, readme = options.checkout / "docs", options.checkout / "README.md"
+    (docs / "benchmarks.md").write_text(document(records), encoding="utf-8")
+    (docs / "benchmarks.svg").write_bytes(chart(records))
+    readme.write_text(quoted(readme.read_text(encoding="utf-8"), records), encoding="utf-8")
     print(quote(records))
     return 0
 

@@ -291,6 +291,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "counter": lambda i: collections.Counter(a=i, b=i + 1),
     "path": lambda i: pathlib.PurePosixPath(f"/srv/data/{i}.txt"),
     "complex": lambda i: complex(i, -i),
+    "slice": lambda i: slice(i, i * 2 + 1),
     "range": lambda i: range(i, i * 2 + 1),
     "ipv4": ipaddress.IPv4Address,
     "ipv6": lambda i: ipaddress.IPv6Address(i << 64),

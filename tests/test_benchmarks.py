@@ -234,6 +234,20 @@ def test_document_says_what_where_and_when(records):
             assert line.count("|") == 2 + 4 * 2
 
 
+def test_readme_quotes_between_its_marks(records):
+    import report
+
+    readme = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
+    text = report.quoted(readme, records)
+    assert text.startswith(f"before\n{report.BEGIN}\n")
+    assert text.endswith(f"{report.END}\nafter\n")
+    assert report.quote(records) in text
+    assert "old" not in text
+    assert report.quoted(text, records) == text
+    with pytest.raises(ValueError, match="no <!-- results"):
+        report.quoted("before\nafter\n", records)
+
+
 def test_chart_is_self_contained(records):
     pytest.importorskip("pygal")
     import report

@@ -13,10 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any
 
-from . import _stdlib, _syntax, backend, copy, pickle
+from . import _stdlib, _syntax, backend, copy, install, installed, pickle, uninstall
 from ._backend import core_missing
 from .bench import Contender, Result, format_ns, format_table, peak_memory, race
 
@@ -149,16 +148,9 @@ def _pool_section(report: Report, seconds: float, progress: Progress) -> None:
     Both sides run the standard library's pool; ours has `install()` in force, in the worker from
     its start and here before each of its turns.
     """
-    if find_spec("fastcopyreg.install") is None:
-        report.left_out["process pool"] = "there is no install() in this version"
-        return
     modules = report.library.modules
     progress("process pool: starting workers")
-    with (
-        _installation_kept() as (install, uninstall),
-        _pool(uninstall) as plain,
-        _pool(install) as swapped,
-    ):
+    with _installation_kept(), _pool(uninstall) as plain, _pool(install) as swapped:
 
         def plain_turn() -> tuple[Any, ...]:
             uninstall()
@@ -182,13 +174,11 @@ def _pool_section(report: Report, seconds: float, progress: Progress) -> None:
 
 
 @contextmanager
-def _installation_kept() -> Iterator[tuple[Callable[[], Any], Callable[[], Any]]]:
-    """Gives install and uninstall, and leaves the process as it was found."""
-    from .install import install, installed, uninstall
-
+def _installation_kept() -> Iterator[None]:
+    """Leaves the process as it was found, installed or not."""
     was_installed = installed()
     try:
-        yield install, uninstall
+        yield
     finally:
         (install if was_installed else uninstall)()
 

@@ -45,4 +45,4 @@ STANDARD = namespace("stdlib", std_pickle)
 OURS = tested()
 
 # The fallback is the standard library's own objects: comparing them with themselves proves nothing.
-requires_core = pytest.mark.core if TESTED == "fastcopyreg" else pytest.mark.usefixtures()
+requires_core = pytest.mark.core

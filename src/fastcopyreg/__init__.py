@@ -10,6 +10,7 @@ from . import copy, copyreg, pickle
 from ._backend import backend
 from ._constructors import registered_constructors
 from .install import install, installed, uninstall
+from .registration import register
 
 __version__ = "0.1.0"
 
@@ -21,6 +22,7 @@ __all__ = (
     "install",
     "installed",
     "pickle",
+    "register",
     "registered_constructors",
     "uninstall",
 )

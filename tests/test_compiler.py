@@ -264,6 +264,14 @@ def test_missing_attributes_and_globals_leave_the_plan():
         reduce_by_plan(compile_reducer(absent), absent, thing())
 
 
+def test_a_test_is_made_once_on_a_path():
+    def reducer(o):
+        return Thing, (o.a or o.b, o.a or o.c, o.b if not o.a else o.d)
+
+    plan = check(reducer, thing(), Thing(a=0, b=1, c=2, d=3))
+    assert kinds(plan).count("BRANCH_TRUE") == 1
+
+
 def test_a_path_that_is_not_understood_is_left():
     def reducer(o):
         if o.c is None:

@@ -143,8 +143,8 @@ def check_globals(function):
 class Path:
     """A way through the function: its frames, and what was read and stored on it.
 
-    ``known`` maps a pure step to the number under which it was run; ``stored`` maps the names of
-    attributes of the object being made to their values.
+    ``known`` maps a pure step to the number under which it was run, and a test to its outcome;
+    ``stored`` maps the names of attributes of the object being made to their values.
     """
 
     __slots__ = ("branch", "frames", "known", "stored")
@@ -424,14 +424,18 @@ class Reading:
             test, inverted = test.value, not inverted
         if type(test) is Is:
             inverted ^= test.inverted
-            number = self.emit(BRANCH_IS, test.value, test.other)
+            step = (BRANCH_IS, test.value, test.other)
         else:
-            number = self.emit(BRANCH_TRUE, self.plain(test))
+            step = (BRANCH_TRUE, self.plain(test), 0)
         holds, fails = (when_false, when_true) if inverted else (when_true, when_false)
-        other = self.path.fork(number)
-        _go(other.frames[-1], *fails)
-        self.pending.append(other)
-        _go(self.frame, *holds)
+        outcome = self.path.known.get(step)
+        if outcome is None:
+            other = self.path.fork(self.emit(*step))
+            other.known[step] = False
+            _go(other.frames[-1], *fails)
+            self.pending.append(other)
+            outcome = self.path.known[step] = True
+        _go(self.frame, *(holds if outcome else fails))
 
 
 def _go(frame, index, popped):

@@ -1,18 +1,23 @@
-"""Repeats ordinary and failing operations in two equal phases, and judges what the second leaves behind.
+"""Repeats ordinary and failing operations in two equal phases, and judges what the second leaves
+behind.
 
     python tests/harness/leaks.py                     every group of operations
     python tests/harness/leaks.py -g dumps -k slots   the dumps whose name says slots
 
-The first phase warms up whatever is kept between calls (buffers, caches, interned names); the second must
-add no references (debug builds), no blocks and no bytes. A growth is believed if it comes again each time
-that an operation is measured. Exit status: 0 nothing leaks, 1 something does.
+The first phase warms up whatever is kept between calls (buffers, caches, interned names); the
+second must add no references (debug builds), no blocks and no bytes. A growth is believed if it
+comes again each time that an operation is measured. Exit status: 0 nothing leaks, 1 something
+does.
 """
 
 import argparse
 import functools
 import gc
+import pathlib
 import sys
 import tracemalloc
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
 import measure
 import operations
@@ -35,14 +40,19 @@ def leak_of(operation, phase=PHASE):
 
 
 def results_agree(operation):
-    """Whether an operation gives the same twice: one that does not is not the operation it claims to be."""
+    """Whether an operation gives the same twice: one that does not is not the operation it claims
+    to be.
+    """
     call = operation.prepare()
     return operation.view(call()) == operation.view(call())
 
 
 def groups_of(subject_name):
-    return [group for group in operations.GROUPS
-            if subject_name == "stdlib" or group not in operations.NOT_OURS_YET]
+    return [
+        group
+        for group in operations.GROUPS
+        if subject_name == "stdlib" or group not in operations.NOT_OURS_YET
+    ]
 
 
 def examine(group, subject, pattern, phase):
@@ -67,10 +77,16 @@ def start():
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("-g", "--group", action="append", choices=operations.GROUPS, help="only this group")
-    parser.add_argument("-k", "--pattern", default="", help="only operations whose name contains this")
+    parser.add_argument(
+        "-g", "--group", action="append", choices=operations.GROUPS, help="only this group"
+    )
+    parser.add_argument(
+        "-k", "--pattern", default="", help="only operations whose name contains this"
+    )
     parser.add_argument("--phase", type=int, default=PHASE, help="repetitions in a phase")
-    parser.add_argument("--subject", default="fastcopyreg", help="package to test; stdlib: the harness itself")
+    parser.add_argument(
+        "--subject", default="fastcopyreg", help="package to test; stdlib: the harness itself"
+    )
     return parser.parse_args(arguments)
 
 
@@ -79,8 +95,10 @@ def main(arguments=None):
     start()
     subject = operations.Subject(options.subject)
     say = functools.partial(print, flush=True)
-    say(f"two equal phases: {options.subject} on Python {sys.version.split()[0]}, "
-        f"judged by {measure.judged_by()}")
+    say(
+        f"two equal phases: {options.subject} on Python {sys.version.split()[0]}, "
+        f"judged by {measure.judged_by()}"
+    )
     failed = 0
     for group in options.group or groups_of(options.subject):
         count, defects = examine(group, subject, options.pattern, options.phase)

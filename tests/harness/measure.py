@@ -1,8 +1,8 @@
 """What a process holds, and what an operation adds to it.
 
-References are counted by debug builds only (`sys.gettotalrefcount`). Blocks are the small allocations of
-Python's allocator. Bytes are what tracemalloc traces: every allocation by the `PyMem` functions, large
-ones too, which is where tables and buffers are.
+References are counted by debug builds only (`sys.gettotalrefcount`). Blocks are the small
+allocations of Python's allocator. Bytes are what tracemalloc traces: every allocation by the
+`PyMem` functions, large ones too, which is where tables and buffers are.
 """
 
 import gc
@@ -22,19 +22,22 @@ class Held(typing.NamedTuple):
     size: int
 
     def __sub__(self, other):
-        return Held(*(mine - its for mine, its in zip(self, other)))
+        return Held(*(mine - its for mine, its in zip(self, other, strict=True)))
 
     def __str__(self):
         references = f"{self.references:+} references, " if HAS_REFERENCES else ""
         return f"{references}{self.blocks:+} blocks, {self.size:+} bytes"
 
     def is_leak(self, at_least=1):
-        """Whether this is more than noise: so many references or blocks, or as many small allocations."""
-        return (self.references >= at_least or self.blocks >= at_least
-                or self.size >= SMALLEST * at_least)
+        """Whether this is more than noise: so many references, blocks or small allocations."""
+        return (
+            self.references >= at_least
+            or self.blocks >= at_least
+            or self.size >= SMALLEST * at_least
+        )
 
 
-# The interpreter's cache of attribute look-ups keeps the names that were looked up, up to some thousands.
+# The interpreter's cache of attribute look-ups keeps some thousands of the names looked up.
 clear_caches = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
 
 
@@ -57,4 +60,7 @@ def growth(call, repeat):
 
 
 def judged_by():
-    return "references, blocks and bytes" if HAS_REFERENCES else "blocks and bytes (a release build counts no references)"
+    """The measures that this interpreter has, in words."""
+    if HAS_REFERENCES:
+        return "references, blocks and bytes"
+    return "blocks and bytes (a release build counts no references)"

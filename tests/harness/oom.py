@@ -3,15 +3,17 @@
     python tests/harness/oom.py                     every group of operations
     python tests/harness/oom.py -g dumps -k slots   the dumps whose name says slots
 
-For each operation the first allocation fails, then in a new try the second, and so on to the last. Each
-time the answer must be a MemoryError, and the operation done again, with memory, must give what it gives
-at other times. A sweep over all allocations is done twice, and the second must leave no references
-(debug builds), blocks or bytes behind. Each group runs in a process of its own; one that crashes is
-reported with the operation and the allocation, and the rest goes on in another process.
+For each operation the first allocation fails, then in a new try the second, and so on to the last.
+Each time the answer must be a MemoryError, and the operation done again, with memory, must give
+what it gives at other times. A sweep over all allocations is done twice, and the second must leave
+no references (debug builds), blocks or bytes behind. Each group runs in a process of its own; one
+that crashes is reported with the operation and the allocation, and the rest goes on in another
+process.
 
-An operation that gives the right answer although an allocation failed did without it (a cache, a buffer
-that could not shrink): such are counted as "absorbed", shown, and no failure. Exit status: 0 all well, 1 a
-defect, 2 the interpreter has no `_testcapi.set_nomemory` (or 0 with --if-possible).
+An operation that gives the right answer although an allocation failed did without it (a cache, a
+buffer that could not shrink): such are counted as "absorbed", shown, and no failure. Exit status:
+0 all well, 1 a defect, 2 the interpreter has no `_testcapi.set_nomemory` (or 0 with
+--if-possible).
 """
 
 import argparse
@@ -25,6 +27,8 @@ import sys
 import tempfile
 import tracemalloc
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
+
 import measure
 import operations
 
@@ -33,7 +37,6 @@ try:
 except ImportError:
     _testcapi = None
 
-HERE = pathlib.Path(__file__).resolve().parent
 TIMEOUT = 1800  # seconds for one group
 PROBES = 100  # allocations made after an operation to see whether the failure is still to come
 TRIES = 20  # failures of one allocation, to find the one that leaks: noise does not grow with them
@@ -50,7 +53,9 @@ class Tally:
 
 
 def still_to_come():
-    """Whether the next allocations fail: whether the failure that was ordered has not happened yet."""
+    """Whether the next allocations fail: whether the failure that was ordered has not happened
+    yet.
+    """
     try:
         for _ in range(PROBES):
             bytearray(1)
@@ -60,10 +65,10 @@ def still_to_come():
 
 
 def attempt(call, number):
-    """Does the operation with allocation *number* failing; returns (how it ended, result or exception).
+    """Does the operation with allocation *number* failing; returns (how, result or exception).
 
-    How: "refused" by MemoryError, "raised" something else, "finished" without having got as far as that
-    allocation, "absorbed" its failure.
+    How it ended: "refused" by MemoryError, "raised" something else, "finished" without having got
+    as far as that allocation, "absorbed" its failure.
     """
     _testcapi.set_nomemory(number, number + 1)
     try:
@@ -71,7 +76,9 @@ def attempt(call, number):
     except MemoryError:
         _testcapi.remove_mem_hooks()
         return "refused", None
-    except BaseException as error:  # a SystemError or a PicklingError in place of the MemoryError, say
+    except (
+        BaseException
+    ) as error:  # a SystemError or a PicklingError in place of the MemoryError, say
         _testcapi.remove_mem_hooks()
         return "raised", error
     finished = still_to_come()
@@ -84,7 +91,9 @@ def sweep(operation, call, expected, progress):
     tally = Tally()
     number = 0
     finished = 0
-    while finished < 3:  # it may take a few allocations less once, when a cache was filled by the last try
+    while (
+        finished < 3
+    ):  # it may take a few allocations less once, when a cache was filled by the last try
         progress(operation.name, number)
         how, result = attempt(call, number)
         finished = finished + 1 if how == "finished" else 0
@@ -144,16 +153,38 @@ def run_group(options):
     for operation in wanted(options.group[0], subject, options.pattern):
         if operation.name not in done:
             tally = examine(operation, progress)
-            print(json.dumps([operation.name, tally.allocations, tally.absorbed, tally.defects]), flush=True)
+            print(
+                json.dumps([operation.name, tally.allocations, tally.absorbed, tally.defects]),
+                flush=True,
+            )
 
 
 def start_group(group, options, done, mark):
-    """Runs a child for a group; returns (its lines, how it ended or None if well, the end of its stderr)."""
-    command = [sys.executable, "-X", "faulthandler", __file__, "--child", "-g", group, "-k", options.pattern,
-               "--subject", options.subject, "--done", json.dumps(done), "--mark", mark]
+    """Runs a child for a group; returns (its lines, how it ended or None if well, the end of its
+    stderr).
+    """
+    command = [
+        sys.executable,
+        "-X",
+        "faulthandler",
+        __file__,
+        "--child",
+        "-g",
+        group,
+        "-k",
+        options.pattern,
+        "--subject",
+        options.subject,
+        "--done",
+        json.dumps(done),
+        "--mark",
+        mark,
+    ]
     with tempfile.TemporaryFile("w+") as stderr, tempfile.TemporaryFile("w+") as stdout:
         try:
-            status = subprocess.run(command, stdout=stdout, stderr=stderr, timeout=TIMEOUT).returncode
+            status = subprocess.run(
+                command, stdout=stdout, stderr=stderr, timeout=TIMEOUT
+            ).returncode
         except subprocess.TimeoutExpired:
             status = "hung"
         stdout.seek(0)
@@ -193,10 +224,18 @@ def examine_group(group, options):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("-g", "--group", action="append", choices=operations.GROUPS, help="only this group")
-    parser.add_argument("-k", "--pattern", default="", help="only operations whose name contains this")
-    parser.add_argument("--subject", default="fastcopyreg", help="package to test; stdlib: the harness itself")
-    parser.add_argument("--if-possible", action="store_true", help="exit status 0 where it cannot be done")
+    parser.add_argument(
+        "-g", "--group", action="append", choices=operations.GROUPS, help="only this group"
+    )
+    parser.add_argument(
+        "-k", "--pattern", default="", help="only operations whose name contains this"
+    )
+    parser.add_argument(
+        "--subject", default="fastcopyreg", help="package to test; stdlib: the harness itself"
+    )
+    parser.add_argument(
+        "--if-possible", action="store_true", help="exit status 0 where it cannot be done"
+    )
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     for hidden in ("--done", "--mark"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
@@ -213,18 +252,27 @@ def groups(options):
 def main(arguments=None):
     options = parse(arguments)
     if not hasattr(_testcapi, "set_nomemory"):
-        print("oom.py: this interpreter has no _testcapi.set_nomemory; use a debug build (matrix run 3.15d)")
+        print(
+            "oom.py: this interpreter has no _testcapi.set_nomemory; "
+            "use a debug build (matrix run 3.15d)"
+        )
         return 0 if options.if_possible else 2
     if options.child:
         run_group(options)
         return 0
-    print(f"every allocation fails once: {options.subject} on Python {sys.version.split()[0]}, "
-          f"leaks judged by {measure.judged_by()}", flush=True)
+    print(
+        f"every allocation fails once: {options.subject} on Python {sys.version.split()[0]}, "
+        f"leaks judged by {measure.judged_by()}",
+        flush=True,
+    )
     failed = 0
     for group in groups(options):
         lines, defects = examine_group(group, options)
-        print(f"{group:10} {len(lines):4} operations {sum(line[1] for line in lines):7} allocations "
-              f"{sum(line[2] for line in lines):5} absorbed {len(defects):4} defects", flush=True)
+        print(
+            f"{group:10} {len(lines):4} operations {sum(line[1] for line in lines):7} allocations "
+            f"{sum(line[2] for line in lines):5} absorbed {len(defects):4} defects",
+            flush=True,
+        )
         for defect in defects:
             print(f"  DEFECT {group}: {defect}".rstrip().replace("\n", "\n    "), flush=True)
         failed += len(defects) + (not lines)

@@ -1,9 +1,10 @@
 """The operations that oom.py and leaks.py repeat: small object graphs through every entry.
 
-An operation is made anew for each measurement: `prepare()` gives a function without arguments that does
-it once, and `view` makes of its result something that can be compared (outside of what is measured). Its objects are small, so that each of their
-allocations can be made to fail in turn, and they are chosen so that each kind of allocation is there:
-the memo growing, the output growing, frames, reductions of every shape, hooks, names, errors.
+An operation is made anew for each measurement: `prepare()` gives a function without arguments that
+does it once, and `view` makes of its result something that can be compared (outside of what is
+measured). Its objects are small, so that each of their allocations can be made to fail in turn,
+and they are chosen so that each kind of allocation is there: the memo growing, the output growing,
+frames, reductions of every shape, hooks, names, errors.
 """
 
 import collections
@@ -182,8 +183,12 @@ def register():
     """Fills the registry for the classes above."""
     copyreg.pickle(Registered, lambda o: (Registered, o.args))
     copyreg.pickle(RegisteredState, lambda o: (RegisteredState, o.args, {"seen": True}))
-    copyreg.pickle(RegisteredItems, lambda o: (RegisteredItems, o.args, None, iter("abc"), iter([("k", 1)])))
-    copyreg.pickle(RegisteredSetter, lambda o: (RegisteredSetter, o.args, "state", None, None, set_state))
+    copyreg.pickle(
+        RegisteredItems, lambda o: (RegisteredItems, o.args, None, iter("abc"), iter([("k", 1)]))
+    )
+    copyreg.pickle(
+        RegisteredSetter, lambda o: (RegisteredSetter, o.args, "state", None, None, set_state)
+    )
     copyreg.pickle(RegisteredName, lambda o: "SINGLETON")
     copyreg.add_extension(__name__, "Extension", 0xE0)
 
@@ -214,14 +219,53 @@ def shared():
 
 
 def scalars():
-    numbers = [None, True, False, 0, 255, 65535, -1, 2**31, 2**70, -(2**2100), 1.5, 1e300, complex(1, 2)]
-    return [*numbers, "", "ascii", "h\xe9", "\u1234\n\\", "\ud800", "x" * 300, b"", b"bytes", b"y" * 300, bytearray(b"array")]
+    numbers = [
+        None,
+        True,
+        False,
+        0,
+        255,
+        65535,
+        -1,
+        2**31,
+        2**70,
+        -(2**2100),
+        1.5,
+        1e300,
+        complex(1, 2),
+    ]
+    return [
+        *numbers,
+        "",
+        "ascii",
+        "h\xe9",
+        "\u1234\n\\",
+        "\ud800",
+        "x" * 300,
+        b"",
+        b"bytes",
+        b"y" * 300,
+        bytearray(b"array"),
+    ]
 
 
 #: Ordinary values by name: each makes its object.
 VALUES = {
     "scalars": scalars,
-    "containers": lambda: [(), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), [], [1], {}, {"a": 1}, set(), {1}, frozenset({2})],
+    "containers": lambda: [
+        (),
+        (1,),
+        (1, 2),
+        (1, 2, 3),
+        (1, 2, 3, 4),
+        [],
+        [1],
+        {},
+        {"a": 1},
+        set(),
+        {1},
+        frozenset({2}),
+    ],
     "many ints": lambda: list(range(1002)),
     "many strings": lambda: [f"string {i}" for i in range(70)],
     "many pairs": lambda: {f"key {i}": float(i) for i in range(40)},
@@ -231,7 +275,16 @@ VALUES = {
     "recursive tuple": recursive_tuple,
     "recursive object": recursive_object,
     "nested": lambda: functools.reduce(lambda inside, _: [(inside,)], range(20), None),
-    "globals": lambda: [Plain, Outer.Inner, len, functools.reduce, collections.OrderedDict, type(None), ..., NotImplemented],
+    "globals": lambda: [
+        Plain,
+        Outer.Inner,
+        len,
+        functools.reduce,
+        collections.OrderedDict,
+        type(None),
+        ...,
+        NotImplemented,
+    ],
     "method": lambda: [[].append, "x".join, dict.fromkeys],
     "plain": lambda: [Plain(name="n", size=2, parts=["a", "b"]), Plain()],
     "inner": lambda: Outer.Inner(a=1),
@@ -249,12 +302,21 @@ VALUES = {
     "exceptions": lambda: [ValueError("v", 1), MyError("mine"), KeyError("k")],
     "subclasses": lambda: [MyList("ab"), MyDict(a=1), Pair(1, "two"), collections.Counter("aab")],
     "values": lambda: [
-        datetime.datetime(2024, 5, 6, 7, 8, 9), datetime.date(2024, 1, 2), datetime.timedelta(1, 2, 3),
-        datetime.timezone.utc, decimal.Decimal("1.50"), fractions.Fraction(1, 3),
-        uuid.UUID(int=5), pathlib.PurePosixPath("a/b"), range(3), types.SimpleNamespace(a=1),
+        datetime.datetime(2024, 5, 6, 7, 8, 9),
+        datetime.date(2024, 1, 2),
+        datetime.timedelta(1, 2, 3),
+        datetime.UTC,
+        decimal.Decimal("1.50"),
+        fractions.Fraction(1, 3),
+        uuid.UUID(int=5),
+        pathlib.PurePosixPath("a/b"),
+        range(3),
+        types.SimpleNamespace(a=1),
     ],
     "collections": lambda: [
-        collections.OrderedDict(a=1), collections.defaultdict(list, a=[1]), collections.deque([1, 2], 5),
+        collections.OrderedDict(a=1),
+        collections.defaultdict(list, a=[1]),
+        collections.deque([1, 2], 5),
     ],
 }
 
@@ -285,11 +347,17 @@ class Operation:
 
 def values_of(protocol):
     """The values that a protocol can save, with their names."""
-    return [(name, make) for name, make in VALUES.items() if protocol >= 2 or name not in NEED_PROTOCOL_2]
+    return [
+        (name, make)
+        for name, make in VALUES.items()
+        if protocol >= 2 or name not in NEED_PROTOCOL_2
+    ]
 
 
 class Subject:
-    """What is tested: the modules of fastcopyreg, or the standard library's to test the harness itself."""
+    """What is tested: the modules of fastcopyreg, or the standard library's to test the harness
+    itself.
+    """
 
     def __init__(self, name):
         package = "" if name == "stdlib" else name + "."
@@ -299,12 +367,14 @@ class Subject:
 
 def refused(call, raises):
     """The call as an operation that must raise: its result is the exception."""
+
     def operation():
         try:
             call()
         except raises as error:
             return error
         raise AssertionError("was not refused")
+
     return operation
 
 
@@ -313,15 +383,19 @@ def type_and_message(error):
 
 
 def repickled(graph):
-    """A graph as the pickle that the standard library makes of it: graphs with cycles do not compare."""
+    """A graph as the pickle that the standard library makes of it: graphs with cycles do not
+    compare.
+    """
     return std_pickle.dumps(graph, 2)
 
 
 def dumps_operations(subject):
     for protocol in PROTOCOLS:
         for name, make in values_of(protocol):
-            yield Operation(f"dumps {name}, protocol {protocol}",
-                            lambda make=make, p=protocol: functools.partial(subject.pickle.dumps, make(), p))
+            yield Operation(
+                f"dumps {name}, protocol {protocol}",
+                lambda make=make, p=protocol: functools.partial(subject.pickle.dumps, make(), p),
+            )
 
 
 def refused_operations(subject):
@@ -330,20 +404,28 @@ def refused_operations(subject):
             yield Operation(
                 f"dumps refused {name}, protocol {protocol}",
                 lambda make=make, p=protocol, r=raises: refused(
-                    functools.partial(subject.pickle.dumps, make(), p), r), type_and_message)
+                    functools.partial(subject.pickle.dumps, make(), p), r
+                ),
+                type_and_message,
+            )
 
 
 def to_file(Pickler, value, protocol, **options):
-    """A function that pickles the value into a new file by a new pickler, and returns what was written."""
+    """A function that pickles the value into a new file by a new pickler, and returns what was
+    written.
+    """
+
     def operation():
         file = io.BytesIO()
         Pickler(file, protocol, **options).dump(value)
         return file.getvalue()
+
     return operation
 
 
 def hook_picklers(subject):
     """Subclasses and settings of Pickler, by name."""
+
     class Persistent(subject.pickle.Pickler):
         def persistent_id(self, obj):
             return "id" if isinstance(obj, Slots) else None
@@ -358,8 +440,13 @@ def hook_picklers(subject):
     class Chained(subject.pickle.Pickler):
         dispatch_table = collections.ChainMap({}, {Slots: lambda obj: (Pair, (1, 2))})
 
-    return {"persistent_id": Persistent, "reducer_override": Override, "dispatch_table": Table,
-            "ChainMap": Chained, "Pickler": subject.pickle.Pickler}
+    return {
+        "persistent_id": Persistent,
+        "reducer_override": Override,
+        "dispatch_table": Table,
+        "ChainMap": Chained,
+        "Pickler": subject.pickle.Pickler,
+    }
 
 
 def reused_pickler(subject, value, protocol):
@@ -373,6 +460,7 @@ def reused_pickler(subject, value, protocol):
         file.truncate()
         pickler.dump(value)
         return file.getvalue()
+
     return operation
 
 
@@ -387,6 +475,7 @@ def memo_round_trip(subject):
         pickler.memo = copied
         pickler.memo = pickler.memo
         return len(pickler.memo.copy())
+
     return operation
 
 
@@ -394,17 +483,30 @@ def pickler_operations(subject):
     value = [Slots(1, ["two"]), Slots("l", "r"), "s", Registered(1)]
     for name, Pickler in hook_picklers(subject).items():
         for protocol in (2, 4, 5):
-            yield Operation(f"dump by {name}, protocol {protocol}",
-                            lambda P=Pickler, p=protocol: to_file(P, value, p))
+            yield Operation(
+                f"dump by {name}, protocol {protocol}",
+                lambda P=Pickler, p=protocol: to_file(P, value, p),
+            )
     for protocol in (2, 4, 5):
-        yield Operation(f"reused Pickler, protocol {protocol}",
-                        lambda p=protocol: reused_pickler(subject, [*value, scalars(), shared()], p))
-        yield Operation(f"dump to a file, protocol {protocol}",
-                        lambda p=protocol: to_file_function(subject, VALUES["frames"](), p))
+        yield Operation(
+            f"reused Pickler, protocol {protocol}",
+            lambda p=protocol: reused_pickler(subject, [*value, scalars(), shared()], p),
+        )
+        yield Operation(
+            f"dump to a file, protocol {protocol}",
+            lambda p=protocol: to_file_function(subject, VALUES["frames"](), p),
+        )
     yield Operation("memo round trip", lambda: memo_round_trip(subject))
     yield Operation("Pickler made", lambda: lambda: subject.pickle.Pickler(io.BytesIO()).bin)
-    yield Operation("fix_imports", lambda: functools.partial(
-        subject.pickle.dumps, [range(3), collections.OrderedDict, functools.reduce], 2, fix_imports=True))
+    yield Operation(
+        "fix_imports",
+        lambda: functools.partial(
+            subject.pickle.dumps,
+            [range(3), collections.OrderedDict, functools.reduce],
+            2,
+            fix_imports=True,
+        ),
+    )
 
 
 def to_file_function(subject, value, protocol):
@@ -412,34 +514,52 @@ def to_file_function(subject, value, protocol):
         file = io.BytesIO()
         subject.pickle.dump(value, file, protocol)
         return file.getvalue()
+
     return operation
 
 
 def out_of_band(subject, value):
     """Pickles with buffers handed to a callback; returns the pickle and their number."""
+
     def operation():
         buffers = []
         data = subject.pickle.dumps(value, 5, buffer_callback=buffers.append)
         return data, len(buffers)
+
     return operation
 
 
 def buffer_operations(subject):
-    value = [std_pickle.PickleBuffer(b"read-only"), std_pickle.PickleBuffer(bytearray(b"w" * FRAME)), "end"]
+    value = [
+        std_pickle.PickleBuffer(b"read-only"),
+        std_pickle.PickleBuffer(bytearray(b"w" * FRAME)),
+        "end",
+    ]
     yield Operation("buffers out of band", lambda: out_of_band(subject, value))
     yield Operation("buffers in band", lambda: functools.partial(subject.pickle.dumps, value, 5))
-    yield Operation("buffers refused", lambda: refused(
-        functools.partial(subject.pickle.dumps, value, 4), std_pickle.PicklingError), type_and_message)
+    yield Operation(
+        "buffers refused",
+        lambda: refused(
+            functools.partial(subject.pickle.dumps, value, 4), std_pickle.PicklingError
+        ),
+        type_and_message,
+    )
 
 
 def loads_operations(subject):
     for protocol in PROTOCOLS:
         for name, make in values_of(protocol):
             data = std_pickle.dumps(make(), protocol)
-            yield Operation(f"loads {name}, protocol {protocol}",
-                            lambda data=data: functools.partial(subject.pickle.loads, data), repickled)
-            yield Operation(f"load {name} from a file, protocol {protocol}",
-                            lambda data=data: lambda: subject.pickle.load(io.BytesIO(data)), repickled)
+            yield Operation(
+                f"loads {name}, protocol {protocol}",
+                lambda data=data: functools.partial(subject.pickle.loads, data),
+                repickled,
+            )
+            yield Operation(
+                f"load {name} from a file, protocol {protocol}",
+                lambda data=data: lambda: subject.pickle.load(io.BytesIO(data)),
+                repickled,
+            )
 
 
 def unpickler_operations(subject):
@@ -455,15 +575,29 @@ def unpickler_operations(subject):
     found = std_pickle.dumps([Plain(a=1), Registered(1), collections.OrderedDict(a=1)], 4)
     broken = found[:-9]
     buffers = [b"one", bytearray(b"two")]
-    banded = std_pickle.dumps([std_pickle.PickleBuffer(b) for b in buffers], 5, buffer_callback=lambda b: None)
+    banded = std_pickle.dumps(
+        [std_pickle.PickleBuffer(b) for b in buffers], 5, buffer_callback=lambda b: None
+    )
     yield Operation("persistent_load", lambda: lambda: Persistent(io.BytesIO(persistent)).load())
     yield Operation("find_class", lambda: lambda: Finding(io.BytesIO(found)).load(), repickled)
-    yield Operation("loads with buffers", lambda: lambda: len(subject.pickle.loads(banded, buffers=buffers)))
+    yield Operation(
+        "loads with buffers", lambda: lambda: len(subject.pickle.loads(banded, buffers=buffers))
+    )
     yield Operation("Unpickler memo", lambda: unpickler_memo(subject, found))
-    yield Operation("loads refused truncated", lambda: refused(
-        functools.partial(subject.pickle.loads, broken), (std_pickle.UnpicklingError, EOFError)), type_and_message)
-    yield Operation("loads refused missing name", lambda: refused(
-        functools.partial(subject.pickle.loads, b"cbuiltins\nnot_there\n."), AttributeError), type_and_message)
+    yield Operation(
+        "loads refused truncated",
+        lambda: refused(
+            functools.partial(subject.pickle.loads, broken), (std_pickle.UnpicklingError, EOFError)
+        ),
+        type_and_message,
+    )
+    yield Operation(
+        "loads refused missing name",
+        lambda: refused(
+            functools.partial(subject.pickle.loads, b"cbuiltins\nnot_there\n."), AttributeError
+        ),
+        type_and_message,
+    )
 
 
 def unpickler_memo(subject, data):
@@ -472,6 +606,7 @@ def unpickler_memo(subject, data):
         unpickler.load()
         unpickler.memo = unpickler.memo.copy()
         return len(unpickler.memo.copy())
+
     return operation
 
 
@@ -490,14 +625,33 @@ def copy_operations(subject):
         for value, make in VALUES.items():
             if value == REFUSED_BY_COPY:
                 continue
-            yield Operation(f"{name} {value}", lambda f=function, make=make: functools.partial(f, make()), repickled)
-        yield Operation(f"{name} with a method of its own", lambda f=function: functools.partial(f, own), repickled)
-    yield Operation("deepcopy with a memo",
-                    lambda: lambda: subject.copy.deepcopy([Plain(a=[1])], {}), repickled)
-    yield Operation("deepcopy refused", lambda: refused(
-        functools.partial(subject.copy.deepcopy, [1, [Raising()]]), LookupError), type_and_message)
-    yield Operation("deepcopy refused six parts", lambda: refused(
-        functools.partial(subject.copy.deepcopy, VALUES[REFUSED_BY_COPY]()), TypeError), type_and_message)
+            yield Operation(
+                f"{name} {value}",
+                lambda f=function, make=make: functools.partial(f, make()),
+                repickled,
+            )
+        yield Operation(
+            f"{name} with a method of its own",
+            lambda f=function: functools.partial(f, own),
+            repickled,
+        )
+    yield Operation(
+        "deepcopy with a memo",
+        lambda: lambda: subject.copy.deepcopy([Plain(a=[1])], {}),
+        repickled,
+    )
+    yield Operation(
+        "deepcopy refused",
+        lambda: refused(functools.partial(subject.copy.deepcopy, [1, [Raising()]]), LookupError),
+        type_and_message,
+    )
+    yield Operation(
+        "deepcopy refused six parts",
+        lambda: refused(
+            functools.partial(subject.copy.deepcopy, VALUES[REFUSED_BY_COPY]()), TypeError
+        ),
+        type_and_message,
+    )
 
 
 #: Every group of operations; a crash costs no more than its own case of its own group.

@@ -469,6 +469,7 @@ def _containers() -> Iterator[Workload]:
     yield Workload("tuples", "containers", lambda n: [(i * 0.5, i * 0.25, i) for i in range(n)])
     yield Workload("sets", "containers", make_sets, SOME)
     yield Workload("pyperformance-pickle", "pyperformance", make_profiles, 1)
+    yield Workload("pyperformance-dict", "pyperformance", lambda n: _profile(0), 1)
     yield Workload("pyperformance-pickle-dict", "pyperformance", make_dict_of_dicts, 1)
     yield Workload("pyperformance-pickle-list", "pyperformance", make_list_of_lists, 1)
     yield Workload("pyperformance-deepcopy", "pyperformance", make_bundle, 1)

@@ -3,6 +3,7 @@
 import gc
 import pickle as std_pickle
 import statistics
+import sys
 
 import pytest
 
@@ -52,9 +53,9 @@ def test_ratio_is_of_the_standard_library_to_ours(clock):
 
 
 def test_ratios_are_paired_by_round(clock):
-    # The first time of each is spent on finding the number of calls.
-    slow = [1, 100, 200, 300, 400, 1000]
-    fast = [1, 100, 100, 100, 100, 100]
+    # The first three times of each are spent on finding out how to time it.
+    slow = [1, 1, 1, 100, 200, 300, 400, 1000]
+    fast = [1, 1, 1, 100, 100, 100, 100, 100]
     result = race(
         clock,
         bench.Contender("stdlib", clock.spend(slow)),
@@ -83,7 +84,7 @@ def test_order_turns_from_round_to_round(clock):
         return bench.Contender(label, function)
 
     race(clock, contender("a"), contender("b"), contender("c"), rounds=3)
-    assert "".join(order) == "abc" + "abc" + "cba" + "abc"
+    assert "".join(order) == "aabbcc" + "abc" + "abc" + "cba" + "abc"
 
 
 def test_samples_are_as_many_calls_as_fill_them(clock):
@@ -131,24 +132,38 @@ def test_fresh_input_is_made_for_each_call_and_not_timed(clock):
         sample_seconds=1,
     )
     assert set(result.ours.samples) == {7}
-    assert sum(map(len, made)) == 2 * bench.MIN_ROUNDS
+    assert sum(map(len, made)) == 2 * (2 + bench.MIN_ROUNDS)
 
 
-def test_freeing_the_result_of_a_single_call_is_not_timed(clock):
+@pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="results are not freed when they are dropped"
+)
+@pytest.mark.parametrize(
+    ("nanoseconds", "freeing_counts"),
+    [(bench.SINGLY_NS, False), (bench.SINGLY_NS - 1, True)],
+)
+def test_freeing_results_is_timed_for_all_or_none(clock, nanoseconds, freeing_counts):
     class Costly:
         def __del__(self):
-            clock.now += 1000
+            clock.now += 10_000_000
 
-    def function():
-        clock.now += 5
-        return Costly()
+    def take(length):
+        def function():
+            clock.now += length
+            return Costly()
 
-    result = race(clock, bench.Contender("a", function), bench.Contender("b", function))
-    assert set(result.ours.samples) == {5}
+        return function
+
+    slow = bench.Contender("slow", take(bench.SINGLY_NS * 10))
+    fast = bench.Contender("fast", take(nanoseconds))
+    result = race(clock, slow, fast, sample_seconds=0.001)
+    assert min(result.standard.calls, result.ours.calls) > 1
+    assert (result.standard.best > bench.SINGLY_NS * 10) is freeing_counts
+    assert (result.ours.best > nanoseconds) is freeing_counts
 
 
 def test_each_contender_has_its_own_loop():
-    loops = [bench._own_loop(1) for _ in range(3)]
+    loops = [bench._own_copy(bench._call_1) for _ in range(3)]
     assert len({id(loop.__code__) for loop in loops}) == 3
 
 
@@ -171,8 +186,8 @@ def test_collector_is_left_as_it_was_and_runs_before_each_sample(clock, enabled)
         assert gc.isenabled() is enabled
     finally:
         gc.enable()
-    # Once for the race, once each to find the number of calls, once a sample.
-    assert generations == [()] * (1 + 2 + 2 * 4)
+    # Once for the race, three times each to find out how to time it, once a sample.
+    assert generations == [()] * (1 + 2 * 3 + 2 * 4)
 
 
 def test_what_a_contender_raises_is_raised(clock):

@@ -79,7 +79,6 @@
     V(pickler_memo_type)
 
 struct pickler;
-struct plan_cache;
 
 #define DECLARE_STRING(field, text) PyObject *field;
 #define DECLARE_OBJECT(field, module, attribute) PyObject *field;
@@ -101,7 +100,6 @@ struct core_state {
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
     struct dialect dialect;
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
-    struct plan_cache *plans;     /* what is known of types; see plan.c */
 };
 
 #undef DECLARE_STRING

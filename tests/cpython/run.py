@@ -54,7 +54,7 @@ class Run:
         self.wiring = None
 
     def read(self, path):
-        """Takes in the events of a child; returns the test that had begun and not ended, or None."""
+        """Takes in a child's events; returns the test that began and did not end, or None."""
         running = None
         for line in path.read_text(encoding="utf-8").splitlines():
             event = json.loads(line)
@@ -90,7 +90,7 @@ class Run:
 
 
 def start_child(job, folder):
-    """Runs one child to its end; returns (returncode or None if it hung, the end of its stderr)."""
+    """Runs one child to its end; returns (returncode, None if it hung, end of its stderr)."""
     path = folder / "job.json"
     path.write_text(json.dumps(job), encoding="utf-8")
     command = [
@@ -165,7 +165,7 @@ def run_module(suite, mode, package, left_out):
 
 
 class Verdict:
-    """The difference between a module against the standard library and the same module against us."""
+    """The difference between a module's run against the standard library and against us."""
 
     def __init__(self, suite, mode, plain, ours, patterns):
         self.name = f"{suite['module'].removeprefix('test.')} ({mode})"
@@ -196,7 +196,8 @@ class Verdict:
             if outcome != expected and expected != "failed":
                 yield (
                     test,
-                    f"{expected} in the standard library, here {outcome}\n{ours.details.get(test, '')}",
+                    f"{expected} in the standard library, here {outcome}\n"
+                    + ours.details.get(test, ""),
                 )
         for test, outcome in ours.outcomes.items():
             if outcome == "failed" and test not in plain.outcomes:
@@ -211,9 +212,11 @@ class Verdict:
         if self.skipped:
             return f"{self.name:48} skipped by itself: {self.skipped}"
         count = collections.Counter(self.ours.outcomes.values())
+        ran = sum(count.values()) - count["skipped"]
         return (
-            f"{self.name:48} {sum(count.values()) - count['skipped']:5} run {len(self.failures):4} failed"
-            f" {count['skipped']:4} skipped {len(self.left_out):4} left out {self.ours.seconds:7.1f} s"
+            f"{self.name:48} {ran:5} run {len(self.failures):4} failed "
+            f"{count['skipped']:4} skipped {len(self.left_out):4} left out "
+            f"{self.ours.seconds:7.1f} s"
         )
 
 
@@ -248,7 +251,7 @@ def nothing_to_test(package):
 
 
 def run_all(suites, modes, package, left_out, jobs):
-    """Yields a Verdict for each module and mode, as they get done; *left_out*: patterns by mode."""
+    """Yields a Verdict for each module and mode, in turn; *left_out*: patterns by mode."""
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         plain = {
             suite["module"]: pool.submit(run_module, suite, "plain", package, [])

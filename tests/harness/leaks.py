@@ -20,6 +20,7 @@ import tracemalloc
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
 import measure
+
 import operations
 
 PHASE = 25  # repetitions in a phase; a leak of one block in each is told from noise

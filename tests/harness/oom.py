@@ -30,6 +30,7 @@ import tracemalloc
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # PYTHONSAFEPATH leaves it out
 
 import measure
+
 import operations
 
 try:

@@ -129,5 +129,28 @@ layout_values_append(struct layout_values *values, int index, PyObject *value)
 #endif
 }
 
+/* The __dict__ of an instance if it was made; borrowed, or NULL. */
+ALWAYS_INLINE PyObject *
+layout_made_dict(PyObject *object, PyTypeObject *type)
+{
+    if (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+#if VALUES_KIND == VALUES_TAGGED
+        uintptr_t word = ((uintptr_t *)object)[-3];
+        return (word & 1) != 0 ? NULL : (PyObject *)word;
+#else
+        return ((PyObject **)object)[-3];
+#endif
+    }
+    return type->tp_dictoffset > 0 ? *layout_slot(object, type->tp_dictoffset) : NULL;
+}
+
+/* Whether every key of a dict is an exact str, so that looking a str up in it runs no
+   __eq__ of a key. */
+ALWAYS_INLINE int
+layout_keys_are_strings(PyObject *dict)
+{
+    return ((struct layout_keys *)((PyDictObject *)dict)->ma_keys)->kind != 0;
+}
+
 #endif
 #endif

@@ -30,7 +30,9 @@ save_args(struct pickler *pickler, PyObject *reduce_value, struct reduction *red
 {
     PyObject *args = reduction->args;
     if (args == NULL) {
-        return save(pickler, Py_None, out);
+        /* Not save(): in line, it makes gcc think that None might be a float. */
+        return out >= pickler->writer.limit ? save_slow(pickler, Py_None, 0, out)
+                                            : write_op(out, OP_NONE);
     }
     if (out >= pickler->writer.limit || !args_are_ours(pickler, reduce_value, reduction)) {
         return save(pickler, args, out);

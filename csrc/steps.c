@@ -244,11 +244,11 @@ steps_read_constructor(struct core_state *state, PyObject *constructor, struct s
 }
 
 int
-steps_read_reducer(struct core_state *state, PyObject *function)
+steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *function)
 {
     PyObject *code = Py_NewRef(PyFunction_GET_CODE(function));
     struct steps *steps;
-    int read = compile_with(state, "compile_reducer", function, &steps);
+    int read = compile_with(state, "compile_reducer", reducer, &steps);
     /* The code runs now, so the entry may be another one, or gone. */
     struct steps_entry *entry = read < 0 ? NULL : steps_meet(state, code);
     if (entry == NULL || entry->status != STEPS_UNREAD) {

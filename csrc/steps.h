@@ -98,9 +98,10 @@ struct steps_entry *steps_meet(struct core_state *state, PyObject *code);
 /* Whether the entry has been met often enough, and was not read yet. */
 int steps_due(struct core_state *state, const struct steps_entry *entry);
 
-/* Reads a reducer function with the compiler.  0, or -1 with an exception that is not the
-   compiler's.  Runs Python code: the entry is to be met again afterwards. */
-int steps_read_reducer(struct core_state *state, PyObject *function);
+/* Reads a reducer with the compiler: `function`, or what binds arguments to it.  0, or -1
+   with an exception that is not the compiler's.  Runs Python code: the entry is to be met
+   again afterwards. */
+int steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *function);
 
 /* Reads a constructor, a class or function, with the compiler.  1 and *steps, which the
    caller owns, 0 if it is refused, or -1 with an exception.  Runs Python code. */

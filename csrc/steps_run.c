@@ -333,30 +333,38 @@ run_step(struct steps_run *run, const struct step *step, PyObject **value)
     }
 }
 
-/* A step that yields none, and where to go on: READ_FOUND and *next, or READ_LEFT. */
+static int
+is_base(const struct steps_run *run, size_t place, PyObject *value)
+{
+    PyObject *mro = run->cls->tp_mro;
+    return place < (size_t)PyTuple_GET_SIZE(mro)
+           && value == PyTuple_GET_ITEM(mro, (Py_ssize_t)place);
+}
+
+/* A step that yields none, and where to go on: READ_FOUND and *next, or READ_LEFT.  NEW and
+   the stores are for the end of the path. */
 static enum read_outcome
 run_test(struct steps_run *run, const struct step *step, size_t *next)
 {
-    PyObject *value = run->values[step->a];
+    PyObject **values = run->values;
     int holds;
     switch (step->kind) {
     case STEP_EXPECT:
-        return value == PyTuple_GET_ITEM(run->steps->constants, step->b) ? READ_FOUND : READ_LEFT;
-    case STEP_EXPECT_CLASS: {
-        PyObject *mro = run->cls->tp_mro;
-        return step->b < PyTuple_GET_SIZE(mro) && value == PyTuple_GET_ITEM(mro, step->b)
-                   ? READ_FOUND : READ_LEFT;
-    }
+        holds = values[step->a] == PyTuple_GET_ITEM(run->steps->constants, step->b) ? 1 : -1;
+        break;
+    case STEP_EXPECT_CLASS:
+        holds = is_base(run, step->b, values[step->a]) ? 1 : -1;
+        break;
     case STEP_BRANCH_TRUE:
-        holds = read_truth(value);
+        holds = read_truth(values[step->a]);
         break;
     case STEP_BRANCH_IS:
-        holds = value == run->values[step->b];
+        holds = values[step->a] == values[step->b];
         break;
-    default: /* NEW and the stores, which are for the end of the path */
+    default:
         return READ_FOUND;
     }
-    if (!holds) {
+    if (holds == 0) {
         *next = step->c;
     }
     return holds < 0 ? READ_LEFT : READ_FOUND;

@@ -48,14 +48,6 @@ def results_agree(operation):
     return operation.view(call()) == operation.view(call())
 
 
-def groups_of(subject_name):
-    return [
-        group
-        for group in operations.GROUPS
-        if subject_name == "stdlib" or group not in operations.NOT_OURS_YET
-    ]
-
-
 def examine(group, subject, pattern, phase):
     """Measures a group's operations; returns (their number, lines about those that leak)."""
     chosen = [op for op in operations.GROUPS[group](subject) if pattern in op.name]
@@ -101,7 +93,7 @@ def main(arguments=None):
         f"judged by {measure.judged_by()}"
     )
     failed = 0
-    for group in options.group or groups_of(options.subject):
+    for group in options.group or operations.groups_of(options.subject):
         count, defects = examine(group, subject, options.pattern, options.phase)
         say(f"{group:10} {count:4} operations {len(defects):4} leak")
         for defect in defects:

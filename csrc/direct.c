@@ -715,19 +715,20 @@ save_by_steps(struct pickler *pickler, const struct steps *steps, PyObject *func
 /* The plan of a function, read now if it is due.  0 and *steps, NULL if it is to be called;
    or -1 with an exception. */
 static int
-find_plan(struct pickler *pickler, PyObject *reducer, PyObject *function,
+find_plan(struct pickler *pickler, PyObject *reducer, PyObject *function, int bound,
           const struct steps **steps)
 {
     struct core_state *state = pickler->state;
     struct steps_entry *entry = steps_meet(state, PyFunction_GET_CODE(function));
     *steps = NULL;
     if (entry != NULL && steps_due(state, entry)) {
-        if (save_foreign(pickler) < 0 || steps_read_reducer(state, reducer, function) < 0) {
+        if (save_foreign(pickler) < 0 || steps_read_reducer(state, reducer, function, bound) < 0) {
             return -1;
         }
         entry = steps_meet(state, PyFunction_GET_CODE(function));
     }
-    if (entry != NULL && entry->status == STEPS_READY && !steps_observed()) {
+    if (entry != NULL && entry->status == STEPS_READY && entry->steps->bound == bound
+        && !steps_observed()) {
         *steps = entry->steps;
     }
     return 0;
@@ -743,7 +744,7 @@ direct_save(struct pickler *pickler, PyObject *reducer, PyObject *object, int si
     if (function == NULL || pickler->state->steps_threshold == 0) {
         return DIRECT_CALL;
     }
-    if (find_plan(pickler, reducer, function, &steps) < 0) {
+    if (find_plan(pickler, reducer, function, count, &steps) < 0) {
         return DIRECT_RAISED;
     }
     if (steps == NULL) {

@@ -1,7 +1,9 @@
 /* The extension module: its state, and its setup as a flat list. */
 #include "module.h"
 
+#include "direct.h"
 #include "pickler.h"
+#include "steps.h"
 
 #define STRING_ENTRY(field, text) {offsetof(struct core_strings, field), text},
 #define STDLIB_ENTRY(field, module, attribute) \
@@ -86,7 +88,11 @@ module_exec(PyObject *module)
     if (setup_strings(state) < 0 || setup_stdlib(state) < 0 || setup_constants(state) < 0) {
         return -1;
     }
-    if (dialect_probe(&state->dialect) < 0) {
+    if (dialect_probe(&state->dialect) < 0 || steps_setup(state) < 0) {
+        return -1;
+    }
+    state->forms = direct_forms_new();
+    if (state->forms == NULL) {
         return -1;
     }
     return pickler_setup(module);
@@ -107,6 +113,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     CORE_STDLIB(VISIT_OBJECT)
     CORE_TYPES(VISIT_TYPE)
     Py_VISIT(state->empty_tuple);
+    Py_VISIT(state->compiler);
+    Py_VISIT(state->lazy_import_type);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_VISIT(state->protocols[i]);
     }
@@ -121,6 +129,8 @@ module_clear(PyObject *module)
     CORE_STDLIB(CLEAR_OBJECT)
     CORE_TYPES(CLEAR_TYPE)
     Py_CLEAR(state->empty_tuple);
+    Py_CLEAR(state->compiler);
+    Py_CLEAR(state->lazy_import_type);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_CLEAR(state->protocols[i]);
     }
@@ -131,7 +141,10 @@ static void
 module_free(void *module)
 {
     (void)module_clear((PyObject *)module);
-    pickler_teardown(core_state_of_module((PyObject *)module));
+    struct core_state *state = core_state_of_module((PyObject *)module);
+    pickler_teardown(state);
+    direct_forms_free(state->forms);
+    steps_teardown(state);
 }
 
 static PyModuleDef_Slot module_slots[] = {

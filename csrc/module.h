@@ -31,6 +31,7 @@
     V(init, "__init__")                      \
     V(items, "items")                        \
     V(latin1, "latin1")                      \
+    V(lazy_import_type, "LazyImportType")    \
     V(locals, "<locals>")                    \
     V(main, "__main__")                      \
     V(module, "__module__")                  \
@@ -78,7 +79,9 @@
     V(pickler_type)        \
     V(pickler_memo_type)
 
+struct direct_forms;
 struct pickler;
+struct steps_store;
 
 #define DECLARE_STRING(field, text) PyObject *field;
 #define DECLARE_OBJECT(field, module, attribute) PyObject *field;
@@ -100,6 +103,12 @@ struct core_state {
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
     struct dialect dialect;
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
+    struct steps_store *steps;    /* plans of functions; see steps.h */
+    struct direct_forms *forms;   /* see direct.h */
+    unsigned steps_threshold;     /* how often a function is met before it is read; 0: never */
+    PyObject *compiler;           /* fastcopyreg.compiler, once it is needed */
+    PyObject *lazy_import_type;   /* types.LazyImportType, or NULL */
+    uint64_t dumps;               /* how many dumps there were */
 };
 
 #undef DECLARE_STRING

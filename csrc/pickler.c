@@ -90,6 +90,7 @@ PyObject *
 pickler_run(struct pickler *pickler, PyObject *object, PyObject *write)
 {
     pickler->unnumbered = pickler->fast_nesting = 0;
+    pickler->dump = ++pickler->state->dumps;
     pickler->last_poll = 0;
     Py_CLEAR(pickler->fast_memo);
     if (writer_init(&pickler->writer) < 0) {

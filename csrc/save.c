@@ -83,9 +83,8 @@ poll_events(struct pickler *pickler)
     return 0;
 }
 
-/* The frame or the buffer is full. */
-static char *
-pass_boundary(struct pickler *pickler, char *out)
+char *
+save_boundary(struct pickler *pickler, char *out)
 {
     int called = 0;
     if (pickler->writer.write != NULL && save_foreign(pickler) < 0) {
@@ -101,7 +100,7 @@ save_unhooked(struct pickler *pickler, PyObject *object, int single, char *out)
 {
     if (out >= pickler->writer.due) {
         size_t epoch = pickler->epoch;
-        out = pass_boundary(pickler, out);
+        out = save_boundary(pickler, out);
         single = single && epoch == pickler->epoch;
     }
     return out == NULL ? NULL : save_inside(pickler, object, single, out);
@@ -167,7 +166,7 @@ static char *
 save_owned(struct pickler *pickler, PyObject *object, int single, char *out)
 {
     if (out >= pickler->writer.due) {
-        out = pass_boundary(pickler, out);
+        out = save_boundary(pickler, out);
     }
     if (out != NULL && pickler->persistent_id != NULL) {
         int saved = 0;
@@ -215,7 +214,7 @@ save_by_type(struct pickler *pickler, PyObject *object, int single, char *out)
     if (type == &PyPickleBuffer_Type) {
         return save_picklebuffer(pickler, object, out);
     }
-    return save_by_reducer(pickler, object, out);
+    return save_by_reducer(pickler, object, single, out);
 }
 
 /* Drops what save_object() owned.  If no foreign code has run, others hold it still. */

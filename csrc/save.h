@@ -110,6 +110,10 @@ save_get(struct pickler *pickler, Py_ssize_t position, char *out)
 
 /* ---- kinds of objects ------------------------------------------------------------ */
 
+/* The frame or the buffer is full, between two objects: closes the frame, makes room, sees
+   to signals. */
+char *save_boundary(struct pickler *pickler, char *out);
+
 /* At a boundary: closes frames, sees to signals, asks persistent_id; then saves. */
 char *save_slow(struct pickler *pickler, PyObject *object, int single, char *out);
 
@@ -145,7 +149,12 @@ char *save_global(struct pickler *pickler, PyObject *object, PyObject *name, cha
 char *save_type(struct pickler *pickler, PyObject *type, char *out);
 
 /* By reduction: looks the reducer up and calls it. */
-char *save_by_reducer(struct pickler *pickler, PyObject *object, char *out);
+char *save_by_reducer(struct pickler *pickler, PyObject *object, int single, char *out);
+
+/* What a reducer returned for the object, by name or by reduction; steals it, and may be
+   given NULL. */
+char *save_reduce_value(struct pickler *pickler, PyObject *object, PyObject *reduce_value,
+                        char *out);
 
 /* A reduce value that is at hand.  `object` NULL: nothing is memoized. */
 char *save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out);

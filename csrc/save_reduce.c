@@ -5,6 +5,7 @@
    reduce value, whose parts are written in the order that a load needs them. */
 #include "reduce.h"
 
+#include "direct.h"
 #include "errors.h"
 #include "registry.h"
 #include "save.h"
@@ -398,8 +399,7 @@ call_own_reducer(struct pickler *pickler, PyObject *object)
     return reduce_value;
 }
 
-/* What a reducer returned; steals it. */
-static char *
+char *
 save_reduce_value(struct pickler *pickler, PyObject *object, PyObject *reduce_value, char *out)
 {
     if (reduce_value == NULL) {
@@ -454,12 +454,35 @@ find_reducer(struct pickler *pickler, PyTypeObject *type, PyObject **reducer)
     return found;
 }
 
+/* By the reducer of the dispatch table, which is stolen: by its plan, or called. */
+static char *
+save_by_registered(struct pickler *pickler, PyObject *reducer, PyObject *object, int single,
+                   char *out)
+{
+    enum direct_outcome outcome = direct_save(pickler, reducer, object, single, &out);
+    if (outcome == DIRECT_CALL) {
+        PyObject *reduce_value =
+            save_foreign(pickler) < 0 ? NULL : PyObject_CallOneArg(reducer, object);
+        out = save_reduce_value(pickler, object, reduce_value, out);
+    }
+    else if (outcome == DIRECT_RAISED) {
+        out = NULL;
+    }
+    return save_release(pickler, reducer, out);
+}
+
 char *
-save_by_reducer(struct pickler *pickler, PyObject *object, char *out)
+save_by_reducer(struct pickler *pickler, PyObject *object, int single, char *out)
 {
     PyTypeObject *type = Py_TYPE(object);
     PyObject *reduce_value, *reducer;
-    if (pickler->reducer_override != NULL) {
+    if (likely(pickler->reducer_override == NULL)) {
+        enum direct_outcome outcome = direct_save_ready(pickler, object, single, &out);
+        if (outcome != DIRECT_CALL) {
+            return outcome == DIRECT_DONE ? out : NULL;
+        }
+    }
+    else {
         int answered = ask_override(pickler, object, &reduce_value);
         if (answered != 0) {
             return answered < 0 ? NULL : save_reduce_value(pickler, object, reduce_value, out);
@@ -478,16 +501,9 @@ save_by_reducer(struct pickler *pickler, PyObject *object, char *out)
     if (found == 0 && PyType_IsSubtype(type, &PyType_Type)) {
         return save_global(pickler, object, NULL, out);
     }
-    if (save_foreign(pickler) < 0) {
-        Py_XDECREF(reducer);
-        return NULL;
-    }
     if (found) {
-        reduce_value = PyObject_CallOneArg(reducer, object);
-        Py_DECREF(reducer);
+        return save_by_registered(pickler, reducer, object, single, out);
     }
-    else {
-        reduce_value = call_own_reducer(pickler, object);
-    }
+    reduce_value = save_foreign(pickler) < 0 ? NULL : call_own_reducer(pickler, object);
     return save_reduce_value(pickler, object, reduce_value, out);
 }

@@ -244,7 +244,7 @@ steps_read_constructor(struct core_state *state, PyObject *constructor, struct s
 }
 
 int
-steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *function)
+steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *function, int bound)
 {
     PyObject *code = Py_NewRef(PyFunction_GET_CODE(function));
     struct steps *steps;
@@ -256,6 +256,9 @@ steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *functi
     }
     else {
         entry->status = steps != NULL ? STEPS_READY : STEPS_REFUSED;
+        if (steps != NULL) {
+            steps->bound = bound;
+        }
         entry->steps = steps;
     }
     Py_DECREF(code);
@@ -264,43 +267,12 @@ steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *functi
 
 /* ---- the store -------------------------------------------------------------------------------- */
 
-struct steps_store *
-steps_store_new(void)
-{
-    struct steps_store *store = PyMem_Calloc(1, sizeof(struct steps_store));
-    if (store != NULL) {
-        store->table = PyMem_Calloc(STORE_FIRST_SIZE, sizeof(struct steps_entry *));
-        store->mask = STORE_FIRST_SIZE - 1;
-    }
-    if (store == NULL || store->table == NULL) {
-        PyMem_Free(store);
-        PyErr_NoMemory();
-        return NULL;
-    }
-    return store;
-}
-
 static void
 free_entry(struct steps_entry *entry)
 {
     steps_free(entry->steps);
     Py_DECREF(entry->code);
     PyMem_Free(entry);
-}
-
-void
-steps_store_free(struct steps_store *store)
-{
-    if (store == NULL) {
-        return;
-    }
-    for (size_t i = 0; i <= store->mask; i++) {
-        if (store->table[i] != NULL) {
-            free_entry(store->table[i]);
-        }
-    }
-    PyMem_Free(store->table);
-    PyMem_Free(store);
 }
 
 /* The place of a code, or the free place where it would be. */
@@ -380,6 +352,77 @@ steps_due(struct core_state *state, const struct steps_entry *entry)
     return entry->status == STEPS_UNREAD && state->steps_threshold != 0
            && entry->met >= state->steps_threshold && !steps_observed()
            && !thread_near_recursion_limit();
+}
+
+/* ---- setup ---------------------------------------------------------------------------------------- */
+
+static struct steps_store *
+store_new(void)
+{
+    struct steps_store *store = PyMem_Calloc(1, sizeof(struct steps_store));
+    if (store != NULL) {
+        store->table = PyMem_Calloc(STORE_FIRST_SIZE, sizeof(struct steps_entry *));
+        store->mask = STORE_FIRST_SIZE - 1;
+    }
+    if (store == NULL || store->table == NULL) {
+        PyMem_Free(store);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    return store;
+}
+
+static void
+store_free(struct steps_store *store)
+{
+    for (size_t i = 0; i <= store->mask; i++) {
+        if (store->table[i] != NULL) {
+            free_entry(store->table[i]);
+        }
+    }
+    PyMem_Free(store->table);
+    PyMem_Free(store);
+}
+
+/* Reading a function of three fields takes as long as some 150 calls of it. */
+enum { DEFAULT_THRESHOLD = 150 };
+
+/* The variable as a number; the default if it is not set, or no number. */
+static unsigned
+find_threshold(void)
+{
+    const char *text = getenv("FASTCOPYREG_PLANS_AFTER");
+    char *end;
+    unsigned long number = text == NULL || *text == 0 ? 0 : strtoul(text, &end, 10);
+    if (text == NULL || *text == 0 || *end != 0 || number > UINT_MAX) {
+        return DEFAULT_THRESHOLD;
+    }
+    return (unsigned)number;
+}
+
+int
+steps_setup(struct core_state *state)
+{
+    PyObject *types = PyImport_ImportModule("types");
+    int found = types == NULL ? -1
+                              : PyObject_GetOptionalAttr(types, state->str.lazy_import_type,
+                                                         &state->lazy_import_type);
+    Py_XDECREF(types);
+    if (found < 0) {
+        return -1;
+    }
+    state->steps_threshold = find_threshold();
+    state->steps = store_new();
+    return state->steps == NULL ? -1 : 0;
+}
+
+void
+steps_teardown(struct core_state *state)
+{
+    if (state->steps != NULL) {
+        store_free(state->steps);
+        state->steps = NULL;
+    }
 }
 
 /* ---- who watches ---------------------------------------------------------------------------------- */

@@ -65,6 +65,7 @@ struct steps {
     uint16_t *operands;
     PyObject *names;     /* tuple of interned str */
     PyObject *constants; /* tuple */
+    int bound;           /* arguments that are given before the object */
     /* Of constructors: */
     int required, accepted;
     size_t function_count;
@@ -84,11 +85,12 @@ struct steps_entry {
 
 struct steps_store;
 
-/* Makes an empty store.  NULL with MemoryError. */
-struct steps_store *steps_store_new(void);
+/* Makes the store, and reads FASTCOPYREG_PLANS_AFTER, the number of times that a function is
+   met before it is read (0: never).  0, or -1 with an exception. */
+int steps_setup(struct core_state *state);
 
-/* Frees the store and all plans.  May run Python code if the caller holds none of them. */
-void steps_store_free(struct steps_store *store);
+/* Frees the store and all plans. */
+void steps_teardown(struct core_state *state);
 
 /* What is known of a code object, meeting it once more; borrowed until the next call of a
    function of this file, or NULL without an exception where nothing more can be kept.
@@ -98,10 +100,10 @@ struct steps_entry *steps_meet(struct core_state *state, PyObject *code);
 /* Whether the entry has been met often enough, and was not read yet. */
 int steps_due(struct core_state *state, const struct steps_entry *entry);
 
-/* Reads a reducer with the compiler: `function`, or what binds arguments to it.  0, or -1
+/* Reads a reducer with the compiler: `function`, or what binds so many arguments to it.  0, or -1
    with an exception that is not the compiler's.  Runs Python code: the entry is to be met
    again afterwards. */
-int steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *function);
+int steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *function, int bound);
 
 /* Reads a constructor, a class or function, with the compiler.  1 and *steps, which the
    caller owns, 0 if it is refused, or -1 with an exception.  Runs Python code. */

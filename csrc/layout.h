@@ -113,6 +113,20 @@ layout_values_index(struct layout_values *values, int position)
 #endif
 }
 
+/* Whether the values have room for an index of the shared keys. */
+ALWAYS_INLINE int
+layout_values_hold(struct layout_values *values, Py_ssize_t index)
+{
+#if VALUES_KIND == VALUES_INLINE
+    return index < values->capacity;
+#else
+    /* Made with room for all that the keys can ever hold. */
+    (void)values;
+    (void)index;
+    return 1;
+#endif
+}
+
 /* Stores a value that is not set yet as the newest; steals it.  Only into values
    whose capacity holds the index. */
 ALWAYS_INLINE void

@@ -2,6 +2,7 @@
 #include "module.h"
 
 #include "direct.h"
+#include "make.h"
 #include "pickler.h"
 #include "steps.h"
 
@@ -92,7 +93,8 @@ module_exec(PyObject *module)
         return -1;
     }
     state->forms = direct_forms_new();
-    if (state->forms == NULL) {
+    state->makers = makers_new();
+    if (state->forms == NULL || state->makers == NULL) {
         return -1;
     }
     return pickler_setup(module);
@@ -144,6 +146,7 @@ module_free(void *module)
     struct core_state *state = core_state_of_module((PyObject *)module);
     pickler_teardown(state);
     direct_forms_free(state->forms);
+    makers_free(state->makers);
     steps_teardown(state);
 }
 

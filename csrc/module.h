@@ -80,6 +80,7 @@
     V(pickler_memo_type)
 
 struct direct_forms;
+struct makers;
 struct pickler;
 struct steps_store;
 
@@ -105,6 +106,7 @@ struct core_state {
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
     struct steps_store *steps;    /* plans of functions; see steps.h */
     struct direct_forms *forms;   /* see direct.h */
+    struct makers *makers;        /* see make.h */
     unsigned steps_threshold;     /* how often a function is met before it is read; 0: never */
     PyObject *compiler;           /* fastcopyreg.compiler, once it is needed */
     PyObject *lazy_import_type;   /* types.LazyImportType, or NULL */

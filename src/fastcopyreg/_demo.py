@@ -11,6 +11,7 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -154,19 +155,19 @@ def _pool_section(report: Report, seconds: float, progress: Progress) -> None:
 
         def plain_turn() -> tuple[Any, ...]:
             uninstall()
-            return _send_and_return, (modules,)
+            return plain, modules
 
         def swapped_turn() -> tuple[Any, ...]:
             install()
-            return _send_and_return, (modules,)
+            return swapped, modules
 
         progress("process pool: comparing objects")
-        equal = _same(plain.apply(*plain_turn()), swapped.apply(*swapped_turn()))
+        equal = _same(_round_trip(*plain_turn()), _round_trip(*swapped_turn()))
         progress("process pool: racing")
         result = race(
             "process pool round trip",
-            Contender(STDLIB, plain.apply, fresh=plain_turn),
-            Contender(OURS, swapped.apply, fresh=swapped_turn),
+            Contender(STDLIB, _round_trip, fresh=plain_turn),
+            Contender(OURS, _round_trip, fresh=swapped_turn),
             seconds=seconds,
             clock=time.perf_counter_ns,
         )
@@ -183,9 +184,14 @@ def _installation_kept() -> Iterator[None]:
         (install if was_installed else uninstall)()
 
 
-def _pool(initializer: Callable[[], Any]):
+def _pool(initializer: Callable[[], Any]) -> ProcessPoolExecutor:
     """A pool of one worker that inherits nothing: the start method that exists everywhere."""
-    return multiprocessing.get_context("spawn").Pool(1, initializer)
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=context, initializer=initializer)
+
+
+def _round_trip(pool: ProcessPoolExecutor, modules: list[_syntax.Module]) -> Any:
+    return pool.submit(_send_and_return, modules).result()
 
 
 def _send_and_return(modules: list[_syntax.Module]) -> list[_syntax.Module]:

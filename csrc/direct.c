@@ -327,6 +327,10 @@ form_make_ready(struct pickler *pickler, struct form *form, PyObject *function)
         struct part *part = &form->parts[i];
         if (part->place == PART_SHARED) {
             part->shared = shared_value(state, form, function, part->step);
+            /* Its one holder can be saved by itself, as above. */
+            if (has_one_reference(part->shared)) {
+                return 0;
+            }
         }
     }
     form->callable_position = memo_find(&pickler->memo, form->callable);
@@ -410,8 +414,9 @@ struct snapshot {
     int small; /* all are small atoms */
 };
 
-/* Whether the object's attributes are held by nobody else: its __dict__ can be saved by
-   itself, and present them again. */
+/* Whether the object's attributes can come by only through the object.  If others hold its
+   __dict__, that can be saved by itself, and its values look as if they had never been
+   seen: only the dict holds them. */
 ALWAYS_INLINE int
 holds_alone(const struct form *form, PyObject *object)
 {
@@ -422,11 +427,13 @@ holds_alone(const struct form *form, PyObject *object)
     return dict == NULL || has_one_reference(dict);
 }
 
-/* Reads all parts.  0 if one is missing. */
+/* Reads all parts.  0 if one is missing, or not to be had this way. */
 ALWAYS_INLINE int
 take_snapshot(struct form *form, PyObject *object, struct snapshot *snapshot)
 {
-    int alone = holds_alone(form, object);
+    if (unlikely(!holds_alone(form, object))) {
+        return 0;
+    }
     snapshot->count = form_size(form);
     snapshot->single = 0;
     snapshot->small = 1;
@@ -440,7 +447,7 @@ take_snapshot(struct form *form, PyObject *object, struct snapshot *snapshot)
         }
         snapshot->values[i] = value;
         snapshot->small &= is_small_atom(value);
-        snapshot->single |= (uint32_t)(alone && part->once && has_one_reference(value)) << i;
+        snapshot->single |= (uint32_t)(part->once && has_one_reference(value)) << i;
     }
     return 1;
 }
@@ -640,6 +647,7 @@ direct_save_ready(struct pickler *pickler, PyObject *object, int single, char **
     if (unlikely(!take_snapshot(form, object, &direct.snapshot))) {
         return DIRECT_CALL;
     }
+    pickler->state->reduced_by_plan++;
     *out = fits_in_window(pickler, &direct, *out) ? write_object(pickler, &direct, *out)
                                                   : write_owning(pickler, &direct, *out);
     return *out == NULL ? DIRECT_RAISED : DIRECT_DONE;
@@ -703,6 +711,7 @@ save_by_steps(struct pickler *pickler, const struct steps *steps, PyObject *func
     }
     switch (steps_reduce(pickler->state, steps, function, bound, object, NULL, &reduce_value)) {
     case READ_FOUND:
+        pickler->state->reduced_by_plan++;
         *out = save_reduce_value(pickler, object, reduce_value, *out);
         return *out == NULL ? DIRECT_RAISED : DIRECT_DONE;
     case READ_RAISED:

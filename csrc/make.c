@@ -573,6 +573,7 @@ make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arg
     if (count < maker->steps->required || count > maker->steps->accepted || !codes_hold(maker)) {
         return MAKE_CALL;
     }
+    state->made_by_plan++;
     return maker->plain ? make_plain(state, maker, type, arguments, count, made)
                         : make_by_steps(state, maker, type, maker->functions, arguments, count,
                                         made);

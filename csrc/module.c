@@ -89,7 +89,7 @@ module_exec(PyObject *module)
     if (setup_strings(state) < 0 || setup_stdlib(state) < 0 || setup_constants(state) < 0) {
         return -1;
     }
-    if (dialect_probe(&state->dialect) < 0 || steps_setup(state) < 0) {
+    if (dialect_probe(&state->dialect) < 0 || steps_setup(module) < 0) {
         return -1;
     }
     state->forms = direct_forms_new();

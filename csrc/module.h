@@ -107,6 +107,8 @@ struct core_state {
     struct steps_store *steps;    /* plans of functions; see steps.h */
     struct direct_forms *forms;   /* see direct.h */
     struct makers *makers;        /* see make.h */
+    uint64_t reduced_by_plan;     /* how many objects were taken apart by a plan */
+    uint64_t made_by_plan;        /* and how many made */
     unsigned steps_threshold;     /* how often a function is met before it is read; 0: never */
     PyObject *compiler;           /* fastcopyreg.compiler, once it is needed */
     PyObject *lazy_import_type;   /* types.LazyImportType, or NULL */

@@ -400,9 +400,48 @@ find_threshold(void)
     return (unsigned)number;
 }
 
-int
-steps_setup(struct core_state *state)
+PyDoc_STRVAR(plan_counts_doc,
+"plan_counts($module, /)\n"
+"--\n\n"
+"Return how many objects were taken apart by a plan so far, and how many made by one.");
+
+static PyObject *
+core_plan_counts(PyObject *module, PyObject *Py_UNUSED(unused))
 {
+    struct core_state *state = core_state_of_module(module);
+    return Py_BuildValue("KK", (unsigned long long)state->reduced_by_plan,
+                         (unsigned long long)state->made_by_plan);
+}
+
+PyDoc_STRVAR(plan_threshold_doc,
+"plan_threshold($module, number, /)\n"
+"--\n\n"
+"Set how often a reducer or constructor is met before it is read into a plan, 0 for never.\n"
+"\n"
+"Return the number that was in force.  Raises what int() of another object raises.");
+
+static PyObject *
+core_plan_threshold(PyObject *module, PyObject *number)
+{
+    struct core_state *state = core_state_of_module(module);
+    unsigned long threshold = PyLong_AsUnsignedLong(number), before = state->steps_threshold;
+    if (threshold == (unsigned long)-1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    state->steps_threshold = threshold > UINT_MAX ? UINT_MAX : (unsigned)threshold;
+    return PyLong_FromUnsignedLong(before);
+}
+
+static PyMethodDef functions[] = {
+    {"plan_counts", core_plan_counts, METH_NOARGS, plan_counts_doc},
+    {"plan_threshold", core_plan_threshold, METH_O, plan_threshold_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+int
+steps_setup(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
     PyObject *types = PyImport_ImportModule("types");
     int found = types == NULL ? -1
                               : PyObject_GetOptionalAttr(types, state->str.lazy_import_type,
@@ -413,7 +452,7 @@ steps_setup(struct core_state *state)
     }
     state->steps_threshold = find_threshold();
     state->steps = store_new();
-    return state->steps == NULL ? -1 : 0;
+    return state->steps == NULL ? -1 : PyModule_AddFunctions(module, functions);
 }
 
 void

@@ -85,9 +85,9 @@ struct steps_entry {
 
 struct steps_store;
 
-/* Makes the store, and reads FASTCOPYREG_PLANS_AFTER, the number of times that a function is
+/* Makes the store, adds plan_counts() and plan_threshold() to the module, and reads FASTCOPYREG_PLANS_AFTER, the number of times that a function is
    met before it is read (0: never).  0, or -1 with an exception. */
-int steps_setup(struct core_state *state);
+int steps_setup(PyObject *module);
 
 /* Frees the store and all plans. */
 void steps_teardown(struct core_state *state);

@@ -9,6 +9,7 @@ import contextlib
 import copyreg
 import functools
 import pickle as std_pickle
+import re
 import sys
 import threading
 import types
@@ -161,7 +162,7 @@ def outcome(dumps, value, protocol):
     try:
         return dumps(value, protocol)
     except Exception as error:
-        return type(error), str(error)
+        return type(error), re.sub("0x[0-9a-f]+", "0x", str(error))
 
 
 def planned(value, protocol):

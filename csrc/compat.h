@@ -298,6 +298,30 @@ dict_owns_keys(PyObject *dict)
 #endif
 }
 
+/* The hash of an object that is hashed by its address, as types are. */
+static inline Py_hash_t
+hash_pointer(void *object)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return Py_HashPointer(object);
+#else
+    return _Py_HashPointer(object);
+#endif
+}
+
+/* Looks a key up whose hash is known and whose comparison is by address; borrowed, or
+   NULL, with an exception only if the dict has odd keys. */
+static inline PyObject *
+dict_get_by_hash(PyObject *dict, PyObject *key, Py_hash_t hash)
+{
+#if KNOWN_LAYOUT
+    return _PyDict_GetItem_KnownHash(dict, key, hash);
+#else
+    (void)hash;
+    return PyDict_GetItemWithError(dict, key);
+#endif
+}
+
 /* Looks a name up along the MRO; borrowed, or NULL without an exception.  Runs no
    Python code for str names and ordinary types. */
 #define type_lookup(type, name) _PyType_Lookup(type, name)

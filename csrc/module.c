@@ -1,7 +1,9 @@
 /* The extension module: its state, and its setup as a flat list. */
 #include "module.h"
 
+#include "naming.h"
 #include "pickler.h"
+#include "plan.h"
 
 #define STRING_ENTRY(field, text) {offsetof(struct core_strings, field), text},
 #define STDLIB_ENTRY(field, module, attribute) \
@@ -86,7 +88,10 @@ module_exec(PyObject *module)
     if (setup_strings(state) < 0 || setup_stdlib(state) < 0 || setup_constants(state) < 0) {
         return -1;
     }
-    if (dialect_probe(&state->dialect) < 0) {
+    if (dialect_probe(&state->dialect) < 0 || plan_setup(state) < 0) {
+        return -1;
+    }
+    if (naming_setup(module) < 0) {
         return -1;
     }
     return pickler_setup(module);
@@ -130,8 +135,10 @@ module_clear(PyObject *module)
 static void
 module_free(void *module)
 {
+    struct core_state *state = core_state_of_module((PyObject *)module);
     (void)module_clear((PyObject *)module);
-    pickler_teardown(core_state_of_module((PyObject *)module));
+    pickler_teardown(state);
+    plan_teardown(state);
 }
 
 static PyModuleDef_Slot module_slots[] = {

@@ -17,6 +17,7 @@
     V(bin, "bin")                            \
     V(class_, "__class__")                   \
     V(copy, "__copy__")                      \
+    V(copyreg, "copyreg")                    \
     V(deepcopy, "__deepcopy__")              \
     V(dict, "__dict__")                      \
     V(dispatch_table, "dispatch_table")      \
@@ -71,6 +72,7 @@
     V(reverse_import_mapping, "_compat_pickle", "REVERSE_IMPORT_MAPPING")   \
     V(codecs_encode, "codecs", "encode")                          \
     V(getattr, "builtins", "getattr")                             \
+    V(import, "builtins", "__import__")                             \
     V(partial, "functools", "partial")
 
 /* Our own types: V(name of the field). */
@@ -79,6 +81,7 @@
     V(pickler_memo_type)
 
 struct pickler;
+struct plan_cache;
 
 #define DECLARE_STRING(field, text) PyObject *field;
 #define DECLARE_OBJECT(field, module, attribute) PyObject *field;
@@ -99,6 +102,8 @@ struct core_state {
     PyObject *empty_tuple;
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
     struct dialect dialect;
+    uint64_t epoch;               /* counts the times foreign code was run; see save.h */
+    struct plan_cache *plans;     /* what is known of types; see plan.h */
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
 };
 

@@ -107,7 +107,6 @@
     V(copyfunction_type)
 
 struct pickler;
-struct plan_cache;
 struct copybuffers;
 struct copyroutes;
 
@@ -132,7 +131,6 @@ struct core_state {
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
     struct dialect dialect;
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
-    struct plan_cache *plans;     /* what is known of types; see plan.c */
     struct copybuffers *idle_copybuffers; /* between calls of deepcopy; see copymemo.c */
     struct copyroutes *copyroutes; /* what copy.py does with each type; see copyroute.c */
     uint64_t copy_epoch;           /* ends whenever foreign code may have run; see copier.h */

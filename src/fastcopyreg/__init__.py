@@ -2,13 +2,15 @@
 
     from fastcopyreg import copyreg, pickle, copy
 
-swaps them in one file.  Bytes, objects, exceptions and extension points are the standard
-library's; `docs/compatibility.md` names what differs.
+swaps them in one file, `fastcopyreg.install()` in the whole process.  Bytes, objects, exceptions
+and extension points are the standard library's; `docs/compatibility.md` names what differs.
 """
 
 from . import copy, copyreg, pickle
 from ._backend import backend
 from ._constructors import registered_constructors
+from .install import install, installed, uninstall
+from .registration import register
 
 __version__ = "0.1.0"
 
@@ -17,6 +19,10 @@ __all__ = (
     "backend",
     "copy",
     "copyreg",
+    "install",
+    "installed",
     "pickle",
+    "register",
     "registered_constructors",
+    "uninstall",
 )

@@ -16,8 +16,12 @@ try:
 except ImportError:  # PyPy has no C pickle.
     std_c_pickle = None
 
-# What the import system writes into a module; these say which module it is, so no drop-in has them.
-MODULE_ATTRIBUTES = frozenset(vars(ModuleType("empty"))) | {"__file__", "__cached__", "__builtins__"}
+# What the import system writes into a module, to say which module it is: no drop-in takes these.
+MODULE_ATTRIBUTES = frozenset(vars(ModuleType("empty"))) | {
+    "__file__",
+    "__cached__",
+    "__builtins__",
+}
 
 
 def snapshot(module):

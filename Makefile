@@ -1,0 +1,80 @@
+# `make help` lists the targets.  Everything runs in a virtual environment, the activated one or
+# .venv, which tools/environment.py brings up to date first: dependencies and package, once each.
+
+PYTHON ?= python3
+VENV := $(or $(VIRTUAL_ENV),.venv)
+ifeq ($(OS),Windows_NT)
+PY := $(VENV)/Scripts/python
+else
+PY := $(VENV)/bin/python
+endif
+
+# PyPy has no core, so there the one backend is tested once.
+BACKENDS = $(shell $(PY) -c "import sys; print(*['c'] * (sys.implementation.name == 'cpython'), 'python')")
+DEBUG_FLAGS := -O0 -g3 -UNDEBUG
+
+# The checkout is never importable: its files are named like the standard library's.
+export PYTHONSAFEPATH := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick suite oom leaks debug bench bench-short warnings lint format check \
+        environment bench-environment lint-environment
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(PY):
+	$(PYTHON) -m venv $(VENV)
+
+environment: | $(PY)
+	@$(PY) tools/environment.py test
+
+bench-environment: environment
+	@$(PY) tools/environment.py bench
+
+lint-environment: | $(PY)
+	@$(PY) tools/environment.py --no-package lint
+
+demo: environment ## objects of registered types from real data, timed against the standard library
+	$(PY) -m fastcopyreg bench
+
+test: environment ## every test, once for each backend
+	@set -e; for backend in $(BACKENDS); do \
+	  echo "== backend: $$backend"; FASTCOPYREG_BACKEND=$$backend $(PY) -m pytest -q; done
+
+quick: environment ## the tests that take no time, once for each backend, in under 90 seconds
+	@set -e; for backend in $(BACKENDS); do echo "== backend: $$backend"; \
+	  FASTCOPYREG_BACKEND=$$backend HYPOTHESIS_PROFILE=quick $(PY) -m pytest -q -m "not slow"; done
+
+suite: environment ## CPython's own tests against ours: run, failed, and left out with reasons
+	$(PY) tests/cpython/run.py
+
+oom: environment ## every allocation of a dump fails once (a debug interpreter's)
+	$(PY) tests/harness/oom.py
+
+leaks: environment ## two equal phases of ordinary and failing operations
+	$(PY) tests/harness/leaks.py
+
+debug: ## the quick tests on a core with assertions and without optimisation
+	@$(MAKE) --no-print-directory quick CFLAGS="$(strip $(CFLAGS) $(DEBUG_FLAGS))"
+
+bench: bench-environment ## the workloads of benchmarks/ against their floors
+	$(PY) benchmarks/race.py
+
+bench-short: bench-environment
+	$(PY) benchmarks/race.py --short
+
+warnings: | $(PY)
+	$(PY) tools/strict.py $(CC)
+
+lint: lint-environment ## ruff and clang-format; changes nothing
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m clang_format --dry-run --Werror csrc/*.[ch]
+
+format: lint-environment ## lets ruff and clang-format have their way
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+	$(PY) -m clang_format -i csrc/*.[ch]
+
+check: lint test suite oom leaks debug bench demo ## all of it

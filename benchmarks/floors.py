@@ -1,0 +1,82 @@
+"""The floors: the ratios below which an operation on a workload may not fall.
+
+floors.toml has a table for each operation; a floor is a number for all versions or a table of
+numbers by Python version, and is compared with the median ratio. Whatever has no floor is held to
+`default`, in ratios of best samples. `memory` is the floor of the standard library's peak memory
+over ours, in dumps of many objects. `[peers]` has, by peer and operation, how many times as fast
+as the peer ours must be.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastcopyreg.bench import Result
+
+FLOORS_FILE = Path(__file__).with_name("floors.toml")
+THIS_VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A floor, what was measured against it, and of which figure."""
+
+    floor: float
+    measured: float
+    figure: str
+
+    @property
+    def held(self) -> bool:
+        return self.measured >= self.floor
+
+    def __str__(self) -> str:
+        sign = ">=" if self.held else "BELOW"
+        return f"{self.figure} {self.measured:.2f} {sign} {self.floor:g}"
+
+
+class Floors:
+    """The file's contents, for one Python version."""
+
+    def __init__(self, table: dict[str, Any], version: str = THIS_VERSION) -> None:
+        self.table = table
+        self.version = version
+
+    @classmethod
+    def read(cls, path: Path = FLOORS_FILE) -> Floors:
+        return cls(tomllib.loads(path.read_text(encoding="utf-8")))
+
+    def unknown(self, names: set[str]) -> set[str]:
+        """Floors of workloads that do not exist, so that a renamed one does not lose its floor."""
+        operations = self.table.keys() - {"default", "memory", "peers"}
+        return {name for operation in operations for name in self.table[operation]} - names
+
+    @property
+    def memory(self) -> float | None:
+        """The floor of the standard library's peak memory in a dump over ours, if there is one."""
+        return self.table.get("memory")
+
+    def floor(self, operation: str, workload: str) -> float | None:
+        value = self.table.get(operation, {}).get(workload)
+        return value.get(self.version) if isinstance(value, dict) else value
+
+    def judge(self, operation: str, workload: str, result: Result) -> list[Verdict]:
+        """All verdicts on a race; the first is on the ratio to the standard library."""
+        floor = self.floor(operation, workload)
+        if floor is None:
+            verdicts = [Verdict(self.table["default"], result.ratio.best, "best")]
+        else:
+            verdicts = [Verdict(floor, result.ratio.median, "median")]
+        return verdicts + self._judge_peers(operation, workload, result)
+
+    def _judge_peers(self, operation: str, workload: str, result: Result) -> list[Verdict]:
+        verdicts = []
+        for timing in result.timings[2:]:
+            wanted = self.table.get("peers", {}).get(timing.label, {}).get(operation, {})
+            if workload in wanted:
+                measured = timing.median / result.ours.median
+                verdicts.append(Verdict(wanted[workload], measured, timing.label))
+        return verdicts

@@ -1,0 +1,226 @@
+"""Races fastcopyreg against the standard library on every workload and compares with the floors.
+
+    python benchmarks/race.py                        all, a few minutes
+    python benchmarks/race.py --short                for a moment each: outcomes equal, none slower
+    python benchmarks/race.py --only 'one-*' --operation dumps --json results.json
+
+A race that comes out below its floor is run twice more, for longer, and the best of the three
+counts: noise only ever slows. Exit status: 0 if all floors are held and all outcomes equal, else
+1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import fnmatch
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # Not there under PYTHONSAFEPATH.
+
+import fastcopyreg
+import operations
+from fastcopyreg.bench import Result, format_ns, peak_memory, race
+from floors import Floors, Verdict
+from workloads import BY_NAME, WORKLOADS, Workload
+
+PEERS = ("copium", "msgspec", "cloudpickle")
+
+SHORT_SCALE = 0.05
+"""The short form's inputs: large enough for several batches of a list."""
+
+
+@dataclass
+class Outcome:
+    """One workload in one operation: its race, or the difference that kept it from racing."""
+
+    workload: Workload
+    operation: str
+    result: Result | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
+    difference: str | None = None
+
+    @property
+    def good(self) -> bool:
+        return self.difference is None and all(verdict.held for verdict in self.verdicts)
+
+    @property
+    def shortfall(self) -> float:
+        """The worst of measured over floor; a tie-breaker between repeats."""
+        return min(verdict.measured / verdict.floor for verdict in self.verdicts)
+
+    def line(self, scale: float) -> str:
+        name = f"{self.operation:8} {self.workload.name:30}"
+        if self.result is None:
+            return f"{name} DIFFERENT"
+        objects = self.workload.objects(scale)
+        times = [timing.median / objects for timing in self.result.timings]
+        ratio = self.result.ratio
+        verdicts = "; ".join(map(str, self.verdicts))
+        return (
+            f"{name} {format_ns(times[0]):>10} {format_ns(times[1]):>10} {ratio.median:7.2f}x"
+            f"  {ratio.lower:6.2f}-{ratio.upper:<6.2f} {verdicts}"
+        )
+
+    def to_dict(self, scale: float) -> dict[str, Any]:
+        plain = {
+            "workload": self.workload.name,
+            "group": self.workload.group,
+            "operation": self.operation,
+            "objects": self.workload.objects(scale),
+            "good": self.good,
+            "verdicts": [vars(verdict) for verdict in self.verdicts],
+        }
+        if self.result is not None:
+            plain |= self.result.to_dict()
+        return plain
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how large, and against which floors."""
+
+    seconds: float
+    rounds: int
+    scale: float
+    floors: Floors
+    peers: bool
+
+
+def run_one(workload: Workload, operation: str, settings: Settings) -> Outcome:
+    """Checks that the outcomes are equal, then races; again, and longer, if below a floor."""
+    outcome = Outcome(workload, operation)
+    try:
+        memory = memory_verdicts(workload, operation, settings)
+        contenders = operations.prepare(workload, operation, settings.scale, settings.peers)
+    except operations.Different as difference:
+        outcome.difference = str(difference)
+        return outcome
+    for longer in (1, 2, 4):
+        result = race(
+            f"{operation} {workload.name}",
+            *contenders,
+            seconds=settings.seconds * longer,
+            rounds=settings.rounds,
+        )
+        verdicts = settings.floors.judge(operation, workload.name, result)
+        attempt = Outcome(workload, operation, result, verdicts + memory)
+        if outcome.result is None or attempt.shortfall > outcome.shortfall:
+            outcome = attempt
+        if outcome.good:
+            break
+    return outcome
+
+
+def memory_verdicts(workload: Workload, operation: str, settings: Settings) -> list[Verdict]:
+    """How the peak memory of dumping many objects compares: the standard library's over ours."""
+    wanted = settings.floors.memory
+    if operation != "dumps" or wanted is None or workload.count == 1:
+        return []
+    dumps = operations.OPERATION["dumps"]
+    for function in (dumps.ours, dumps.standard):
+        function(workload.build(0))  # What is kept on the classes when they are first met.
+    _, ours = peak_memory(dumps.ours, workload.build(settings.scale))
+    _, standard = peak_memory(dumps.standard, workload.build(settings.scale))
+    return [] if ours is None else [Verdict(wanted, standard / ours, "memory")]
+
+
+def chosen(only: str, wanted: list[str]) -> Iterator[tuple[str, Workload]]:
+    for operation in wanted:
+        for workload in WORKLOADS:
+            if operation in workload.operations and fnmatch.fnmatch(workload.name, only):
+                yield operation, workload
+
+
+def environment() -> dict[str, Any]:
+    """Machine and versions, for the record."""
+    installed = {}
+    for peer in PEERS:
+        try:
+            installed[peer] = version(peer)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "compiler": platform.python_compiler(),
+        "machine": _processor(),
+        "system": platform.platform(),
+        "fastcopyreg": fastcopyreg.__version__,
+        "backend": fastcopyreg.backend,
+        "peers": installed,
+        "date": datetime.date.today().isoformat(),
+        "command": "python benchmarks/race.py " + " ".join(sys.argv[1:]),
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="workloads, as a glob")
+    parser.add_argument(
+        "--operation", action="append", choices=operations.OPERATIONS, help="repeatable"
+    )
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of a race")
+    parser.add_argument("--short", action="store_true", help="a moment each, tolerant floors")
+    parser.add_argument("--no-peers", action="store_true", help="only the standard library")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
+    return parser.parse_args(arguments)
+
+
+def settings_for(options: argparse.Namespace) -> Settings:
+    if options.short:
+        floors = Floors({"default": 0.95})
+        return Settings(0.02, 5, SHORT_SCALE, floors, peers=False)
+    return Settings(options.seconds, 10, 1.0, Floors.read(), peers=not options.no_peers)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    settings = settings_for(options)
+    unknown = settings.floors.unknown(set(BY_NAME))
+    if unknown:
+        print(f"floors for workloads that do not exist: {', '.join(sorted(unknown))}")
+        return 1
+    wanted = options.operation or list(operations.OPERATIONS)
+    wanted = [name for name in wanted if operations.OPERATION[name].is_ours]
+    outcomes = []
+    for operation, workload in chosen(options.only, wanted):
+        outcomes.append(run_one(workload, operation, settings))
+        print(outcomes[-1].line(settings.scale), flush=True)
+    if options.json:
+        results = [outcome.to_dict(settings.scale) for outcome in outcomes]
+        record = {"environment": environment(), "results": results}
+        options.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    return summarise(outcomes)
+
+
+def summarise(outcomes: list[Outcome]) -> int:
+    """Prints what is below its floor or different; returns the exit status."""
+    if not outcomes:
+        print(f"nothing to race: backend {fastcopyreg.backend!r}, or no such workload")
+        return 0
+    bad = [outcome for outcome in outcomes if not outcome.good]
+    print(f"\n{len(outcomes) - len(bad)} of {len(outcomes)} races hold their floors")
+    for outcome in bad:
+        what = outcome.difference or "; ".join(map(str, outcome.verdicts))
+        print(f"  {outcome.operation} {outcome.workload.name}: {what}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

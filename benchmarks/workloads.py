@@ -1,0 +1,520 @@
+"""The named inputs of every benchmark: what programs pickle and copy, one path of the code each.
+
+`WORKLOADS` lists them in the order of the pipeline: reducers that users registered, default
+reductions, the standard library's values, containers, atoms, one object a call, very many objects.
+All are deterministic. A workload's `build(scale)` makes its input anew; at scale 1 a list of it
+has `count` objects, and a smaller scale makes fewer, at least three.
+"""
+
+from __future__ import annotations
+
+import collections
+import copyreg
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import ipaddress
+import json
+import pathlib
+import random
+import sys
+import types
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+MANY = 20_000
+SOME = 5_000
+MILLION = 1_000_000
+
+EVERY_OPERATION = ("dumps", "loads", "deepcopy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    """A named input.
+
+    `make(n)` returns an input of n objects. `fresh` says that a call changes the input so that the
+    next call is another case (the standard library makes the `__dict__` of each instance): then
+    every sample gets a new one. `operations` are those that it is raced in.
+    """
+
+    name: str
+    group: str
+    make: Callable[[int], Any]
+    count: int = MANY
+    fresh: bool = False
+    operations: tuple[str, ...] = EVERY_OPERATION
+
+    def build(self, scale: float = 1.0) -> Any:
+        return self.make(self.objects(scale))
+
+    def objects(self, scale: float = 1.0) -> int:
+        """How many objects the input has at this scale."""
+        return self.count if self.count == 1 else max(3, int(self.count * scale))
+
+
+# Registered types: a reducer in copyreg.dispatch_table, as users write them.
+
+
+class Point:
+    __slots__ = ("x", "y", "z")
+
+    def __init__(self, x, y, z):
+        self.x = x
+        self.y = y
+        self.z = z
+
+
+class CalledPoint(Point):
+    __slots__ = ()
+
+
+class Account:
+    __slots__ = ("balance", "city", "flags", "name", "number", "rate")
+
+    def __init__(self, balance, rate, number, name, city, flags):
+        self.balance = balance
+        self.rate = rate
+        self.number = number
+        self.name = name
+        self.city = city
+        self.flags = flags
+
+
+class Sample:
+    def __init__(self, x, y, z):
+        self.x = x
+        self.y = y
+        self.z = z
+
+
+class Segment:
+    __slots__ = ("end", "start")
+
+    def __init__(self, start, end):
+        self.start = start
+        self.end = end
+
+
+class Reading:
+    __slots__ = ("sensor", "unit", "value")
+
+    def __init__(self, sensor, value, unit=None):
+        self.sensor = sensor
+        self.value = value
+        self.unit = unit
+
+
+class Job:
+    def __init__(self, name):
+        self.name = name
+        self.attempts = 0
+        self.done = False
+
+
+def reduce_called_point(p):
+    """Short, and nothing that a compiler of reducers could read through: an exception table."""
+    try:
+        return CalledPoint, (p.x, p.y, p.z)
+    except AttributeError:
+        return CalledPoint, (0.0, 0.0, 0)
+
+
+def parse_reading(text, unit):
+    sensor, _, value = text.partition("=")
+    return Reading(sensor, float(value), unit)
+
+
+def reduce_reading(r):
+    text = f"{r.sensor}={r.value:.3f}"
+    if r.unit is None:
+        return parse_reading, (text, "K")
+    return parse_reading, (text, r.unit)
+
+
+copyreg.pickle(Point, lambda p: (Point, (p.x, p.y, p.z)))
+copyreg.pickle(CalledPoint, reduce_called_point)
+copyreg.pickle(
+    Account, lambda a: (Account, (a.balance, a.rate, a.number, a.name, a.city, a.flags))
+)
+copyreg.pickle(Sample, lambda s: (Sample, (s.x, s.y, s.z)))
+copyreg.pickle(Segment, lambda s: (Segment, (s.start, s.end)))
+copyreg.pickle(Reading, reduce_reading)
+copyreg.pickle(Job, lambda j: (Job, (j.name,), {"attempts": j.attempts, "done": j.done}))
+
+
+def three_fields(cls: Callable[..., Any]) -> Callable[[int], list[Any]]:
+    return lambda n: [cls(i * 0.5, i * 0.25, i) for i in range(n)]
+
+
+def make_accounts(n):
+    return [Account(i * 0.5, i * 0.25, i, f"name{i}", f"city{i * 7}", i * 3) for i in range(n)]
+
+
+def make_segments(n):
+    return [Segment(Point(i * 0.5, 0.25, i), Point(i * 1.5, 1.25, -i)) for i in range(n)]
+
+
+def make_readings(n):
+    return [Reading(f"sensor{i % 97}", i * 0.5, None if i % 3 else "C") for i in range(n)]
+
+
+def make_jobs(n):
+    jobs = [Job(f"job{i}") for i in range(n)]
+    for i, job in enumerate(jobs):
+        job.attempts = i % 5
+        job.done = i % 2 == 0
+    return jobs
+
+
+# Default reductions.
+
+
+class Plain:
+    def __init__(self, x, y, z):
+        self.x = x
+        self.y = y
+        self.z = z
+
+
+class PlainSlots:
+    __slots__ = ("x", "y", "z")
+
+    def __init__(self, x, y, z):
+        self.x = x
+        self.y = y
+        self.z = z
+
+
+@dataclasses.dataclass
+class Data:
+    x: float
+    y: float
+    z: int
+
+
+@dataclasses.dataclass(slots=True)
+class SlotsData:
+    x: float
+    y: float
+    z: int
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenData:
+    x: float
+    y: float
+    z: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FrozenSlotsData:
+    x: float
+    y: float
+    z: int
+
+
+class Named(NamedTuple):
+    x: float
+    y: float
+    z: int
+
+
+class Colour(enum.Enum):
+    RED = 1
+    GREEN = 2
+    BLUE = 3
+
+
+class RefusedOrder(Exception):
+    def __init__(self, message, number):
+        super().__init__(message, number)
+        self.number = number
+
+
+class Settings(dict):
+    pass
+
+
+class Track(list):
+    pass
+
+
+def with_dicts(make: Callable[[int], list[Any]]) -> Callable[[int], list[Any]]:
+    """The same objects after somebody has looked at each one's `__dict__`."""
+
+    def make_with_dicts(n):
+        objects = make(n)
+        for each in objects:
+            vars(each)
+        return objects
+
+    return make_with_dicts
+
+
+def make_exceptions(n):
+    return [RefusedOrder("refused", i) if i % 2 else ValueError("bad value", i) for i in range(n)]
+
+
+def make_settings(n):
+    return [Settings(host=f"host{i}", port=i, debug=False) for i in range(n)]
+
+
+def make_tracks(n):
+    return [Track((i, i + 1, i * 0.5)) for i in range(n)]
+
+
+def make_colours(n):
+    return [list(Colour)[i % 3] for i in range(n)]
+
+
+# The standard library's values, each type by itself and all of them mixed.
+
+_EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+VALUES: dict[str, Callable[[int], Any]] = {
+    "datetime": lambda i: _EPOCH.replace(tzinfo=None) + datetime.timedelta(seconds=i * 61),
+    "datetime-utc": lambda i: _EPOCH + datetime.timedelta(seconds=i * 61),
+    "date": lambda i: datetime.date(1970 + i % 100, 1 + i % 12, 1 + i % 28),
+    "time": lambda i: datetime.time(i % 24, i % 60, i % 59),
+    "timedelta": lambda i: datetime.timedelta(days=i, seconds=i % 86_400),
+    "timezone": lambda i: datetime.timezone(datetime.timedelta(minutes=i % 1000)),
+    "decimal": lambda i: decimal.Decimal(i) / 100,
+    "uuid": lambda i: uuid.UUID(int=i * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128),
+    "fraction": lambda i: fractions.Fraction(i, i + 1),
+    "ordered-dict": lambda i: collections.OrderedDict(number=i, name="a"),
+    "defaultdict": lambda i: collections.defaultdict(list, number=i, name="a"),
+    "deque": lambda i: collections.deque((i, i + 1, i + 2), maxlen=8),
+    "counter": lambda i: collections.Counter(a=i, b=i + 1),
+    "path": lambda i: pathlib.PurePosixPath(f"/srv/data/{i}.txt"),
+    "complex": lambda i: complex(i, -i),
+    "slice": lambda i: slice(i, i * 2 + 1),
+    "range": lambda i: range(i, i * 2 + 1),
+    "ipv4": ipaddress.IPv4Address,
+    "ipv6": lambda i: ipaddress.IPv6Address(i << 64),
+    "namespace": lambda i: types.SimpleNamespace(number=i, name="a"),
+}
+
+
+def one_value(name: str) -> Callable[[int], list[Any]]:
+    return lambda n: [VALUES[name](i) for i in range(n)]
+
+
+def make_values(n):
+    """A list with as many of each type."""
+    makers = list(VALUES.values())
+    return [makers[i % len(makers)](i) for i in range(n)]
+
+
+# Containers and atoms.
+
+
+def make_records(n):
+    return [
+        {
+            "id": i,
+            "name": f"user{i}",
+            "email": f"u{i}@example.com",
+            "score": i * 0.5,
+            "active": i % 2 == 0,
+            "parent": None,
+            "tags": [f"a{i}", "b", "c"],
+            "n": i * 1000,
+        }
+        for i in range(n)
+    ]
+
+
+def make_parsed_records(n):
+    return json.loads(json.dumps(make_records(n)))
+
+
+def make_sets(n):
+    return [{i, i + 1, i + 2} if i % 2 else frozenset((i, i + 1)) for i in range(n)]
+
+
+def make_numbers(n):
+    chosen = random.Random(1)
+    widths = (4, 7, 8, 15, 16, 31, 63, 100)
+    whole = [chosen.getrandbits(widths[i % 8]) - (i % 3) for i in range(n // 2)]
+    return whole + [chosen.uniform(-1e6, 1e6) for _ in range(n - n // 2)]
+
+
+def make_strings(n):
+    words = ("order", "Straße", "東京", "a longer piece of text that somebody typed in", "x")
+    return [f"{words[i % 5]} {i}" for i in range(n)]
+
+
+def make_large_bytes(n):
+    return random.Random(2).randbytes(n)
+
+
+def make_large_text(n):
+    return "large text, " * (n // 12)
+
+
+# The shapes of pyperformance's pickle, pickle_dict, pickle_list and deepcopy benchmarks.
+
+
+def _profile(seed: int) -> dict[str, Any]:
+    """A user's profile of 33 keys: small and large numbers, short strings, a list, a date."""
+    chosen = random.Random(seed)
+    profile: dict[str, Any] = {f"count_{i}": chosen.randrange(10) for i in range(10)}
+    profile |= {f"identifier_{i}": chosen.randrange(sys.maxsize) for i in range(8)}
+    profile |= {f"text_{i}": f"{chosen.getrandbits(40 + i):x}" for i in range(12)}
+    profile["empty"] = ""
+    profile["tags"] = list("abcdefg")
+    profile["born"] = datetime.date(1980, 5, 1 + seed % 28)
+    return profile
+
+
+def make_profiles(n):
+    """What pyperformance's pickle dumps in one turn: a dict, a tuple, a group of three dicts."""
+    chosen = random.Random(3)
+    numbers = [chosen.randrange(10**9) for _ in range(20)]
+    return [_profile(0), (numbers, 60), [_profile(i) for i in (1, 2, 3)]]
+
+
+def make_dict_of_dicts(n):
+    return {key: dict.fromkeys(range(10)) for key in range(100)}
+
+
+def make_list_of_lists(n):
+    return [[list(range(10)), list(range(10))] for _ in range(10)]
+
+
+@dataclasses.dataclass
+class Bundle:
+    numbers: list[int]
+    text: str
+    flag: bool
+
+
+class Stateful:
+    def __init__(self):
+        self.numbers = [1, 2, 3]
+        self.text = "text"
+
+    def __getstate__(self):
+        return {"numbers": self.numbers, "text": self.text}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+
+
+def make_bundle(n):
+    return {
+        "list": [1, 2, 3, 43],
+        "tuple": (1, 2, 3),
+        "text": "hello",
+        "inner": {"a": True},
+        "bundles": [Bundle([1, 2, 3], "text", bool(i % 2)) for i in range(3)],
+    }
+
+
+def make_shared(n):
+    shared = [1, 2, 3]
+    return {"first": [shared] * 50, "second": [shared] * 50}
+
+
+def one(make: Callable[[int], list[Any]]) -> Callable[[int], Any]:
+    """The last object of a list of three."""
+    return lambda n: make(3)[2]
+
+
+SINGLE_OPERATIONS = ("dumps", "loads", "deepcopy", "copy")
+PICKLE_OPERATIONS = ("dumps", "loads")
+
+
+def _registered() -> Iterator[Workload]:
+    group = "registered"
+    yield Workload("registered-slots", group, three_fields(Point))
+    yield Workload("registered-called", group, three_fields(CalledPoint))
+    yield Workload("registered-six-fields", group, make_accounts)
+    yield Workload("registered-dict", group, three_fields(Sample))
+    yield Workload("registered-nested", group, make_segments)
+    yield Workload("registered-branching", group, make_readings)
+    yield Workload("registered-state", group, make_jobs)
+
+
+def _default_reductions() -> Iterator[Workload]:
+    group = "default reduction"
+    yield Workload("plain", group, three_fields(Plain), fresh=True)
+    yield Workload("plain-with-dicts", group, with_dicts(three_fields(Plain)))
+    yield Workload("plain-slots", group, three_fields(PlainSlots))
+    yield Workload("dataclass", group, three_fields(Data), fresh=True)
+    yield Workload("dataclass-with-dicts", group, with_dicts(three_fields(Data)))
+    yield Workload("dataclass-slots", group, three_fields(SlotsData))
+    yield Workload("dataclass-frozen", group, three_fields(FrozenData), fresh=True)
+    yield Workload("dataclass-frozen-slots", group, three_fields(FrozenSlotsData))
+    yield Workload("namedtuple", group, three_fields(Named))
+    yield Workload("exceptions", group, make_exceptions)
+    yield Workload("enum", group, make_colours)
+    yield Workload("dict-subclass", group, make_settings)
+    yield Workload("list-subclass", group, make_tracks)
+
+
+def _values() -> Iterator[Workload]:
+    yield Workload("values", "standard values", make_values)
+    for name in VALUES:
+        yield Workload(f"value-{name}", "standard values", one_value(name), SOME)
+
+
+def _containers() -> Iterator[Workload]:
+    yield Workload("records", "containers", make_records, SOME)
+    yield Workload("records-parsed", "containers", make_parsed_records, SOME)
+    yield Workload("tuples", "containers", lambda n: [(i * 0.5, i * 0.25, i) for i in range(n)])
+    yield Workload("sets", "containers", make_sets, SOME)
+    yield Workload("pyperformance-pickle", "pyperformance", make_profiles, 1)
+    yield Workload("pyperformance-dict", "pyperformance", lambda n: _profile(0), 1)
+    yield Workload("pyperformance-pickle-dict", "pyperformance", make_dict_of_dicts, 1)
+    yield Workload("pyperformance-pickle-list", "pyperformance", make_list_of_lists, 1)
+    yield Workload("pyperformance-deepcopy", "pyperformance", make_bundle, 1)
+    yield Workload("pyperformance-deepcopy-reduce", "pyperformance", lambda n: Stateful(), 1)
+    yield Workload("pyperformance-deepcopy-memo", "pyperformance", make_shared, 1)
+
+
+def _atoms() -> Iterator[Workload]:
+    yield Workload("numbers", "atoms", make_numbers)
+    yield Workload("strings", "atoms", make_strings)
+    yield Workload("large-bytes", "atoms", make_large_bytes, 8_000_000)
+    yield Workload("large-text", "atoms", make_large_text, 8_000_000)
+
+
+def _singles() -> Iterator[Workload]:
+    inputs: dict[str, Callable[[int], Any]] = {
+        "registered": one(three_fields(Point)),
+        "registered-called": one(three_fields(CalledPoint)),
+        "plain": one(with_dicts(three_fields(Plain))),
+        "slots": one(three_fields(PlainSlots)),
+        "dataclass-slots": one(three_fields(SlotsData)),
+        "int": lambda n: 12_345,
+        "string": lambda n: "hello",
+        "dict": lambda n: {"a": 1, "b": "x", "c": None},
+        "list": lambda n: [1, 2, 3],
+        "datetime": one(one_value("datetime")),
+    }
+    for name, make in inputs.items():
+        yield Workload(f"one-{name}", "one object a call", make, 1, operations=SINGLE_OPERATIONS)
+
+
+def _millions() -> Iterator[Workload]:
+    yield Workload(
+        "million", "one million", three_fields(Point), MILLION, operations=PICKLE_OPERATIONS
+    )
+
+
+WORKLOADS: tuple[Workload, ...] = (
+    *_registered(),
+    *_default_reductions(),
+    *_values(),
+    *_containers(),
+    *_atoms(),
+    *_singles(),
+    *_millions(),
+)
+
+BY_NAME: dict[str, Workload] = {workload.name: workload for workload in WORKLOADS}

@@ -1,0 +1,146 @@
+"""The command line: `python -m fastcopyreg info`, `bench`.
+
+A command is a function that takes its parsed arguments and returns an exit status; it imports what
+it needs when it runs, so that `info` also works where something else is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def describe() -> dict[str, Any]:
+    """What `info` tells: version, backend, interpreter, and what the core says of itself."""
+    from . import __version__
+    from ._backend import backend, core, core_missing
+
+    facts: dict[str, Any] = {
+        "fastcopyreg": __version__,
+        "backend": backend,
+        "interpreter": f"{platform.python_implementation()} {platform.python_version()}",
+        "build": " ".join(sys.version.split("\n")),
+        "executable": sys.executable,
+        "platform": platform.platform(),
+    }
+    if core_missing is not None:
+        facts["core missing"] = core_missing
+    if backend == "c":
+        facts["core"] = core.__file__
+        if hasattr(core, "info"):
+            facts["fast paths"] = core.info()
+    return facts
+
+
+def _print_facts(facts: dict[str, Any], indent: str = "") -> None:
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            print(f"{indent}{name}:")
+            _print_facts(value, indent + "  ")
+        else:
+            print(f"{indent}{name + ':':{width + 1}} {_words(value)}")
+
+
+def _words(value: Any) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+
+
+def _info(options: argparse.Namespace) -> int:
+    facts = describe()
+    if options.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        _print_facts(facts)
+    return 0
+
+
+class _ProgressLine:
+    """Progress on standard error: one line rewritten on a terminal, a line a stage elsewhere."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.terminal = stream.isatty()
+        self.shown = ""
+
+    def __call__(self, message: str) -> None:
+        counting = any(map(str.isdigit, message))
+        if self.terminal:
+            self._rewrite(message)
+        elif not counting:
+            print(message, file=self.stream, flush=True)
+
+    def _rewrite(self, message: str) -> None:
+        self.stream.write("\r" + message.ljust(len(self.shown)))
+        self.stream.flush()
+        self.shown = message
+
+    def close(self) -> None:
+        if self.shown:
+            self._rewrite("")
+            self.stream.write("\r")
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from . import _demo, _syntax
+
+    progress = _ProgressLine(sys.stderr)
+    try:
+        report = _demo.run(options.seconds, options.objects, progress)
+    except _syntax.SourcesMissing as missing:
+        print(f"fastcopyreg bench: {missing}", file=sys.stderr)
+        return 2
+    finally:
+        progress.close()
+    print(json.dumps(report.to_dict(), indent=2) if options.json else _demo.render(report))
+    return 0 if report.equal else 1
+
+
+def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        number = kind(text)
+        if not number > 0:
+            raise ValueError(text)
+        return number
+
+    convert.__name__ = f"positive {kind.__name__}"
+    return convert
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fastcopyreg", description="copyreg, pickle and copy at C speed"
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    info = commands.add_parser("info", help="version, backend, interpreter, fast paths")
+    info.set_defaults(run=_info)
+    bench = commands.add_parser(
+        "bench",
+        help="time fastcopyreg against the standard library, on objects made from its sources",
+        description="Exit status: 0 if every outcome is equal, 1 if one differs, 2 if there are "
+        "no sources of the standard library to read.",
+    )
+    bench.add_argument(
+        "--seconds", type=_positive(float), default=3.0, help="length of each race (default: 3)"
+    )
+    bench.add_argument(
+        "--objects", type=_positive(int), default=30_000, help="about how many (default: 30000)"
+    )
+    bench.set_defaults(run=_bench)
+    for command in (info, bench):
+        command.add_argument("--json", action="store_true", help="machine-readable output")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status."""
+    options = _parser().parse_args(arguments)
+    return options.run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,404 @@
+"""What each instruction of CPython 3.11 to 3.15 does to the stack of a reading.
+
+A handler gets the reading, its innermost frame and the instruction's argument. Versions call the
+same thing by different names, so one handler has several; an instruction that has none refuses
+the path, with a reason in words.
+"""
+
+import functools
+import sys
+from collections import namedtuple
+
+from ._steps import (
+    CELL,
+    DICT,
+    GLOBAL,
+    LIST,
+    NULL,
+    TUPLE,
+    Called,
+    Is,
+    Not,
+    Refused,
+)
+
+_handlers_by_name = {}
+
+
+def _instruction(*names):
+    def register(handler):
+        for name in names:
+            _handlers_by_name[name] = handler
+        return handler
+
+    return register
+
+
+@_instruction("RESUME", "NOP", "PRECALL", "COPY_FREE_VARS", "NOT_TAKEN", "TO_BOOL")
+def _nothing(reading, frame, argument):
+    """TO_BOOL only stands before a conditional jump; the test itself demands a pure truth."""
+
+
+@_instruction("PUSH_NULL")
+def _push_null(reading, frame, argument):
+    frame.stack.append(NULL)
+
+
+@_instruction("POP_TOP")
+def _pop_top(reading, frame, argument):
+    if type(frame.stack.pop()) is Called:
+        raise Refused("a call whose outcome is dropped")
+
+
+@_instruction("COPY")
+def _copy(reading, frame, argument):
+    frame.stack.append(frame.stack[-argument])
+
+
+@_instruction("SWAP")
+def _swap(reading, frame, argument):
+    stack = frame.stack
+    stack[-1], stack[-argument] = stack[-argument], stack[-1]
+
+
+def _load_local(reading, frame, index):
+    value = frame.locals[index]
+    if value is None:
+        raise Refused(f"{frame.unit.code.co_varnames[index]} may be unbound")
+    if type(value) is int and value < 0:
+        value = frame.locals[index] = reading.parameter(~value, frame)
+    frame.stack.append(value)
+
+
+def _store_local(frame, index):
+    frame.locals[index] = frame.stack.pop()
+
+
+@_instruction("LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW")
+def _load_fast(reading, frame, argument):
+    _load_local(reading, frame, argument)
+
+
+@_instruction("LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW")
+def _load_two(reading, frame, argument):
+    _load_local(reading, frame, argument >> 4)
+    _load_local(reading, frame, argument & 15)
+
+
+@_instruction("STORE_FAST")
+def _store_fast(reading, frame, argument):
+    _store_local(frame, argument)
+
+
+@_instruction("STORE_FAST_LOAD_FAST")
+def _store_load(reading, frame, argument):
+    _store_local(frame, argument >> 4)
+    _load_local(reading, frame, argument & 15)
+
+
+@_instruction("STORE_FAST_STORE_FAST")
+def _store_two(reading, frame, argument):
+    _store_local(frame, argument >> 4)
+    _store_local(frame, argument & 15)
+
+
+@_instruction("LOAD_CONST")
+def _load_const(reading, frame, argument):
+    frame.stack.append(reading.constant(frame.unit.code.co_consts[argument]))
+
+
+@_instruction("LOAD_SMALL_INT")
+def _load_small_int(reading, frame, argument):
+    frame.stack.append(reading.constant(argument))
+
+
+@_instruction("LOAD_COMMON_CONSTANT")
+def _load_common_constant(reading, frame, argument):
+    common = instruction_set().common_constants
+    if argument >= len(common):
+        raise Refused("a constant of the interpreter's own")
+    frame.stack.append(reading.constant(common[argument]))
+
+
+@_instruction("RETURN_CONST")
+def _return_const(reading, frame, argument):
+    reading.leave_frame(reading.constant(frame.unit.code.co_consts[argument]))
+
+
+@_instruction("RETURN_VALUE")
+def _return_value(reading, frame, argument):
+    reading.leave_frame(frame.stack.pop())
+
+
+@_instruction("LOAD_DEREF")
+def _load_deref(reading, frame, argument):
+    index = argument - frame.unit.code.co_nlocals
+    frame.stack.append(reading.read(CELL, index, frame.number))
+
+
+@_instruction("BUILD_TUPLE")
+def _build_tuple(reading, frame, argument):
+    values = reading.pop_values(argument)
+    # An empty tuple is one object, so it is a constant and not a display.
+    frame.stack.append(reading.display(TUPLE, values) if values else reading.constant(()))
+
+
+@_instruction("BUILD_LIST")
+def _build_list(reading, frame, argument):
+    """`[1, 2, 3]` is written as an empty list that a constant tuple extends at once."""
+    values = reading.pop_values(argument)
+    following = frame.unit.instructions[frame.index : frame.index + 2]
+    names = [instruction_set().names[opcode] for opcode, _, _ in following]
+    if not argument and names == ["LOAD_CONST", "LIST_EXTEND"]:
+        frame.index += 2
+        items = frame.unit.code.co_consts[following[0][1]]
+        values = [reading.constant(item) for item in items]
+    frame.stack.append(reading.display(LIST, values))
+
+
+@_instruction("BUILD_MAP")
+def _build_map(reading, frame, argument):
+    frame.stack.append(_dict(reading, reading.pop_values(2 * argument)))
+
+
+@_instruction("BUILD_CONST_KEY_MAP")
+def _build_const_key_map(reading, frame, argument):
+    keys = reading.constant_of(frame.stack.pop())
+    values = reading.pop_values(argument)
+    pairs = []
+    for key, value in zip(keys, values, strict=True):
+        pairs += [reading.constant(key), value]
+    frame.stack.append(_dict(reading, pairs))
+
+
+def _dict(reading, pairs):
+    for key in pairs[::2]:
+        if type(reading.constant_of(key)) is not str:
+            raise Refused("a dict whose keys are not constant strings")
+    return reading.display(DICT, pairs, pairs=True)
+
+
+@_instruction("UNPACK_SEQUENCE")
+def _unpack_sequence(reading, frame, argument):
+    """`a, b = o.a, o.b`, where the tuple is of our own making."""
+    kind, first, count, _ = reading.steps[reading.pop()]
+    if kind != TUPLE or count != argument:
+        raise Refused("unpacks a value")
+    frame.stack += reading.operands[first : first + count][::-1]
+
+
+@_instruction("UNARY_NOT")
+def _unary_not(reading, frame, argument):
+    frame.stack.append(Not(frame.stack.pop()))
+
+
+@_instruction("IS_OP")
+def _is_op(reading, frame, argument):
+    value, other = reading.pop_values(2)
+    frame.stack.append(Is(value, other, bool(argument)))
+
+
+@_instruction("JUMP_FORWARD")
+def _jump_forward(reading, frame, argument):
+    frame.index = frame.unit.target(frame.index, argument)
+
+
+@_instruction("POP_JUMP_IF_TRUE", "POP_JUMP_FORWARD_IF_TRUE")
+def _jump_if_true(reading, frame, argument):
+    target = frame.unit.target(frame.index, argument)
+    reading.branch(frame.stack.pop(), (target, 0), (frame.index, 0))
+
+
+@_instruction("POP_JUMP_IF_FALSE", "POP_JUMP_FORWARD_IF_FALSE")
+def _jump_if_false(reading, frame, argument):
+    target = frame.unit.target(frame.index, argument)
+    reading.branch(frame.stack.pop(), (frame.index, 0), (target, 0))
+
+
+@_instruction("POP_JUMP_IF_NONE", "POP_JUMP_FORWARD_IF_NONE")
+def _jump_if_none(reading, frame, argument):
+    target = frame.unit.target(frame.index, argument)
+    test = Is(reading.pop(), reading.constant(None), False)
+    reading.branch(test, (target, 0), (frame.index, 0))
+
+
+@_instruction("POP_JUMP_IF_NOT_NONE", "POP_JUMP_FORWARD_IF_NOT_NONE")
+def _jump_if_not_none(reading, frame, argument):
+    target = frame.unit.target(frame.index, argument)
+    test = Is(reading.pop(), reading.constant(None), False)
+    reading.branch(test, (frame.index, 0), (target, 0))
+
+
+@_instruction("JUMP_IF_TRUE_OR_POP")
+def _jump_if_true_or_pop(reading, frame, argument):
+    target = frame.unit.target(frame.index, argument)
+    reading.branch(frame.stack[-1], (target, 0), (frame.index, 1))
+
+
+@_instruction("JUMP_IF_FALSE_OR_POP")
+def _jump_if_false_or_pop(reading, frame, argument):
+    target = frame.unit.target(frame.index, argument)
+    reading.branch(frame.stack[-1], (frame.index, 1), (target, 0))
+
+
+@_instruction("STORE_ATTR")
+def _store_attr(reading, frame, argument):
+    owner = frame.stack.pop()
+    reading.store_attribute(owner, frame.name(argument), reading.pop())
+
+
+@_instruction("STORE_SUBSCR")
+def _store_subscr(reading, frame, argument):
+    key = reading.constant_of(frame.stack.pop())
+    container = frame.stack.pop()
+    reading.store_item(container, key, reading.pop())
+
+
+@_instruction("KW_NAMES")
+def _kw_names(reading, frame, argument):
+    frame.keywords = frame.unit.code.co_consts[argument]
+
+
+@_instruction("CALL")
+def _call(reading, frame, argument):
+    keywords, frame.keywords = frame.keywords, ()
+    _call_with(reading, frame, argument, keywords)
+
+
+@_instruction("CALL_KW")
+def _call_kw(reading, frame, argument):
+    keywords = reading.constant_of(frame.stack.pop())
+    _call_with(reading, frame, argument, keywords)
+
+
+def _call_with(reading, frame, count, keywords):
+    """A call of one of the two entries below the arguments; the other is NULL."""
+    values = frame.stack[len(frame.stack) - count :]
+    del frame.stack[len(frame.stack) - count :]
+    second, first = frame.stack.pop(), frame.stack.pop()
+    callee = second if first is NULL else first
+    if first is not NULL and second is not NULL:
+        raise Refused("calls a method")
+    positional = values[: count - len(keywords)]
+    named = tuple(zip(keywords, values[count - len(keywords) :], strict=True))
+    outcome = reading.call(callee, positional, named)
+    if outcome is not None:
+        frame.stack.append(outcome)
+
+
+def _push_method(frame, method):
+    frame.stack += (method, NULL)
+
+
+def _refuse(name):
+    """The handler of an instruction that no plan has."""
+    reason = _REASONS.get(name)
+    if reason is None:
+        reason = next(
+            (words for prefix, words in _REASONS.items() if name.startswith(prefix)),
+            f"executes {name}",
+        )
+
+    def refuse(reading, frame, argument):
+        raise Refused(reason)
+
+    return refuse
+
+
+_REASONS = {
+    "BINARY_SUBSCR": "reads an item",
+    "BINARY_SLICE": "takes a slice",
+    "BINARY_OP": "an operator",
+    "UNARY": "an operator",
+    "COMPARE_OP": "a comparison",
+    "CONTAINS_OP": "a membership test",
+    "FORMAT": "formats a string",
+    "BUILD_STRING": "formats a string",
+    "CONVERT_VALUE": "formats a string",
+    "BUILD_INTERPOLATION": "formats a string",
+    "BUILD_TEMPLATE": "formats a string",
+    "GET_ITER": "a loop",
+    "LOAD_FAST_AND_CLEAR": "a loop",
+    "FOR_ITER": "a loop",
+    "JUMP_BACKWARD": "a loop",
+    "IMPORT": "an import",
+    "RAISE": "raises",
+    "LOAD_ASSERTION_ERROR": "raises",
+    "MAKE_FUNCTION": "makes a function",
+    "MAKE_CELL": "makes a function",
+    "LOAD_BUILD_CLASS": "makes a class",
+    "CALL_FUNCTION_EX": "calls with *",
+    "CALL_INTRINSIC": "a display with *",
+    "LIST_EXTEND": "a display with *",
+    "LIST_APPEND": "a display of more than 30 values",
+    "MAP_ADD": "a display of more than 15 pairs",
+    "DICT_UPDATE": "a display with *",
+    "DICT_MERGE": "calls with *",
+    "SET_UPDATE": "makes a set",
+    "BUILD_SET": "makes a set",
+    "BUILD_SLICE": "takes a slice",
+    "STORE_GLOBAL": "stores a global",
+    "STORE_DEREF": "stores a closure variable",
+    "DELETE": "deletes",
+    "UNPACK_EX": "unpacks a value",
+    "LOAD_NAME": "not a function's code",
+    "MATCH": "a match statement",
+    "WITH": "a with statement",
+    "BEFORE_WITH": "a with statement",
+    "LOAD_SPECIAL": "a with statement",
+}
+
+InstructionSet = namedtuple("InstructionSet", "handlers names extended_arg common_constants")
+
+
+@functools.cache
+def instruction_set():
+    """The running version's instructions, found through `dis` at the first use."""
+    import dis
+
+    named = _handlers_by_name | _versioned_handlers(sys.version_info)
+    handlers = [named.get(name) or _refuse(name) for name in dis.opname]
+    common = tuple(getattr(dis, "_common_constants", ()))
+    return InstructionSet(handlers, dis.opname, dis.EXTENDED_ARG, common)
+
+
+def _versioned_handlers(version):
+    """Loads whose arguments or effects on the stack depend on the version."""
+    separate_methods = version < (3, 12)
+    null_first = version < (3, 13)
+
+    def load_global(reading, frame, argument):
+        value = reading.read(GLOBAL, reading.name_index(frame.name(argument >> 1)), frame.number)
+        if argument & 1:
+            frame.stack += (NULL, value) if null_first else (value, NULL)
+        else:
+            frame.stack.append(value)
+
+    def load_attr(reading, frame, argument):
+        if separate_methods:
+            frame.stack.append(reading.load_attribute(frame.stack.pop(), frame.name(argument)))
+        elif argument & 1:
+            load_method(reading, frame, argument >> 1)
+        else:
+            name = frame.name(argument >> 1)
+            frame.stack.append(reading.load_attribute(frame.stack.pop(), name))
+
+    def load_method(reading, frame, argument):
+        frame.stack += (reading.load_method(frame.stack.pop(), frame.name(argument)), NULL)
+
+    def load_super_attr(reading, frame, argument):
+        values = frame.stack[-3:]
+        del frame.stack[-3:]
+        marker = reading.super_of(values, frame)
+        name = frame.name(argument >> 2)
+        if argument & 1:
+            frame.stack += (reading.load_method(marker, name), NULL)
+        else:
+            frame.stack.append(reading.load_attribute(marker, name))
+
+    return {
+        "LOAD_GLOBAL": load_global,
+        "LOAD_ATTR": load_attr,
+        "LOAD_METHOD": load_method,
+        "LOAD_SUPER_ATTR": load_super_attr,
+    }

@@ -1,0 +1,655 @@
+"""Reads the bytecode of a reducer or a constructor into a plan, or says why it cannot.
+
+A *plan* is what a function would do, known in advance: a flat list of steps that only load, make
+displays and return. The C core runs it without a call and without a frame. This module decides
+what a plan may hold; it is imported the first time that a type has been met often enough.
+
+A plan belongs to a code object
+-------------------------------
+Nothing that the function looks up while it runs is remembered in its plan. Globals, closure
+cells, default arguments and attributes are *steps*, which read the live function and the live
+object each time, in the order in which the function would have read them. So a global that is
+rebound, a default that is replaced or a cell that is filled again needs no guard: the next run
+reads the new value. What remains to be guarded is
+
+* the code: each function that went into the plan still has the code object that was read;
+* the few values on whose meaning the reading relied (that ``type`` is the builtin): these are
+  steps as well, EXPECT and EXPECT_CLASS, where the function would have looked the value up;
+* what a type means for the names that are read or stored, which is the executor's part: it
+  resolves ATTRIBUTE and STORE steps once for each type version.
+
+An executor *leaves* a plan by calling the function as if there had been no plan. It may do so
+at any step that only loads, since nothing has happened by then: when a value is not what a step
+demands, an attribute is missing or would run code (a property, ``__getattr__``), a global is
+unset or a lazy import, a test is on a value whose truth would run code. Errors are therefore
+always raised by the function itself.
+
+The step array
+--------------
+``steps`` is a sequence of records of four 16-bit numbers, (kind, a, b, c). The number of a step
+is also the number of the value that it yields; operands always refer to earlier steps. Control
+flow is a tree: a BRANCH goes on with the next step when its test holds, and to step ``c``
+otherwise; paths never join, so whatever a step refers to has been run. ``operands`` holds the
+lists of value numbers of displays and returns, ``names`` interned strings, ``constants`` the
+very objects of the code.
+
+=============== ========================================================== =====================
+kind            yields                                                     leaves the plan if
+=============== ========================================================== =====================
+OBJECT          the object being reduced
+PROTOCOL        the protocol asked for
+BOUND           argument *a* bound by a method or a partial
+BOUND_KEYWORD   keyword argument *names[a]* bound by a partial             not bound any more
+DEFAULT         default of parameter *a* of function *b*                   it has none any more
+CONSTANT        *constants[a]*
+GLOBAL          *names[a]* in the globals, then builtins, of function *b*  unset; lazy import
+CELL            contents of closure cell *a* of function *b*               empty
+ATTRIBUTE       attribute *names[b]* of value *a*                          absent; runs code
+ATTRIBUTE_OR    the same, and value *c* where it is absent                 runs code
+TYPE            the type of value *a*
+FRESH           value *a*, called without arguments                        not list, dict, set
+TUPLE           the values *operands[a:a+b]* as a new tuple
+LIST            the same as a new list
+DICT            a new dict of *b* pairs of values, *operands[a:a+2\\*b]*    key is no exact str
+EXPECT          nothing                                                    a is not constants[b]
+BRANCH_TRUE     nothing; tests the truth of value *a*                      truth would run code
+BRANCH_IS       nothing; tests whether value *a* is value *b*
+RETURN          end: the reduce value has the parts *operands[a:a+b]*
+RETURN_VALUE    end: value *a* is the reduce value, checked as any other
+LEAVE           end: this path is not understood                           always
+NEW             the object being made
+CLASS           the class being called
+ARGUMENT        positional argument *a* of the call; if there are fewer,   it has none any more
+                the default of parameter *b* of function 0
+EXPECT_CLASS    nothing                                                    a is not cls.__mro__[b]
+STORE           nothing; ``new.names[a] = value b``                        not a plain store
+STORE_GENERIC   the same by ``object.__setattr__``                         not a plain store
+STORE_ITEM      nothing; ``new.__dict__[constants[a]] = value b``          no plain ``__dict__``
+RETURN_NEW      end of an ``__init__``
+RETURN_TUPLE    end of a ``__new__``: ``tuple.__new__(cls, …)`` of
+                *operands[a:a+b]*
+RETURN_CALL     end of a factory: value *a* is called. *operands[b]* is    callee has no plan
+                the number of positional values and *operands[b+1]* of
+                keyword pairs (name, value), which follow
+=============== ========================================================== =====================
+
+An executor runs every loading step of a path before the first thing that could be noticed; STORE
+steps are collected until the path has ended, so that leaving never abandons half an object.
+
+How C reaches its figures: when a plan has no BRANCH, the executor binds it to a type version once:
+each OBJECT attribute becomes the place of a slot or of an inline value, and a RETURN whose second
+part is a TUPLE of such places, constants and live globals is written without a tuple being made.
+GLOBAL, CELL and EXPECT hold until foreign code runs, so that they cost once an epoch and not once
+an object. Other plans run step by step on an array of values.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+import weakref
+from collections import namedtuple
+
+from ._bytecode import Reading, Unit, check_globals
+from ._steps import (
+    ARGUMENT,
+    BOUND,
+    BOUND_KEYWORD,
+    CELL,
+    CLASS,
+    DEFAULT,
+    EXPECT_CLASS,
+    KINDS,
+    NEW,
+    OBJECT,
+    PROTOCOL,
+    RETURN,
+    RETURN_CALL,
+    RETURN_NEW,
+    RETURN_TUPLE,
+    RETURN_VALUE,
+    STORE,
+    STORE_GENERIC,
+    STORE_ITEM,
+    TUPLE,
+    UNKNOWN,
+    Called,
+    Method,
+    NewDict,
+    Refused,
+    SetAttribute,
+    Super,
+    SuperMethod,
+)
+
+__all__ = [
+    "KINDS",
+    "ConstructorPlan",
+    "ReducerPlan",
+    "Refusal",
+    "compile_constructor",
+    "compile_reducer",
+]
+
+_CAN_READ = sys.implementation.name == "cpython" and (3, 11) <= sys.version_info < (3, 16)
+_VERDICTS_KEPT = 4096
+_verdicts: dict[tuple, tuple[weakref.ref, object]] = {}
+
+
+class Refusal(namedtuple("Refusal", "reason line", defaults=(None,))):
+    """Why a function is called and has no plan: the reason, and the line of source it is in."""
+
+    __slots__ = ()
+
+    def __str__(self):
+        return self.reason if self.line is None else f"{self.reason} (line {self.line})"
+
+
+class ReducerPlan(namedtuple("ReducerPlan", "steps operands names constants leaves")):
+    """What a reducer does, as the steps that the module's documentation describes.
+
+    ``leaves`` holds a :class:`Refusal` for each path that is called and not run.
+    """
+
+    __slots__ = ()
+
+
+class ConstructorPlan(
+    namedtuple("ConstructorPlan", (*ReducerPlan._fields, "required", "accepted", "functions"))
+):
+    """What a constructor does with *required* to *accepted* positional arguments.
+
+    ``functions`` says where the functions that the steps name are: for a class, pairs (index into
+    its ``__mro__``, name of the attribute) of each that was read; for a function, nothing.
+    """
+
+    __slots__ = ()
+
+
+def compile_reducer(reducer, arguments=1):
+    """Return the plan of *reducer*, a :class:`ReducerPlan`, or the :class:`Refusal` to make one.
+
+    *reducer* is what a dispatch table holds, or a class's ``__reduce__``, or with *arguments* 2
+    its ``__reduce_ex__``: a function, a bound method, or a partial of such. Raises nothing of its
+    own; never calls *reducer*, and keeps neither it nor its code alive.
+    """
+    if not _CAN_READ:
+        return Refusal("this interpreter's bytecode is not read")
+    try:
+        function, bound, keywords = _unwrap(reducer)
+    except Refused as refused:
+        return Refusal(refused.reason)
+    key = (id(function.__code__), "reducer", bound, keywords, arguments)
+    return _remembered(key, function, _read_reducer, function, bound, keywords, arguments)
+
+
+def compile_constructor(constructor):
+    """Return the plan of *constructor*, a :class:`ConstructorPlan`, or the :class:`Refusal`.
+
+    *constructor* is what a reduction calls: a class whose ``__init__`` only stores its arguments,
+    a named tuple's class, or a function that only calls such a class. The plan of a class holds
+    as long as the class's type version does. Raises nothing of its own, calls nothing.
+    """
+    if not _CAN_READ:
+        return Refusal("this interpreter's bytecode is not read")
+    try:
+        if isinstance(constructor, type):
+            return _read_class(constructor)
+        function, bound, keywords = _unwrap(constructor)
+        if bound or keywords:
+            raise Refused("a constructor with bound arguments is called")
+    except Refused as refused:
+        return Refusal(refused.reason, refused.line)
+    key = (id(function.__code__), "factory")
+    return _remembered(key, function, _read_factory, function)
+
+
+def _unwrap(function):
+    """Take the function out of methods and partials: (function, bound count, keyword names)."""
+    bound = 0
+    keywords = ()
+    while True:
+        kind = type(function)
+        if kind is types.FunctionType:
+            check_globals(function)
+            return function, bound, keywords
+        if kind is types.MethodType:
+            bound += 1
+            function = function.__func__
+        elif kind is functools.partial:
+            bound += len(function.args)
+            keywords += tuple(name for name in function.keywords if name not in keywords)
+            if getattr(functools, "Placeholder", keywords) in function.args:
+                raise Refused("a partial with a placeholder")
+            function = function.func
+        else:
+            raise Refused(f"{_described(function)} is not a Python function")
+
+
+def _described(function):
+    name = getattr(function, "__qualname__", None)
+    return name or f"an object of type {type(function).__name__}"
+
+
+def _remembered(key, function, read, *arguments):
+    """The verdict given earlier on this very code object, or the one that *read* gives now."""
+    known = _verdicts.get(key)
+    code = function.__code__
+    if known is not None and known[0]() is code:
+        return known[1]
+    try:
+        verdict = read(*arguments)
+    except Refused as refused:
+        verdict = Refusal(refused.reason, refused.line)
+    if len(_verdicts) >= _VERDICTS_KEPT:
+        _verdicts.clear()
+    _verdicts[key] = weakref.ref(code, lambda _, key=key: _verdicts.pop(key, None)), verdict
+    return verdict
+
+
+# Reducers
+
+
+class _ReducerReading(Reading):
+    """A reducer is called with *bound* arguments, then the object, then perhaps the protocol."""
+
+    def __init__(self, bound, keywords, arguments):
+        super().__init__()
+        self.bound = bound
+        self.keywords = keywords
+        self.arguments = arguments
+
+    def check_arguments(self, function):
+        """Refuse a call that would fail for its number of arguments."""
+        code = function.__code__
+        given = self.bound + self.arguments
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        if given > code.co_argcount:
+            raise Refused("takes fewer arguments than it is given", code.co_firstlineno)
+        if not set(self.keywords) <= set(names[max(given, code.co_posonlyargcount) :]):
+            raise Refused("is given a keyword that it does not take", code.co_firstlineno)
+        for index in range(given, len(names)):
+            if names[index] not in self.keywords and not _has_default(function, index):
+                raise Refused(f"needs an argument {names[index]}", code.co_firstlineno)
+
+    def parameter(self, index, frame):
+        name = frame.unit.code.co_varnames[index]
+        if index < self.bound:
+            return self.read(BOUND, index)
+        if index < self.bound + self.arguments:
+            return self.read(OBJECT if index == self.bound else PROTOCOL)
+        if name in self.keywords:
+            return self.read(BOUND_KEYWORD, self.name_index(name))
+        return self.read(DEFAULT, index, frame.number)
+
+    def call(self, callee, arguments, keywords):
+        value = self.pure_call(callee, arguments, keywords)
+        if value is None:
+            raise Refused(f"calls {self.described(callee)}")
+        return value
+
+    def end(self, value):
+        value = self.plain(value)
+        kind, first, count, _ = self.steps[value]
+        if kind != TUPLE or value != len(self.steps) - 1:
+            self.emit(RETURN_VALUE, value)
+            return
+        if not 2 <= count <= 6:
+            raise Refused(f"returns a tuple of {count}")
+        self.steps.pop()
+        self.emit(RETURN, first, count)
+
+
+def _read_reducer(function, bound, keywords, arguments):
+    reading = _ReducerReading(bound, keywords, arguments)
+    unit = Unit(function.__code__)
+    reading.check_arguments(function)
+    reading.run(reading.enter(unit, function, [None] * _parameter_count(unit.code)))
+    return ReducerPlan(*_common_parts(reading))
+
+
+def _parameter_count(code):
+    return code.co_argcount + code.co_kwonlyargcount
+
+
+def _has_default(function, index):
+    code = function.__code__
+    if index < code.co_argcount:
+        return index >= code.co_argcount - len(function.__defaults__ or ())
+    return code.co_varnames[index] in (function.__kwdefaults__ or ())
+
+
+def _common_parts(reading):
+    leaves = tuple(Refusal(leaf.reason, leaf.line) for leaf in reading.leaves)
+    return (
+        tuple(reading.steps),
+        tuple(reading.operands),
+        tuple(reading.names),
+        tuple(reading.constants),
+        leaves,
+    )
+
+
+# Constructors
+
+
+class _ConstructorReading(Reading):
+    """What factories and classes have in common: positional arguments, from *first* on."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.first = first
+
+    def accepted_arguments(self, function):
+        """(required, accepted) numbers of positional arguments of *function*, self left out."""
+        code = function.__code__
+        for index in range(code.co_argcount, _parameter_count(code)):
+            if not _has_default(function, index):
+                raise Refused(f"needs a keyword {code.co_varnames[index]}", code.co_firstlineno)
+        accepted = code.co_argcount - self.first
+        if accepted < 0:
+            raise Refused("takes no argument for the object", code.co_firstlineno)
+        return max(accepted - len(function.__defaults__ or ()), 0), accepted
+
+    def parameter(self, index, frame):
+        if frame.number or index >= frame.unit.code.co_argcount:
+            return self.read(DEFAULT, index, frame.number)
+        return self.read(ARGUMENT, index - self.first, index)
+
+    def plan(self, function, functions=()):
+        unit = Unit(function.__code__)
+        required, accepted = self.accepted_arguments(function)
+        self.run(self.enter(unit, function, [None] * _parameter_count(unit.code)))
+        return ConstructorPlan(*_common_parts(self), required, accepted, tuple(functions))
+
+
+class _FactoryReading(_ConstructorReading):
+    """A function that only calls a class."""
+
+    def call(self, callee, arguments, keywords):
+        callee = self.module_attribute(callee)
+        value = self.pure_call(callee, arguments, keywords)
+        return Called(callee, arguments, keywords) if value is None else value
+
+    def end(self, value):
+        if type(value) is not Called or type(value.callee) is not int:
+            raise Refused("does not end in the call of a class")
+        operands = [len(value.arguments), len(value.keywords)]
+        operands += [self.plain(argument) for argument in value.arguments]
+        for name, argument in value.keywords:
+            operands += [self.name_index(name), self.plain(argument)]
+        self.emit(RETURN_CALL, value.callee, len(self.operands))
+        self.operands += operands
+
+
+def _read_factory(function):
+    return _FactoryReading(0).plan(function)
+
+
+class _NewReading(_ConstructorReading):
+    """A ``__new__`` that only calls ``tuple.__new__``, as named tuples' do."""
+
+    def parameter(self, index, frame):
+        if index == 0:
+            return self.read(CLASS)
+        return super().parameter(index, frame)
+
+    def call(self, callee, arguments, keywords):
+        value = self.pure_call(callee, arguments, keywords)
+        return Called(callee, arguments, keywords) if value is None else value
+
+    def end(self, value):
+        if type(value) is not Called:
+            raise Refused("does not end in tuple.__new__")
+        cls, items = value.arguments if len(value.arguments) == 2 else (None, None)
+        if value.keywords or not self.is_class(cls) or type(items) is not int:
+            raise Refused(f"calls {self.described(value.callee)}")
+        kind, first, count, _ = self.steps[items]
+        if kind != TUPLE or items != len(self.steps) - 1:
+            raise Refused("its items are no tuple display")
+        self.steps.pop()
+        self.expect_tuple_new(value.callee)
+        self.emit(RETURN_TUPLE, first, count)
+
+    def expect_tuple_new(self, callee):
+        """`tuple.__new__` by a name of its own, as named tuples have it, or as it stands."""
+        if type(callee) is Method and callee.name == "__new__":
+            if self.resolved(callee.owner) is tuple:
+                return self.expect(callee.owner, tuple)
+        elif self.resolved(callee) is tuple.__new__:
+            return self.expect(callee, tuple.__new__)
+        raise Refused(f"calls {self.described(callee)}")
+
+    def is_class(self, value):
+        return type(value) is int and self.steps[value][0] == CLASS
+
+
+class _InitReading(_ConstructorReading):
+    """An ``__init__`` of *cls* that stores, and the ``__init__`` of its bases that it calls."""
+
+    def __init__(self, cls, index):
+        super().__init__(1)
+        self.cls = cls
+        self.functions_at = [(index, "__init__")]
+
+    def parameter(self, index, frame):
+        if index == 0 and frame.number == 0:
+            return self.read(NEW)
+        return super().parameter(index, frame)
+
+    def plain(self, value):
+        if self.is_new(value):
+            raise Refused("uses the object before it is made")
+        if type(value) in (NewDict, SetAttribute):
+            raise Refused("uses the object's __dict__ or __setattr__ as a value")
+        return super().plain(value)
+
+    def is_new(self, value):
+        return type(value) is int and self.steps[value][0] == NEW
+
+    def end(self, value):
+        if self.constant_of(value) is not None:
+            raise Refused("__init__ returns something")
+        self.emit(RETURN_NEW)
+
+    # -- Attributes of the object being made --
+
+    def load_attribute(self, owner, name):
+        if not self.is_new(owner):
+            return super().load_attribute(owner, name)
+        if name == "__class__":
+            return self.read(CLASS)
+        if name == "__dict__":
+            return NewDict()
+        value = self.path.stored.get(name)
+        if value is None:
+            raise Refused(f"reads self.{name} without having stored it")
+        return value
+
+    def load_method(self, owner, name):
+        if self.is_new(owner):
+            raise Refused(f"calls self.{name}")
+        if type(owner) is Super:
+            return SuperMethod(name, owner.index)
+        if type(owner) is NewDict:
+            raise Refused(f"calls self.__dict__.{name}")
+        return super().load_method(owner, name)
+
+    def store_attribute(self, owner, name, value):
+        if not self.is_new(owner):
+            raise Refused("stores an attribute of another object")
+        if _raw_attribute(self.cls, "__setattr__")[1] is not object.__setattr__:
+            raise Refused("its class has a __setattr__ of its own")
+        self.store(STORE, name, value)
+
+    def store(self, kind, name, value):
+        _check_store(self.cls, name)
+        self.emit(kind, self.name_index(name), self.plain(value))
+        self.path.stored[name] = value
+
+    def store_item(self, container, key, value):
+        if type(container) is not NewDict or type(key) is not str:
+            raise Refused("stores an item")
+        if not self.cls.__dictoffset__:
+            raise Refused("its class has no __dict__")
+        self.emit(STORE_ITEM, self.constant_index(key), self.plain(value))
+        self.path.stored.pop(key, None)
+
+    # -- Calls --
+
+    def call(self, callee, arguments, keywords):
+        if type(callee) is SetAttribute:
+            return self.set_attribute(arguments, keywords)
+        if type(callee) is SuperMethod and callee.name == "__init__":
+            return self.call_init(callee.index + 1, arguments, keywords)
+        if type(callee) is Method:
+            return self.call_of_class(callee, arguments, keywords)
+        target = self.resolved(callee)
+        if target is super:
+            self.expect(callee, super)
+            return self.super_of([callee, *arguments], self.frame)
+        if target is type and len(arguments) == 1 and self.is_new(arguments[0]):
+            self.expect(callee, type)
+            return self.read(CLASS)
+        if _binds_setattr(target) and len(arguments) == 1 and self.is_new(arguments[0]):
+            self.expect(callee, target)
+            return SetAttribute()
+        value = self.pure_call(callee, arguments, keywords)
+        if value is None:
+            raise Refused(f"calls {self.described(callee)}")
+        return value
+
+    def call_of_class(self, method, arguments, keywords):
+        """``object.__setattr__(self, name, value)`` or ``Base.__init__(self, …)``."""
+        owner = self.resolved(method.owner)
+        if arguments and self.is_new(arguments[0]):
+            if owner is object and method.name == "__setattr__":
+                self.expect(method.owner, object)
+                return self.set_attribute(arguments[1:], keywords)
+            if method.name == "__init__" and _position(self.cls, owner) is not None:
+                index = self.expect_class(method.owner, owner)
+                return self.call_init(index, arguments[1:], keywords)
+        raise Refused(f"calls {self.described(method)}")
+
+    def set_attribute(self, arguments, keywords):
+        name = self.constant_of(arguments[0]) if len(arguments) == 2 else UNKNOWN
+        if keywords or type(name) is not str:
+            raise Refused("calls object.__setattr__ with a name that is not constant")
+        self.store(STORE_GENERIC, name, arguments[1])
+        return self.constant(None)
+
+    def super_of(self, values, frame):
+        """``super()`` means the class in the cell ``__class__`` and the first parameter."""
+        if self.resolved(values[0]) is not super:
+            raise Refused("super is not the builtin")
+        self.expect(values[0], super)
+        if len(values) == 1:
+            freevars = frame.unit.code.co_freevars
+            if "__class__" not in freevars or not frame.unit.code.co_argcount:
+                raise Refused("uses super() outside of a class")
+            local = frame.locals[0]
+            first = self.parameter(0, frame) if local == ~0 else local
+            values = [None, self.read(CELL, freevars.index("__class__"), frame.number), first]
+        if len(values) != 3 or not self.is_new(values[2]):
+            raise Refused("super() of another object")
+        return Super(self.expect_class(values[1], self.resolved(values[1])))
+
+    def expect_class(self, value, cls):
+        """The place of *cls* in the ``__mro__``, which the plan demands that *value* has."""
+        index = _position(self.cls, cls)
+        if index is None:
+            raise Refused("super() of a class that is no base")
+        self.read(EXPECT_CLASS, value, index)
+        return index
+
+    def call_init(self, start, arguments, keywords):
+        """Go on in the ``__init__`` that the ``__mro__`` has from *start* on."""
+        index, found = _raw_attribute(self.cls, "__init__", start)
+        if found is object.__init__:
+            if arguments or keywords:
+                raise Refused("passes arguments to object.__init__")
+            return self.constant(None)
+        if type(found) is not types.FunctionType:
+            raise Refused(f"calls __init__ of {self.cls.__mro__[index].__qualname__}")
+        frame = self.enter(Unit(found.__code__), found, self.bind(found, arguments, keywords))
+        if len(self.functions) > len(self.functions_at):
+            self.functions_at.append((index, "__init__"))
+        self.path.frames.append(frame)
+        return None
+
+    def bind(self, function, arguments, keywords):
+        """The parameters of *function*, called with self and these; None for a default."""
+        code = function.__code__
+        names = code.co_varnames[: _parameter_count(code)]
+        new = self.read(NEW)
+        values = [new, *arguments]
+        if len(values) > code.co_argcount:
+            raise Refused("passes too many arguments to __init__")
+        values += [None] * (len(names) - len(values))
+        for name, value in keywords:
+            index = names.index(name) if name in names[code.co_posonlyargcount :] else None
+            if index is None or values[index] is not None:
+                raise Refused(f"passes {name} to an __init__ that does not take it")
+            values[index] = value
+        for index, value in enumerate(values):
+            if value is None and not _has_default(function, index):
+                raise Refused(f"does not pass {names[index]} to __init__")
+        return values
+
+
+def _read_class(cls):
+    """The plan of a class: of its ``__init__``, or of a ``__new__`` that makes a tuple."""
+    if type(cls) is not type:
+        raise Refused(f"has the metaclass {type(cls).__qualname__}")
+    init_at, init = _raw_attribute(cls, "__init__")
+    new_at, new = _raw_attribute(cls, "__new__")
+    if new is object.__dict__["__new__"]:
+        if init is object.__init__:
+            return ConstructorPlan(((RETURN_NEW, 0, 0, 0),), (), (), (), (), 0, 0, ())
+        if type(init) is not types.FunctionType:
+            raise Refused("__init__ is not a Python function")
+        reading = _InitReading(cls, init_at)
+        return reading.plan(init, reading.functions_at)
+    if not issubclass(cls, tuple) or init is not object.__init__:
+        raise Refused("has a __new__ of its own")
+    if type(new) is not staticmethod or type(new.__func__) is not types.FunctionType:
+        raise Refused("__new__ is not a Python function")
+    return _NewReading(1).plan(new.__func__, [(new_at, "__new__")])
+
+
+def _raw_attribute(cls, name, start=0):
+    """(index, value) of *name* in the first dict of the ``__mro__`` from *start* that has it."""
+    for index, base in enumerate(cls.__mro__[start:], start):
+        if name in base.__dict__:
+            return index, base.__dict__[name]
+    return None, UNKNOWN
+
+
+def _position(cls, base):
+    return next((index for index, found in enumerate(cls.__mro__) if found is base), None)
+
+
+def _check_store(cls, name):
+    """Refuse a name under which the class does more than to keep the value."""
+    _, found = _raw_attribute(cls, name)
+    if type(found) is types.MemberDescriptorType:
+        return
+    if any(
+        "__set__" in base.__dict__ or "__delete__" in base.__dict__ for base in type(found).__mro__
+    ):
+        raise Refused(f"{name} is a data descriptor")
+    if not cls.__dictoffset__:
+        raise Refused(f"its class has no place for {name}")
+
+
+def _binds_setattr(target):
+    """Whether *target* is ``object.__setattr__.__get__``, by which attrs' frozen classes store."""
+    return (
+        type(target) is _METHOD_WRAPPER
+        and target.__name__ == "__get__"
+        and target.__self__ is object.__setattr__
+    )
+
+
+_METHOD_WRAPPER = type(object.__setattr__.__get__)

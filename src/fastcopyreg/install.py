@@ -1,0 +1,409 @@
+"""``install()``: the swap for a whole process, by setting attributes, and undone exactly.
+
+What is replaced is what differs: every name of ``pickle``, ``_pickle``, ``copyreg`` and ``copy``
+for which our drop-in has an object of its own.  Those objects are then looked for by identity in
+the dict of every module that is loaded, so that a module that took ``from pickle import dumps``
+earlier is reached as well as ``pickle`` itself.  The dicts are read as they lie: nothing is asked
+of a module, so lazy modules and lazy imports stay as they are.
+
+``multiprocessing`` has a subclass of ``pickle.Pickler``, and the base of a class cannot change.
+If it is loaded, a twin of that class over our Pickler takes its place, with the same table of
+reducers.  If it is not, its import makes the class over ours.
+"""
+
+import sys
+import weakref
+from _thread import RLock
+from types import CellType, FunctionType, MethodType, ModuleType
+
+from . import _stdlib
+from . import copy as our_copy
+from . import copyreg as our_copyreg
+from . import pickle as our_pickle
+from ._backend import backend
+from ._backend import core as _core
+
+__all__ = ("InstallReport", "install", "installed", "uninstall")
+
+# (the standard library's names, our drop-in, the modules that the drop-in stands for)
+_DROP_INS = (
+    (_stdlib.PICKLE, our_pickle, ("pickle", "_pickle")),
+    (_stdlib.COPYREG, our_copyreg, ("copyreg",)),
+    (_stdlib.COPY, our_copy, ("copy",)),
+)
+_TARGETS = frozenset(module for _, _, modules in _DROP_INS for module in modules)
+_REDUCTION = "multiprocessing.reduction"
+_OWN_PACKAGE = __name__.partition(".")[0]
+
+
+class InstallReport:
+    """What `install` did.  ``str`` tells it to people, `to_dict` gives plain data.
+
+    ``backend``: ``"c"``; or ``"python"``, where there is nothing to install.
+    ``replaced``: the places that were set, as ``"module.name"``.
+    ``unreachable``: pairs of a place and the reason why it was left as it was.  Such are
+    subclasses of the standard library's ``Pickler`` and ``Unpickler`` that were made earlier, the
+    names by which their modules call those, and names of the standard library to which somebody
+    else had given another object.
+    """
+
+    __slots__ = ("backend", "replaced", "unreachable")
+
+    def __init__(self, backend, replaced=(), unreachable=()):
+        self.backend = backend
+        self.replaced = tuple(replaced)
+        self.unreachable = tuple(unreachable)
+
+    def to_dict(self):
+        """Return the report as a dict of strings, lists and dicts, ready for JSON."""
+        return {
+            "backend": self.backend,
+            "replaced": list(self.replaced),
+            "unreachable": [{"place": p, "reason": r} for p, r in self.unreachable],
+        }
+
+    def __repr__(self):
+        return (
+            f"<{type(self).__name__}: backend {self.backend}, {len(self.replaced)} replaced, "
+            f"{len(self.unreachable)} unreachable>"
+        )
+
+    def __str__(self):
+        if self.backend != "c":
+            return "fastcopyreg: nothing to install, this backend is the standard library"
+        lines = [f"fastcopyreg: {len(self.replaced)} places replaced"]
+        lines += [f"    {place}" for place in self.replaced]
+        if self.unreachable:
+            lines.append(f"fastcopyreg: {len(self.unreachable)} places not reached")
+            lines += [f"    {place}: {reason}" for place, reason in self.unreachable]
+        return "\n".join(lines)
+
+
+def namespace_of(module):
+    """Return the dict of *module*, or None if it is no module with an exact dict.
+
+    Runs no code of the module's or its type's: importlib's LazyLoader would load the module upon
+    any attribute access, ``__dict__`` included, so the dict is taken past ``__getattribute__``.
+    """
+    if not issubclass(type(module), ModuleType):
+        return None
+    namespace = ModuleType.__dict__["__dict__"].__get__(module)
+    return namespace if type(namespace) is dict else None
+
+
+class ModuleHolder:
+    """A module as a holder of names.  It is held weakly: a module may be unloaded meanwhile."""
+
+    __slots__ = ("_module", "label")
+
+    def __init__(self, label, module):
+        self.label = label
+        self._module = weakref.ref(module)
+
+    def namespace(self):
+        """Return the names and their values, for reading."""
+        module = self._module()
+        return {} if module is None else namespace_of(module)
+
+    def set(self, name, value):
+        """Give *name* another value, as a global statement in the module would."""
+        namespace_of(self._module())[name] = value
+
+
+class ClassHolder:
+    """A class as a holder of names; the counterpart of `ModuleHolder`."""
+
+    __slots__ = ("_cls", "label")
+
+    def __init__(self, label, cls):
+        self.label = label
+        self._cls = weakref.ref(cls)
+
+    def namespace(self):
+        """Return the class's own attributes, for reading."""
+        cls = self._cls()
+        return {} if cls is None else type.__dict__["__dict__"].__get__(cls)
+
+    def set(self, name, value):
+        """Set an attribute, past a ``__setattr__`` of the metaclass."""
+        type.__setattr__(self._cls(), name, value)
+
+
+def _is_ours(key, namespace):
+    package = namespace.get("__package__")
+    return (
+        key.partition(".")[0] == _OWN_PACKAGE
+        # What runs by `python -m fastcopyreg` is called __main__.
+        or (type(package) is str and package.partition(".")[0] == _OWN_PACKAGE)
+    )
+
+
+def _holders():
+    """Yield a holder for each loaded module that is not ours, and one for `AbstractReducer`."""
+    for key, module in list(sys.modules.items()):
+        namespace = namespace_of(module)
+        if namespace is not None and type(key) is str and not _is_ours(key, namespace):
+            yield ModuleHolder(key, module)
+    abstract = _reduction_namespace().get("AbstractReducer")
+    if isinstance(abstract, type):
+        yield ClassHolder(f"{_REDUCTION}.AbstractReducer", abstract)
+
+
+def _reduction_namespace():
+    """Return the dict of `multiprocessing.reduction` if it is loaded, else an empty one."""
+    return namespace_of(sys.modules.get(_REDUCTION)) or {}
+
+
+class Substitutes:
+    """Which object takes the place of which, found by identity."""
+
+    def __init__(self, pairs):
+        # The pairs are kept whole: an id means something only as long as its object lives.
+        self._pairs = {id(old): (old, new) for old, new in pairs}
+
+    def __iter__(self):
+        return iter(list(self._pairs.values()))
+
+    def __contains__(self, old):
+        return id(old) in self._pairs
+
+    def get(self, old):
+        """Return what takes the place of *old*; *old* itself if nothing does."""
+        return self._pairs.get(id(old), (old, old))[1]
+
+    def add(self, old, new):
+        """Let *new* take the place of *old* from now on."""
+        self._pairs[id(old)] = (old, new)
+
+    def reversed(self):
+        """Return the substitutes that undo these."""
+        return Substitutes((new, old) for old, new in self)
+
+    def found_in(self, holder):
+        """Return (name, old, new) for each name of *holder* that has an object to be replaced."""
+        items = list(holder.namespace().items())
+        return [(name, value, self.get(value)) for name, value in items if value in self]
+
+
+_twins = {}
+"""Each `ForkingPickler` that was met, and the one made after it, by the other of the two."""
+
+
+def _twin(cls, substitutes):
+    """Return *cls* made again over the substitutes of its bases; the same one each time."""
+    if cls not in _twins:
+        class_cell = CellType()
+        attributes = {
+            name: _moved(value, class_cell, substitutes)
+            for name, value in vars(cls).items()
+            if name not in ("__dict__", "__weakref__")
+        }
+        bases = tuple(map(substitutes.get, cls.__bases__))
+        twin = type(cls)(cls.__name__, bases, attributes)
+        twin.__qualname__ = cls.__qualname__
+        class_cell.cell_contents = twin
+        _twins[cls], _twins[twin] = twin, cls
+    return _twins[cls]
+
+
+def _moved(value, class_cell, substitutes):
+    """Return an attribute of a class as its twin has it.
+
+    A method that says ``super()`` has the class that it was written in as a closure variable.
+    """
+    if type(value) is not FunctionType or "__class__" not in value.__code__.co_freevars:
+        return substitutes.get(value)
+    cells = zip(value.__code__.co_freevars, value.__closure__, strict=True)
+    closure = tuple(class_cell if name == "__class__" else cell for name, cell in cells)
+    moved = FunctionType(
+        value.__code__, value.__globals__, value.__name__, value.__defaults__, closure
+    )
+    moved.__kwdefaults__ = value.__kwdefaults__
+    moved.__qualname__ = value.__qualname__
+    moved.__dict__.update(value.__dict__)
+    return moved
+
+
+def _add_multiprocessing(substitutes):
+    """Add `ForkingPickler` and its `register`, if multiprocessing is loaded and has its own."""
+    namespace = _reduction_namespace()
+    cls = namespace.get("ForkingPickler")
+    if not isinstance(cls, type) or not any(base in substitutes for base in cls.__bases__):
+        return
+    substitutes.add(cls, _twin(cls, substitutes))
+    register = namespace.get("register")
+    if type(register) is MethodType and register.__self__ is cls:
+        substitutes.add(register, MethodType(register.__func__, substitutes.get(cls)))
+
+
+class Swap:
+    """Objects to be replaced by others, and the places where they were.
+
+    *pairs* are (the standard library's object, ours); *name_core* is called with True when ours
+    are to be pickled by the standard library's names, and with False when by their own.
+    """
+
+    def __init__(self, pairs, name_core):
+        self._substitutes = Substitutes(pairs)
+        self._name_core = name_core
+        self._renamed = []
+        self._places = []
+
+    def replaced(self):
+        """Return the places that were set, as ``"module.name"``."""
+        return [f"{holder.label}.{name}" for holder, name, _, _ in self._places]
+
+    def enter(self):
+        """Set every place that is found; return pairs (place, why it was not reached).
+
+        If anything is raised, a KeyboardInterrupt for one, everything is as before.
+        """
+        try:
+            _add_multiprocessing(self._substitutes)
+            subclasses = self._earlier_subclasses()
+            kept = self._set_places({_module_of(cls) for cls in subclasses})
+            self._take_standard_names()
+        except BaseException:
+            self.leave()
+            raise
+        return [
+            *((place, "somebody else's object is here") for place in self._foreign_places()),
+            *((_full_name(cls), "a subclass that was made earlier") for cls in subclasses),
+            *((place, "its module has made a subclass of it") for place in kept),
+        ]
+
+    def leave(self):
+        """Put back what each place had, and let our objects be called as before."""
+        for holder, name, old, new in reversed(self._places):
+            if holder.namespace().get(name) is new:
+                holder.set(name, old)
+        self._places.clear()
+        self._restore_later_imports()
+        for function, module in self._renamed:
+            function.__module__ = module
+        self._renamed.clear()
+        self._name_core(False)
+
+    def _earlier_subclasses(self):
+        """Return the subclasses of the classes to be replaced that are not replaced themselves."""
+        found, waiting = {}, [old for old, _ in self._substitutes if isinstance(old, type)]
+        while waiting:
+            for cls in type.__subclasses__(waiting.pop()):
+                if cls not in self._substitutes and id(cls) not in found:
+                    found[id(cls)] = cls
+                    waiting.append(cls)
+        return list(found.values())
+
+    def _set_places(self, makers):
+        """Set the places in all holders; return those kept for the sake of *makers*.
+
+        *makers* are modules that have made a subclass.  They may call the class by name with an
+        instance of the subclass (``Pickler.dump(self, obj)``), and only the class that it was made
+        from takes it.
+        """
+        kept = []
+        for holder in _holders():
+            for name, old, new in self._substitutes.found_in(holder):
+                if isinstance(old, type) and holder.label in makers - _TARGETS - {_REDUCTION}:
+                    kept.append(f"{holder.label}.{name}")
+                else:
+                    # Noted first, so that an interrupt between the two leaves nothing behind.
+                    self._places.append((holder, name, old, new))
+                    holder.set(name, new)
+        return kept
+
+    def _foreign_places(self):
+        """Return the places of the standard library that ought to hold ours by now and do not."""
+        return [
+            f"{module}.{name}"
+            for standard, _, modules in _DROP_INS
+            for module in modules
+            for name, value in (namespace_of(sys.modules.get(module)) or {}).items()
+            if standard.get(name) in self._substitutes
+            if value is not self._substitutes.get(standard[name])
+        ]
+
+    def _take_standard_names(self):
+        self._name_core(True)
+        for old, new in self._substitutes:
+            if type(new) is FunctionType:
+                self._renamed.append((new, new.__module__))
+                new.__module__ = old.__module__
+
+    def _restore_later_imports(self):
+        """Give modules of the standard library that were imported meanwhile its own objects.
+
+        Other modules keep what they took: whether they took it from `pickle` or from us on
+        purpose, nobody can tell.
+        """
+        standard = self._substitutes.reversed()
+        _add_multiprocessing(standard)
+        for holder in _holders():
+            if holder.label.partition(".")[0] in sys.stdlib_module_names:
+                for name, _, original in standard.found_in(holder):
+                    holder.set(name, original)
+
+
+def _module_of(cls):
+    """Return where *cls* says it was made, without asking its metaclass."""
+    return str(type.__getattribute__(cls, "__module__"))
+
+
+def _full_name(cls):
+    return f"{_module_of(cls)}.{type.__getattribute__(cls, '__qualname__')}"
+
+
+def _pairs():
+    """Return (the standard library's object, ours) for each name where the two differ."""
+    return [
+        (old, vars(drop_in)[name])
+        for standard, drop_in, _ in _DROP_INS
+        for name, old in standard.items()
+        if vars(drop_in)[name] is not old
+    ]
+
+
+_lock = RLock()
+_in_force = []
+"""The pair (Swap or None, InstallReport) while installed, else nothing; changed under the lock."""
+
+
+def install():
+    """Make the standard library's pickle, copyreg and copy ours in this process.
+
+    Returns an `InstallReport`; called again, the same one, having done nothing.  Any thread may
+    call it at any time, also while others pickle: they meet the old function or the new one, and
+    both write the same.  On the Python backend there is nothing to replace.
+
+    While installed, the functions and classes that were set are pickled by the standard library's
+    names, so that a reader without fastcopyreg can load them.
+    """
+    with _lock:
+        if not _in_force:
+            _in_force.append(_install_core() if backend == "c" else (None, InstallReport(backend)))
+        return _in_force[0][1]
+
+
+def _install_core():
+    swap = Swap(_pairs(), _core.set_module_names)
+    unreachable = swap.enter()
+    return swap, InstallReport(backend, swap.replaced(), unreachable)
+
+
+def uninstall():
+    """Undo `install`; do nothing if it is not in force.
+
+    Each place gets back what it had, unless it was changed or deleted meanwhile.  A module of the
+    standard library that was imported meanwhile gets the standard library's objects too; any other
+    module keeps what it took, which goes on working.
+    """
+    with _lock:
+        if _in_force:
+            swap, _ = _in_force.pop()
+            if swap is not None:
+                swap.leave()
+
+
+def installed():
+    """Return whether `install` is in force; always False on the Python backend."""
+    return any(swap is not None for swap, _ in _in_force)

@@ -1,0 +1,83 @@
+"""What every test run shares: which package and backend it tests, and how hard."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastcopyreg
+from fastcopyreg import _backend
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+try:
+    from hypothesis import HealthCheck, settings
+except ImportError:  # Its tests skip themselves.
+    pass
+else:
+    shared = {
+        "deadline": None,
+        "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+    }
+    # In CI and `make quick` a failure must be one that anybody can repeat.
+    settings.register_profile("quick", max_examples=25, derandomize=True, **shared)
+    settings.register_profile("ci", max_examples=100, derandomize=True, **shared)
+    settings.register_profile("default", max_examples=100, **shared)
+    settings.register_profile("deep", max_examples=5000, **shared)
+    chosen = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default")
+    settings.load_profile(chosen)
+
+
+def pytest_configure(config):
+    """Refuse to test anything but the installed package, with the backend asked for."""
+    if Path(fastcopyreg.__file__).is_relative_to(CHECKOUT / "src"):
+        raise pytest.UsageError("the tests are for the installed package, not for src/: make test")
+    asked = os.environ.get("FASTCOPYREG_BACKEND")
+    if asked and asked != fastcopyreg.backend:
+        raise pytest.UsageError(f"asked for {asked!r}, got {fastcopyreg.backend!r}")
+    missing = fastcopyreg.backend != "c" and sys.implementation.name == "cpython"
+    if os.environ.get("CI") and not asked and missing:
+        raise pytest.UsageError(f"CI tests the C core, which is missing: {_backend.core_missing}")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Deselect, on the Python backend, what would compare the standard library with itself.
+
+    FASTCOPYREG_TESTED puts something else in our place; see support/implementations.py.
+    """
+    if fastcopyreg.backend == "c" or os.environ.get("FASTCOPYREG_TESTED"):
+        return
+    marked = {item for item in items if item.get_closest_marker("core")}
+    config.hook.pytest_deselected(items=list(marked))
+    items[:] = [item for item in items if item not in marked]
+
+
+def pytest_report_header(config):
+    return f"fastcopyreg {fastcopyreg.__version__}, backend {fastcopyreg.backend}"
+
+
+@pytest.fixture
+def c_core():
+    """The C core; a test that asks for it is skipped on the Python backend."""
+    if fastcopyreg.backend != "c":
+        pytest.skip(f"needs the C core: {_backend.core_missing}")
+    return _backend.core
+
+
+@pytest.fixture
+def clean_registry():
+    """Put `copyreg.dispatch_table` and the extension registry back after the test."""
+    import copyreg
+
+    tables = [
+        copyreg.dispatch_table,
+        copyreg._extension_registry,
+        copyreg._inverted_registry,
+        copyreg._extension_cache,
+    ]
+    before = [dict(table) for table in tables]
+    yield
+    for table, contents in zip(tables, before, strict=True):
+        table.clear()
+        table.update(contents)

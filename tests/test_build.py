@@ -1,0 +1,304 @@
+"""The extension and the distributions: what they export, hold and need.
+
+The sources are looked for beside the tests, in a checkout or an sdist.  What builds something does
+so in a copy of them, in an environment of its own, and is slow.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import textwrap
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import fastcopyreg
+
+ROOT = Path(__file__).resolve().parent.parent
+CPYTHON = sys.implementation.name == "cpython"
+SOURCES = sorted(ROOT.glob("csrc/*.c"))
+STRICT = ["-std=c11", "-fPIC", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
+
+needs_sources = pytest.mark.skipif(not SOURCES, reason="needs csrc beside the tests")
+needs_nm = pytest.mark.skipif(
+    not (shutil.which("nm") and sys.platform == "linux"), reason="needs ELF and nm"
+)
+needs_cpython = pytest.mark.skipif(not CPYTHON, reason="the core is CPython's")
+
+
+def run(command, **options):
+    """Run *command*; return what it wrote, or fail with it."""
+    options = {"capture_output": True, "text": True, "timeout": 240, **options}
+    result = subprocess.run(command, **options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def compiler(name):
+    found = shutil.which(name)
+    return pytest.param(
+        name, marks=pytest.mark.skipif(not found, reason=f"{name} is not installed")
+    )
+
+
+# The binary.
+
+
+@needs_nm
+def test_only_the_init_function_is_exported(c_core):
+    lines = run(["nm", "-D", "--defined-only", c_core.__file__]).splitlines()
+    assert [line.split()[-1] for line in lines] == ["PyInit__core"]
+
+
+@needs_nm
+def test_only_the_tables_of_the_c_api_can_be_written_to(c_core):
+    """State is per interpreter, so the only variables are those that the C API takes as not const.
+
+    They are the module's definition, which it initialises, and tables that it only reads.
+    """
+    table = re.compile(r"_?\w*(module|methods|functions|slots|spec|getset|members|keywords|kwlist)(\.\d+)?$")
+    symbols = [line.split("|") for line in run(["nm", "-f", "sysv", c_core.__file__]).splitlines()]
+    variables = [
+        fields[0].strip()
+        for fields in symbols
+        if len(fields) == 7 and fields[6].strip() in (".data", ".bss") and "OBJECT" in fields[3]
+    ]
+    compilers_own = ("__dso_handle", "__TMC_END__", "completed.0", "__bss_start")
+    assert [
+        name for name in variables if name not in compilers_own and not table.match(name)
+    ] == []
+
+
+ISOLATION = re.compile(
+    r"^\s*(?:static\s+(?!const|inline|PyObject \*\n)(?:PyObject|PyTypeObject)\b[^()]*[;=]"
+    r"|static\s+PyTypeObject\b)",
+    re.MULTILINE,
+)
+
+
+@needs_sources
+def test_the_sources_have_no_static_objects_and_types():
+    assert ISOLATION.search("static PyObject *cache;")
+    assert ISOLATION.search("    static PyObject *cache = NULL;")
+    assert ISOLATION.search("static PyTypeObject Pickler_Type = {")
+    assert not ISOLATION.search("static PyObject *\npickler_dump(PyObject *self)\n{")
+    assert not ISOLATION.search("static PyObject *make(void);")
+    for path in [*SOURCES, *ROOT.glob("csrc/*.h")]:
+        assert not ISOLATION.search(path.read_text(encoding="utf-8")), path.name
+
+
+@needs_sources
+def test_only_compat_tests_the_version():
+    for path in [*SOURCES, *ROOT.glob("csrc/*.h")]:
+        if path.name != "compat.h":
+            assert "PY_VERSION_HEX" not in path.read_text(encoding="utf-8"), path.name
+
+
+@pytest.mark.slow
+@needs_sources
+@needs_cpython
+@pytest.mark.parametrize("defines", [["-DNDEBUG", "-O2"], ["-UNDEBUG", "-O0"]], ids=" ".join)
+@pytest.mark.parametrize("name", [compiler("gcc"), compiler("clang")])
+def test_no_compiler_warns(name, defines, tmp_path):
+    """The interpreter's headers are system headers, whose warnings are not ours."""
+    include = ["-isystem", sysconfig.get_path("include")]
+    for source in SOURCES:
+        output = ["-c", str(source), "-o", str(tmp_path / "object.o")]
+        run([name, *STRICT, *defines, *include, *output])
+
+
+# Interpreters.
+
+
+IN_A_SUBINTERPRETER = """
+import {module} as interpreters
+program = '''{program}'''
+for turn in range(3):
+    identity = interpreters.create({config})
+    error = {run}(identity, program)
+    assert error is None, error
+    interpreters.destroy(identity)
+"""
+PROGRAM = """
+import fastcopyreg, pickle
+assert fastcopyreg.backend == "c", fastcopyreg._backend.core_missing
+class Point:
+    def __init__(self, x):
+        self.x = x
+fastcopyreg.copyreg.pickle(Point, lambda point: (complex, (point.x, 1)))
+data = fastcopyreg.pickle.dumps([Point(5), {1: "a"}])
+assert data == pickle.dumps([Point(5), {1: "a"}])
+assert pickle.loads(data)[0] == 5 + 1j
+"""
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param("own", id="own GIL"),
+        pytest.param("shared", id="shared GIL"),
+    ],
+)
+def test_it_works_in_subinterpreters(c_core, config):
+    """Made, used and destroyed three times, so that nothing of one is left to the next."""
+    if sys.version_info < (3, 12):
+        if config == "own":
+            pytest.skip("3.12 is the first version with a GIL for each interpreter")
+        names = {"module": "_xxsubinterpreters", "config": ""}
+    elif sys.version_info < (3, 13):
+        names = {"module": "_xxsubinterpreters", "config": f"isolated={config == 'own'}"}
+    else:
+        name = "isolated" if config == "own" else "legacy"
+        names = {"module": "_interpreters", "config": repr(name)}
+    names["run"] = "interpreters.run_string"
+    program = IN_A_SUBINTERPRETER.format(program=PROGRAM, **names)
+    if sys.version_info < (3, 13):
+        program = program.replace("error = ", "error = None; ")
+    run([sys.executable, "-P", "-c", program])
+
+
+REIMPORT = """
+import sys, pickle
+import fastcopyreg
+first = fastcopyreg.pickle
+old = first.Pickler
+for name in [name for name in sys.modules if name.startswith("fastcopyreg")]:
+    del sys.modules[name]
+import fastcopyreg
+second = fastcopyreg.pickle
+assert second.Pickler is not old
+assert first.dumps([1, "a"]) == second.dumps([1, "a"]) == pickle.dumps([1, "a"])
+del first, old
+import gc
+gc.collect()
+assert second.dumps({1: 2}) == pickle.dumps({1: 2})
+"""
+
+
+def test_it_can_be_imported_again(c_core):
+    run([sys.executable, "-P", "-c", REIMPORT])
+
+
+# Distributions.
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of what an sdist is made of."""
+    if not (ROOT / "setup.py").is_file():
+        pytest.skip("needs the checkout or an sdist beside the tests")
+    folder = tmp_path_factory.mktemp("tree")
+    for name in ("csrc", "src", "tests", "benchmarks", "docs", "examples", "tools"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copy(path, folder / path.name)
+    return folder
+
+
+def backend_call(tree, hook, folder, **settings):
+    """Call the build backend's *hook* in *tree*; return the path of what it made in *folder*."""
+    environment = {k: v for k, v in os.environ.items() if k != "FASTCOPYREG_EXTENSION"}
+    program = f"import setuptools.build_meta as b; print(b.build_{hook}({str(folder)!r}))"
+    command = [sys.executable, "-P", "-c", program]
+    output = run(command, cwd=tree, env={**environment, **settings})
+    return folder / output.splitlines()[-1]
+
+
+def wheel_names(path):
+    with zipfile.ZipFile(path) as wheel:
+        return set(wheel.namelist())
+
+
+def use(wheel, folder, program):
+    """Run *program* with the contents of *wheel* first on the path, and no other fastcopyreg."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    environment = {k: v for k, v in os.environ.items() if k != "FASTCOPYREG_BACKEND"}
+    program = f"import sys; sys.path.insert(0, {str(folder)!r})\n{textwrap.dedent(program)}"
+    return run([sys.executable, "-P", "-c", program], env=environment)
+
+
+FALLS_BACK = """
+    import fastcopyreg, pickle
+    assert fastcopyreg.__file__.startswith(sys.path[0]), fastcopyreg.__file__
+    assert fastcopyreg.pickle.dumps is pickle.dumps
+    print(fastcopyreg.backend)
+"""
+
+
+@pytest.mark.slow
+def test_the_sdist_has_what_a_build_and_a_test_need(tree, tmp_path):
+    with tarfile.open(backend_call(tree, "sdist", tmp_path)) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {"setup.py", "pyproject.toml", "LICENSE", "README.md", "CHANGES.md", "Makefile"}
+    for pattern in ("csrc/*.[ch]", "src/fastcopyreg/*.py*", "tests/**/*.py", "examples/*.py"):
+        wanted |= {path.relative_to(tree).as_posix() for path in tree.glob(pattern)}
+    assert sorted(wanted - names) == []
+    assert [name for name in names if name.endswith((".so", ".o", ".pyc", ".pyd"))] == []
+
+
+@pytest.mark.slow
+def test_a_pure_wheel_can_be_built_and_works(tree, tmp_path):
+    wheel = backend_call(tree, "wheel", tmp_path, FASTCOPYREG_EXTENSION="no")
+    assert wheel.name == f"fastcopyreg-{fastcopyreg.__version__}-py3-none-any.whl"
+    names = wheel_names(wheel)
+    assert not any(name.endswith((".so", ".pyd", ".c", ".h")) for name in names)
+    assert {"fastcopyreg/py.typed", "fastcopyreg/_core.pyi"} <= names
+    assert use(wheel, tmp_path / "site", FALLS_BACK) == "python\n"
+
+
+@pytest.mark.slow
+@needs_cpython
+def test_without_a_compiler_the_install_succeeds(tree, tmp_path):
+    wheel = backend_call(tree, "wheel", tmp_path, CC="/bin/false", CFLAGS="-DNEW=1")
+    assert not any(name.endswith((".so", ".pyd")) for name in wheel_names(wheel))
+    assert use(wheel, tmp_path / "site", FALLS_BACK) == "python\n"
+
+
+@pytest.mark.slow
+@needs_cpython
+def test_without_a_compiler_a_required_core_fails(tree, tmp_path):
+    with pytest.raises(AssertionError, match="false"):
+        backend_call(tree, "wheel", tmp_path, CC="/bin/false", FASTCOPYREG_EXTENSION="yes")
+
+
+@pytest.mark.slow
+@needs_cpython
+@pytest.mark.parametrize("answer", [{}, {"FASTCOPYREG_EXTENSION": "yes"}], ids=["unset", "yes"])
+def test_with_a_compiler_the_core_is_built(tree, tmp_path, answer):
+    wheel = backend_call(tree, "wheel", tmp_path, **answer)
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    assert f"fastcopyreg/_core{suffix}" in wheel_names(wheel)
+    report = "import fastcopyreg\nprint(fastcopyreg.backend, fastcopyreg.__file__ > sys.path[0])"
+    assert use(wheel, tmp_path / "site", report) == "c True\n"
+
+
+@pytest.mark.slow
+def test_an_answer_that_does_not_exist_is_an_error(tree, tmp_path):
+    with pytest.raises(AssertionError, match="KeyError: 'perhaps'"):
+        backend_call(tree, "wheel", tmp_path, FASTCOPYREG_EXTENSION="perhaps")
+
+
+@pytest.mark.slow
+@needs_cpython
+def test_objects_are_kept_until_their_source_or_a_header_changes(tree, tmp_path):
+    if not list(tree.glob("build/temp*/csrc/*")):
+        backend_call(tree, "wheel", tmp_path, FASTCOPYREG_EXTENSION="yes")
+
+    def times():
+        return {path.name: path.stat().st_mtime_ns for path in tree.glob("build/temp*/csrc/*")}
+
+    def rebuild(changed):
+        os.utime(tree / "csrc" / changed)
+        before = times()
+        backend_call(tree, "wheel", tmp_path, FASTCOPYREG_EXTENSION="yes")
+        return {name for name, time in times().items() if time != before[name]}
+
+    assert rebuild("module.c") == {"module.o"}
+    assert rebuild("module.h") == set(times())

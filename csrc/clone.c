@@ -131,6 +131,13 @@ clone_append(PyObject *object, PyObject *name, PyObject *value)
 }
 
 int
+clone_is_empty(PyObject *object)
+{
+    struct layout_values *values = layout_unmade_values(object, Py_TYPE(object));
+    return values != NULL ? layout_values_count(values) == 0 : made_dict(object) == NULL;
+}
+
+int
 clone_update(PyObject *object, PyObject *fields)
 {
     PyTypeObject *type = Py_TYPE(object);

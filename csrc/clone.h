@@ -78,6 +78,10 @@ clone_allocate(struct core_state *state, PyTypeObject *type)
     return PyBaseObject_Type.tp_new(type, state->empty_tuple, NULL);
 }
 
+/* Whether an instance of a type with CLONE_OWN_DICT has no attribute in its __dict__, which was
+   never made. */
+int clone_is_empty(PyObject *object);
+
 /* y.__dict__.update(fields) for a type with CLONE_OWN_DICT and an exact dict.  0 or -1.
    Dropping what it replaces may run Python code. */
 int clone_update(PyObject *object, PyObject *fields);

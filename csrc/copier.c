@@ -439,13 +439,11 @@ finish_pulled_clone(struct copier *copier, struct open_clone *open, PyObject *na
         return -1;
     }
     PyObject *state = end_state(copier, open);
-    if (state == NULL || copier_before_foreign(copier) < 0) {
-        Py_XDECREF(state);
+    if (state == NULL) {
         return -1;
     }
-    int result = copier_apply_state(copier->state, open->source, open->copy, state);
+    int result = copier_set_state(copier, open->source, open->copy, state);
     Py_DECREF(state);
-    copier_after_foreign(copier);
     return result < 0 ? -1 : copymemo_keep(&copier->memo, open->source, open->copy);
 }
 
@@ -544,11 +542,7 @@ copy_with_state(struct copier *copier, PyObject *object, int alone)
     int result = copymemo_open(&copier->memo, object, COPY_OBJECT, copy, alone);
     if (result == 0 && PyDict_GET_SIZE(state) > 0) {
         PyObject *copied = copier_copy_object(copier, state, 0);
-        result = copied == NULL ? -1 : copier_before_foreign(copier);
-        if (result == 0) {
-            result = copier_apply_state(copier->state, object, copy, copied);
-            copier_after_foreign(copier);
-        }
+        result = copied == NULL ? -1 : copier_set_state(copier, object, copy, copied);
         Py_XDECREF(copied);
     }
     if (result < 0 || copymemo_close(&copier->memo, object, COPY_OBJECT, copy) < 0) {
@@ -565,9 +559,8 @@ copy_clone(struct copier *copier, struct copyroute *route, PyObject *object, int
 {
     struct clone_plan *plan = route->plan;
     struct field_cursor cursor = {.plan = plan};
-    int usual = copier->state->copyroutes->clones_hold
-                && (plan->has_dict ? clone_find_fields(plan, object, &cursor.fields)
-                                   : copier->memo.dict == NULL);
+    int usual = plan->has_dict ? clone_find_fields(plan, object, &cursor.fields)
+                               : copier->memo.dict == NULL;
     if (!usual) {
         return copier_by_reduction(copier, object, NULL, route->facts);
     }

@@ -65,6 +65,14 @@ PyObject *copier_by_reduction(struct copier *copier, PyObject *object, PyObject 
 int copier_apply_state(struct core_state *state, PyObject *source, PyObject *copy,
                        PyObject *copied_state);
 
+#if KNOWN_LAYOUT
+struct copier;
+
+/* The same in a deepcopy; it runs no Python code for a fresh ordinary instance. */
+int copier_set_state(struct copier *copier, PyObject *source, PyObject *copy,
+                     PyObject *copied_state);
+#endif
+
 /* The standard library's _reconstruct(x, memo, *reduce_value); memo NULL for None. */
 PyObject *copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
                              PyObject *reduce_value);

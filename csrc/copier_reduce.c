@@ -203,6 +203,25 @@ copier_apply_state(struct core_state *state, PyObject *source, PyObject *copy,
 
 #if KNOWN_LAYOUT
 
+int
+copier_set_state(struct copier *copier, PyObject *source, PyObject *copy, PyObject *copied_state)
+{
+    const unsigned int needed = CLONE_PLAIN_GETATTR | CLONE_NO_SETSTATE | CLONE_OWN_DICT;
+    PyTypeObject *type = Py_TYPE(copy);
+    struct copyroute *route = copyroute_known(copier->state->copyroutes, type);
+    if (PyDict_CheckExact(copied_state) && route != NULL && route->version != 0
+        && route->version == type_version(type) && (route->facts & needed) == needed
+        && clone_is_empty(copy)) {
+        return clone_update(copy, copied_state);
+    }
+    if (copier_before_foreign(copier) < 0) {
+        return -1;
+    }
+    int result = copier_apply_state(copier->state, source, copy, copied_state);
+    copier_after_foreign(copier);
+    return result;
+}
+
 /* ---- items ------------------------------------------------------------------------------------ */
 
 /* The next of an iterator: 1 and strong, 0 at the end, -1.  Runs Python code. */
@@ -370,13 +389,11 @@ fill(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject *
     PyObject *state = part_of(reduce_value, 2);
     if (state != NULL) {
         PyObject *copied = copier_copy_part(copier, state, 0);
-        if (copied == NULL || copier_before_foreign(copier) < 0) {
-            Py_XDECREF(copied);
+        if (copied == NULL) {
             return -1;
         }
-        int result = copier_apply_state(copier->state, object, copy, copied);
+        int result = copier_set_state(copier, object, copy, copied);
         Py_DECREF(copied);
-        copier_after_foreign(copier);
         if (result < 0) {
             return -1;
         }

@@ -36,23 +36,27 @@ value_at(PyObject *dict, Py_ssize_t index, PyObject *key)
     return entries[index].key == key ? entries[index].value : NULL;
 }
 
-/* The value of a key, borrowed, or NULL without an exception; *hint is where it was found. */
-static PyObject *
-hinted_value(PyObject *dict, PyObject *key, Py_ssize_t *hint)
+/* The same by looking at all entries; *hint is where it was found. */
+static NOINLINE PyObject *
+search_value(PyObject *dict, PyObject *key, Py_ssize_t *hint)
 {
-    PyObject *value = value_at(dict, *hint, key);
-    if (likely(value != NULL)) {
-        return value;
-    }
     struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
     for (Py_ssize_t index = 0; index < keys->count; index++) {
-        value = value_at(dict, index, key);
+        PyObject *value = value_at(dict, index, key);
         if (value != NULL) {
             *hint = index;
             return value;
         }
     }
     return NULL;
+}
+
+/* The value of a key that is usually there, borrowed, or NULL without an exception. */
+ALWAYS_INLINE PyObject *
+hinted_value(PyObject *dict, PyObject *key, Py_ssize_t *hint)
+{
+    PyObject *value = value_at(dict, *hint, key);
+    return likely(value != NULL) ? value : search_value(dict, key, hint);
 }
 
 /* Whether an exact set or frozenset has a type; only by identity. */
@@ -74,44 +78,27 @@ hinted_member(PyObject *set, PyTypeObject *type, Py_ssize_t *hint)
 
 /* ---- a new epoch --------------------------------------------------------------------------- */
 
-/* The types that the copier takes for atoms without asking. */
-static const PyTypeObject *
-usual_atom(size_t number)
+/* Whether the types that the copier takes for atoms are atoms now: is_usual_atom in copier.h. */
+static int
+usual_atoms_hold(struct core_state *state, struct copyroutes *routes)
 {
     PyTypeObject *const types[] = {
         &PyUnicode_Type, &PyLong_Type, &PyFloat_Type, Py_TYPE(Py_None), &PyBool_Type, &PyBytes_Type,
     };
-    return types[number];
-}
-
-static int
-usual_atoms_hold(struct core_state *state, struct copyroutes *routes)
-{
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(routes->atom_hints); i++) {
-        PyTypeObject *type = (PyTypeObject *)usual_atom(i);
+    if (routes->atoms != NULL && routes->atoms == routes->fixed_atoms) {
+        return 1;
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {
         Py_ssize_t *hint = &routes->atom_hints[i];
         int holds = routes->atoms != NULL
-                        ? hinted_member(routes->atoms, type, hint)
-                        : hinted_value(routes->dispatch, (PyObject *)type, hint)
+                        ? hinted_member(routes->atoms, types[i], hint)
+                        : hinted_value(routes->dispatch, (PyObject *)types[i], hint)
                               == state->stdlib.deepcopy_atomic;
         if (!holds) {
             return 0;
         }
     }
     return 1;
-}
-
-/* Whether states, dicts and tuples of atoms, are copied by the standard functions. */
-static int
-states_hold(struct core_state *state, struct copyroutes *routes)
-{
-    const struct core_stdlib *stdlib = &state->stdlib;
-    Py_ssize_t *hints = routes->state_hints;
-    return (routes->atoms == NULL || PySet_GET_SIZE(routes->atoms) == routes->atoms_used)
-           && hinted_value(routes->dispatch, (PyObject *)&PyDict_Type, &hints[0])
-                  == stdlib->deepcopy_dict
-           && hinted_value(routes->dispatch, (PyObject *)&PyTuple_Type, &hints[1])
-                  == stdlib->deepcopy_tuple;
 }
 
 void
@@ -121,7 +108,7 @@ copyroute_refresh(struct core_state *state, uint64_t epoch)
     PyObject *globals = state->stdlib.copy_globals;
     Py_ssize_t *hints = routes->name_hints;
     routes->epoch = epoch;
-    routes->newobj_holds = -1;
+    routes->newobj_holds = routes->states_hold = -1;
     routes->dispatch = hinted_value(globals, state->str.deepcopy_dispatch, &hints[NAME_DISPATCH]);
     routes->reducers = hinted_value(globals, state->str.dispatch_table, &hints[NAME_REDUCERS]);
     routes->atoms = NULL;
@@ -133,7 +120,25 @@ copyroute_refresh(struct core_state *state, uint64_t epoch)
                          && PyAnySet_CheckExact(routes->atoms);
     }
     routes->atoms_hold = routes->usable && usual_atoms_hold(state, routes);
-    routes->clones_hold = routes->atoms_hold && states_hold(state, routes);
+}
+
+/* Whether states, dicts and tuples of atoms, are copied by the standard functions. */
+static int
+states_hold(struct core_state *state)
+{
+    struct copyroutes *routes = state->copyroutes;
+    if (routes->states_hold < 0) {
+        const struct core_stdlib *stdlib = &state->stdlib;
+        Py_ssize_t *hints = routes->state_hints;
+        routes->states_hold =
+            routes->atoms_hold
+            && (routes->atoms == NULL || PySet_GET_SIZE(routes->atoms) == routes->atoms_used)
+            && hinted_value(routes->dispatch, (PyObject *)&PyDict_Type, &hints[0])
+                   == stdlib->deepcopy_dict
+            && hinted_value(routes->dispatch, (PyObject *)&PyTuple_Type, &hints[1])
+                   == stdlib->deepcopy_tuple;
+    }
+    return routes->states_hold;
 }
 
 /* Whether what a default reduction offers as callable is copyreg's own. */
@@ -204,8 +209,9 @@ copyroute_is_pure(struct core_state *state, PyTypeObject *type)
 {
     struct copyroutes *routes = state->copyroutes;
     struct copyroute *route = copyroute_known(routes, type);
-    return route != NULL && route->version != 0 && route->version == type_version(type)
-           && is_plain_key((PyObject *)type) && dict_is_plain(routes->dispatch, &routes->dispatch_look)
+    int analysed = !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+                   || (route != NULL && route->version != 0 && route->version == type_version(type));
+    return analysed && is_plain_key((PyObject *)type) && dict_is_plain(routes->dispatch, &routes->dispatch_look)
            && dict_is_plain(routes->reducers, &routes->reducers_look)
            && (routes->atoms == NULL || set_is_plain(routes->atoms, &routes->atoms_look));
 }
@@ -287,18 +293,31 @@ in_table(PyObject *table, PyTypeObject *type, PyObject **function)
     return *function != Py_None;
 }
 
+/* The type's function in dispatch_table, and where it is: as in_table. */
+static int
+find_reducer(PyObject *reducers, struct copyroute *route)
+{
+    int found = in_table(reducers, route->type, &route->function);
+    if (found > 0) {
+        search_value(reducers, (PyObject *)route->type, &route->reducer_hint);
+    }
+    return found;
+}
+
 /* Asks the tables and the type, in copy.py's order.  0 or -1. */
 static int
 classify(struct core_state *state, struct copyroute *route)
 {
     struct copyroutes *routes = state->copyroutes;
     PyTypeObject *type = route->type;
-    if (routes->atoms != NULL) {
+    if (routes->atoms != NULL
+        && !(routes->atoms == routes->fixed_atoms && route->seen_by_fixed_atoms)) {
         int atomic = PySet_Contains(routes->atoms, (PyObject *)type);
         if (atomic != 0) {
             route->kind = ROUTE_ATOMIC;
             return atomic < 0 ? -1 : 0;
         }
+        route->seen_by_fixed_atoms = routes->atoms == routes->fixed_atoms;
     }
     int found = in_table(routes->dispatch, type, &route->function);
     if (found != 0) {
@@ -311,14 +330,18 @@ classify(struct core_state *state, struct copyroute *route)
         route->kind = ROUTE_CLASS;
         return 0;
     }
-    found = in_table(routes->reducers, type, &route->function);
+    route->function = value_at(routes->reducers, route->reducer_hint, (PyObject *)type);
+    found = route->function != NULL && route->function != Py_None
+                ? 1
+                : find_reducer(routes->reducers, route);
     if (found < 0 || analyse(state, route) < 0) {
         return -1;
     }
     if (found == 0) {
         route->function = NULL;
     }
-    route->kind = found == 0 && clones(state, route) ? ROUTE_CLONE : ROUTE_REDUCE;
+    route->kind =
+        found == 0 && states_hold(state) && clones(state, route) ? ROUTE_CLONE : ROUTE_REDUCE;
     return 0;
 }
 
@@ -405,6 +428,12 @@ copyroute_setup(struct core_state *state)
     routes->args_by_generator = has_generator_expression(state->stdlib.copy_reconstruct);
     PyObject *atoms = PyDict_GetItemWithError(globals, state->str.atomic_types);
     routes->atoms_used = atoms != NULL && PyAnySet_Check(atoms) ? PySet_GET_SIZE(atoms) : 0;
+    if (atoms != NULL && PyFrozenSet_CheckExact(atoms)) {
+        routes->atoms = atoms;
+        if (usual_atoms_hold(state, routes)) {
+            routes->fixed_atoms = Py_NewRef(atoms);
+        }
+    }
     return routes->atoms_first < 0 || routes->args_by_generator < 0 ? -1 : 0;
 }
 
@@ -433,6 +462,7 @@ copyroute_teardown(struct core_state *state)
 {
     if (state->copyroutes != NULL) {
         forget_routes(state->copyroutes);
+        Py_XDECREF(state->copyroutes->fixed_atoms);
         PyMem_Free(state->copyroutes);
         state->copyroutes = NULL;
     }

@@ -65,6 +65,8 @@ struct copyroute {
     unsigned int facts;      /* see clone.h */
     struct clone_plan *plan; /* owned; NULL if there is none */
     uint64_t epoch;          /* in which the kind was found */
+    Py_ssize_t reducer_hint; /* where in dispatch_table the type was last */
+    int seen_by_fixed_atoms; /* it is known not to be in the fixed _atomic_types */
     enum copyroute_kind kind;
     PyObject *function;      /* borrowed from the table, in this epoch */
 };
@@ -85,12 +87,13 @@ struct copyroutes {
     PyObject *atoms;       /* borrowed: copy._atomic_types, or NULL */
     int usable;            /* they are what they should be: exact dicts, a set */
     int atoms_hold;        /* the usual atoms are atomic */
-    int clones_hold;       /* so are names, and states are copied by the standard functions */
+    int states_hold;       /* and states are copied by the standard functions; -1: not asked */
     int newobj_holds;      /* copyreg.__newobj__ is the original: 1, 0, or -1 for not asked */
     struct table_look dispatch_look, reducers_look, atoms_look;
     Py_ssize_t name_hints[4];
     Py_ssize_t atom_hints[6];
     Py_ssize_t state_hints[2]; /* of dict and tuple in the dispatch */
+    PyObject *fixed_atoms;     /* strong: _atomic_types where it is a frozenset, checked */
     Py_ssize_t atoms_used;     /* members of _atomic_types when the core was imported */
     int atoms_first;        /* the version has _atomic_types */
     int args_by_generator;  /* how arguments are copied */

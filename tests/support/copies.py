@@ -305,10 +305,8 @@ def parts_of(obj):
     cls = type(obj)
     if cls in ATOMS or isinstance(obj, (type, enum.Enum, types.BuiltinFunctionType)):
         return recording.mask(repr(obj)), ()
-    if issubclass(cls, (list, tuple, collections.deque)):
+    if issubclass(cls, (list, tuple, collections.deque, set, frozenset)):
         parts = tuple(cls.__iter__(obj))
-    elif issubclass(cls, (set, frozenset)):
-        parts = tuple(sorted(cls.__iter__(obj), key=repr))
     elif issubclass(cls, dict):
         parts = tuple(part for pair in dict.items(obj) for part in pair)
     elif issubclass(cls, types.MethodType):

@@ -487,4 +487,40 @@ type_assign_version(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(any_name)
 }
 #endif
 
+/* ---- the collector ---------------------------------------------------------------------------- */
+
+/* On 3.11 any allocation of a container can run the collector, and with it finalizers; from
+   3.12 only the evaluation loop does.  Code that borrows holds the collector off, and lets it
+   on again before it runs foreign code. */
+#if PY_VERSION_HEX < 0x030C0000
+static inline int
+collector_hold(void)
+{
+    return PyGC_Disable();
+}
+
+static inline void
+collector_resume(int was_on)
+{
+    if (was_on) {
+        PyGC_Enable();
+    }
+}
+#else
+#define collector_hold() 0
+#define collector_resume(was_on) ((void)(was_on))
+#endif
+
+/* Whether a signal, or a thread that waits for the GIL, wants attention; 1 where it cannot be
+   told. */
+static inline int
+attention_is_due(void)
+{
+#if HAS_THREAD_EVAL_BREAKER
+    return (PyThreadState_GetUnchecked()->eval_breaker & 3) != 0;
+#else
+    return 1;
+#endif
+}
+
 #endif

@@ -145,5 +145,20 @@ layout_values_append(struct layout_values *values, int index, PyObject *value)
 #endif
 }
 
+/* Takes the newest value out again; strong. */
+ALWAYS_INLINE PyObject *
+layout_values_take_last(struct layout_values *values)
+{
+    int index = layout_values_index(values, layout_values_count(values) - 1);
+    PyObject *value = values->values[index];
+    values->values[index] = NULL;
+#if VALUES_KIND == VALUES_INLINE
+    values->size--;
+#else
+    ((uint8_t *)values)[-2]--;
+#endif
+    return value;
+}
+
 #endif
 #endif

@@ -41,8 +41,7 @@ struct form {
     struct part parts[PARTS_MAX]; /* arguments, then the values of the state */
     /* Of the epoch in which it is ready: */
     uint64_t dump;
-    size_t epoch;
-    size_t generation;
+    uint64_t epoch;
     PyObject *code;     /* borrowed, like the others */
     PyObject *callable;
     Py_ssize_t callable_position;
@@ -52,20 +51,22 @@ struct direct_forms {
     struct form forms[FORMS];
 };
 
-struct direct_forms *
-direct_forms_new(void)
+int
+direct_setup(struct core_state *state)
 {
-    struct direct_forms *forms = PyMem_Calloc(1, sizeof(struct direct_forms));
-    if (forms == NULL) {
+    state->forms = PyMem_Calloc(1, sizeof(struct direct_forms));
+    if (state->forms == NULL) {
         PyErr_NoMemory();
+        return -1;
     }
-    return forms;
+    return 0;
 }
 
 void
-direct_forms_free(struct direct_forms *forms)
+direct_teardown(struct core_state *state)
 {
-    PyMem_Free(forms);
+    PyMem_Free(state->forms);
+    state->forms = NULL;
 }
 
 ALWAYS_INLINE struct form *
@@ -337,15 +338,13 @@ form_make_ready(struct pickler *pickler, struct form *form, PyObject *function)
     form->code = PyFunction_GET_CODE(function);
     form->dump = pickler->dump;
     form->epoch = pickler->epoch;
-    form->generation = pickler->memo.generation;
     return 1;
 }
 
 ALWAYS_INLINE int
 form_is_ready(const struct form *form, struct pickler *pickler, PyTypeObject *type)
 {
-    return form->type == type && form->epoch == pickler->epoch && form->dump == pickler->dump
-           && form->generation == pickler->memo.generation;
+    return form->type == type && form->epoch == pickler->epoch && form->dump == pickler->dump;
 }
 
 /* ---- reading an object ---------------------------------------------------------------------------- */
@@ -356,8 +355,8 @@ instance_value_slow(PyObject *object, PyTypeObject *type, struct part *part)
 {
     struct layout_values *values = layout_unmade_values(object, type);
     if (values == NULL) {
-        PyObject *dict = layout_made_dict(object, type);
-        if (dict == NULL || !PyDict_CheckExact(dict) || !layout_keys_are_strings(dict)) {
+        PyObject *dict = layout_find_dict(object, type);
+        if (dict == NULL || !PyDict_CheckExact(dict) || !layout_has_only_str_keys(dict)) {
             return NULL;
         }
         return PyDict_GetItemWithError(dict, part->name);
@@ -423,7 +422,7 @@ holds_alone(const struct form *form, PyObject *object)
     if (!form->instance) {
         return 1;
     }
-    PyObject *dict = layout_made_dict(object, form->type);
+    PyObject *dict = layout_find_dict(object, form->type);
     return dict == NULL || has_one_reference(dict);
 }
 
@@ -459,7 +458,7 @@ struct direct {
     struct form *form;
     PyObject *object;
     int single;
-    size_t epoch; /* in which the snapshot was taken */
+    uint64_t epoch; /* in which the snapshot was taken */
     struct snapshot snapshot;
 };
 
@@ -523,7 +522,7 @@ write_construction(struct pickler *pickler, struct direct *direct, char *out)
 {
     out = write_callable(pickler, direct, out);
     if (out != NULL && unlikely(out >= pickler->writer.limit)) {
-        out = save_boundary(pickler, out);
+        out = save_pass_boundary(pickler, out);
     }
     if (unlikely(out == NULL)) {
         return NULL;
@@ -565,7 +564,7 @@ static char *
 write_state(struct pickler *pickler, struct direct *direct, char *out)
 {
     if (unlikely(out >= pickler->writer.limit)) {
-        out = save_boundary(pickler, out);
+        out = save_pass_boundary(pickler, out);
         if (out == NULL) {
             return NULL;
         }
@@ -634,6 +633,33 @@ write_owning(struct pickler *pickler, struct direct *direct, char *out)
     return save_release(pickler, callable, out);
 }
 
+/* Reads the object, and writes it: a small one at once, another one as a level of nesting,
+   which is open already for whoever was asked in the general way. */
+ALWAYS_INLINE enum direct_outcome
+save_by_form(struct pickler *pickler, struct form *form, PyObject *object, int single, int open,
+             char **out)
+{
+    struct direct direct = {.form = form, .object = object, .single = single,
+                            .epoch = pickler->epoch};
+    if (unlikely(!take_snapshot(form, object, &direct.snapshot))) {
+        return DIRECT_CALL;
+    }
+    pickler->state->reduced_by_plan++;
+    if (fits_in_window(pickler, &direct, *out)) {
+        *out = write_object(pickler, &direct, *out);
+    }
+    else if (open) {
+        *out = write_owning(pickler, &direct, *out);
+    }
+    else if (save_open(pickler, object) < 0) {
+        return DIRECT_RAISED;
+    }
+    else {
+        *out = save_close(pickler, object, write_owning(pickler, &direct, *out));
+    }
+    return *out == NULL ? DIRECT_RAISED : DIRECT_SAVED;
+}
+
 enum direct_outcome
 direct_save_ready(struct pickler *pickler, PyObject *object, int single, char **out)
 {
@@ -642,15 +668,7 @@ direct_save_ready(struct pickler *pickler, PyObject *object, int single, char **
     if (!form_is_ready(form, pickler, type)) {
         return DIRECT_CALL;
     }
-    struct direct direct = {.form = form, .object = object, .single = single,
-                            .epoch = pickler->epoch};
-    if (unlikely(!take_snapshot(form, object, &direct.snapshot))) {
-        return DIRECT_CALL;
-    }
-    pickler->state->reduced_by_plan++;
-    *out = fits_in_window(pickler, &direct, *out) ? write_object(pickler, &direct, *out)
-                                                  : write_owning(pickler, &direct, *out);
-    return *out == NULL ? DIRECT_RAISED : DIRECT_DONE;
+    return save_by_form(pickler, form, object, single, 0, out);
 }
 
 /* ---- whose plan it is -------------------------------------------------------------------------------------- */
@@ -677,43 +695,38 @@ pickler_is_plain(const struct pickler *pickler)
            && pickler->persistent_id == NULL;
 }
 
-/* Tries the form of the plan for the object's type. */
-static enum direct_outcome
-save_by_form(struct pickler *pickler, const struct steps *steps, PyObject *function,
-             PyObject *object, int single, char **out)
+/* The form of the plan for the object's type, made ready; NULL if there is none. */
+static struct form *
+find_form(struct pickler *pickler, const struct steps *steps, PyObject *function,
+          PyTypeObject *type)
 {
-    PyTypeObject *type = Py_TYPE(object);
     struct form *form = form_at(pickler, type);
     unsigned version = type_assign_version(type, pickler->state->str.class_);
-    if (form->busy && (form->type != type || form->version != version || form->steps != steps)) {
-        return DIRECT_CALL;
-    }
-    if (version == 0 || registry_find_is_foreign(pickler->dispatch_table, type)) {
-        return DIRECT_CALL;
+    if (version == 0 || !pickler_is_plain(pickler)
+        || registry_find_is_foreign(pickler->dispatch_table, type)) {
+        return NULL;
     }
     if (form->type != type || form->version != version || form->steps != steps) {
+        if (form->busy) {
+            return NULL;
+        }
         form_make(pickler->state, form, type, version, steps);
     }
-    if (!form->usable || !form_make_ready(pickler, form, function)) {
-        return DIRECT_CALL;
-    }
-    return direct_save_ready(pickler, object, single, out);
+    return form->usable && form_make_ready(pickler, form, function) ? form : NULL;
 }
 
-/* Makes the reduce value by the plan, and saves that. */
+/* Makes the reduce value by the plan. */
 static enum direct_outcome
-save_by_steps(struct pickler *pickler, const struct steps *steps, PyObject *function,
-              PyObject *const *bound, PyObject *object, char **out)
+make_reduce_value(struct pickler *pickler, const struct steps *steps, PyObject *function,
+                  PyObject *const *bound, PyObject *object, PyObject **reduce_value)
 {
-    PyObject *reduce_value;
     if (save_foreign(pickler) < 0) {
         return DIRECT_RAISED;
     }
-    switch (steps_reduce(pickler->state, steps, function, bound, object, NULL, &reduce_value)) {
+    switch (steps_reduce(pickler->state, steps, function, bound, object, NULL, reduce_value)) {
     case READ_FOUND:
         pickler->state->reduced_by_plan++;
-        *out = save_reduce_value(pickler, object, reduce_value, *out);
-        return *out == NULL ? DIRECT_RAISED : DIRECT_DONE;
+        return DIRECT_VALUE;
     case READ_RAISED:
         return DIRECT_RAISED;
     default:
@@ -744,7 +757,8 @@ find_plan(struct pickler *pickler, PyObject *reducer, PyObject *function, int bo
 }
 
 enum direct_outcome
-direct_save(struct pickler *pickler, PyObject *reducer, PyObject *object, int single, char **out)
+direct_save(struct pickler *pickler, PyObject *reducer, PyObject *object, int single, char **out,
+            PyObject **reduce_value)
 {
     PyObject *bound[ARGUMENTS_BOUND_MAX];
     int count;
@@ -759,28 +773,28 @@ direct_save(struct pickler *pickler, PyObject *reducer, PyObject *object, int si
     if (steps == NULL) {
         return DIRECT_CALL;
     }
-    if (count == 0 && pickler_is_plain(pickler)) {
-        enum direct_outcome outcome =
-            save_by_form(pickler, steps, function, object, single, out);
+    struct form *form =
+        count == 0 ? find_form(pickler, steps, function, Py_TYPE(object)) : NULL;
+    if (form != NULL) {
+        enum direct_outcome outcome = save_by_form(pickler, form, object, single, 1, out);
         if (outcome != DIRECT_CALL) {
             return outcome;
         }
     }
-    return save_by_steps(pickler, steps, function, bound, object, out);
+    return make_reduce_value(pickler, steps, function, bound, object, reduce_value);
 }
 
 #else
 
-struct direct_forms *
-direct_forms_new(void)
+int
+direct_setup(struct core_state *Py_UNUSED(state))
 {
-    return PyMem_Calloc(1, 1);
+    return 0;
 }
 
 void
-direct_forms_free(struct direct_forms *forms)
+direct_teardown(struct core_state *Py_UNUSED(state))
 {
-    PyMem_Free(forms);
 }
 
 enum direct_outcome
@@ -792,7 +806,8 @@ direct_save_ready(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(object
 
 enum direct_outcome
 direct_save(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(reducer),
-            PyObject *Py_UNUSED(object), int Py_UNUSED(single), char **Py_UNUSED(out))
+            PyObject *Py_UNUSED(object), int Py_UNUSED(single), char **Py_UNUSED(out),
+            PyObject **Py_UNUSED(reduce_value))
 {
     return DIRECT_CALL;
 }

@@ -24,22 +24,25 @@
 #include "save.h"
 #include "steps.h"
 
-struct direct_forms;
+/* 0, or -1 with MemoryError. */
+int direct_setup(struct core_state *state);
+void direct_teardown(struct core_state *state);
 
-/* NULL with MemoryError. */
-struct direct_forms *direct_forms_new(void);
-void direct_forms_free(struct direct_forms *forms);
+enum direct_outcome {
+    DIRECT_RAISED = -1,
+    DIRECT_CALL,  /* nothing was done: the function is to be called */
+    DIRECT_SAVED, /* and *out is the place behind it */
+    DIRECT_VALUE  /* *reduce_value is what the function would return; strong */
+};
 
-enum direct_outcome { DIRECT_RAISED = -1, DIRECT_CALL, DIRECT_DONE };
-
-/* Saves an object whose type's form is ready in this epoch.  DIRECT_DONE and *out; or
-   DIRECT_CALL, having done nothing. */
+/* Saves an object whose type's form is ready in this epoch: DIRECT_SAVED, DIRECT_RAISED, or
+   DIRECT_CALL if the object is to be asked in the general way. */
 enum direct_outcome direct_save_ready(struct pickler *pickler, PyObject *object, int single,
                                       char **out);
 
-/* Saves an object by the plan of `reducer`, which the dispatch table holds for its type; to
-   be owned by the caller.  The function is read if it has been met often enough. */
+/* Runs the plan of `reducer`, which the dispatch table holds for the type of the object; the
+   caller owns both.  The function is read if it has been met often enough. */
 enum direct_outcome direct_save(struct pickler *pickler, PyObject *reducer, PyObject *object,
-                                int single, char **out);
+                                int single, char **out, PyObject **reduce_value);
 
 #endif

@@ -41,8 +41,8 @@ struct makers {
 
 /* ---- the store ----------------------------------------------------------------------- */
 
-struct makers *
-makers_new(void)
+int
+make_setup(struct core_state *state)
 {
     struct makers *makers = PyMem_Calloc(1, sizeof(struct makers));
     if (makers != NULL) {
@@ -52,9 +52,10 @@ makers_new(void)
     if (makers == NULL || makers->table == NULL) {
         PyMem_Free(makers);
         PyErr_NoMemory();
-        return NULL;
+        return -1;
     }
-    return makers;
+    state->makers = makers;
+    return 0;
 }
 
 static void
@@ -78,17 +79,18 @@ free_maker(struct maker *maker)
 }
 
 void
-makers_free(struct makers *makers)
+make_teardown(struct core_state *state)
 {
-    if (makers == NULL) {
-        return;
-    }
-    for (size_t i = 0; i <= makers->mask; i++) {
+    struct makers *makers = state->makers;
+    state->makers = NULL;
+    for (size_t i = 0; makers != NULL && i <= makers->mask; i++) {
         if (makers->table[i] != NULL) {
             free_maker(makers->table[i]);
         }
     }
-    PyMem_Free(makers->table);
+    if (makers != NULL) {
+        PyMem_Free(makers->table);
+    }
     PyMem_Free(makers);
 }
 
@@ -611,16 +613,15 @@ make_object(struct core_state *state, PyObject *callable, PyObject *const *argum
 
 #else
 
-struct makers *
-makers_new(void)
+int
+make_setup(struct core_state *Py_UNUSED(state))
 {
-    return PyMem_Calloc(1, 1);
+    return 0;
 }
 
 void
-makers_free(struct makers *makers)
+make_teardown(struct core_state *Py_UNUSED(state))
 {
-    PyMem_Free(makers);
 }
 
 enum make_outcome

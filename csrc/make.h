@@ -13,11 +13,9 @@
 
 #include "module.h"
 
-struct makers;
-
-/* NULL with MemoryError. */
-struct makers *makers_new(void);
-void makers_free(struct makers *makers);
+/* 0, or -1 with MemoryError. */
+int make_setup(struct core_state *state);
+void make_teardown(struct core_state *state);
 
 enum make_outcome { MAKE_RAISED = -1, MAKE_CALL, MAKE_DONE };
 

@@ -1,9 +1,12 @@
 /* The extension module: its state, and its setup as a flat list. */
 #include "module.h"
 
+#include "copier.h"
 #include "direct.h"
 #include "make.h"
+#include "naming.h"
 #include "pickler.h"
+#include "plan.h"
 #include "steps.h"
 
 #define STRING_ENTRY(field, text) {offsetof(struct core_strings, field), text},
@@ -19,7 +22,7 @@ static const struct {
     size_t offset;
     const char *module;
     const char *attribute;
-} stdlib_table[] = {CORE_STDLIB(STDLIB_ENTRY)};
+} stdlib_table[] = {CORE_STDLIB(STDLIB_ENTRY)}, optional_table[] = {CORE_OPTIONAL(STDLIB_ENTRY)};
 
 #define FIELD(base, offset) ((PyObject **)((char *)(base) + (offset)))
 
@@ -55,6 +58,24 @@ setup_stdlib(struct core_state *state)
     return 0;
 }
 
+/* Takes what only some versions have. */
+static int
+setup_optional(struct core_state *state)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(optional_table); i++) {
+        PyObject *module = PyImport_ImportModule(optional_table[i].module);
+        PyObject *name = module == NULL ? NULL : PyUnicode_FromString(optional_table[i].attribute);
+        PyObject **field = FIELD(&state->stdlib, optional_table[i].offset);
+        int found = name == NULL ? -1 : PyObject_GetOptionalAttr(module, name, field);
+        Py_XDECREF(module);
+        Py_XDECREF(name);
+        if (found < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int
 setup_constants(struct core_state *state)
 {
@@ -86,18 +107,18 @@ static int
 module_exec(PyObject *module)
 {
     struct core_state *state = core_state_of_module(module);
-    if (setup_strings(state) < 0 || setup_stdlib(state) < 0 || setup_constants(state) < 0) {
+    if (setup_strings(state) < 0 || setup_stdlib(state) < 0 || setup_optional(state) < 0
+        || setup_constants(state) < 0) {
         return -1;
     }
-    if (dialect_probe(&state->dialect) < 0 || steps_setup(module) < 0) {
+    if (dialect_probe(&state->dialect) < 0 || plan_setup(state) < 0 || steps_setup(module) < 0
+        || direct_setup(state) < 0 || make_setup(state) < 0) {
         return -1;
     }
-    state->forms = direct_forms_new();
-    state->makers = makers_new();
-    if (state->forms == NULL || state->makers == NULL) {
+    if (naming_setup(module) < 0) {
         return -1;
     }
-    return pickler_setup(module);
+    return pickler_setup(module) < 0 || copier_setup(module) < 0 ? -1 : 0;
 }
 
 #define VISIT_STRING(field, text) Py_VISIT(state->str.field);
@@ -113,10 +134,12 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     struct core_state *state = core_state_of_module(module);
     CORE_STRINGS(VISIT_STRING)
     CORE_STDLIB(VISIT_OBJECT)
+    CORE_OPTIONAL(VISIT_OBJECT)
     CORE_TYPES(VISIT_TYPE)
     Py_VISIT(state->empty_tuple);
     Py_VISIT(state->compiler);
     Py_VISIT(state->lazy_import_type);
+    Py_VISIT(state->copy_helpers);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_VISIT(state->protocols[i]);
     }
@@ -129,10 +152,12 @@ module_clear(PyObject *module)
     struct core_state *state = core_state_of_module(module);
     CORE_STRINGS(CLEAR_STRING)
     CORE_STDLIB(CLEAR_OBJECT)
+    CORE_OPTIONAL(CLEAR_OBJECT)
     CORE_TYPES(CLEAR_TYPE)
     Py_CLEAR(state->empty_tuple);
     Py_CLEAR(state->compiler);
     Py_CLEAR(state->lazy_import_type);
+    Py_CLEAR(state->copy_helpers);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_CLEAR(state->protocols[i]);
     }
@@ -142,12 +167,14 @@ module_clear(PyObject *module)
 static void
 module_free(void *module)
 {
-    (void)module_clear((PyObject *)module);
     struct core_state *state = core_state_of_module((PyObject *)module);
+    (void)module_clear((PyObject *)module);
     pickler_teardown(state);
-    direct_forms_free(state->forms);
-    makers_free(state->makers);
+    copier_teardown(state);
+    make_teardown(state);
+    direct_teardown(state);
     steps_teardown(state);
+    plan_teardown(state);
 }
 
 static PyModuleDef_Slot module_slots[] = {

@@ -11,7 +11,7 @@
 static PyObject *
 read_name(PyObject *names, PyObject *name)
 {
-    if (!PyDict_CheckExact(names) || !layout_keys_are_strings(names)) {
+    if (!PyDict_CheckExact(names) || !layout_has_only_str_keys(names)) {
         return NULL;
     }
     return PyDict_GetItemWithError(names, name);
@@ -29,7 +29,7 @@ read_global(struct core_state *state, PyObject *function, PyObject *name)
 {
     PyFunctionObject *called = (PyFunctionObject *)function;
     PyObject *value = read_name(called->func_globals, name);
-    if (value == NULL && layout_keys_are_strings(called->func_globals)) {
+    if (value == NULL && layout_has_only_str_keys(called->func_globals)) {
         value = read_name(called->func_builtins, name);
     }
     return value != NULL && !is_lazy_import(state, value) ? value : NULL;
@@ -150,8 +150,8 @@ read_member(PyObject *owner, PyObject *descriptor, PyObject **value)
 static enum read_outcome
 read_generic(PyObject *owner, PyObject *name, PyObject **value)
 {
-    PyObject *dict = layout_made_dict(owner, Py_TYPE(owner));
-    if (dict != NULL && (!PyDict_CheckExact(dict) || !layout_keys_are_strings(dict))) {
+    PyObject *dict = layout_find_dict(owner, Py_TYPE(owner));
+    if (dict != NULL && (!PyDict_CheckExact(dict) || !layout_has_only_str_keys(dict))) {
         return READ_LEFT;
     }
     *value = PyObject_GenericGetAttr(owner, name);

@@ -86,6 +86,21 @@ static_assert(sizeof(long long) == 8, "long long must have 64 bits");
 #define HAS_PICKLING_NOTES 0
 #endif
 
+/* persistent_id: from 3.13 a method of Pickler, looked up when a dump begins; before, an
+   attribute of the instance, looked up by __init__. */
+#if PY_VERSION_HEX >= 0x030D0000
+#define PERSISTENT_ID_IS_METHOD 1
+#else
+#define PERSISTENT_ID_IS_METHOD 0
+#endif
+
+/* Whether threads take turns, so that what is kept between calls needs no lock. */
+#ifdef Py_GIL_DISABLED
+#define HAS_GIL 0
+#else
+#define HAS_GIL 1
+#endif
+
 /* ---- critical sections (nothing on builds with the GIL) ------------------- */
 
 #ifndef Py_BEGIN_CRITICAL_SECTION
@@ -169,6 +184,32 @@ PyUnicode_EqualToUTF8(PyObject *unicode, const char *utf8)
 /* Looks a name up along the MRO; borrowed, or NULL without an exception.  Runs no
    Python code for str names and ordinary types. */
 #define type_lookup(type, name) _PyType_Lookup(type, name)
+
+/* ---- signals and threads ----------------------------------------------------- */
+
+#if HAS_THREAD_EVAL_BREAKER
+/* The bits for: another thread wants the GIL, a signal, the world is to stop. */
+#define WAITING_OTHERS 0x23u
+#endif
+
+/* Handles signals and lets other threads run, if any of them wait.  0, or -1 with an
+   exception.  Runs Python code. */
+static inline int
+let_others_run(void)
+{
+#if HAS_THREAD_EVAL_BREAKER
+    if ((_Py_atomic_load_uintptr_relaxed(&PyThreadState_Get()->eval_breaker) & WAITING_OTHERS)
+        == 0) {
+        return 0;
+    }
+#endif
+    if (PyErr_CheckSignals() < 0) {
+        return -1;
+    }
+    PyThreadState *thread = PyEval_SaveThread();
+    PyEval_RestoreThread(thread);
+    return 0;
+}
 
 /* ---- integers -------------------------------------------------------------- */
 

@@ -2,6 +2,9 @@
 #include "module.h"
 
 #include "pickler.h"
+#include "reader.h"
+#include "rebuild.h"
+#include "unpickler.h"
 
 #define STRING_ENTRY(field, text) {offsetof(struct core_strings, field), text},
 #define STDLIB_ENTRY(field, module, attribute) \
@@ -86,10 +89,16 @@ module_exec(PyObject *module)
     if (setup_strings(state) < 0 || setup_stdlib(state) < 0 || setup_constants(state) < 0) {
         return -1;
     }
-    if (dialect_probe(&state->dialect) < 0) {
+    if (dialect_probe(&state->dialect) < 0 || load_dialect_probe(&state->load_dialect) < 0) {
         return -1;
     }
-    return pickler_setup(module);
+    if (pickler_setup(module) < 0) {
+        return -1;
+    }
+    if (reader_setup(module) < 0 || rebuild_setup(module) < 0) {
+        return -1;
+    }
+    return unpickler_setup(module);
 }
 
 #define VISIT_STRING(field, text) Py_VISIT(state->str.field);
@@ -132,6 +141,8 @@ module_free(void *module)
 {
     (void)module_clear((PyObject *)module);
     pickler_teardown(core_state_of_module((PyObject *)module));
+    unpickler_teardown(core_state_of_module((PyObject *)module));
+    rebuild_teardown(core_state_of_module((PyObject *)module));
 }
 
 static PyModuleDef_Slot module_slots[] = {

@@ -9,18 +9,23 @@
 
 #include "compat.h"
 #include "dialect.h"
+#include "load_dialect.h"
 #include "opcodes.h"
 
 /* Interned strings: V(name of the field, text). */
 #define CORE_STRINGS(V)                      \
+    V(add, "add")                            \
+    V(append, "append")                      \
     V(basicnew, "__basicnew__")              \
     V(bin, "bin")                            \
+    V(builtins, "__builtins__")              \
     V(class_, "__class__")                   \
     V(copy, "__copy__")                      \
     V(deepcopy, "__deepcopy__")              \
     V(dict, "__dict__")                      \
     V(dispatch_table, "dispatch_table")      \
     V(dot, ".")                              \
+    V(extend, "extend")                      \
     V(find_class, "find_class")              \
     V(getattr, "getattr")                    \
     V(getinitargs, "__getinitargs__")        \
@@ -29,6 +34,7 @@
     V(getstate, "__getstate__")              \
     V(import, "__import__")                  \
     V(init, "__init__")                      \
+    V(initializing, "_initializing")         \
     V(items, "items")                        \
     V(latin1, "latin1")                      \
     V(locals, "<locals>")                    \
@@ -52,6 +58,7 @@
     V(reducer_override, "reducer_override")  \
     V(setstate, "__setstate__")              \
     V(slotnames, "__slotnames__")            \
+    V(spec, "__spec__")                      \
     V(write, "write")
 
 /* The standard library's own objects: V(name of the field, module, attribute). */
@@ -71,15 +78,23 @@
     V(reverse_import_mapping, "_compat_pickle", "REVERSE_IMPORT_MAPPING")   \
     V(codecs_encode, "codecs", "encode")                          \
     V(getattr, "builtins", "getattr")                             \
-    V(partial, "functools", "partial")
+    V(partial, "functools", "partial")                            \
+    V(builtins_import, "builtins", "__import__")                  \
+    V(module_spec, "_frozen_importlib", "ModuleSpec")             \
+    V(plain_class, "pickle", "_Pickler")
 
 /* Our own types: V(name of the field). */
 #define CORE_TYPES(V)      \
     V(pickler_type)        \
-    V(pickler_memo_type)
+    V(pickler_memo_type)   \
+    V(read_target_type)    \
+    V(unpickler_type)      \
+    V(unpickler_memo_type)
 
 struct pickler;
 struct plan_cache;
+struct rebuild_cache;
+struct unpickler;
 
 #define DECLARE_STRING(field, text) PyObject *field;
 #define DECLARE_OBJECT(field, module, attribute) PyObject *field;
@@ -100,8 +115,11 @@ struct core_state {
     PyObject *empty_tuple;
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
     struct dialect dialect;
+    struct load_dialect load_dialect;
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
     struct plan_cache *plans;     /* what is known of types; see plan.c */
+    struct unpickler *idle_unpickler; /* between calls of loads; see unpickler.c */
+    struct rebuild_cache *rebuild;    /* what is known of types; see rebuild.c */
 };
 
 #undef DECLARE_STRING

@@ -50,6 +50,8 @@ probe_all(PyObject *std_loads, struct load_dialect *dialect)
         PROBE("N(e.", NULL, empty_batch_is_passed),
         PROBE("Nr\xe8\x03\x00\x00\x94" "0h\x01.", NULL, sparse_memo_counts),
         PROBE("\x95\x02\x00\x00\x00\x00\x00\x00\x00M\x01\x01.", NULL, holds_to_frames),
+        PROBE("T\xff\xff\xff\xff", "negative", binstring_is_signed),
+        PROBE("P", "persistent", misses_persistent_load_first),
         PROBE("Pid\n.", "\n", persistent_load_breaks_line),
         PROBE("\x80\x04\x8c\x08" "builtins\x8c\x08<locals>\x93.", "Can't pickle",
               pickles_local_attributes),

@@ -13,6 +13,11 @@ struct load_dialect {
     int sparse_memo_counts;
     /* An opcode must not lie across the end of a frame (3.14.10, 3.15.2). */
     int holds_to_frames;
+    /* The count of BINSTRING has a sign (from 3.12). */
+    int binstring_is_signed;
+    /* A persistent id is refused for want of persistent_load before it is read (before
+       3.13). */
+    int misses_persistent_load_first;
     /* The words for a persistent id without persistent_load (3.11), for a name below
        <locals> (3.11 and 3.12), for a name that is not there (from 3.14). */
     int persistent_load_breaks_line;

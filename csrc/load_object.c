@@ -255,27 +255,43 @@ load_build(struct unpickler *unpickler)
 
 /* ---- persistent ids ------------------------------------------------------------------------------------ */
 
+/* Raises UnpicklingError for want of persistent_load(); -1. */
+static int
+miss_persistent_load(struct core_state *state)
+{
+    PyErr_SetString(state->stdlib.unpickling_error,
+                    state->load_dialect.persistent_load_breaks_line
+                        ? "A load persistent id instruction was encountered,\n"
+                          "but no persistent_load function was specified."
+                        : "A load persistent id instruction was encountered, "
+                          "but no persistent_load function was specified.");
+    return -1;
+}
+
+/* Before the id is read: 0, or -1 with an exception where that is missed first. */
+static int
+check_persistent_load(struct unpickler *unpickler)
+{
+    if (unpickler->persistent_load == NULL
+        && unpickler->state->load_dialect.misses_persistent_load_first) {
+        return miss_persistent_load(unpickler->state);
+    }
+    return 0;
+}
+
 /* Pushes what persistent_load() gives for the id, which is stolen. */
 static int
 push_persistent(struct unpickler *unpickler, PyObject *id)
 {
-    struct core_state *state = unpickler->state;
-    PyObject *object = NULL;
     if (unpickler->persistent_load == NULL) {
-        PyErr_SetString(state->stdlib.unpickling_error,
-                        state->load_dialect.persistent_load_breaks_line
-                            ? "A load persistent id instruction was encountered,\n"
-                              "but no persistent_load function was specified."
-                            : "A load persistent id instruction was encountered, "
-                              "but no persistent_load function was specified.");
+        Py_DECREF(id);
+        return miss_persistent_load(unpickler->state);
     }
-    else {
-        PyObject *method = Py_NewRef(unpickler->persistent_load);
-        PyObject *arguments[] = {NULL, unpickler->persistent_self, id};
-        size_t own = unpickler->persistent_self != NULL;
-        object = PyObject_Vectorcall(method, arguments + 2 - own, 1 + own, NULL);
-        Py_DECREF(method);
-    }
+    PyObject *method = Py_NewRef(unpickler->persistent_load);
+    PyObject *arguments[] = {NULL, unpickler->persistent_self, id};
+    size_t own = unpickler->persistent_self != NULL;
+    PyObject *object = PyObject_Vectorcall(method, arguments + 2 - own, 1 + own, NULL);
+    Py_DECREF(method);
     Py_DECREF(id);
     return load_push(unpickler, object);
 }
@@ -283,6 +299,9 @@ push_persistent(struct unpickler *unpickler, PyObject *id)
 int
 load_persid(struct unpickler *unpickler)
 {
+    if (check_persistent_load(unpickler) < 0) {
+        return -1;
+    }
     char *line;
     Py_ssize_t length = reader_take_line(&unpickler->reader, &line);
     if (length < 1) {
@@ -302,6 +321,9 @@ load_persid(struct unpickler *unpickler)
 int
 load_binpersid(struct unpickler *unpickler)
 {
+    if (check_persistent_load(unpickler) < 0) {
+        return -1;
+    }
     PyObject *id = load_take(unpickler);
     return id == NULL ? -1 : push_persistent(unpickler, id);
 }

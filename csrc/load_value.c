@@ -230,10 +230,10 @@ int
 load_binstring(struct unpickler *unpickler)
 {
     size_t size;
-    if (take_signed_count(unpickler, "BINSTRING", &size) < 0) {
-        return -1;
-    }
-    return push_counted_python2(unpickler, size);
+    int result = unpickler->state->load_dialect.binstring_is_signed
+                     ? take_signed_count(unpickler, "BINSTRING", &size)
+                     : take_count(unpickler, 4, "BINSTRING", &size);
+    return result < 0 ? -1 : push_counted_python2(unpickler, size);
 }
 
 /* ---- strings ------------------------------------------------------------------------------ */

@@ -5,8 +5,9 @@ ratios are taken by `race.py`. Where an operation is the standard library's own,
 backend, there is one side.
 """
 
-import operations
 import pytest
+
+import operations
 from workloads import WORKLOADS
 
 

@@ -2,7 +2,8 @@
 
 floors.toml has a table for each operation; a floor is a number for all versions or a table of
 numbers by Python version, and is compared with the median ratio. Whatever has no floor is held to
-`default`, in ratios of best samples. `[peers]` has, by peer and operation, how many times as fast
+`default`, in ratios of best samples. `memory` is the floor of the standard library's peak memory
+over ours, in dumps of many objects. `[peers]` has, by peer and operation, how many times as fast
 as the peer ours must be.
 """
 
@@ -50,8 +51,13 @@ class Floors:
 
     def unknown(self, names: set[str]) -> set[str]:
         """Floors of workloads that do not exist, so that a renamed one does not lose its floor."""
-        operations = self.table.keys() - {"default", "peers"}
+        operations = self.table.keys() - {"default", "memory", "peers"}
         return {name for operation in operations for name in self.table[operation]} - names
+
+    @property
+    def memory(self) -> float | None:
+        """The floor of the standard library's peak memory in a dump over ours, if there is one."""
+        return self.table.get("memory")
 
     def floor(self, operation: str, workload: str) -> float | None:
         value = self.table.get(operation, {}).get(workload)

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
-from workloads import Workload
-
 from fastcopyreg import _stdlib, copy, pickle
 from fastcopyreg.bench import Contender
+from workloads import Workload
 
 STDLIB = "stdlib"
 OURS = "fastcopyreg"

@@ -25,17 +25,19 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # Not there under PYTHONSAFEPATH.
 
+import fastcopyreg
 import operations
+from fastcopyreg.bench import Result, format_ns, peak_memory, race
 from floors import Floors, Verdict
 from workloads import BY_NAME, WORKLOADS, Workload
-
-import fastcopyreg
-from fastcopyreg.bench import Result, format_ns, race
 
 PEERS = ("copium", "msgspec", "cloudpickle")
 
 SHORT_SCALE = 0.05
 """The short form's inputs: large enough for several batches of a list."""
+
+MEMORY_BYTES = 100_000
+"""Memory is compared in pickles from this size on; what a small one takes is kept for the next."""
 
 
 @dataclass
@@ -99,6 +101,7 @@ def run_one(workload: Workload, operation: str, settings: Settings) -> Outcome:
     """Checks that the outcomes are equal, then races; again, and longer, if below a floor."""
     outcome = Outcome(workload, operation)
     try:
+        memory = memory_verdicts(workload, operation, settings)
         contenders = operations.prepare(workload, operation, settings.scale, settings.peers)
     except operations.Different as difference:
         outcome.difference = str(difference)
@@ -111,12 +114,27 @@ def run_one(workload: Workload, operation: str, settings: Settings) -> Outcome:
             rounds=settings.rounds,
         )
         verdicts = settings.floors.judge(operation, workload.name, result)
-        attempt = Outcome(workload, operation, result, verdicts)
+        attempt = Outcome(workload, operation, result, verdicts + memory)
         if outcome.result is None or attempt.shortfall > outcome.shortfall:
             outcome = attempt
         if outcome.good:
             break
     return outcome
+
+
+def memory_verdicts(workload: Workload, operation: str, settings: Settings) -> list[Verdict]:
+    """How the peak memory of dumping many objects compares: the standard library's over ours."""
+    wanted = settings.floors.memory
+    if operation != "dumps" or wanted is None or workload.count == 1:
+        return []
+    dumps = operations.OPERATION["dumps"]
+    for function in (dumps.ours, dumps.standard):
+        function(workload.build(0))  # What is kept on the classes when they are first met.
+    pickled, ours = peak_memory(dumps.ours, workload.build(settings.scale))
+    _, standard = peak_memory(dumps.standard, workload.build(settings.scale))
+    if ours is None or len(pickled) < MEMORY_BYTES:
+        return []
+    return [Verdict(wanted, standard / ours, "memory")]
 
 
 def chosen(only: str, wanted: list[str]) -> Iterator[tuple[str, Workload]]:

@@ -291,6 +291,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "counter": lambda i: collections.Counter(a=i, b=i + 1),
     "path": lambda i: pathlib.PurePosixPath(f"/srv/data/{i}.txt"),
     "complex": lambda i: complex(i, -i),
+    "slice": lambda i: slice(i, i * 2 + 1),
     "range": lambda i: range(i, i * 2 + 1),
     "ipv4": ipaddress.IPv4Address,
     "ipv6": lambda i: ipaddress.IPv6Address(i << 64),
@@ -468,6 +469,7 @@ def _containers() -> Iterator[Workload]:
     yield Workload("tuples", "containers", lambda n: [(i * 0.5, i * 0.25, i) for i in range(n)])
     yield Workload("sets", "containers", make_sets, SOME)
     yield Workload("pyperformance-pickle", "pyperformance", make_profiles, 1)
+    yield Workload("pyperformance-dict", "pyperformance", lambda n: _profile(0), 1)
     yield Workload("pyperformance-pickle-dict", "pyperformance", make_dict_of_dicts, 1)
     yield Workload("pyperformance-pickle-list", "pyperformance", make_list_of_lists, 1)
     yield Workload("pyperformance-deepcopy", "pyperformance", make_bundle, 1)

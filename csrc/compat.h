@@ -40,6 +40,23 @@ static_assert(sizeof(long long) == 8, "long long must have 64 bits");
 #define PREFETCH(address) ((void)(address))
 #endif
 
+/* ---- atomic exchange ------------------------------------------------------- */
+
+/* Stores `value` and returns what was there.  Atomic where threads run in parallel. */
+static inline void *
+exchange_pointer(void **place, void *value)
+{
+#if defined(Py_GIL_DISABLED) && (defined(__GNUC__) || defined(__clang__))
+    return __atomic_exchange_n(place, value, __ATOMIC_ACQ_REL);
+#elif defined(Py_GIL_DISABLED)
+    return _InterlockedExchangePointer(place, value);
+#else
+    void *old = *place;
+    *place = value;
+    return old;
+#endif
+}
+
 /* ---- what is private to CPython, and where it was checked ---------------- */
 
 /* Instance values, dict entries, the digits of an integer, type versions and
@@ -73,17 +90,28 @@ static_assert(sizeof(long long) == 8, "long long must have 64 bits");
 #endif
 
 /* Whether a pending signal, GIL request or other event shows in the thread state. */
-#if PY_VERSION_HEX >= 0x030D0000
+#if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x03100000
 #define HAS_THREAD_EVAL_BREAKER 1
 #else
 #define HAS_THREAD_EVAL_BREAKER 0
 #endif
 
-/* Whether exceptions are given notes by the pickler ("when serializing ..."). */
+/* How the standard library's pickler words its errors.  From 3.14 they name types by %T,
+   chain the cause, and carry notes ("when serializing ..."). */
 #if PY_VERSION_HEX >= 0x030E0000
-#define HAS_PICKLING_NOTES 1
+#define MODERN_ERRORS 1
 #else
-#define HAS_PICKLING_NOTES 0
+#define MODERN_ERRORS 0
+#endif
+
+#if PY_VERSION_HEX >= 0x030D0000
+#define LOCAL_OBJECT_ERROR "Can't get local object %R"
+#define PICKLE_BUFFER_ERROR "PickleBuffer can only be pickled with protocol >= 5"
+#define EXTENSION_CODE_RUNTIME_ERROR 1
+#else
+#define LOCAL_OBJECT_ERROR "Can't pickle local object %R"
+#define PICKLE_BUFFER_ERROR "PickleBuffer can only pickled with protocol >= 5"
+#define EXTENSION_CODE_RUNTIME_ERROR 0
 #endif
 
 /* persistent_id: from 3.13 a method of Pickler, looked up when a dump begins; before, an
@@ -92,6 +120,16 @@ static_assert(sizeof(long long) == 8, "long long must have 64 bits");
 #define PERSISTENT_ID_IS_METHOD 1
 #else
 #define PERSISTENT_ID_IS_METHOD 0
+#endif
+
+/* From 3.15 a dotted name is searched by its mangled parts (A.__B as A._A__B), and
+   __mp_main__ is never the answer. */
+#if PY_VERSION_HEX >= 0x030F0000
+#define MANGLES_DOTTED_NAMES 1
+#define SKIPS_MP_MAIN 1
+#else
+#define MANGLES_DOTTED_NAMES 0
+#define SKIPS_MP_MAIN 0
 #endif
 
 /* Whether threads take turns, so that what is kept between calls needs no lock. */
@@ -181,35 +219,127 @@ PyUnicode_EqualToUTF8(PyObject *unicode, const char *utf8)
 }
 #endif
 
+/* A dict that is walked with PyDict_Next while other code runs: with the GIL the dict
+   itself, since nobody changes it between two steps but that code; else a copy.  Strong,
+   or NULL. */
+static inline PyObject *
+dict_for_walk(PyObject *dict)
+{
+#ifdef Py_GIL_DISABLED
+    return PyDict_Copy(dict);
+#else
+    return Py_NewRef(dict);
+#endif
+}
+
+/* The item of a list that is walked; NULL without an exception behind the last.  Borrowed
+   with the GIL, strong without; list_item_done() drops what is to be dropped. */
+static inline PyObject *
+list_item(PyObject *list, Py_ssize_t index)
+{
+#ifdef Py_GIL_DISABLED
+    PyObject *item = PyList_GetItemRef(list, index);
+    if (item == NULL) {
+        PyErr_Clear();
+    }
+    return item;
+#else
+    return index < PyList_GET_SIZE(list) ? PyList_GET_ITEM(list, index) : NULL;
+#endif
+}
+
+static inline void
+list_item_done(PyObject *item)
+{
+#ifdef Py_GIL_DISABLED
+    Py_DECREF(item);
+#else
+    (void)item;
+#endif
+}
+
+/* A set that is walked while other code runs, as dict_for_walk(). */
+static inline PyObject *
+set_for_walk(PyObject *set)
+{
+#if KNOWN_LAYOUT
+    return Py_NewRef(set);
+#else
+    return PySequence_Tuple(set);
+#endif
+}
+
+/* The next element of what set_for_walk() returned; 1 and borrowed, or 0. */
+static inline int
+set_next(PyObject *walked, Py_ssize_t *position, PyObject **element)
+{
+#if KNOWN_LAYOUT
+    PySetObject *set = (PySetObject *)walked;
+    while (*position <= set->mask) {
+        setentry *entry = &set->table[(*position)++];
+        /* Removed elements leave a dummy whose hash is -1, which no object has. */
+        if (entry->key != NULL && entry->hash != -1) {
+            *element = entry->key;
+            return 1;
+        }
+    }
+    return 0;
+#else
+    if (*position >= PyTuple_GET_SIZE(walked)) {
+        return 0;
+    }
+    *element = PyTuple_GET_ITEM(walked, (*position)++);
+    return 1;
+#endif
+}
+
+/* Whether the keys of a dict are its own, not shared with other instances of a class. */
+static inline int
+dict_owns_keys(PyObject *dict)
+{
+#if KNOWN_LAYOUT
+    return ((PyDictObject *)dict)->ma_values == NULL;
+#else
+    (void)dict;
+    return 0;
+#endif
+}
+
 /* Looks a name up along the MRO; borrowed, or NULL without an exception.  Runs no
    Python code for str names and ordinary types. */
 #define type_lookup(type, name) _PyType_Lookup(type, name)
 
-/* ---- signals and threads ----------------------------------------------------- */
+/* ---- signals and other threads ------------------------------------------------- */
 
 #if HAS_THREAD_EVAL_BREAKER
-/* The bits for: another thread wants the GIL, a signal, the world is to stop. */
-#define WAITING_OTHERS 0x23u
-#endif
-
-/* Handles signals and lets other threads run, if any of them wait.  0, or -1 with an
-   exception.  Runs Python code. */
+/* Whether a signal, a pending call or another thread waits for this one: bits of the
+   thread's eval breaker.  The bit 0x10 is not among them; the collector can wait. */
 static inline int
-let_others_run(void)
+events_pending(int64_t *Py_UNUSED(last_poll))
 {
-#if HAS_THREAD_EVAL_BREAKER
-    if ((_Py_atomic_load_uintptr_relaxed(&PyThreadState_Get()->eval_breaker) & WAITING_OTHERS)
-        == 0) {
+    uintptr_t events = _Py_atomic_load_uintptr_relaxed(&PyThreadState_Get()->eval_breaker);
+    return (events & 0x2f) != 0;
+}
+#else
+#include <time.h>
+
+/* Where that cannot be seen: whether 2 ms have passed since the last time, which *last_poll
+   remembers (0: never). */
+static inline int
+events_pending(int64_t *last_poll)
+{
+    struct timespec now;
+    (void)timespec_get(&now, TIME_UTC);
+    int64_t nanoseconds = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    int64_t passed = nanoseconds - *last_poll;
+    if (*last_poll != 0 && passed >= 0 && passed < 2000000) {
         return 0;
     }
-#endif
-    if (PyErr_CheckSignals() < 0) {
-        return -1;
-    }
-    PyThreadState *thread = PyEval_SaveThread();
-    PyEval_RestoreThread(thread);
-    return 0;
+    int first = *last_poll == 0;
+    *last_poll = nanoseconds;
+    return !first;
 }
+#endif
 
 /* ---- integers -------------------------------------------------------------- */
 

@@ -49,6 +49,77 @@ probe_last_item(PyObject *std_dumps, struct dialect *dialect)
     return 0;
 }
 
+/* A list that grows while it is saved: 1 if that is refused, 0 if not. */
+static const char growing_list[] =
+    "class Grower:\n"
+    "    def __reduce__(self):\n"
+    "        items.append(None)\n"
+    "        return int, ()\n"
+    "items = [Grower(), None]\n"
+    "try:\n"
+    "    dumps(items, 2)\n"
+    "except RuntimeError:\n"
+    "    refused = True\n"
+    "else:\n"
+    "    refused = False\n";
+
+/* Runs the source with `dumps` at hand; a new dict of its globals, or NULL. */
+static PyObject *
+run(const char *source, PyObject *std_dumps)
+{
+    PyObject *globals = PyDict_New();
+    if (globals == NULL) {
+        return NULL;
+    }
+    if (PyDict_SetItemString(globals, "__builtins__", PyEval_GetBuiltins()) < 0
+        || PyDict_SetItemString(globals, "dumps", std_dumps) < 0) {
+        Py_DECREF(globals);
+        return NULL;
+    }
+    PyObject *result = PyRun_String(source, Py_file_input, globals, globals);
+    if (result == NULL) {
+        Py_CLEAR(globals);
+    }
+    Py_XDECREF(result);
+    return globals;
+}
+
+static int
+probe_list_change(PyObject *std_dumps, struct dialect *dialect)
+{
+    PyObject *globals = run(growing_list, std_dumps);
+    if (globals == NULL) {
+        return -1;
+    }
+    dialect->list_change_raises = PyDict_GetItemString(globals, "refused") == Py_True;
+    /* The class and its method hold the globals, which hold the class. */
+    PyDict_Clear(globals);
+    Py_DECREF(globals);
+    return 0;
+}
+
+/* The function pickle._Pickler.dump is at hand everywhere, and found by a dotted name. */
+static int
+probe_dotted_name(PyObject *std_dumps, struct dialect *dialect)
+{
+    PyObject *pickle = PyImport_ImportModule("pickle");
+    PyObject *type = pickle ? PyObject_GetAttrString(pickle, "_Pickler") : NULL;
+    PyObject *function = type ? PyObject_GetAttrString(type, "dump") : NULL;
+    PyObject *pickled = function ? probe(std_dumps, function, 2) : NULL;
+    Py_XDECREF(pickle);
+    Py_XDECREF(type);
+    Py_XDECREF(function);
+    if (pickled == NULL) {
+        return -1;
+    }
+    /* Behind TUPLE2 comes REDUCE, or else the memo's number of the tuple. */
+    const char *tuple2 = memchr(PyBytes_AS_STRING(pickled), OP_TUPLE2,
+                                (size_t)PyBytes_GET_SIZE(pickled));
+    dialect->dotted_name_chain = tuple2 != NULL && tuple2[1] == OP_REDUCE;
+    Py_DECREF(pickled);
+    return 0;
+}
+
 /* Protocol None is written in the second byte. */
 static int
 probe_default_protocol(PyObject *std_dumps, struct dialect *dialect)
@@ -74,9 +145,11 @@ dialect_probe(struct dialect *dialect)
     if (std_dumps == NULL) {
         return -1;
     }
-    int result = -1;
-    if (probe_last_item(std_dumps, dialect) == 0) {
-        result = probe_default_protocol(std_dumps, dialect);
+    static int (*const probes[])(PyObject *, struct dialect *) = {
+        probe_last_item, probe_list_change, probe_dotted_name, probe_default_protocol};
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(probes); i++) {
+        result = probes[i](std_dumps, dialect);
     }
     Py_DECREF(std_dumps);
     return result;

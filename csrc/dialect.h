@@ -12,6 +12,11 @@ struct dialect {
     /* A last batch of one item is APPEND or SETITEM without MARK, and no empty batch
        follows a dict of exactly 1000 k items (3.15). */
     int single_last_item;
+    /* A list whose size changed while a batch was saved is a RuntimeError (3.14.10). */
+    int list_change_raises;
+    /* Protocols 0 to 3 write a dotted name as calls of getattr that are not memoized,
+       of a name each; before, as a reduction whose parts are (3.12). */
+    int dotted_name_chain;
     /* What protocol None is. */
     int default_protocol;
 };

@@ -141,6 +141,22 @@ load_unknown(struct unpickler *unpickler, unsigned char opcode)
     return -1;
 }
 
+/* Lets signals be handled and other threads run, if they ask for it.  0, or -1 with what
+   a signal handler raised.  Runs Python code. */
+static int
+load_poll(struct unpickler *unpickler)
+{
+    if (!events_pending(&unpickler->last_poll)) {
+        return 0;
+    }
+    if (PyErr_CheckSignals() < 0) {
+        return -1;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    Py_END_ALLOW_THREADS
+    return 0;
+}
+
 /* ---- the loop ---------------------------------------------------------------------------------- */
 
 #define CASE(opcode, function, shape)   \
@@ -174,7 +190,7 @@ load_opcodes(struct unpickler *unpickler)
         }
         if (unlikely(--until_poll == 0)) {
             until_poll = OPCODES_BETWEEN_POLLS;
-            if (let_others_run() < 0) {
+            if (load_poll(unpickler) < 0) {
                 return -1;
             }
         }
@@ -187,6 +203,7 @@ load_run(struct unpickler *unpickler)
     load_clear_stack(unpickler);
     reader_close_frame(&unpickler->reader);
     unpickler->protocol = 0;
+    unpickler->last_poll = 0;
     if (unpickler->stack == NULL && load_grow_stack(unpickler) < 0) {
         return NULL;
     }

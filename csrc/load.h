@@ -42,6 +42,7 @@ struct unpickler {
     PyObject *errors;   /* NULL: strict */
     int protocol;
     int fix_imports;
+    int64_t last_poll;
 };
 
 /* Reads one pickle.  A new reference, or NULL with an exception.  Runs Python code. */

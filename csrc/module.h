@@ -92,7 +92,6 @@
     V(unpickler_memo_type)
 
 struct pickler;
-struct plan_cache;
 struct rebuild_cache;
 struct unpickler;
 
@@ -117,7 +116,6 @@ struct core_state {
     struct dialect dialect;
     struct load_dialect load_dialect;
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
-    struct plan_cache *plans;     /* what is known of types; see plan.c */
     struct unpickler *idle_unpickler; /* between calls of loads; see unpickler.c */
     struct rebuild_cache *rebuild;    /* what is known of types; see rebuild.c */
 };

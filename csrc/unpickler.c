@@ -7,6 +7,7 @@
    cannot change. */
 #include "unpickler.h"
 
+#include "arguments.h"
 #include "load.h"
 
 typedef struct {
@@ -63,50 +64,33 @@ check_text(const char *function, const char *name, PyObject *text)
     return 0;
 }
 
-/* Reads what all of load, loads and Unpickler take; borrowed from the arguments.  May
-   run Python code (__bool__). */
+/* All but the input are keyword-only. */
 static int
-parse_options(PyObject *arguments, PyObject *keywords, const char *format, const char *function,
-              const char *input_name, struct load_options *options)
+check_positional(const char *function, Py_ssize_t count)
 {
-    char *names[] = {(char *)input_name, "fix_imports", "encoding", "errors", "buffers", NULL};
-    *options = (struct load_options){.fix_imports = 1};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, format, names, &options->input,
-                                     &options->fix_imports, &options->encoding,
-                                     &options->errors, &options->buffers)) {
+    if (count > 1) {
+        PyErr_Format(PyExc_TypeError, "%s() takes exactly 1 positional argument (%zd given)",
+                     function, count);
         return -1;
     }
+    return 0;
+}
+
+/* The names of the arguments, of which the first is the input. */
+#define OPTION_NAMES(input) {input, "fix_imports", "encoding", "errors", "buffers", NULL}
+
+/* Where they are stored. */
+#define OPTION_TARGETS(options)                                                         \
+    &(options)->input, &(options)->fix_imports, &(options)->encoding, &(options)->errors, \
+        &(options)->buffers
+
+static int
+check_options(const char *function, const struct load_options *options)
+{
     if (check_text(function, "encoding", options->encoding) < 0) {
         return -1;
     }
     return check_text(function, "errors", options->errors);
-}
-
-/* The same from a vector of arguments, whose tuple and dict are given back to be dropped
-   after use. */
-static int
-parse_vector(PyObject *const *vector, Py_ssize_t count, PyObject *names, const char *format,
-             const char *function, const char *input_name, PyObject **arguments,
-             PyObject **keywords, struct load_options *options)
-{
-    *keywords = NULL;
-    *arguments = PyTuple_New(count);
-    if (*arguments == NULL) {
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyTuple_SET_ITEM(*arguments, i, Py_NewRef(vector[i]));
-    }
-    if (names != NULL) {
-        *keywords = PyDict_New();
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
-            if (*keywords == NULL
-                || PyDict_SetItem(*keywords, PyTuple_GET_ITEM(names, i), vector[count + i]) < 0) {
-                return -1;
-            }
-        }
-    }
-    return parse_options(*arguments, *keywords, format, function, input_name, options);
 }
 
 /* Gives a machine the options but for the input.  0, or -1 with an exception.  Runs
@@ -232,16 +216,17 @@ core_load(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject 
     if (machine == NULL) {
         return NULL;
     }
-    struct load_options options;
-    PyObject *arguments, *keywords, *object = NULL;
-    if (parse_vector(vector, count, names, "O|$pOOO:load", "load", "file", &arguments, &keywords,
-                     &options) == 0
+    static char *const option_names[] = OPTION_NAMES("file");
+    struct load_options options = {.fix_imports = 1};
+    PyObject *object = NULL;
+    if (check_positional("load", count) == 0
+        && arguments_parse(vector, count, names, "O|$pOOO:load", option_names,
+                           OPTION_TARGETS(&options)) == 0
+        && check_options("load", &options) == 0
         && reader_open_file(&machine->reader, options.input) == 0
         && take_options(machine, &options) == 0) {
         object = load_run(machine);
     }
-    Py_XDECREF(arguments);
-    Py_XDECREF(keywords);
     release_machine(machine);
     return object;
 }
@@ -256,6 +241,20 @@ PyDoc_STRVAR(loads_doc,
 "data is any bytes-like object; what follows the pickle in it is ignored.  The other\n"
 "arguments are those of load.");
 
+/* The general way to read the arguments of loads. */
+static int
+parse_loads(PyObject *const *vector, Py_ssize_t count, PyObject *names,
+            struct load_options *options)
+{
+    static char *const option_names[] = OPTION_NAMES("");
+    if (check_positional("loads", count) < 0
+        || arguments_parse(vector, count, names, "O|$pOOO:loads", option_names,
+                           OPTION_TARGETS(options)) < 0) {
+        return -1;
+    }
+    return check_options("loads", options);
+}
+
 static PyObject *
 core_loads(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject *names)
 {
@@ -263,22 +262,18 @@ core_loads(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject
     if (machine == NULL) {
         return NULL;
     }
-    PyObject *arguments = NULL, *keywords = NULL, *object = NULL;
+    PyObject *object = NULL;
     struct load_options options = {.fix_imports = 1};
     int result = 0;
     if (likely(is_one_object(count, names))) {
         options.input = vector[0];
     }
     else {
-        result = parse_vector(vector, count, names, "O|$pOOO:loads", "loads", "", &arguments,
-                              &keywords, &options);
+        result = parse_loads(vector, count, names, &options);
     }
-    if (result == 0 && open_data(machine, options.input) == 0
-        && take_options(machine, &options) == 0) {
+    if (result == 0 && open_data(machine, options.input) == 0 && take_options(machine, &options) == 0) {
         object = load_run(machine);
     }
-    Py_XDECREF(arguments);
-    Py_XDECREF(keywords);
     release_machine(machine);
     return object;
 }
@@ -542,9 +537,12 @@ static int
 Unpickler_init(PyObject *op, PyObject *arguments, PyObject *keywords)
 {
     UnpicklerObject *self = (UnpicklerObject *)op;
-    struct load_options options;
-    if (parse_options(arguments, keywords, "O|$pOOO:Unpickler", "Unpickler", "file", &options)
-        < 0) {
+    static char *const option_names[] = OPTION_NAMES("file");
+    struct load_options options = {.fix_imports = 1};
+    if (check_positional("Unpickler", PyTuple_GET_SIZE(arguments)) < 0
+        || !PyArg_ParseTupleAndKeywords(arguments, keywords, "O|$pOOO:Unpickler",
+                                     (char **)option_names, OPTION_TARGETS(&options))
+        || check_options("Unpickler", &options) < 0) {
         return -1;
     }
     if (begin_use(self) < 0) {
@@ -798,8 +796,8 @@ static PyGetSetDef Unpickler_getsets[] = {
 };
 
 PyDoc_STRVAR(Unpickler_doc,
-"Unpickler(file, *, fix_imports=True, encoding='ASCII',\n"
-"          errors='strict', buffers=())\n"
+"Unpickler(file, *, fix_imports=True, encoding='ASCII', errors='strict',\n"
+"          buffers=())\n"
 "--\n"
 "\n"
 "Reads pickles from a file, one for each load().\n"

@@ -1,12 +1,14 @@
-"""Each example runs, says what it should, and warns of nothing."""
+"""Each example, README's too, runs, says what it should, and warns of nothing."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
 OUTPUTS = {
     "one_file.py": "same bytes: True\nread by the standard library: 900\ncopied: 900\n",
     "code_objects.py": "the answer is 42\n",
@@ -14,8 +16,8 @@ OUTPUTS = {
 }
 
 
-def run(name):
-    command = [sys.executable, "-P", "-W", "error", str(EXAMPLES / name)]
+def run(path):
+    command = [sys.executable, "-P", "-W", "error", str(path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stderr) == (0, "")
     return result.stdout
@@ -23,7 +25,7 @@ def run(name):
 
 @pytest.mark.parametrize("name", sorted(OUTPUTS))
 def test_example(name):
-    assert run(name) == OUTPUTS[name]
+    assert run(EXAMPLES / name) == OUTPUTS[name]
 
 
 @pytest.mark.slow
@@ -31,8 +33,19 @@ def test_the_worker_pool_under_every_start_method():
     import multiprocessing
 
     methods = sorted(multiprocessing.get_all_start_methods())
-    assert run("worker_pool.py") == "".join(f"{method} [0, 2, 4, 6]\n" for method in methods)
+    assert run(EXAMPLES / "worker_pool.py") == "".join(
+        f"{method} [0, 2, 4, 6]\n" for method in methods
+    )
 
 
 def test_no_example_is_left_out():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {*OUTPUTS, "worker_pool.py"}
+
+
+def test_the_readme_can_be_followed(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert blocks
+    check = "import pickle as standard\nassert standard.loads(data)[7].y == 7\n"
+    program = tmp_path / "readme.py"
+    program.write_text("\n".join([*blocks, check]), encoding="utf-8")
+    assert run(program)

@@ -1,4 +1,4 @@
-"""Every value of the corpus, through every entry and hook, at every protocol, against the oracle."""
+"""Every value of the corpus, through every entry and hook, at every protocol."""
 
 import pytest
 
@@ -20,7 +20,9 @@ def test_value_is_dumped_alike_in_every_way(name):
 def test_large_value_is_dumped_alike(name, protocol):
     for entry in ("dumps", "dump", "pickler"):
         compare(STANDARD, OURS, Setup(entry, protocol), corpus.VALUES[name])
-    compare(STANDARD, OURS, Setup("subclass", protocol, persistent_id="method"), corpus.VALUES[name])
+    compare(
+        STANDARD, OURS, Setup("subclass", protocol, persistent_id="method"), corpus.VALUES[name]
+    )
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

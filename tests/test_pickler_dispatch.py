@@ -130,7 +130,9 @@ def test_entry_that_is_not_callable(value):
 
 def test_types_that_pickle_saves_by_itself_are_never_dispatched():
     def scenario(implementation):
-        own = {t: by(t.__name__) for t in (int, str, list, dict, tuple, set, types.FunctionType, type)}
+        own = {
+            t: by(t.__name__) for t in (int, str, list, dict, tuple, set, types.FunctionType, type)
+        }
         pickler_sink = io.BytesIO()
         pickler = implementation.Pickler(pickler_sink, 4)
         pickler.dispatch_table = own
@@ -167,7 +169,9 @@ def test_hash_and_equality_of_a_metaclass_are_used():
     for implementation in (STANDARD, OURS):
         first, second = Hashed("First", (), {}), Hashed("Second", (), {})
         copyreg.dispatch_table[first] = by("first")
-        records.append(record(implementation, Setup("dumps"), lambda a=first, b=second: [a(), b(), a()]))
+        records.append(
+            record(implementation, Setup("dumps"), lambda a=first, b=second: [a(), b(), a()])
+        )
         del copyreg.dispatch_table[first]
     assert records[0] == records[1]
     assert ("hash", "Second") in records[0].events
@@ -211,7 +215,14 @@ class KeyErrorSubclass(KeyError):
 
 @pytest.mark.parametrize(
     "error",
-    [KeyError("k"), KeyErrorSubclass(), LookupError("l"), IndexError(1), ValueError("v"), StopIteration()],
+    [
+        KeyError("k"),
+        KeyErrorSubclass(),
+        LookupError("l"),
+        IndexError(1),
+        ValueError("v"),
+        StopIteration(),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_table_that_raises(error):
@@ -236,9 +247,13 @@ def test_private_table_changed_by_a_reducer_that_runs(make):
 
 def test_chain_map_whose_maps_change():
     def scenario(implementation):
-        chain = collections.ChainMap({Changer: copyreg.dispatch_table.get(Changer) or reduce_changer})
+        chain = collections.ChainMap(
+            {Changer: copyreg.dispatch_table.get(Changer) or reduce_changer}
+        )
         push = Changer(lambda: chain.maps.insert(0, {Target: by("pushed")}))
-        replace = Changer(lambda: setattr(chain, "maps", [{Target: by("replaced"), **chain.maps[1]}]))
+        replace = Changer(
+            lambda: setattr(chain, "maps", [{Target: by("replaced"), **chain.maps[1]}])
+        )
         return private(implementation, chain, [Target(), push, Target(), replace, Target()])
 
     assert both(scenario)[1] == (("by", "pushed"), ("by", "replaced"))
@@ -334,7 +349,9 @@ def test_table_deleted_from_the_pickler():
 
 def test_class_table_is_read_when_the_pickler_is_made():
     def scenario(implementation):
-        pickler_class = type("Tabled", (implementation.Pickler,), {"dispatch_table": {Target: by("old")}})
+        pickler_class = type(
+            "Tabled", (implementation.Pickler,), {"dispatch_table": {Target: by("old")}}
+        )
         sink = Sink()
         pickler = pickler_class(sink, 4)
         pickler_class.dispatch_table = {Target: by("new")}
@@ -350,7 +367,9 @@ def test_class_table_that_is_a_property():
             trace.note("property")
             return {Target: by("property")}
 
-        pickler_class = type("Tabled", (implementation.Pickler,), {"dispatch_table": property(table)})
+        pickler_class = type(
+            "Tabled", (implementation.Pickler,), {"dispatch_table": property(table)}
+        )
         sink = Sink()
         pickler_class(sink, 4).dump([Target(), Target()])
         return sink.writes
@@ -363,7 +382,9 @@ def test_class_table_that_raises():
         def table(self):
             raise ValueError("no table")
 
-        pickler_class = type("Tabled", (implementation.Pickler,), {"dispatch_table": property(table)})
+        pickler_class = type(
+            "Tabled", (implementation.Pickler,), {"dispatch_table": property(table)}
+        )
         with pytest.raises(ValueError, match="no table"):
             pickler_class(Sink(), 4)
 
@@ -381,9 +402,14 @@ def test_reducer_override_comes_before_the_table():
             trace.note("override", type(obj).__name__)
             return (make_plain, ("override",)) if isinstance(obj, Target) else NotImplemented
 
-        members = {"reducer_override": override, "dispatch_table": {Target: by("t"), Plain: by("p")}}
+        members = {
+            "reducer_override": override,
+            "dispatch_table": {Target: by("t"), Plain: by("p")},
+        }
         sink = Sink()
-        type("Both", (implementation.Pickler,), members)(sink, 4).dump([Target(), Plain(), Plain, len])
+        type("Both", (implementation.Pickler,), members)(sink, 4).dump(
+            [Target(), Plain(), Plain, len]
+        )
         return sink.writes
 
     assert ("by", "p") in both(scenario)[1]

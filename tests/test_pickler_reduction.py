@@ -210,7 +210,9 @@ def test_shape_is_dumped_or_refused_alike(give, name):
     for protocol in PROTOCOLS:
         for entry in ("dumps", "dump", "pickler"):
             compare(STANDARD, OURS, Setup(entry, protocol), lambda: give(SHAPES[name]))
-        compare(STANDARD, OURS, Setup("dumps", protocol), lambda: [1, {"k": (give(SHAPES[name]),)}])
+        compare(
+            STANDARD, OURS, Setup("dumps", protocol), lambda: [1, {"k": (give(SHAPES[name]),)}]
+        )
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -269,7 +271,7 @@ class BasicByReducer(ByClass):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_arguments_none_are_written_where_the_class_has_basicnew(protocol):
-    """Accepted by fastcopyreg alone: the same bytes as empty arguments, with None in their place."""
+    """Accepted by fastcopyreg alone, written as None."""
     if OURS.name != "ours":
         pytest.skip("the standard library refuses arguments None")
     opcodes = [op.name for op, _, _ in pickletools.genops(OURS.dumps(BasicByReducer(), protocol))]

@@ -1,11 +1,12 @@
 """The one choice between the C core and the standard library, made at import."""
 
 import os
+from types import ModuleType
 
 from . import _fallback
 
 
-def choose(wanted):
+def choose(wanted: str) -> tuple[str, ModuleType, str | None]:
     """Return the backend's name, its module, and why the C core is not used (None if it is).
 
     *wanted* is the value of ``FASTCOPYREG_BACKEND``: empty for C if it imports, ``c`` for C or

@@ -46,7 +46,11 @@ _CO_GENERATOR, _CO_COROUTINE, _CO_ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
 
 class Unit:
-    """A code object as instructions without caches and prefixes; jumps go to indices."""
+    """A code object as instructions without caches and prefixes; jumps go to indices.
+
+    Its exception table is not looked at: where a step would raise, the plan is left, so that only
+    the way without an exception is ever followed.
+    """
 
     __slots__ = ("code", "index_at", "instructions")
 
@@ -56,8 +60,6 @@ class Unit:
             raise Refused("a generator or coroutine", code.co_firstlineno)
         if flags & (_CO_VARARGS | _CO_VARKEYWORDS):
             raise Refused("takes any number of arguments", code.co_firstlineno)
-        if code.co_exceptiontable:
-            raise Refused("handles exceptions", code.co_firstlineno)
         if code.co_cellvars:
             raise Refused(
                 f"{code.co_cellvars[0]} is used by an inner function", code.co_firstlineno
@@ -132,11 +134,17 @@ class Frame:
         return self.unit.code.co_names[index]
 
 
+def check_globals(function):
+    """Refuse a function whose globals or builtins could run code when they are read."""
+    if type(function.__globals__) is not dict or type(function.__builtins__) is not dict:
+        raise Refused("its globals are not a plain dict")
+
+
 class Path:
     """A way through the function: its frames, and what was read and stored on it.
 
-    ``known`` maps a pure step to the number under which it was run; ``stored`` maps the names of
-    attributes of the object being made to their values.
+    ``known`` maps a pure step to the number under which it was run, and a test to its outcome;
+    ``stored`` maps the names of attributes of the object being made to their values.
     """
 
     __slots__ = ("branch", "frames", "known", "stored")
@@ -355,8 +363,7 @@ class Reading:
 
     def enter(self, unit, function, values):
         """A frame for *function*, whose parameters are *values*, unread (None) or given."""
-        if type(function.__globals__) is not dict or type(function.__builtins__) is not dict:
-            raise Refused("its globals are not a plain dict")
+        check_globals(function)
         number = next((i for i, known in enumerate(self.functions) if known is function), None)
         if number is None:
             number = len(self.functions)
@@ -417,14 +424,18 @@ class Reading:
             test, inverted = test.value, not inverted
         if type(test) is Is:
             inverted ^= test.inverted
-            number = self.emit(BRANCH_IS, test.value, test.other)
+            step = (BRANCH_IS, test.value, test.other)
         else:
-            number = self.emit(BRANCH_TRUE, self.plain(test))
+            step = (BRANCH_TRUE, self.plain(test), 0)
         holds, fails = (when_false, when_true) if inverted else (when_true, when_false)
-        other = self.path.fork(number)
-        _go(other.frames[-1], *fails)
-        self.pending.append(other)
-        _go(self.frame, *holds)
+        outcome = self.path.known.get(step)
+        if outcome is None:
+            other = self.path.fork(self.emit(*step))
+            other.known[step] = False
+            _go(other.frames[-1], *fails)
+            self.pending.append(other)
+            outcome = self.path.known[step] = True
+        _go(self.frame, *(holds if outcome else fails))
 
 
 def _go(frame, index, popped):

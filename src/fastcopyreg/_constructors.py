@@ -4,15 +4,16 @@ The standard library's ``copyreg`` checks such a declaration and forgets it.  He
 the life of the process, as ``dispatch_table`` keeps its reducers.
 """
 
+from collections.abc import Callable
 from types import BuiltinFunctionType, MethodType
 
 # Keyed by identity: a constructor need not be hashable, and its ``__eq__`` is never asked.  Each
 # entry owns what its key names, so no key is ever reused.  One dict operation a call, each atomic
 # with the GIL and without, so there is no lock that a fork or a finalizer could find held.
-_constructors = {}
+_constructors: dict[object, Callable[..., object]] = {}
 
 
-def _identity(constructor):
+def _identity(constructor: Callable[..., object]) -> object:
     # A bound method is made anew by each access: what it binds is what it is.
     if type(constructor) is MethodType:
         return id(constructor.__func__), id(constructor.__self__)
@@ -22,12 +23,12 @@ def _identity(constructor):
     return id(constructor)
 
 
-def remember(constructor):
+def remember(constructor: Callable[..., object]) -> None:
     """Add *constructor*, already known to be callable; one that is there keeps its place."""
     _constructors.setdefault(_identity(constructor), constructor)
 
 
-def registered_constructors():
+def registered_constructors() -> tuple[Callable[..., object], ...]:
     """Return the safe constructors of this process, a tuple in the order of their registration.
 
     They are those given to ``fastcopyreg.copyreg.constructor``, and as third argument to

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any
 
-from . import _stdlib, _syntax, backend, copy, pickle
+from . import _stdlib, _syntax, backend, copy, install, installed, pickle, uninstall
 from ._backend import core_missing
 from .bench import Contender, Result, format_ns, format_table, peak_memory, race
 
@@ -99,7 +100,7 @@ def _dumps_section(report: Report, seconds: float, progress: Progress) -> None:
         Contender(OURS, pickle.dumps, (modules,)),
         seconds=seconds,
     )
-    peaks = (standard_peak, our_peak)
+    peaks = None if our_peak is None else (standard_peak, our_peak)
     report.sections.append(Section("dumps", "bytes", ours == standard, result, peaks))
 
 
@@ -148,52 +149,49 @@ def _pool_section(report: Report, seconds: float, progress: Progress) -> None:
     Both sides run the standard library's pool; ours has `install()` in force, in the worker from
     its start and here before each of its turns.
     """
-    if find_spec("fastcopyreg.install") is None:
-        report.left_out["process pool"] = "there is no install() in this version"
-        return
     modules = report.library.modules
     progress("process pool: starting workers")
-    with (
-        _installation_kept() as (install, uninstall),
-        _pool(uninstall) as plain,
-        _pool(install) as swapped,
-    ):
+    with _installation_kept(), _pool(uninstall) as plain, _pool(install) as swapped:
 
         def plain_turn() -> tuple[Any, ...]:
             uninstall()
-            return _send_and_return, (modules,)
+            return plain, modules
 
         def swapped_turn() -> tuple[Any, ...]:
             install()
-            return _send_and_return, (modules,)
+            return swapped, modules
 
         progress("process pool: comparing objects")
-        equal = _same(plain.apply(*plain_turn()), swapped.apply(*swapped_turn()))
+        equal = _same(_round_trip(*plain_turn()), _round_trip(*swapped_turn()))
         progress("process pool: racing")
         result = race(
             "process pool round trip",
-            Contender(STDLIB, plain.apply, fresh=plain_turn),
-            Contender(OURS, swapped.apply, fresh=swapped_turn),
+            Contender(STDLIB, _round_trip, fresh=plain_turn),
+            Contender(OURS, _round_trip, fresh=swapped_turn),
             seconds=seconds,
+            clock=time.perf_counter_ns,
         )
     report.sections.append(Section("process pool round trip", "objects", equal, result))
 
 
 @contextmanager
-def _installation_kept() -> Iterator[tuple[Callable[[], Any], Callable[[], Any]]]:
-    """Gives install and uninstall, and leaves the process as it was found."""
-    from .install import install, installed, uninstall
-
+def _installation_kept() -> Iterator[None]:
+    """Leaves the process as it was found, installed or not."""
     was_installed = installed()
     try:
-        yield install, uninstall
+        yield
     finally:
         (install if was_installed else uninstall)()
 
 
-def _pool(initializer: Callable[[], Any]):
+def _pool(initializer: Callable[[], Any]) -> ProcessPoolExecutor:
     """A pool of one worker that inherits nothing: the start method that exists everywhere."""
-    return multiprocessing.get_context("spawn").Pool(1, initializer)
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=context, initializer=initializer)
+
+
+def _round_trip(pool: ProcessPoolExecutor, modules: list[_syntax.Module]) -> Any:
+    return pool.submit(_send_and_return, modules).result()
 
 
 def _send_and_return(modules: list[_syntax.Module]) -> list[_syntax.Module]:
@@ -252,6 +250,8 @@ def _render_sections(report: Report) -> str:
 
 
 def _render_memory(report: Report) -> str:
+    if not any(section.peaks for section in report.sections):
+        return "peak memory: not counted on this interpreter"
     rows = []
     for section in report.sections:
         if section.peaks:

@@ -11,10 +11,10 @@ What is fair, and how it is kept:
   each loop for the one function that it calls.
 * The number of calls in a sample is found for each contender, so that a sample lasts long enough
   for the clock; times are per call.
-* The collector stays on, as it is in programs, and every sample begins with empty young
-  generations.
-* The result of the last call of a sample is dropped after the clock has stopped. Where a sample is
-  one call (large inputs) freeing the result is not counted, else it is, for all alike.
+* The collector stays on, as it is in programs, and every sample begins right after a full
+  collection, so that none pays for what another left behind.
+* Long calls (by every contender) are timed one by one, and their results freed while the clock
+  stands. Short ones are timed many at once, their results' freeing included, for all alike.
 * The contenders are given, not looked up: pass the originals from `fastcopyreg._stdlib`, which
   stay the standard library's also while `install()` is in force.
 """
@@ -24,15 +24,28 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-import tracemalloc
 import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
+try:
+    import tracemalloc
+except ImportError:  # PyPy has none.
+    tracemalloc = None
+
 SAMPLE_SECONDS = 0.004
 """A sample repeats the call until it lasts about this long."""
+
+CPU_CLOCK: Callable[[], int] = time.thread_time_ns
+"""The clock of a race within one thread: what other processes and threads take is not counted."""
+
+if time.get_clock_info("thread_time").resolution > 1e-6:  # Windows counts in ticks of 15 ms.
+    CPU_CLOCK = time.perf_counter_ns
+
+SINGLY_NS = 20_000
+"""From this length on a call is timed by itself; reading the clock takes some 300 ns."""
 
 MIN_ROUNDS = 5
 MAX_ROUNDS = 400
@@ -43,9 +56,9 @@ MAX_CALLS = 1_000_000
 class Contender:
     """One side of a race: `function(*arguments)` is what is timed.
 
-    With `fresh`, each sample is a single call on `fresh()`, made before the clock starts: for
-    inputs that a call changes (the standard library's first dump of a plain instance makes its
-    `__dict__`). At most three arguments.
+    With `fresh`, each sample is one call on `fresh()`, made before the clock starts: for inputs
+    that a call changes (the standard library's first dump of a plain instance makes its
+    `__dict__`). All calls of that race are then timed one by one. At most three arguments.
     """
 
     label: str
@@ -173,33 +186,51 @@ def _call_3(clock, rounds, function, a, b, c):
 _LOOPS = (_call_0, _call_1, _call_2, _call_3)
 
 
-def _own_loop(argument_count: int) -> Callable[..., tuple[int, Any]]:
+def _call_singly(clock, rounds, function, *arguments):
+    """Each call timed by itself, so that no result is freed while the clock runs."""
+    elapsed = 0
+    for _ in rounds:
+        kept = None
+        start = clock()
+        kept = function(*arguments)
+        elapsed += clock() - start
+    return elapsed, kept
+
+
+def _own_copy(loop: Callable[..., Any]) -> Callable[..., tuple[int, Any]]:
     """A loop whose code object, and with it the interpreter's inline caches, nobody else uses."""
-    loop = _LOOPS[argument_count]
     return types.FunctionType(loop.__code__.replace(), loop.__globals__)
 
 
 class _Runner:
     """A contender at the start: its own loop, and the number of calls that fills a sample."""
 
-    def __init__(self, contender: Contender, sample_seconds: float) -> None:
+    def __init__(self, contender: Contender, clock: Callable[[], int]) -> None:
         self.contender = contender
-        arguments = contender.fresh() if contender.fresh else contender.arguments
-        self.loop = _own_loop(len(arguments))
-        self.samples: list[float] = []
+        self.clock = clock
+        self.loop = _own_copy(_call_singly)
         self.calls = 1
-        if contender.fresh is None:
-            self.calls = self._calls_for(sample_seconds)
+        self.samples: list[float] = []
 
     def _time(self, calls: int) -> int:
         contender = self.contender
         arguments = contender.fresh() if contender.fresh else contender.arguments
-        gc.collect(1)
-        elapsed, kept = self.loop(
-            time.perf_counter_ns, repeat(None, calls), contender.function, *arguments
-        )
+        gc.collect()
+        elapsed, kept = self.loop(self.clock, repeat(None, calls), contender.function, *arguments)
         del kept
         return max(elapsed, 1)
+
+    def time_one_call(self) -> int:
+        """Of the second call: the first one warms up."""
+        self._time(1)
+        return self._time(1)
+
+    def settle(self, singly: bool, sample_seconds: float) -> None:
+        """Chooses the loop and the number of calls."""
+        if not singly:
+            self.loop = _own_copy(_LOOPS[len(self.contender.arguments)])
+        if self.contender.fresh is None:
+            self.calls = self._calls_for(sample_seconds)
 
     def _calls_for(self, seconds: float) -> int:
         calls = 1
@@ -235,28 +266,37 @@ def race(
     seconds: float = 1.0,
     rounds: int = MIN_ROUNDS,
     sample_seconds: float = SAMPLE_SECONDS,
+    clock: Callable[[], int] = CPU_CLOCK,
 ) -> Result:
     """Runs the contenders turn and turn about and returns their times.
 
     `seconds` is how long the race goes on, `rounds` (two or more) the fewest rounds that it runs
-    even if they take longer. What a contender raises is raised.
+    even if they take longer. `clock` counts nanoseconds; pass `time.perf_counter_ns` where
+    contenders wait for other threads or processes. What a contender raises is raised.
     """
     if rounds < 2:
         raise ValueError("a race needs at least two rounds")
     gc.collect()
-    runners = [_Runner(contender, sample_seconds) for contender in (standard, ours, *others)]
+    runners = [_Runner(contender, clock) for contender in (standard, ours, *others)]
+    shortest = min(runner.time_one_call() for runner in runners)
+    singly = shortest >= SINGLY_NS or any(runner.contender.fresh for runner in runners)
+    for runner in runners:
+        runner.settle(singly, sample_seconds)
     for number in _rounds(seconds, rounds):
         for runner in runners if number % 2 == 0 else reversed(runners):
             runner.sample()
     return Result(name, tuple(runner.timing() for runner in runners))
 
 
-def peak_memory(function: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
+def peak_memory(function: Callable[..., Any], *arguments: Any) -> tuple[Any, int | None]:
     """Calls the function once; returns its result and the most bytes it held at one time.
 
     The bytes are those of Python's allocators as `tracemalloc` counts them, the result included. A
     buffer that the callee keeps from an earlier call is not counted, so measure the first call.
+    Where the interpreter cannot count, None takes the place of the bytes.
     """
+    if tracemalloc is None:
+        return function(*arguments), None
     gc.collect()
     tracemalloc.start(1)
     try:

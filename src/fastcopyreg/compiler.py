@@ -91,7 +91,7 @@ import types
 import weakref
 from collections import namedtuple
 
-from ._bytecode import Reading, Unit
+from ._bytecode import Reading, Unit, check_globals
 from ._steps import (
     ARGUMENT,
     BOUND,
@@ -212,6 +212,7 @@ def _unwrap(function):
     while True:
         kind = type(function)
         if kind is types.FunctionType:
+            check_globals(function)
             return function, bound, keywords
         if kind is types.MethodType:
             bound += 1
@@ -399,17 +400,26 @@ class _NewReading(_ConstructorReading):
         return Called(callee, arguments, keywords) if value is None else value
 
     def end(self, value):
-        if type(value) is not Called or self.resolved(value.callee) is not tuple.__new__:
+        if type(value) is not Called:
             raise Refused("does not end in tuple.__new__")
         cls, items = value.arguments if len(value.arguments) == 2 else (None, None)
         if value.keywords or not self.is_class(cls) or type(items) is not int:
-            raise Refused("calls tuple.__new__ with something else")
+            raise Refused(f"calls {self.described(value.callee)}")
         kind, first, count, _ = self.steps[items]
         if kind != TUPLE or items != len(self.steps) - 1:
             raise Refused("its items are no tuple display")
         self.steps.pop()
-        self.expect(value.callee, tuple.__new__)
+        self.expect_tuple_new(value.callee)
         self.emit(RETURN_TUPLE, first, count)
+
+    def expect_tuple_new(self, callee):
+        """`tuple.__new__` by a name of its own, as named tuples have it, or as it stands."""
+        if type(callee) is Method and callee.name == "__new__":
+            if self.resolved(callee.owner) is tuple:
+                return self.expect(callee.owner, tuple)
+        elif self.resolved(callee) is tuple.__new__:
+            return self.expect(callee, tuple.__new__)
+        raise Refused(f"calls {self.described(callee)}")
 
     def is_class(self, value):
         return type(value) is int and self.steps[value][0] == CLASS

@@ -1,8 +1,9 @@
 """Runs some of CPython's own tests in this process, and writes what happens as JSON lines.
 
-Not for use by hand: run.py starts it, one process for each module and mode. Each event is written before the next test begins, so that whoever reads the file after a crash
-knows the test that did it. Started by -c and not as a script, so that the children of multiprocessing's
-tests have no main module to import.
+Not for use by hand: run.py starts it, one process for each module and mode. Each event is written
+before the next test begins, so that whoever reads the file after a crash knows the test that did
+it. Started by -c and not as a script, so that the children of multiprocessing's tests have no main
+module to import.
 """
 
 import fnmatch
@@ -39,8 +40,13 @@ class EventResult(unittest.TestResult):
         self._outcome = None
 
     def _end(self, test, outcome, detail):
-        self._emit(event="end", test=test.id(), outcome=outcome, detail=detail,
-                   seconds=time.perf_counter() - self._began)
+        self._emit(
+            event="end",
+            test=test.id(),
+            outcome=outcome,
+            detail=detail,
+            seconds=time.perf_counter() - self._began,
+        )
 
     def _note(self, test, outcome, detail=""):
         """Remembers the outcome; a failure stays one, and failures of subtests add up."""
@@ -143,6 +149,7 @@ def main(path):
     with open(path, encoding="utf-8") as file:
         job = json.load(file)
     with open(job["events"], "a", encoding="utf-8") as events:
+
         def emit(**event):
             events.write(json.dumps(event) + "\n")
             events.flush()

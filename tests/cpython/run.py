@@ -1,14 +1,15 @@
-"""Runs CPython's own tests for pickle, copy and copyreg, and suites that live off them, against fastcopyreg.
+"""Runs CPython's own tests for pickle, copy and copyreg, and suites that live off them, against
+fastcopyreg.
 
     python tests/cpython/run.py                  everything in suites.toml
     python tests/cpython/run.py -s test_pickle   one module
-    python tests/cpython/run.py --excluded       what exclusions.toml leaves out: does it still have to?
+    python tests/cpython/run.py --excluded       what exclusions.toml leaves out: must it still?
 
 Each module runs twice on the running interpreter, each time in a process of its own: as it is, and
-against us. What counts is the difference: a test that passes there must pass here. A test that fails or is
-skipped in the standard library as well is counted apart. A process that crashes or hangs costs only the
-test that did it; the others go on in another one. Exit status: 0 all well, 1 a difference, 2 nothing could
-be tested and --require was given.
+against us. What counts is the difference: a test that passes there must pass here. A test that
+fails or is skipped in the standard library as well is counted apart. A process that crashes or
+hangs costs only the test that did it; the others go on in another one. Exit status: 0 all well, 1
+a difference, 2 nothing could be tested and --require was given.
 """
 
 import argparse
@@ -32,7 +33,13 @@ MODES = ("drop-in", "installed")
 TIMEOUT = 900  # seconds for one module; the slowest takes a tenth of it on a slow machine
 OWN_WARNINGS = "ignore::DeprecationWarning"
 # Started by -c and not as a script, which multiprocessing's children would import again.
-START = "import sys; sys.path.insert(0, sys.argv[1]); import child; del sys.path[0]; child.main(sys.argv[2])"
+START = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import child
+del sys.path[0]
+child.main(sys.argv[2])
+"""
 
 
 class Run:
@@ -47,7 +54,7 @@ class Run:
         self.wiring = None
 
     def read(self, path):
-        """Takes in the events of a child; returns the test that had begun and not ended, or None."""
+        """Takes in a child's events; returns the test that began and did not end, or None."""
         running = None
         for line in path.read_text(encoding="utf-8").splitlines():
             event = json.loads(line)
@@ -71,7 +78,11 @@ class Run:
 
     def stopped_as(self, kind):
         """What the child said if it stopped for this kind of reason, or None."""
-        return self.stopped["detail"] if self.stopped is not None and self.stopped["kind"] == kind else None
+        return (
+            self.stopped["detail"]
+            if self.stopped is not None and self.stopped["kind"] == kind
+            else None
+        )
 
     def died(self, test, how, stderr):
         """Records the test that took its process along."""
@@ -79,15 +90,33 @@ class Run:
 
 
 def start_child(job, folder):
-    """Runs one child to its end; returns (returncode or None if it hung, the end of its stderr)."""
+    """Runs one child to its end; returns (returncode, None if it hung, end of its stderr)."""
     path = folder / "job.json"
     path.write_text(json.dumps(job), encoding="utf-8")
-    command = [sys.executable, "-P", "-X", "faulthandler", "-W", OWN_WARNINGS, "-c", START, str(HERE), str(path)]
+    command = [
+        sys.executable,
+        "-P",
+        "-X",
+        "faulthandler",
+        "-W",
+        OWN_WARNINGS,
+        "-c",
+        START,
+        str(HERE),
+        str(path),
+    ]
     environment = dict(os.environ, PYTHONHASHSEED="0")
     with open(folder / "stderr", "w+", encoding="utf-8", errors="replace") as stderr:
         try:
-            returncode = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=stderr, timeout=TIMEOUT).returncode
+            returncode = subprocess.run(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                timeout=TIMEOUT,
+            ).returncode
         except subprocess.TimeoutExpired:
             returncode = None
         stderr.seek(0)
@@ -111,14 +140,24 @@ def run_module(suite, mode, package, left_out):
         events = folder / "events"
         while True:
             events.write_text("", encoding="utf-8")
-            job = dict(module=suite["module"], mode=mode, package=package, events=str(events),
-                       left_out=left_out, patterns=suite.get("patterns", ["*"]),
-                       done=list(run.outcomes), **{"with": suite.get("with", [])})
+            job = dict(
+                module=suite["module"],
+                mode=mode,
+                package=package,
+                events=str(events),
+                left_out=left_out,
+                patterns=suite.get("patterns", ["*"]),
+                done=list(run.outcomes),
+                **{"with": suite.get("with", [])},
+            )
             returncode, stderr = start_child(job, folder)
             running = run.read(events)
             if running is None:
                 if returncode != 0:
-                    run.stopped = dict(kind="died", detail=f"{describe_exit(returncode)}\n{stderr}")
+                    run.stopped = {
+                        "kind": "died",
+                        "detail": f"{describe_exit(returncode)}\n{stderr}",
+                    }
                 break
             run.died(running, describe_exit(returncode), stderr)
     run.seconds = time.monotonic() - began
@@ -126,19 +165,24 @@ def run_module(suite, mode, package, left_out):
 
 
 class Verdict:
-    """The difference between a module against the standard library and the same module against us."""
+    """The difference between a module's run against the standard library and against us."""
 
     def __init__(self, suite, mode, plain, ours, patterns):
         self.name = f"{suite['module'].removeprefix('test.')} ({mode})"
         self.module = suite["module"]
         self.mode = mode
         self.ours = ours
-        self.left_out = {test for test in [*plain.outcomes, *ours.left_out]
-                         if any(fnmatch.fnmatchcase(test, pattern) for pattern in patterns)}
+        self.left_out = {
+            test
+            for test in [*plain.outcomes, *ours.left_out]
+            if any(fnmatch.fnmatchcase(test, pattern) for pattern in patterns)
+        }
         self.absent = plain.stopped_as("absent")
         self.skipped = plain.stopped_as("skipped")
         self.failures = {} if self.absent or self.skipped else dict(self._differences(plain))
-        self.failing_there = [test for test, outcome in plain.outcomes.items() if outcome == "failed"]
+        self.failing_there = [
+            test for test, outcome in plain.outcomes.items() if outcome == "failed"
+        ]
 
     def _differences(self, plain):
         ours = self.ours
@@ -150,10 +194,17 @@ class Verdict:
                 continue
             outcome = ours.outcomes.get(test, "did not run")
             if outcome != expected and expected != "failed":
-                yield test, f"{expected} in the standard library, here {outcome}\n{ours.details.get(test, '')}"
+                yield (
+                    test,
+                    f"{expected} in the standard library, here {outcome}\n"
+                    + ours.details.get(test, ""),
+                )
         for test, outcome in ours.outcomes.items():
             if outcome == "failed" and test not in plain.outcomes:
-                yield test, f"is not in the standard library's run, here failed\n{ours.details[test]}"
+                yield (
+                    test,
+                    f"is not in the standard library's run, here failed\n{ours.details[test]}",
+                )
 
     def line(self):
         if self.absent:
@@ -161,16 +212,24 @@ class Verdict:
         if self.skipped:
             return f"{self.name:48} skipped by itself: {self.skipped}"
         count = collections.Counter(self.ours.outcomes.values())
-        return (f"{self.name:48} {sum(count.values()) - count['skipped']:5} run {len(self.failures):4} failed"
-                f" {count['skipped']:4} skipped {len(self.left_out):4} left out {self.ours.seconds:7.1f} s")
+        ran = sum(count.values()) - count["skipped"]
+        return (
+            f"{self.name:48} {ran:5} run {len(self.failures):4} failed "
+            f"{count['skipped']:4} skipped {len(self.left_out):4} left out "
+            f"{self.ours.seconds:7.1f} s"
+        )
 
 
 def load_tables():
     """The suites, and the exclusions of this version as (pattern, modes, reason)."""
     suites = tomllib.loads((HERE / "suites.toml").read_text(encoding="utf-8"))["suite"]
     entries = tomllib.loads((HERE / "exclusions.toml").read_text(encoding="utf-8"))["exclusion"]
-    exclusions = [(pattern, entry.get("modes", MODES), entry["reason"]) for entry in entries
-                  if VERSION in entry.get("versions", [VERSION]) for pattern in entry["tests"]]
+    exclusions = [
+        (pattern, entry.get("modes", MODES), entry["reason"])
+        for entry in entries
+        if VERSION in entry.get("versions", [VERSION])
+        for pattern in entry["tests"]
+    ]
     return suites, exclusions
 
 
@@ -184,20 +243,31 @@ def nothing_to_test(package):
     try:
         importlib.import_module(package + "._core")
     except ImportError as error:
-        return (f"{package}._core is missing ({error}): without it the API is the standard library's own, "
-                "which this suite would compare with itself")
+        return (
+            f"{package}._core is missing ({error}): the API then is the standard library's own, "
+            "which this suite would compare with itself"
+        )
     return None
 
 
 def run_all(suites, modes, package, left_out, jobs):
-    """Yields a Verdict for each module and mode, as they get done; *left_out*: patterns by mode."""
+    """Yields a Verdict for each module and mode, in turn; *left_out*: patterns by mode."""
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        plain = {suite["module"]: pool.submit(run_module, suite, "plain", package, [])
-                 for suite in suites if not set(modes).isdisjoint(suite["modes"])}
-        ours = [(suite, mode, pool.submit(run_module, suite, mode, package, left_out[mode]))
-                for suite in suites for mode in suite["modes"] if mode in modes]
+        plain = {
+            suite["module"]: pool.submit(run_module, suite, "plain", package, [])
+            for suite in suites
+            if not set(modes).isdisjoint(suite["modes"])
+        }
+        ours = [
+            (suite, mode, pool.submit(run_module, suite, mode, package, left_out[mode]))
+            for suite in suites
+            for mode in suite["modes"]
+            if mode in modes
+        ]
         for suite, mode, future in ours:
-            yield Verdict(suite, mode, plain[suite["module"]].result(), future.result(), left_out[mode])
+            yield Verdict(
+                suite, mode, plain[suite["module"]].result(), future.result(), left_out[mode]
+            )
 
 
 def stale_exclusions(exclusions, verdicts):
@@ -205,16 +275,22 @@ def stale_exclusions(exclusions, verdicts):
     ran = [verdict.module for verdict in verdicts if not verdict.absent]
     left_out = {test for verdict in verdicts for test in verdict.left_out}
     modes = {verdict.mode for verdict in verdicts}
-    return [pattern for pattern, where, _ in exclusions
-            if not modes.isdisjoint(where) and any(pattern.startswith(module + ".") for module in ran)
-            and not any(fnmatch.fnmatchcase(test, pattern) for test in left_out)]
+    return [
+        pattern
+        for pattern, where, _ in exclusions
+        if not modes.isdisjoint(where)
+        and any(pattern.startswith(module + ".") for module in ran)
+        and not any(fnmatch.fnmatchcase(test, pattern) for test in left_out)
+    ]
 
 
 def print_left_out(exclusions, verdicts):
     left_out = {test for verdict in verdicts for test in verdict.left_out}
     counts = collections.Counter()
     for test in left_out:
-        counts[next(reason for pattern, _, reason in exclusions if fnmatch.fnmatchcase(test, pattern))] += 1
+        counts[
+            next(reason for pattern, _, reason in exclusions if fnmatch.fnmatchcase(test, pattern))
+        ] += 1
     if counts:
         print("\nleft out:")
     for reason, count in counts.most_common():
@@ -224,8 +300,11 @@ def print_left_out(exclusions, verdicts):
 def print_skipped(verdicts):
     """Reasons for which tests skipped themselves, in the standard library as well as here."""
     reasons = collections.Counter(
-        verdict.ours.details[test].partition("\n")[0] for verdict in verdicts
-        for test, outcome in verdict.ours.outcomes.items() if outcome == "skipped")
+        verdict.ours.details[test].partition("\n")[0]
+        for verdict in verdicts
+        for test, outcome in verdict.ours.outcomes.items()
+        if outcome == "skipped"
+    )
     if reasons:
         print("\nskipped, there and here:")
     for reason, count in reasons.most_common():
@@ -248,7 +327,10 @@ def report(verdicts, exclusions):
         print(f"\nSTALE exclusion: {pattern} leaves out nothing on {VERSION}")
     run = sum(len(verdict.ours.outcomes) for verdict in verdicts)
     failed = sum(len(verdict.failures) for verdict in verdicts)
-    print(f"\nPython {VERSION}: {len(verdicts)} suites, {run} tests, {failed} failed, {len(stale)} stale exclusions")
+    print(
+        f"\nPython {VERSION}: {len(verdicts)} suites, {run} tests, {failed} failed, "
+        f"{len(stale)} stale exclusions"
+    )
     return 1 if failed or stale or not run else 0
 
 
@@ -262,11 +344,24 @@ def report_excluded(verdicts):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("-s", "--suite", action="append", help="only this module, e.g. test_pickle; may be repeated")
+    parser.add_argument(
+        "-s",
+        "--suite",
+        action="append",
+        help="only this module, e.g. test_pickle; may be repeated",
+    )
     parser.add_argument("-m", "--mode", action="append", choices=MODES, help="only this mode")
-    parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count(), help="processes at a time")
-    parser.add_argument("--excluded", action="store_true", help="run what exclusions.toml leaves out, and nothing else")
-    parser.add_argument("--require", action="store_true", help="exit status 2 if nothing can be tested")
+    parser.add_argument(
+        "-j", "--jobs", type=int, default=os.cpu_count(), help="processes at a time"
+    )
+    parser.add_argument(
+        "--excluded",
+        action="store_true",
+        help="run what exclusions.toml leaves out, and nothing else",
+    )
+    parser.add_argument(
+        "--require", action="store_true", help="exit status 2 if nothing can be tested"
+    )
     parser.add_argument("--package", default="fastcopyreg", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
@@ -282,7 +377,9 @@ def select(suites, names):
 
 def main(arguments=None):
     options = parse(arguments)
-    sys.stdout.reconfigure(errors="backslashreplace")  # messages of pickle's tests hold lone surrogates
+    sys.stdout.reconfigure(
+        errors="backslashreplace"
+    )  # messages of pickle's tests hold lone surrogates
     reason = nothing_to_test(options.package)
     if reason is not None:
         print(f"run.py: nothing to test: {reason}")
@@ -290,11 +387,17 @@ def main(arguments=None):
     suites, exclusions = load_tables()
     suites = select(suites, options.suite)
     modes = options.mode or MODES
-    left_out = {mode: [pattern for pattern, where, _ in exclusions if mode in where] for mode in modes}
+    left_out = {
+        mode: [pattern for pattern, where, _ in exclusions if mode in where] for mode in modes
+    }
     if options.excluded:
-        suites = [dict(suite, patterns=[pattern for pattern, _, _ in exclusions]) for suite in suites]
+        suites = [
+            dict(suite, patterns=[pattern for pattern, _, _ in exclusions]) for suite in suites
+        ]
         left_out = dict.fromkeys(modes, ())
-    print(f"CPython {VERSION}'s own tests against {options.package} ({sys.executable})", flush=True)
+    print(
+        f"CPython {VERSION}'s own tests against {options.package} ({sys.executable})", flush=True
+    )
     verdicts = []
     for verdict in run_all(suites, modes, options.package, left_out, options.jobs):
         verdicts.append(verdict)

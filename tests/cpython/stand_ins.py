@@ -1,9 +1,10 @@
-"""Puts a package's drop-ins where CPython's own tests look for pickle, _pickle, copyreg and copy.
+"""Puts a package's drop-ins where CPython's own tests look for pickle, _pickle, copyreg and
+copy.
 
-Two ways: `put_in_place` sets modules of that name before the tests import them, so that only the tests
-see ours; `install` asks the package to swap the whole process, as a program would. Either way `strays`
-finds what a test module still holds of the standard library's where it ought to hold ours: a run that
-tests the wrong thing must fail.
+Two ways: `put_in_place` sets modules of that name before the tests import them, so that only the
+tests see ours; `install` asks the package to swap the whole process, as a program would. Either
+way `strays` finds what a test module still holds of the standard library's where it ought to hold
+ours: a run that tests the wrong thing must fail.
 """
 
 import importlib
@@ -21,8 +22,18 @@ OURS = {
 REPLACED = ("pickle", "_pickle", "copyreg", "copy")
 
 #: Class attributes through which pickletester's classes name what they test.
-SUBJECTS = ("pickler", "unpickler", "pickler_class", "unpickler_class",
-            "Pickler", "Unpickler", "dump", "dumps", "load", "loads")
+SUBJECTS = (
+    "pickler",
+    "unpickler",
+    "pickler_class",
+    "unpickler_class",
+    "Pickler",
+    "Unpickler",
+    "dump",
+    "dumps",
+    "load",
+    "loads",
+)
 
 
 class WiringError(Exception):
@@ -41,19 +52,26 @@ class StandIns:
 
     @staticmethod
     def _names_ours(modules):
-        return {name: getattr(modules[module], name)
-                for module, names in OURS.items() for name in names}
+        return {
+            name: getattr(modules[module], name)
+            for module, names in OURS.items()
+            for name in names
+        }
 
     def put_in_place(self):
         """Makes `import pickle` (and the other three) give the package's drop-in from now on."""
-        drop_ins = {name: importlib.import_module(f"{self.package}.{name}")
-                    for name in ("pickle", "copyreg", "copy")}
+        drop_ins = {
+            name: importlib.import_module(f"{self.package}.{name}")
+            for name in ("pickle", "copyreg", "copy")
+        }
         drop_ins["_pickle"] = self._c_module(drop_ins["pickle"])
         self._check_offered(drop_ins)
         sys.modules.update(drop_ins)
 
     def _c_module(self, pickle):
-        """A module that has `_pickle`'s names: from our `pickle` those that are ours, the others its own."""
+        """A module that has `_pickle`'s names: from our `pickle` those that are ours, the others
+        its own.
+        """
         module = types.ModuleType("_pickle")
         vars(module).update(vars(self.std_modules["_pickle"]))
         for name in OURS["pickle"]:
@@ -73,7 +91,7 @@ class StandIns:
     def strays(self, module, whole_modules):
         """Names in a test module, and in its classes, that still are the standard library's.
 
-        *whole_modules*: the standard library's module objects count as strays too (they do where drop-ins
+        *whole_modules*: the standard library's module objects count as strays too (where drop-ins
         stand beside them, not after `install()`, which changes them in place).
         """
         wrong = list(self.originals.values())
@@ -86,13 +104,16 @@ class StandIns:
     def uses(self, module):
         """How many names in a test module, and in its classes, are ours."""
         ours = [*self.ours.values(), *(sys.modules[name] for name in REPLACED)]
-        return sum(any(self._is_or_inherits(value, mine) for mine in ours)
-                   for _, value in self._held(module))
+        return sum(
+            any(self._is_or_inherits(value, mine) for mine in ours)
+            for _, value in self._held(module)
+        )
 
     @staticmethod
     def _is_or_inherits(value, original):
-        return value is original or (isinstance(value, type) and isinstance(original, type)
-                                     and original in value.__mro__)
+        return value is original or (
+            isinstance(value, type) and isinstance(original, type) and original in value.__mro__
+        )
 
     @staticmethod
     def _held(module):
@@ -105,7 +126,11 @@ class StandIns:
 
 
 def preamble(package):
-    """Source that does in a child interpreter, started by a test with -c, what `put_in_place` did here."""
+    """Source that does in a child interpreter, started by a test with -c, what `put_in_place` did
+    here.
+    """
     folder = os.path.dirname(os.path.abspath(__file__))
-    return (f"import sys; sys.path.insert(0, {folder!r}); import stand_ins; del sys.path[0]\n"
-            f"stand_ins.StandIns({package!r}).put_in_place()\n")
+    return (
+        f"import sys; sys.path.insert(0, {folder!r}); import stand_ins; del sys.path[0]\n"
+        f"stand_ins.StandIns({package!r}).put_in_place()\n"
+    )

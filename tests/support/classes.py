@@ -1,7 +1,7 @@
 """Classes of every shape that a pickler meets, importable by name.
 
-Each one is small and does one thing. Instances that may be keys or set members hash by their class,
-so that a set of them has the same order each time it is built.
+Each one is small and does one thing. Instances that may be keys or set members hash by their
+class, so that a set of them has the same order each time it is built.
 """
 
 import collections

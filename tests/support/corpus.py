@@ -1,7 +1,7 @@
 """Named values: for each a function that builds it anew.
 
-`VALUES` are ordinary; `EVIL` misbehave but cannot crash a standard library that is up to date. Sizes
-sit at the borders where opcodes, batches and frames change.
+`VALUES` are ordinary; `EVIL` misbehave but cannot crash a standard library that is up to date.
+Sizes sit at the borders where opcodes, batches and frames change.
 """
 
 import array
@@ -51,12 +51,35 @@ def integers():
 
 def floats():
     """Signs, infinities, a NaN, subnormals, and values whose repr is long or short."""
-    return [0.0, -0.0, 1.5, 1e300, 5e-324, 0.1, 1 / 3, math.inf, -math.inf, math.nan, 1e16, 123456.0]
+    return [
+        0.0,
+        -0.0,
+        1.5,
+        1e300,
+        5e-324,
+        0.1,
+        1 / 3,
+        math.inf,
+        -math.inf,
+        math.nan,
+        1e16,
+        123456.0,
+    ]
 
 
 def texts():
     """Text that is ASCII, Latin-1, wider, surrogates, and what protocol 0 must escape."""
-    plain = ["", "a", "two", "line\nfeed\r\0\x1a\\u0041", "é", "\x80", "ÿ" * 128, "\u1234", "𝒳" * 64]
+    plain = [
+        "",
+        "a",
+        "two",
+        "line\nfeed\r\0\x1a\\u0041",
+        "é",
+        "\x80",
+        "ÿ" * 128,
+        "\u1234",
+        "𝒳" * 64,
+    ]
     return plain + ["\ud800", "a\udfff\udc80b", "\ud83d\ude00", "\\", "\\n", "\u2028", "\x7f"]
 
 
@@ -130,7 +153,16 @@ def frame_walks():
 
 def large_payloads():
     """Large objects between small ones: they bypass the frame."""
-    return [1, b"a" * (FRAME - 1), 2, b"b" * FRAME, "c" * FRAME, bytearray(FRAME + 1), [3], b"d" * FRAME]
+    return [
+        1,
+        b"a" * (FRAME - 1),
+        2,
+        b"b" * FRAME,
+        "c" * FRAME,
+        bytearray(FRAME + 1),
+        [3],
+        b"d" * FRAME,
+    ]
 
 
 def instances(make):
@@ -139,7 +171,8 @@ def instances(make):
     empty, full, other, loop = make(), make(), make(), make()
     filled(full, a=shared, b=(shared, 2.5), c={"k": None})
     filled(other, a=full, b=shared, c=[other])
-    filled(loop, a=loop, b=[loop], c=(loop,))
+    through = [loop]
+    filled(loop, a=through, b=loop if make not in BY_ARGUMENTS else through, c=(1, through))
     return [empty, full, other, loop, full]
 
 
@@ -177,7 +210,7 @@ def globals_of_all_kinds():
 
 def standard_values():
     """Values of the standard library's own types."""
-    moment = datetime.datetime(2024, 2, 29, 12, 30, 1, 5, tzinfo=datetime.timezone.utc, fold=1)
+    moment = datetime.datetime(2024, 2, 29, 12, 30, 1, 5, tzinfo=datetime.UTC, fold=1)
     return [
         moment, moment.date(), moment.time(), moment.timetz(), datetime.timedelta(-1, 2, 3),
         datetime.timezone(datetime.timedelta(hours=5), "five"), decimal.Decimal("-1.50E+7"),
@@ -185,11 +218,12 @@ def standard_values():
         collections.defaultdict(list, {"k": [1]}), collections.deque([1, 2], maxlen=5),
         collections.Counter("hello"), pathlib.PurePosixPath("/a/b.c"), 1.5 - 2j, range(1, 9, 2),
         ipaddress.ip_address("10.0.0.1"), ipaddress.ip_network("2001:db8::/32"),
-        types.SimpleNamespace(x=[1], y=None), array.array("d", [1.5, 2.5]), functools.partial(int, base=2),
-        operator.itemgetter(1, "k"), operator.attrgetter("a.b"), operator.methodcaller("f", 1, k=2),
-        collections.UserDict(a=1), collections.UserList([1]), collections.ChainMap({"a": 1}),
-        iter([1, 2]), iter((1,)), iter(range(3)), enumerate("ab"), bytearray(b"mutable"),
-        reversed([1, 2]), zip("ab", "cd"), map(len, ["a"]), iter({}.keys()), iter({1: 2}.items()),
+        types.SimpleNamespace(x=[1], y=None), array.array("d", [1.5, 2.5]), functools.partial(int,
+        base=2), operator.itemgetter(1, "k"), operator.attrgetter("a.b"),
+        operator.methodcaller("f", 1, k=2), collections.UserDict(a=1), collections.UserList([1]),
+        collections.ChainMap({"a": 1}), iter([1, 2]), iter((1,)), iter(range(3)), enumerate("ab"),
+        bytearray(b"mutable"), reversed([1, 2]), zip("ab", "cd", strict=False), map(len, ["a"]),
+        iter({}.keys()), iter({1: 2}.items()),
     ]  # fmt: skip
 
 
@@ -200,7 +234,11 @@ def exceptions():
     noted = ValueError("noted")
     noted.__notes__ = ["a note"]
     init = classes.FailureWithInit("a", b=[2])
-    plain = [KeyError("k"), OSError(2, "gone", "file"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad")]
+    plain = [
+        KeyError("k"),
+        OSError(2, "gone", "file"),
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
+    ]
     return plain + [own, noted, init, StopIteration(3), ImportError("no", name="n", path="p")]
 
 
@@ -297,10 +335,24 @@ INSTANCE_CLASSES = [
     Plain, classes.SubPlain, Slots, classes.SubSlots, classes.SlotsAndDict, classes.WithState,
     classes.FalseState, classes.NoneState, classes.NewArguments, classes.NewArgumentsEx,
     classes.NewKeywords, classes.Reduces, classes.ReducesEx, classes.FullReduction,
-    classes.SharedArguments, classes.Temporaries, classes.Peeks, classes.Recursive, classes.RecursiveOnce,
-    Registered, classes.RegisteredDict, classes.RegisteredSetter, classes.RegisteredNew,
-    classes.Data, classes.WithMeta, classes.Outer.Inner,
+    classes.SharedArguments, classes.Temporaries, classes.Peeks, classes.Recursive,
+    classes.RecursiveOnce, Registered, classes.RegisteredDict, classes.RegisteredSetter,
+    classes.RegisteredNew, classes.Data, classes.WithMeta, classes.Outer.Inner,
 ]  # fmt: skip
+
+# Their fields are arguments, so that one that holds itself directly cannot be dumped.
+BY_ARGUMENTS = {
+    classes.NewArguments,
+    classes.NewArgumentsEx,
+    classes.NewKeywords,
+    classes.Reduces,
+    classes.ReducesEx,
+    classes.SharedArguments,
+    classes.Recursive,
+    classes.RecursiveOnce,
+    classes.Peeks,
+    Registered,
+}
 
 SUBCLASSED = {
     "list": lambda: classes.SubList([1, "a", [2]]),
@@ -351,14 +403,15 @@ def evil_values():
 
 ALTERING = [
     evil.Alters, evil.AltersShrink, evil.AltersClear, evil.AltersReplace, evil.AltersInState,
-    evil.AltersWhileIterated, evil.DropsItself, evil.DropsDictInState, evil.LateDict, classes.Peeks,
+    evil.AltersWhileIterated, evil.DropsItself, evil.DropsDictInState, evil.LateDict,
+    classes.Peeks,
 ]  # fmt: skip
 
 RAISING = [
-    evil.RaisesInReduce, evil.RaisesInState, evil.RaisesInItems, evil.RaisesInPairs, evil.RaisesStop,
-    evil.RaisesMissing, evil.RaisesLookup, evil.Irreducible, evil.Spoofed, evil.SpoofedMissing,
-    evil.Watched, evil.WatchedInstance, evil.FallbackLookups, evil.FakeDict, evil.SlotNames,
-    evil.BadSlotNames,
+    evil.RaisesInReduce, evil.RaisesInState, evil.RaisesInItems, evil.RaisesInPairs,
+    evil.RaisesStop, evil.RaisesMissing, evil.RaisesLookup, evil.Irreducible, evil.Spoofed,
+    evil.SpoofedMissing, evil.Watched, evil.WatchedInstance, evil.FallbackLookups, evil.FakeDict,
+    evil.SlotNames, evil.BadSlotNames,
 ]  # fmt: skip
 
 

@@ -136,7 +136,7 @@ copyreg.pickle(DropsDictInState, reduce_drops_dict)
 
 
 class LateDict(ByClass):
-    """Its reducer presents the `__dict__` of the object in `a`, which may not have been made yet."""
+    """Its reducer presents the `__dict__` of the object in `a`, maybe not made yet."""
 
     def __reduce__(self):
         return make_plain, (getattr(self.__dict__.get("a"), "__dict__", None),)

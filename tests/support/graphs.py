@@ -1,9 +1,9 @@
 """Random object graphs: a hypothesis strategy for their description, and a builder.
 
-A description is a tuple of nodes, each `(kind, value, children)` with children as numbers of nodes,
-modulo their count. It is plain data, so that it shrinks well, prints well, and can be built again for
-each pickler. Things that can be changed are made first and filled later, so that every cycle is
-possible; a tuple or frozenset that would hold itself directly holds None instead.
+A description is a tuple of nodes, each `(kind, value, children)` with children as numbers of
+nodes, modulo their count. It is plain data, so that it shrinks well, prints well, and can be
+built again for each pickler. Things that can be changed are made first and filled later, so that
+every cycle is possible; a tuple or frozenset that would hold itself directly holds None instead.
 
 Leaves are made anew at each build and the builder keeps nothing, so that references are counted as
 they are in a program: many objects are held once, by their container.
@@ -89,21 +89,23 @@ SHELLS = {
 
 INSTANCES = [
     classes.Plain, classes.Plain, classes.SubPlain, classes.Slots, classes.SubSlots,
-    classes.SlotsAndDict, classes.WeakSlots, classes.WithState, classes.FalseState, classes.NoneState,
-    classes.NewArguments, classes.NewArgumentsEx, classes.NewKeywords, classes.Reduces,
-    classes.ReducesEx, classes.FullReduction, classes.SharedArguments, classes.Recursive,
-    classes.RecursiveOnce, classes.Peeks, classes.Temporaries, classes.Registered, classes.Registered,
-    classes.RegisteredDict, classes.RegisteredSetter, classes.RegisteredNew, classes.Data,
-    classes.DataSlots, classes.DataFrozen, classes.DataFrozenSlots, classes.WithMeta,
-    classes.Outer.Inner, classes.Persistent, classes.Overridden, classes.Tabled,
+    classes.SlotsAndDict, classes.WeakSlots, classes.WithState, classes.FalseState,
+    classes.NoneState, classes.NewArguments, classes.NewArgumentsEx, classes.NewKeywords,
+    classes.Reduces, classes.ReducesEx, classes.FullReduction, classes.SharedArguments,
+    classes.Recursive, classes.RecursiveOnce, classes.Peeks, classes.Temporaries,
+    classes.Registered, classes.Registered, classes.RegisteredDict, classes.RegisteredSetter,
+    classes.RegisteredNew, classes.Data, classes.DataSlots, classes.DataFrozen,
+    classes.DataFrozenSlots, classes.WithMeta, classes.Outer.Inner, classes.Persistent,
+    classes.Overridden, classes.Tabled,
 ]  # fmt: skip
 
 EVIL_INSTANCES = [
     evil.Alters, evil.AltersShrink, evil.AltersClear, evil.AltersReplace, evil.AltersInState,
-    evil.AltersWhileIterated, evil.DropsItself, evil.DropsDictInState, evil.LateDict, classes.Peeks,
-    evil.RaisesInReduce, evil.RaisesInState, evil.RaisesInItems, evil.RaisesInPairs, evil.RaisesStop,
-    evil.RaisesMissing, evil.Irreducible, evil.Spoofed, evil.WatchedInstance, evil.FallbackLookups,
-    evil.FakeDict, evil.OddSlots, evil.SlotNames, evil.BadSlotNames, classes.Plain, classes.Registered,
+    evil.AltersWhileIterated, evil.DropsItself, evil.DropsDictInState, evil.LateDict,
+    classes.Peeks, evil.RaisesInReduce, evil.RaisesInState, evil.RaisesInItems,
+    evil.RaisesInPairs, evil.RaisesStop, evil.RaisesMissing, evil.Irreducible, evil.Spoofed,
+    evil.WatchedInstance, evil.FallbackLookups, evil.FakeDict, evil.OddSlots, evil.SlotNames,
+    evil.BadSlotNames, classes.Plain, classes.Registered,
 ]  # fmt: skip
 
 FIXED = ("tuple", "frozenset", "subtuple", "point", "subfrozenset")

@@ -1,8 +1,8 @@
 """The two implementations that the differential tests compare.
 
 `STANDARD` is the running interpreter's C pickler, the oracle. `OURS` is `fastcopyreg.pickle`. The
-variable FASTCOPYREG_TESTED names something else to put in its place: `stdlib` proves that the tests
-themselves run on an interpreter, `faulty` that they notice a pickler that is wrong.
+variable FASTCOPYREG_TESTED names something else to put in its place: `stdlib` proves that the
+tests themselves run on an interpreter, `faulty` that they notice a pickler that is wrong.
 """
 
 import os
@@ -44,8 +44,6 @@ def faulty_module():
 STANDARD = namespace("stdlib", std_pickle)
 OURS = tested()
 
-# The fallback is the standard library's own objects: comparing them with themselves proves nothing.
-requires_core = pytest.mark.skipif(
-    TESTED == "fastcopyreg" and fastcopyreg.backend != "c",
-    reason="the Python backend is the standard library itself",
-)
+# The fallback is the standard library's own objects: comparing them with themselves proves
+# nothing.
+requires_core = pytest.mark.core

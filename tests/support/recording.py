@@ -180,8 +180,12 @@ def run(implementation, setup, obj, sink, received, memo):
                 pickler.dump(obj)
                 if setup.clear:
                     pickler.clear_memo()
-        finally:
+        except RecursionError:
+            raise
+        except Exception:
             memo.extend(describe_memo(pickler.memo))
+            raise
+        memo.extend(describe_memo(pickler.memo))
 
 
 def record(implementation, setup, build):
@@ -192,6 +196,8 @@ def record(implementation, setup, build):
     trace.take()
     try:
         run(implementation, setup, obj, sink, received, memo)
+    except RecursionError:
+        error = ("RecursionError",)  # Its notes are as many as the stack is deep.
     except Exception as exception:
         error = describe_error(exception)
     return Record(tuple(sink.writes), tuple(received), error, trace.take(), tuple(memo))
@@ -202,10 +208,11 @@ def describe_memo(memo):
     entries = memo.copy() if not isinstance(memo, dict) else memo
     for key, (_, obj) in entries.items():
         assert key == id(obj), "a memo is keyed by identity"
-    return [
+    described = [
         (index, type(obj).__name__, obj if type(obj) in (str, bytes) else size(obj))
-        for index, obj in sorted(entries.values(), key=lambda entry: entry[0])
+        for index, obj in entries.values()
     ]
+    return sorted(described, key=lambda entry: (*entry[:2], repr(entry[2])))
 
 
 def size(obj):
@@ -218,13 +225,20 @@ def mask(text):
     return TYPE_PREFIX.sub("", ADDRESS.sub("0x", text))
 
 
+def message(exception):
+    """The text of an exception; a KeyError's number may be an address."""
+    if isinstance(exception, KeyError) and exception.args and type(exception.args[0]) is int:
+        return "a number"
+    return mask(str(exception))
+
+
 def describe_error(exception, depth=4):
     """Type, message, notes, cause, context and the Python frames passed, of an exception."""
     if exception is None or depth == 0:
         return None
     return (
         type(exception).__qualname__,
-        mask(str(exception)),
+        message(exception),
         tuple(type(argument).__name__ for argument in exception.args),
         tuple(mask(text) for text in getattr(exception, "__notes__", ())),
         describe_error(exception.__cause__, depth - 1),
@@ -259,7 +273,10 @@ def explain(expected, actual, setup):
     if left == right:
         sizes = [[(kind, len(data)) for kind, data in r.writes] for r in (expected, actual)]
         return f"writes differ for {setup}\n  stdlib: {sizes[0]}\n  tested: {sizes[1]}"
-    at = next((i for i, (a, b) in enumerate(zip(left, right)) if a != b), min(len(left), len(right)))
+    at = next(
+        (i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b),
+        min(len(left), len(right)),
+    )
     window = slice(max(at - 30, 0), at + 30)
     return (
         f"bytes differ at {at} for {setup}\n  stdlib: {left[window]!r} of {len(left)}"
@@ -276,7 +293,7 @@ def compare(standard, ours, setup, build):
 
 
 def alike(expected, actual):
-    """Whether two records are equal; where the oracle runs out of stack, going deeper is allowed."""
+    """Whether two records are equal; out of stack there, going deeper is allowed here."""
     if expected.error is not None and expected.error[0] == "RecursionError":
         return actual.error is None or actual.error[0] == "RecursionError"
     return expected == actual

@@ -1,0 +1,249 @@
+/* The functions dump and dumps, and a dump as a whole. */
+#include "pickler.h"
+
+#include "arguments.h"
+
+/* ---- a dump ------------------------------------------------------------------------ */
+
+int
+pickler_init(struct pickler *pickler, struct core_state *state)
+{
+    memset(pickler, 0, sizeof(*pickler));
+    pickler->state = state;
+    return memo_init(&pickler->memo);
+}
+
+void
+pickler_free(struct pickler *pickler)
+{
+    memo_destroy(&pickler->memo);
+    writer_destroy(&pickler->writer);
+    Py_CLEAR(pickler->fast_memo);
+}
+
+int
+pickler_set_protocol(struct pickler *pickler, PyObject *protocol, int fix_imports)
+{
+    long number = pickler->state->dialect.default_protocol;
+    if (protocol != NULL && protocol != Py_None) {
+        number = PyLong_AsLong(protocol);
+        if (number == -1 && PyErr_Occurred()) {
+            return -1;
+        }
+        if (number > HIGHEST_PROTOCOL) {
+            PyErr_Format(PyExc_ValueError, "pickle protocol must be <= %d", HIGHEST_PROTOCOL);
+            return -1;
+        }
+        number = number < 0 ? HIGHEST_PROTOCOL : number;
+    }
+    pickler->protocol = (int)number;
+    pickler->bin = number > 0;
+    pickler->fix_imports = fix_imports && number < 3;
+    return 0;
+}
+
+int
+pickler_set_buffer_callback(struct pickler *pickler, PyObject *callback)
+{
+    if (callback == Py_None) {
+        callback = NULL;
+    }
+    if (callback != NULL && pickler->protocol < 5) {
+        PyErr_SetString(PyExc_ValueError, "buffer_callback needs protocol >= 5");
+        return -1;
+    }
+    pickler->buffer_callback = callback;
+    return 0;
+}
+
+PyObject *
+pickler_find_write(struct core_state *state, PyObject *file)
+{
+    PyObject *write;
+    if (PyObject_GetOptionalAttr(file, state->str.write, &write) == 0) {
+        PyErr_SetString(PyExc_TypeError, "file must have a 'write' attribute");
+    }
+    return write;
+}
+
+void
+pickler_watch(struct pickler *pickler)
+{
+    pickler->writer.every = pickler->persistent_id != NULL;
+    pickler->writer.limit =
+        pickler->writer.every ? pickler->writer.start : pickler->writer.due;
+}
+
+/* The header of protocols 2 and later, and the first frame. */
+static char *
+write_head(struct pickler *pickler, PyObject *write)
+{
+    char *out = writer_begin(&pickler->writer, write);
+    if (pickler->protocol >= 2) {
+        *write_op(out, OP_PROTO) = (char)(unsigned char)pickler->protocol;
+        out += 2;
+    }
+    return pickler->protocol >= 4 ? writer_open_frame(&pickler->writer, out) : out;
+}
+
+PyObject *
+pickler_run(struct pickler *pickler, PyObject *object, PyObject *write)
+{
+    pickler->unnumbered = pickler->fast_nesting = 0;
+    pickler->last_poll = 0;
+    Py_CLEAR(pickler->fast_memo);
+    if (writer_init(&pickler->writer) < 0) {
+        return NULL;
+    }
+    pickler->writer.every = pickler->persistent_id != NULL;
+    char *out = save(pickler, object, write_head(pickler, write));
+    out = out == NULL ? NULL : save_room(pickler, out);
+    if (out == NULL || (write != NULL && save_foreign(pickler) < 0)) {
+        return NULL;
+    }
+    return writer_finish(&pickler->writer, write_op(out, OP_STOP));
+}
+
+/* ---- between calls --------------------------------------------------------------------- */
+
+/* dump() and dumps() use one struct pickler after the other call has done with it, and
+   with it its memory.  It belongs to the call that took it: a nested call, and a call of
+   another thread, finds none and makes its own. */
+static struct pickler *
+take_pickler(struct core_state *state)
+{
+    struct pickler *pickler = exchange_pointer((void **)&state->idle_pickler, NULL);
+    if (pickler != NULL) {
+        return pickler;
+    }
+    pickler = PyMem_Malloc(sizeof(*pickler));
+    if (pickler == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    if (pickler_init(pickler, state) < 0) {
+        PyMem_Free(pickler);
+        return NULL;
+    }
+    return pickler;
+}
+
+static void
+destroy(struct pickler *pickler)
+{
+    if (pickler != NULL) {
+        pickler_free(pickler);
+        PyMem_Free(pickler);
+    }
+}
+
+/* Dropping the memo's references runs Python code, and so nested calls; `pickler` is
+   still taken then. */
+static void
+give_pickler(struct core_state *state, struct pickler *pickler)
+{
+    memo_clear(&pickler->memo);
+    if (pickler->writer.bytes != NULL) {
+        writer_destroy(&pickler->writer);
+    }
+    Py_CLEAR(pickler->fast_memo);
+    destroy(exchange_pointer((void **)&state->idle_pickler, pickler));
+}
+
+void
+pickler_teardown(struct core_state *state)
+{
+    destroy(exchange_pointer((void **)&state->idle_pickler, NULL));
+}
+
+/* One dump with arguments that were read; a new object, or NULL. */
+static PyObject *
+dump_once(struct core_state *state, PyObject *object, PyObject *protocol, int fix_imports,
+          PyObject *buffer_callback, PyObject *file)
+{
+    struct pickler *pickler = take_pickler(state);
+    if (pickler == NULL) {
+        return NULL;
+    }
+    PyObject *result = NULL, *write = NULL;
+    if (pickler_set_protocol(pickler, protocol, fix_imports) == 0
+        && (file == NULL || (write = pickler_find_write(state, file)) != NULL)
+        && pickler_set_buffer_callback(pickler, buffer_callback) == 0) {
+        result = pickler_run(pickler, object, write);
+    }
+    PyObject *exception = result == NULL ? PyErr_GetRaisedException() : NULL;
+    give_pickler(state, pickler);
+    Py_XDECREF(write);
+    if (exception != NULL) {
+        PyErr_SetRaisedException(exception);
+    }
+    return result;
+}
+
+/* ---- dump and dumps ----------------------------------------------------------------------- */
+
+PyDoc_STRVAR(dumps_doc,
+"dumps($module, /, obj, protocol=None, *, fix_imports=True,\n"
+"      buffer_callback=None)\n"
+"--\n\n"
+"Return the pickle of an object as bytes, as the standard library's dumps() does.\n"
+"\n"
+"protocol is an integer up to 5; None is the running version's default, a negative\n"
+"number the highest.  With fix_imports and a protocol below 3, names of modules are\n"
+"written as Python 2 has them.  buffer_callback is called with each PickleBuffer\n"
+"(PEP 574) and returns whether its data goes into the pickle.\n"
+"\n"
+"Raises PicklingError for what cannot be pickled, and what a reducer raises.");
+
+static PyObject *
+core_dumps(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    struct core_state *state = core_state_of_module(module);
+    if (likely(names == NULL && (nargs == 1 || nargs == 2))) {
+        return dump_once(state, args[0], nargs == 2 ? args[1] : NULL, 1, NULL, NULL);
+    }
+    static char *const keywords[] = {"obj", "protocol", "fix_imports", "buffer_callback", NULL};
+    PyObject *object, *protocol = NULL, *buffer_callback = NULL;
+    int fix_imports = 1;
+    if (arguments_parse(args, nargs, names, "O|O$pO:dumps", keywords, &object, &protocol,
+                        &fix_imports, &buffer_callback) < 0) {
+        return NULL;
+    }
+    return dump_once(state, object, protocol, fix_imports, buffer_callback, NULL);
+}
+
+PyDoc_STRVAR(dump_doc,
+"dump($module, /, obj, file, protocol=None, *, fix_imports=True,\n"
+"     buffer_callback=None)\n"
+"--\n\n"
+"Write the pickle of an object to a file, as the standard library's dump() does.\n"
+"\n"
+"file has a method write() that takes bytes.  The other arguments, and what is raised,\n"
+"are those of dumps().");
+
+static PyObject *
+core_dump(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    static char *const keywords[] = {"obj",         "file",            "protocol",
+                                     "fix_imports", "buffer_callback", NULL};
+    PyObject *object, *file, *protocol = NULL, *buffer_callback = NULL;
+    int fix_imports = 1;
+    if (arguments_parse(args, nargs, names, "OO|O$pO:dump", keywords, &object, &file, &protocol,
+                        &fix_imports, &buffer_callback) < 0) {
+        return NULL;
+    }
+    return dump_once(core_state_of_module(module), object, protocol, fix_imports,
+                     buffer_callback, file);
+}
+
+static PyMethodDef functions[] = {
+    {"dumps", (PyCFunction)(void (*)(void))core_dumps, METH_FASTCALL | METH_KEYWORDS, dumps_doc},
+    {"dump", (PyCFunction)(void (*)(void))core_dump, METH_FASTCALL | METH_KEYWORDS, dump_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+int
+pickler_setup(PyObject *module)
+{
+    return pickler_type_setup(module) < 0 ? -1 : PyModule_AddFunctions(module, functions);
+}

@@ -1,0 +1,139 @@
+/* Reduce values: see reduce.h. */
+#include "reduce.h"
+
+/* An optional part: None is absent. */
+static PyObject *
+part(PyObject *reduce_value, Py_ssize_t index)
+{
+    if (index >= PyTuple_GET_SIZE(reduce_value)) {
+        return NULL;
+    }
+    PyObject *object = PyTuple_GET_ITEM(reduce_value, index);
+    return object == Py_None ? NULL : object;
+}
+
+/* Arguments None are valid for a class that defines __basicnew__ (Python 2.0). */
+static enum reduction_fault
+check_basicnew(struct core_state *state, PyObject *callable)
+{
+    if (!PyType_Check(callable)) {
+        return REDUCTION_ARGS;
+    }
+    PyObject *basicnew;
+    int found = PyObject_GetOptionalAttr(callable, state->str.basicnew, &basicnew);
+    Py_XDECREF(basicnew);
+    return found < 0 ? REDUCTION_RAISED : found ? REDUCTION_VALID : REDUCTION_ARGS;
+}
+
+static enum reduction_fault
+read_args(struct core_state *state, PyObject *args, struct reduction *reduction)
+{
+    if (likely(PyTuple_Check(args))) {
+        reduction->args = args;
+        return REDUCTION_VALID;
+    }
+    reduction->args = NULL;
+    return args == Py_None ? check_basicnew(state, reduction->callable) : REDUCTION_ARGS;
+}
+
+enum reduction_fault
+reduction_read(struct core_state *state, PyObject *reduce_value, struct reduction *reduction)
+{
+    if (!PyTuple_Check(reduce_value)) {
+        return REDUCTION_NOT_TUPLE;
+    }
+    Py_ssize_t size = PyTuple_GET_SIZE(reduce_value);
+    if (size < 2 || size > 6) {
+        return REDUCTION_SIZE;
+    }
+    reduction->callable = PyTuple_GET_ITEM(reduce_value, 0);
+    if (!PyCallable_Check(reduction->callable)) {
+        return REDUCTION_CALLABLE;
+    }
+    enum reduction_fault fault =
+        read_args(state, PyTuple_GET_ITEM(reduce_value, 1), reduction);
+    if (fault != REDUCTION_VALID) {
+        return fault;
+    }
+    reduction->state = part(reduce_value, 2);
+    reduction->listitems = part(reduce_value, 3);
+    if (reduction->listitems != NULL && !PyIter_Check(reduction->listitems)) {
+        return REDUCTION_LISTITEMS;
+    }
+    reduction->dictitems = part(reduce_value, 4);
+    if (reduction->dictitems != NULL && !PyIter_Check(reduction->dictitems)) {
+        return REDUCTION_DICTITEMS;
+    }
+    reduction->state_setter = part(reduce_value, 5);
+    if (reduction->state_setter != NULL && !PyCallable_Check(reduction->state_setter)) {
+        return REDUCTION_STATE_SETTER;
+    }
+    return REDUCTION_VALID;
+}
+
+enum reduction_fault
+reduction_read_loosely(PyObject *reduce_value, PyObject **parts, Py_ssize_t *count)
+{
+    PyObject *sequence = PySequence_Tuple(reduce_value);
+    if (sequence == NULL) {
+        return REDUCTION_RAISED;
+    }
+    *count = PyTuple_GET_SIZE(sequence);
+    if (*count < 2 || *count > 5) {
+        Py_DECREF(sequence);
+        return REDUCTION_SIZE;
+    }
+    for (Py_ssize_t i = 0; i < *count; i++) {
+        parts[i] = Py_NewRef(PyTuple_GET_ITEM(sequence, i));
+    }
+    Py_DECREF(sequence);
+    return REDUCTION_VALID;
+}
+
+static enum reduction_form
+form_of_name(struct core_state *state, PyObject *name)
+{
+    if (name == state->str.newobj || name == state->str.newobj_ex) {
+        return name == state->str.newobj ? FORM_NEWOBJ : FORM_NEWOBJ_EX;
+    }
+    if (PyUnicode_GET_LENGTH(name) < (Py_ssize_t)strlen("__newobj__")) {
+        return FORM_CALL;
+    }
+    if (PyUnicode_EqualToUTF8(name, "__newobj_ex__")) {
+        return FORM_NEWOBJ_EX;
+    }
+    return PyUnicode_EqualToUTF8(name, "__newobj__") ? FORM_NEWOBJ : FORM_CALL;
+}
+
+/* The __name__ of a class or function that no Python code can hide; borrowed or NULL. */
+static PyObject *
+name_at_hand(PyObject *callable)
+{
+    if (PyFunction_Check(callable)) {
+        return ((PyFunctionObject *)callable)->func_name;
+    }
+    if (PyType_CheckExact(callable)
+        && PyType_HasFeature((PyTypeObject *)callable, Py_TPFLAGS_HEAPTYPE)) {
+        return ((PyHeapTypeObject *)callable)->ht_name;
+    }
+    return NULL;
+}
+
+int
+reduction_find_form(struct core_state *state, PyObject *callable, enum reduction_form *form)
+{
+    PyObject *name = name_at_hand(callable);
+    if (name != NULL) {
+        *form = form_of_name(state, name);
+        return 0;
+    }
+    if (PyObject_GetOptionalAttr(callable, state->str.name, &name) < 0) {
+        return -1;
+    }
+    *form = FORM_CALL;
+    if (name != NULL && PyUnicode_Check(name)) {
+        *form = form_of_name(state, name);
+    }
+    Py_XDECREF(name);
+    return 0;
+}

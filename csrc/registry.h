@@ -1,0 +1,31 @@
+/* copyreg's tables: reducers and extension codes.
+
+   The tables are the standard library's own objects.  They are read at each use, never
+   copied, so that a change takes effect exactly when it does there. */
+#ifndef FASTCOPYREG_REGISTRY_H
+#define FASTCOPYREG_REGISTRY_H
+
+#include "module.h"
+
+/* Looks the reducer of `type` up in copyreg.dispatch_table or, if a pickler has a table of
+   its own, in that one alone.  1 and a strong reference, 0 and NULL, or -1 with an
+   exception.  May run Python code if the type's metaclass is not `type` or the table is
+   not an exact dict. */
+int registry_find_reducer(struct core_state *state, PyObject *private_table, PyTypeObject *type,
+                          PyObject **reducer);
+
+/* Whether that look-up can run Python code. */
+static inline int
+registry_find_is_foreign(PyObject *private_table, PyTypeObject *type)
+{
+    return !Py_IS_TYPE((PyObject *)type, &PyType_Type)
+           || (private_table != NULL && !PyDict_CheckExact(private_table));
+}
+
+/* The code under which copyreg.add_extension() registered a global: 1 and a strong
+   reference to whatever is in the table, 0 and NULL, or -1.  May run Python code if a
+   name is of a subclass of str. */
+int registry_find_extension(struct core_state *state, PyObject *module_name, PyObject *name,
+                            PyObject **code);
+
+#endif

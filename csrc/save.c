@@ -1,0 +1,255 @@
+/* What happens between two objects, and which kind an object is. */
+#include "save.h"
+
+/* ---- foreign code ------------------------------------------------------------------ */
+
+char *
+save_release_last(struct pickler *pickler, PyObject *object, char *out)
+{
+    /* With an exception set the dump is over, but its memo may be looked at. */
+    PyObject *exception = out == NULL ? PyErr_GetRaisedException() : NULL;
+    if (save_foreign(pickler) < 0) {
+        if (exception != NULL) {
+            PyErr_Clear();
+        }
+        out = NULL;
+    }
+    Py_DECREF(object);
+    if (exception != NULL) {
+        PyErr_SetRaisedException(exception);
+    }
+    return out;
+}
+
+/* ---- memo ---------------------------------------------------------------------------- */
+
+/* A number in digits and the end of the line. */
+static char *
+write_index(char *out, int opcode, Py_ssize_t index)
+{
+    int size = PyOS_snprintf(out, 32, "%c%zd\n", opcode, index);
+    return out + size;
+}
+
+char *
+save_put_op(struct pickler *pickler, Py_ssize_t index, char *out)
+{
+    if (!pickler->bin) {
+        return write_index(out, OP_PUT, index);
+    }
+    if (index < 256) {
+        *write_op(out, OP_BINPUT) = (char)(unsigned char)index;
+        return out + 2;
+    }
+    if ((size_t)index <= UINT32_MAX) {
+        return write_u32(write_op(out, OP_LONG_BINPUT), (uint32_t)index);
+    }
+    PyErr_SetString(pickler->state->stdlib.pickling_error,
+                    "memo id too large for LONG_BINPUT");
+    return NULL;
+}
+
+char *
+save_get_op(struct pickler *pickler, Py_ssize_t index, char *out)
+{
+    if (!pickler->bin) {
+        return write_index(out, OP_GET, index);
+    }
+    if (index < 256) {
+        /* An assigned memo may have negative numbers, of which one byte is written. */
+        *write_op(out, OP_BINGET) = (char)(unsigned char)(index & 0xff);
+        return out + 2;
+    }
+    PyErr_SetString(pickler->state->stdlib.pickling_error,
+                    "memo id too large for LONG_BINGET");
+    return NULL;
+}
+
+/* ---- between two objects ---------------------------------------------------------------- */
+
+/* Lets signals be handled and other threads run, if they ask for it.  0, or -1 with what
+   a signal handler raised. */
+static int
+poll_events(struct pickler *pickler)
+{
+    if (!events_pending(&pickler->last_poll)) {
+        return 0;
+    }
+    if (save_foreign(pickler) < 0 || PyErr_CheckSignals() < 0) {
+        return -1;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    Py_END_ALLOW_THREADS
+    return 0;
+}
+
+/* The frame or the buffer is full. */
+static char *
+pass_boundary(struct pickler *pickler, char *out)
+{
+    int called = 0;
+    if (pickler->writer.write != NULL && save_foreign(pickler) < 0) {
+        return NULL;
+    }
+    out = writer_boundary(&pickler->writer, out, &called);
+    return out == NULL || poll_events(pickler) < 0 ? NULL : out;
+}
+
+/* Without asking persistent_id. */
+static char *
+save_unhooked(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    if (out >= pickler->writer.due) {
+        size_t epoch = pickler->epoch;
+        out = pass_boundary(pickler, out);
+        single = single && epoch == pickler->epoch;
+    }
+    return out == NULL ? NULL : save_inside(pickler, object, single, out);
+}
+
+/* PERSID: a line of text. */
+static char *
+write_persid_text(struct pickler *pickler, PyObject *pid, char *out)
+{
+    PyObject *text = save_foreign(pickler) < 0 ? NULL : PyObject_Str(pid);
+    if (text == NULL) {
+        return NULL;
+    }
+    if (!PyUnicode_IS_ASCII(text)) {
+        PyErr_SetString(pickler->state->stdlib.pickling_error,
+                        "persistent IDs in protocol 0 must be ASCII strings");
+        out = NULL;
+    }
+    else {
+        size_t size = (size_t)PyUnicode_GET_LENGTH(text);
+        out = writer_reserve(&pickler->writer, out, size + 2);
+        if (out != NULL) {
+            out = write_op(out, OP_PERSID);
+            memcpy(out, PyUnicode_DATA(text), size);
+            out = write_op(out + size, '\n');
+        }
+    }
+    return save_release(pickler, text, out);
+}
+
+static char *
+write_persid(struct pickler *pickler, PyObject *pid, char *out)
+{
+    if (!pickler->bin) {
+        return write_persid_text(pickler, pid, out);
+    }
+    out = save_unhooked(pickler, pid, 0, out);
+    out = out == NULL ? NULL : save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, OP_BINPERSID);
+}
+
+/* Asks persistent_id; *saved if there was one.  The object is owned by the caller. */
+static char *
+ask_persistent_id(struct pickler *pickler, PyObject *object, int *saved, char *out)
+{
+    if (save_foreign(pickler) < 0) {
+        return NULL;
+    }
+    PyObject *persistent_id = Py_NewRef(pickler->persistent_id);
+    PyObject *pid = PyObject_CallOneArg(persistent_id, object);
+    Py_DECREF(persistent_id);
+    if (pid == NULL) {
+        return NULL;
+    }
+    *saved = pid != Py_None;
+    if (*saved) {
+        out = write_persid(pickler, pid, out);
+    }
+    return save_release(pickler, pid, out);
+}
+
+static char *
+save_owned(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    if (out >= pickler->writer.due) {
+        out = pass_boundary(pickler, out);
+    }
+    if (out != NULL && pickler->persistent_id != NULL) {
+        int saved = 0;
+        out = ask_persistent_id(pickler, object, &saved, out);
+        if (out == NULL || saved) {
+            return out;
+        }
+    }
+    return out == NULL ? NULL : save_inside(pickler, object, single, out);
+}
+
+char *
+save_slow(struct pickler *pickler, PyObject *object, int Py_UNUSED(single), char *out)
+{
+    Py_INCREF(object);
+    out = save_owned(pickler, object, 0, out);
+    return save_release(pickler, object, out);
+}
+
+/* ---- which kind an object is ----------------------------------------------------------------- */
+
+/* An object that may have parts, and is owned. */
+static char *
+save_by_type(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (type == &PyDict_Type) {
+        return save_dict(pickler, object, single, out);
+    }
+    if (type == &PyList_Type) {
+        return save_list(pickler, object, single, out);
+    }
+    if (type == &PyTuple_Type) {
+        return save_tuple(pickler, object, single, out);
+    }
+    if (type == &PySet_Type) {
+        return save_set(pickler, object, single, out);
+    }
+    if (type == &PyFrozenSet_Type) {
+        return save_frozenset(pickler, object, single, out);
+    }
+    if (type == &PyByteArray_Type) {
+        return save_bytearray(pickler, object, single, out);
+    }
+    if (type == &PyPickleBuffer_Type) {
+        return save_picklebuffer(pickler, object, out);
+    }
+    return save_by_reducer(pickler, object, out);
+}
+
+/* Drops what save_object() owned.  If no foreign code has run, others hold it still. */
+ALWAYS_INLINE char *
+let_go(struct pickler *pickler, PyObject *object, size_t epoch, char *out)
+{
+    if (epoch == pickler->epoch) {
+        Py_DECREF(object);
+        return out;
+    }
+    return save_release(pickler, object, out);
+}
+
+char *
+save_object(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    if (!single) {
+        Py_ssize_t position = memo_find(&pickler->memo, object);
+        if (position >= 0) {
+            return save_get(pickler, position, out);
+        }
+    }
+    size_t epoch = pickler->epoch;
+    if (PyBytes_CheckExact(object)) {
+        Py_INCREF(object);
+        out = save_bytes(pickler, object, single, out);
+        return let_go(pickler, object, epoch, out);
+    }
+    if (Py_EnterRecursiveCall(" while pickling an object")) {
+        return NULL;
+    }
+    Py_INCREF(object);
+    out = save_by_type(pickler, object, single, out);
+    out = let_go(pickler, object, epoch, out);
+    Py_LeaveRecursiveCall();
+    return out;
+}

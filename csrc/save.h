@@ -1,0 +1,289 @@
+/* One dump: its state, and what every kind of object is saved with.
+
+   save() writes an object at `out` and returns the place behind it, or NULL with an
+   exception.  All the save functions are of that form.
+
+   Ownership.  The object is borrowed: somebody holds it at the moment of the call.
+   Whoever runs foreign code while it needs the object owns it over that time.
+   Whether a save function may run Python code depends on the object, so all of them may.
+
+   Foreign code.  save_foreign() stands before every call that may run Python or drop a
+   last reference.  It gives the memo its owners (memo.h) and starts a new epoch: what was
+   read from objects before is not relied upon after.
+
+   `single` says that only its holder has the object, from whom it was just read once, and
+   that the same holds for all that is open and not numbered; see memo.h. */
+#ifndef FASTCOPYREG_SAVE_H
+#define FASTCOPYREG_SAVE_H
+
+#include "memo.h"
+#include "module.h"
+#include "writer.h"
+
+struct pickler {
+    struct core_state *state;
+    struct writer writer;
+    struct memo memo;
+    int protocol;
+    int bin;          /* whether binary opcodes are written; users may change it */
+    int fast;         /* whether nothing is memoized; users may change it */
+    int fix_imports;
+    int observable;   /* whether the memo can be looked at when the dump is done */
+    int unnumbered;   /* shared objects that are open and have no number yet */
+    int fast_nesting; /* containers open in fast mode */
+    size_t epoch;     /* counts the times foreign code was run */
+    uint64_t dump;    /* another number for each dump */
+    int64_t last_poll; /* see events_pending() */
+    PyObject *fast_memo;
+    PyObject *dispatch_table;   /* the pickler's own, or NULL */
+    PyObject *persistent_id;    /* the hooks, or NULL */
+    PyObject *reducer_override;
+    PyObject *buffer_callback;
+};
+
+/* ---- foreign code ----------------------------------------------------------- */
+
+/* To be called before foreign code.  0, or -1 with an exception. */
+ALWAYS_INLINE int
+save_foreign(struct pickler *pickler)
+{
+    pickler->epoch++;
+    return memo_flush(&pickler->memo);
+}
+
+/* Drops a reference that was held over foreign code; it may be the last one.  Returns
+   `out`, or NULL with an exception. */
+char *save_release_last(struct pickler *pickler, PyObject *object, char *out);
+
+ALWAYS_INLINE char *
+save_release(struct pickler *pickler, PyObject *object, char *out)
+{
+    if (unlikely(Py_REFCNT(object) == 1)) {
+        return save_release_last(pickler, object, out);
+    }
+    Py_DECREF(object);
+    return out;
+}
+
+/* ---- memo --------------------------------------------------------------------- */
+
+/* Writes the opcode that numbers an object, in protocols before 4. */
+char *save_put_op(struct pickler *pickler, Py_ssize_t index, char *out);
+
+/* Writes GET of an object that has the number `index`; the text or the long form. */
+char *save_get_op(struct pickler *pickler, Py_ssize_t index, char *out);
+
+/* Numbers an object and says so. */
+ALWAYS_INLINE char *
+save_memoize(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    if (unlikely(pickler->fast)) {
+        return out;
+    }
+    struct memo *memo = &pickler->memo;
+    size_t index = memo->count;
+    if ((single ? memo_defer(memo, object) : memo_put(memo, object)) < 0) {
+        return NULL;
+    }
+    if (likely(pickler->protocol >= 4)) {
+        return write_op(out, OP_MEMOIZE);
+    }
+    return save_put_op(pickler, (Py_ssize_t)index, out);
+}
+
+ALWAYS_INLINE char *
+save_get(struct pickler *pickler, Py_ssize_t position, char *out)
+{
+    Py_ssize_t index = memo_index(&pickler->memo, position);
+    if (likely(pickler->bin != 0)) {
+        if (likely((size_t)index < 256)) {
+            out[0] = OP_BINGET;
+            out[1] = (char)(unsigned char)index;
+            return out + 2;
+        }
+        if (likely((size_t)index <= UINT32_MAX)) {
+            return write_u32(write_op(out, OP_LONG_BINGET), (uint32_t)index);
+        }
+    }
+    return save_get_op(pickler, index, out);
+}
+
+/* ---- kinds of objects ------------------------------------------------------------ */
+
+/* At a boundary: closes frames, sees to signals, asks persistent_id; then saves. */
+char *save_slow(struct pickler *pickler, PyObject *object, int single, char *out);
+
+/* Anything but the types that save_any() knows at once. */
+char *save_object(struct pickler *pickler, PyObject *object, int single, char *out);
+
+char *save_long_large(struct pickler *pickler, PyObject *integer, char *out);
+char *save_float_text(struct pickler *pickler, PyObject *real, char *out);
+char *save_bool_text(struct pickler *pickler, PyObject *object, char *out);
+char *save_str_large(struct pickler *pickler, PyObject *string, int single, char *out);
+char *save_bytes(struct pickler *pickler, PyObject *bytes, int single, char *out);
+char *save_bytearray(struct pickler *pickler, PyObject *bytearray, int single, char *out);
+char *save_picklebuffer(struct pickler *pickler, PyObject *buffer, char *out);
+char *save_tuple(struct pickler *pickler, PyObject *tuple, int single, char *out);
+char *save_list(struct pickler *pickler, PyObject *list, int single, char *out);
+char *save_dict(struct pickler *pickler, PyObject *dict, int single, char *out);
+char *save_set(struct pickler *pickler, PyObject *set, int single, char *out);
+char *save_frozenset(struct pickler *pickler, PyObject *frozenset, int single, char *out);
+
+/* A tuple in parts: MARK if it has one, the elements, the opcode.  save_tuple_end() numbers
+   the tuple, or gets it if it came by among its elements. */
+char *save_tuple_mark(struct pickler *pickler, Py_ssize_t size, char *out);
+char *save_elements(struct pickler *pickler, PyObject *tuple, Py_ssize_t size, char *out);
+char *save_tuple_op(struct pickler *pickler, Py_ssize_t size, char *out);
+char *save_tuple_end(struct pickler *pickler, PyObject *tuple, char *out);
+
+/* Items of a reduction, from an iterator. */
+char *save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out);
+char *save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out);
+
+/* By name; `name` is what a reducer returned, or NULL. */
+char *save_global(struct pickler *pickler, PyObject *object, PyObject *name, char *out);
+char *save_type(struct pickler *pickler, PyObject *type, char *out);
+
+/* By reduction: looks the reducer up and calls it. */
+char *save_by_reducer(struct pickler *pickler, PyObject *object, char *out);
+
+/* A reduce value that is at hand.  `object` NULL: nothing is memoized. */
+char *save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out);
+
+/* callable(*args), `format` building the reduce value as Py_BuildValue does, which is
+   how protocols without an opcode for a type write it. */
+char *save_built(struct pickler *pickler, PyObject *object, char *out, const char *format, ...);
+
+/* In fast mode: notices cycles.  0, or -1 with an exception. */
+int save_fast_enter(struct pickler *pickler, PyObject *container);
+char *save_fast_leave(struct pickler *pickler, PyObject *container, char *out);
+
+/* ---- scalars, in line --------------------------------------------------------------- */
+
+ALWAYS_INLINE char *
+save_long(struct pickler *pickler, PyObject *integer, char *out)
+{
+    int64_t value;
+    if (unlikely(!pickler->bin || !long_as_small(integer, &value))) {
+        return save_long_large(pickler, integer, out);
+    }
+    if ((uint64_t)value < 256) {
+        out[0] = OP_BININT1;
+        out[1] = (char)(unsigned char)value;
+        return out + 2;
+    }
+    if ((uint64_t)value < 65536) {
+        return write_u16(write_op(out, OP_BININT2), (uint16_t)value);
+    }
+    if (value >= INT32_MIN && value <= INT32_MAX) {
+        return write_u32(write_op(out, OP_BININT), (uint32_t)(int32_t)value);
+    }
+    return save_long_large(pickler, integer, out);
+}
+
+ALWAYS_INLINE char *
+save_float(struct pickler *pickler, PyObject *real, char *out)
+{
+    if (unlikely(!pickler->bin)) {
+        return save_float_text(pickler, real, out);
+    }
+    double value = PyFloat_AS_DOUBLE(real);
+    uint64_t bits;
+    memcpy(&bits, &value, 8);
+    *out++ = OP_BINFLOAT;
+    for (int i = 0; i < 8; i++) {
+        out[i] = (char)(unsigned char)(bits >> (56 - 8 * i));
+    }
+    return out + 8;
+}
+
+ALWAYS_INLINE char *
+save_bool(struct pickler *pickler, PyObject *object, char *out)
+{
+    if (unlikely(pickler->protocol < 2)) {
+        return save_bool_text(pickler, object, out);
+    }
+    return write_op(out, object == Py_True ? OP_NEWTRUE : OP_NEWFALSE);
+}
+
+/* A str, which is looked up in the memo here. */
+ALWAYS_INLINE char *
+save_str(struct pickler *pickler, PyObject *string, int single, char *out)
+{
+    if (!single) {
+        Py_ssize_t position = memo_find(&pickler->memo, string);
+        if (position >= 0) {
+            return save_get(pickler, position, out);
+        }
+    }
+    if (likely(PyUnicode_IS_COMPACT_ASCII(string) && pickler->bin && pickler->protocol >= 4)) {
+        size_t size = (size_t)PyUnicode_GET_LENGTH(string);
+        if (likely(size < 256)) {
+            out[0] = (char)OP_SHORT_BINUNICODE;
+            out[1] = (char)(unsigned char)size;
+            out = write_bytes(out + 2, (const char *)PyUnicode_1BYTE_DATA(string), size);
+            return save_memoize(pickler, string, single, out);
+        }
+    }
+    return save_str_large(pickler, string, single, out);
+}
+
+/* Whether nobody but the one who was asked holds the object. */
+ALWAYS_INLINE int
+save_is_single(struct pickler *pickler, PyObject *object)
+{
+    return has_one_reference(object) && pickler->unnumbered == 0;
+}
+
+/* The types that are written at once; everything else is for save_object(). */
+ALWAYS_INLINE char *
+save_inside(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (type == &PyUnicode_Type) {
+        return save_str(pickler, object, single, out);
+    }
+    if (type == &PyLong_Type) {
+        return save_long(pickler, object, out);
+    }
+    if (type == &PyFloat_Type) {
+        return save_float(pickler, object, out);
+    }
+    if (object == Py_None) {
+        return write_op(out, OP_NONE);
+    }
+    if (type == &PyBool_Type) {
+        return save_bool(pickler, object, out);
+    }
+    return save_object(pickler, object, single, out);
+}
+
+/* Any object that may come by again: the root, names, parts of reductions. */
+ALWAYS_INLINE char *
+save(struct pickler *pickler, PyObject *object, char *out)
+{
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, object, 0, out);
+    }
+    return save_inside(pickler, object, 0, out);
+}
+
+/* What was read, once, from a container or instance that holds it. */
+ALWAYS_INLINE char *
+save_child(struct pickler *pickler, PyObject *object, char *out)
+{
+    int single = save_is_single(pickler, object);
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, object, single, out);
+    }
+    return save_inside(pickler, object, single, out);
+}
+
+/* Room for a few opcodes behind something that was saved. */
+ALWAYS_INLINE char *
+save_room(struct pickler *pickler, char *out)
+{
+    return writer_room(&pickler->writer, out);
+}
+
+#endif

@@ -1,0 +1,493 @@
+/* Objects that come apart by a reducer.
+
+   The question "how does this object come apart?" is asked in the order that the protocol
+   fixes: reducer_override, the dispatch table, __reduce_ex__, __reduce__.  The answer is a
+   reduce value, whose parts are written in the order that a load needs them. */
+#include "reduce.h"
+
+#include "errors.h"
+#include "registry.h"
+#include "save.h"
+
+/* ---- constructor and arguments ----------------------------------------------------- */
+
+/* Whether the arguments cannot come by again: nobody but the reduce value has them, and
+   nobody but us has it, and nothing is saved from it after them. */
+static int
+args_are_ours(struct pickler *pickler, PyObject *reduce_value, struct reduction *reduction)
+{
+    return has_one_reference(reduction->args) && has_one_reference(reduce_value)
+           && PyTuple_CheckExact(reduction->args) && PyTuple_GET_SIZE(reduction->args) != 0
+           && reduction->state == NULL && reduction->listitems == NULL
+           && reduction->dictitems == NULL && !pickler->observable && !pickler->fast
+           && pickler->protocol >= 4;
+}
+
+/* The arguments tuple.  One that cannot come by again is counted and not numbered. */
+static char *
+save_args(struct pickler *pickler, PyObject *reduce_value, struct reduction *reduction,
+          char *out)
+{
+    PyObject *args = reduction->args;
+    if (args == NULL) {
+        /* Not save(): in line, it makes gcc think that None might be a float. */
+        return out >= pickler->writer.limit ? save_slow(pickler, Py_None, 0, out)
+                                            : write_op(out, OP_NONE);
+    }
+    if (out >= pickler->writer.limit || !args_are_ours(pickler, reduce_value, reduction)) {
+        return save(pickler, args, out);
+    }
+    Py_ssize_t size = PyTuple_GET_SIZE(args);
+    out = save_elements(pickler, args, size, save_tuple_mark(pickler, size, out));
+    if (out == NULL || (out = save_room(pickler, out)) == NULL) {
+        return NULL;
+    }
+    if (unlikely(!args_are_ours(pickler, reduce_value, reduction))) {
+        return save_tuple_end(pickler, args, out);
+    }
+    out = save_tuple_op(pickler, size, out);
+    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+}
+
+static char *
+save_call(struct pickler *pickler, PyObject *reduce_value, struct reduction *reduction,
+          PyObject *object, char *out)
+{
+    (void)object;
+    out = save(pickler, reduction->callable, out);
+    if (out == NULL) {
+        error_note("when serializing %T reconstructor", object);
+        return NULL;
+    }
+    out = save_args(pickler, reduce_value, reduction, out);
+    if (out == NULL) {
+        error_note("when serializing %T reconstructor arguments", object);
+        return NULL;
+    }
+    out = save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, OP_REDUCE);
+}
+
+/* ---- copyreg.__newobj__ ----------------------------------------------------------------- */
+
+/* The first argument must be a class, and the object's own.  0 or -1.  Foreign code. */
+static int
+check_newobj(struct pickler *pickler, PyObject *args, PyObject *object)
+{
+    struct core_state *state = pickler->state;
+    if (PyTuple_GET_SIZE(args) < 1) {
+        error_newobj_size(state, PyTuple_GET_SIZE(args));
+        return -1;
+    }
+    PyObject *argument = PyTuple_GET_ITEM(args, 0), *type;
+    if (!PyType_Check(argument)) {
+        error_newobj_class(state, argument);
+        return -1;
+    }
+    if (object == NULL) {
+        return 0;
+    }
+    int found = PyObject_GetOptionalAttr(object, state->str.class_, &type);
+    if (found < 0) {
+        return -1;
+    }
+    if (found == 0) {
+        type = Py_NewRef(Py_TYPE(object));
+    }
+    if (type != argument) {
+        error_newobj_wrong_class(state, type, argument);
+        Py_DECREF(type);
+        return -1;
+    }
+    Py_DECREF(type);
+    return 0;
+}
+
+/* The rest of the arguments, which is a tuple made here. */
+static char *
+save_newobj_args(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
+{
+    (void)object;
+    PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+    if (rest == NULL) {
+        return NULL;
+    }
+    out = save(pickler, rest, out);
+    if (out == NULL) {
+        error_note("when serializing %T __new__ arguments", object);
+    }
+    out = save_release(pickler, rest, out);
+    out = out == NULL ? NULL : save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, OP_NEWOBJ);
+}
+
+static char *
+save_newobj(struct pickler *pickler, struct reduction *reduction, PyObject *object, char *out)
+{
+    PyObject *args = reduction->args;
+    if (save_foreign(pickler) < 0 || check_newobj(pickler, args, object) < 0) {
+        return NULL;
+    }
+    out = save(pickler, PyTuple_GET_ITEM(args, 0), out);
+    if (out == NULL) {
+        error_note("when serializing %T class", object);
+        return NULL;
+    }
+    return save_foreign(pickler) < 0 ? NULL : save_newobj_args(pickler, args, object, out);
+}
+
+/* ---- copyreg.__newobj_ex__ ------------------------------------------------------------------ */
+
+/* Class, tuple and dict.  0 or -1. */
+static int
+check_newobj_ex(struct core_state *state, PyObject *args)
+{
+    if (PyTuple_GET_SIZE(args) != 3) {
+        error_newobj_ex_size(state, PyTuple_GET_SIZE(args));
+        return -1;
+    }
+    PyObject **items = &PyTuple_GET_ITEM(args, 0);
+    int wrong = !PyType_Check(items[0]) ? 0 : !PyTuple_Check(items[1]) ? 1
+                : !PyDict_Check(items[2]) ? 2 : 3;
+    if (wrong < 3) {
+        error_newobj_ex_argument(state, wrong, items[wrong]);
+        return -1;
+    }
+    return 0;
+}
+
+static char *
+save_newobj_ex_opcode(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
+{
+    (void)object;
+    out = save(pickler, PyTuple_GET_ITEM(args, 0), out);
+    if (out == NULL) {
+        error_note("when serializing %T class", object);
+        return NULL;
+    }
+    out = save(pickler, PyTuple_GET_ITEM(args, 1), out);
+    if (out != NULL) {
+        out = save(pickler, PyTuple_GET_ITEM(args, 2), out);
+    }
+    if (out == NULL) {
+        error_note("when serializing %T __new__ arguments", object);
+        return NULL;
+    }
+    out = save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, OP_NEWOBJ_EX);
+}
+
+/* partial(cls.__new__, cls, *args, **kwargs); strong, or NULL. */
+static PyObject *
+make_partial(struct core_state *state, PyObject *args)
+{
+    PyObject *type = PyTuple_GET_ITEM(args, 0), *positional = PyTuple_GET_ITEM(args, 1);
+    Py_ssize_t size = PyTuple_GET_SIZE(positional);
+    PyObject *new = PyObject_GetAttr(type, state->str.new);
+    PyObject *all = new == NULL ? NULL : PyTuple_New(size + 2);
+    if (all == NULL) {
+        Py_XDECREF(new);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(all, 0, new);
+    PyTuple_SET_ITEM(all, 1, Py_NewRef(type));
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyTuple_SET_ITEM(all, i + 2, Py_NewRef(PyTuple_GET_ITEM(positional, i)));
+    }
+    PyObject *partial = PyObject_Call(state->stdlib.partial, all, PyTuple_GET_ITEM(args, 2));
+    Py_DECREF(all);
+    return partial;
+}
+
+/* Protocols 2 and 3 have no NEWOBJ_EX. */
+static char *
+save_newobj_ex_partial(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
+{
+    (void)object;
+    PyObject *partial = save_foreign(pickler) < 0 ? NULL : make_partial(pickler->state, args);
+    if (partial == NULL) {
+        return NULL;
+    }
+    out = save(pickler, partial, out);
+    if (out != NULL) {
+        out = save(pickler, pickler->state->empty_tuple, out);
+    }
+    if (out == NULL) {
+        error_note("when serializing %T reconstructor", object);
+    }
+    out = save_release(pickler, partial, out);
+    out = out == NULL ? NULL : save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, OP_REDUCE);
+}
+
+static char *
+save_newobj_ex(struct pickler *pickler, struct reduction *reduction, PyObject *object,
+               char *out)
+{
+    PyObject *args = reduction->args;
+    if (check_newobj_ex(pickler->state, args) < 0) {
+        return NULL;
+    }
+    return pickler->protocol >= 4 ? save_newobj_ex_opcode(pickler, args, object, out)
+                                  : save_newobj_ex_partial(pickler, args, object, out);
+}
+
+/* ---- what comes after construction ---------------------------------------------------------------- */
+
+/* state_setter(object, state), whose result is dropped. */
+static char *
+save_setter_call(struct pickler *pickler, struct reduction *reduction, PyObject *object,
+                 char *out)
+{
+    out = save(pickler, reduction->state_setter, out);
+    if (out == NULL) {
+        error_note("when serializing %T state setter", object);
+        return NULL;
+    }
+    out = save(pickler, object, out);
+    if (out == NULL) {
+        return NULL;
+    }
+    out = save(pickler, reduction->state, out);
+    if (out == NULL) {
+        error_note("when serializing %T state", object);
+        return NULL;
+    }
+    out = save_room(pickler, out);
+    if (out == NULL) {
+        return NULL;
+    }
+    return write_op(write_op(write_op(out, OP_TUPLE2), OP_REDUCE), OP_POP);
+}
+
+static char *
+save_state(struct pickler *pickler, struct reduction *reduction, PyObject *object, char *out)
+{
+    if (reduction->state_setter != NULL) {
+        return save_setter_call(pickler, reduction, object, out);
+    }
+    out = save(pickler, reduction->state, out);
+    if (out == NULL) {
+        error_note("when serializing %T state", object);
+        return NULL;
+    }
+    out = save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, OP_BUILD);
+}
+
+static char *
+save_contents(struct pickler *pickler, struct reduction *reduction, PyObject *object, char *out)
+{
+    if (reduction->listitems != NULL) {
+        out = save_listitems(pickler, reduction->listitems, object, out);
+    }
+    if (out != NULL && reduction->dictitems != NULL) {
+        out = save_dictitems(pickler, reduction->dictitems, object, out);
+    }
+    if (out != NULL && reduction->state != NULL) {
+        out = save_state(pickler, reduction, object, out);
+    }
+    return out;
+}
+
+/* ---- the reduction as a whole ------------------------------------------------------------------------ */
+
+/* Which opcode builds the object; protocols 0 and 1 have only REDUCE, and so has the
+   form of 2.0.  0 or -1. */
+static int
+find_form(struct pickler *pickler, struct reduction *reduction, enum reduction_form *form)
+{
+    PyObject *callable = reduction->callable;
+    *form = FORM_CALL;
+    if (pickler->protocol < 2 || reduction->args == NULL) {
+        return 0;
+    }
+    if (reduction_form_is_foreign(callable) && save_foreign(pickler) < 0) {
+        return -1;
+    }
+    return reduction_find_form(pickler->state, callable, form);
+}
+
+static char *
+save_construction(struct pickler *pickler, PyObject *reduce_value, struct reduction *reduction,
+                  PyObject *object, char *out)
+{
+    enum reduction_form form;
+    if (find_form(pickler, reduction, &form) < 0) {
+        return NULL;
+    }
+    if (form == FORM_NEWOBJ) {
+        return save_newobj(pickler, reduction, object, out);
+    }
+    if (form == FORM_NEWOBJ_EX) {
+        return save_newobj_ex(pickler, reduction, object, out);
+    }
+    return save_call(pickler, reduce_value, reduction, object, out);
+}
+
+char *
+save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
+{
+    struct reduction reduction;
+    if (unlikely(save_foreign(pickler) < 0)) {
+        return NULL;
+    }
+    enum reduction_fault fault = reduction_read(pickler->state, reduce_value, &reduction);
+    if (fault != REDUCTION_VALID) {
+        error_reduction(pickler->state, fault, reduce_value);
+        return NULL;
+    }
+    /* The object is open and has no number until its arguments are written. */
+    pickler->unnumbered++;
+    out = save_construction(pickler, reduce_value, &reduction, object, out);
+    pickler->unnumbered--;
+    if (out == NULL) {
+        return NULL;
+    }
+    if (object != NULL) {
+        Py_ssize_t position = memo_find(&pickler->memo, object);
+        if (unlikely(position >= 0)) {
+            return save_get(pickler, position, write_op(out, OP_POP));
+        }
+        out = save_memoize(pickler, object, 0, out);
+    }
+    return out == NULL ? NULL : save_contents(pickler, &reduction, object, out);
+}
+
+char *
+save_built(struct pickler *pickler, PyObject *object, char *out, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    PyObject *reduce_value = Py_VaBuildValue(format, arguments);
+    va_end(arguments);
+    if (reduce_value == NULL) {
+        return NULL;
+    }
+    out = save_reduce(pickler, reduce_value, object, out);
+    return save_release(pickler, reduce_value, out);
+}
+
+/* ---- who takes the object apart ---------------------------------------------------------------------- */
+
+/* The object's own __reduce_ex__ or __reduce__; a new reduce value, or NULL. */
+static PyObject *
+call_own_reducer(struct pickler *pickler, PyObject *object)
+{
+    struct core_state *state = pickler->state;
+    PyObject *method, *reduce_value;
+    int found = PyObject_GetOptionalAttr(object, state->str.reduce_ex, &method);
+    if (found < 0) {
+        return NULL;
+    }
+    if (found) {
+        reduce_value = PyObject_CallOneArg(method, state->protocols[pickler->protocol]);
+        Py_DECREF(method);
+        return reduce_value;
+    }
+    found = PyObject_GetOptionalAttr(object, state->str.reduce, &method);
+    if (found < 0) {
+        return NULL;
+    }
+    if (!found) {
+        error_no_reducer(state, object);
+        return NULL;
+    }
+    reduce_value = PyObject_CallNoArgs(method);
+    Py_DECREF(method);
+    return reduce_value;
+}
+
+/* What a reducer returned; steals it. */
+static char *
+save_reduce_value(struct pickler *pickler, PyObject *object, PyObject *reduce_value, char *out)
+{
+    if (reduce_value == NULL) {
+        return NULL;
+    }
+    if (PyUnicode_Check(reduce_value)) {
+        out = save_global(pickler, object, reduce_value, out);
+    }
+    else {
+        out = save_reduce(pickler, reduce_value, object, out);
+        if (out == NULL) {
+            error_note("when serializing %T object", object);
+        }
+    }
+    return save_release(pickler, reduce_value, out);
+}
+
+/* reducer_override(object): 1 and a reduce value, 0 if it does not care, or -1. */
+static int
+ask_override(struct pickler *pickler, PyObject *object, PyObject **reduce_value)
+{
+    if (save_foreign(pickler) < 0) {
+        return -1;
+    }
+    PyObject *override = Py_NewRef(pickler->reducer_override);
+    *reduce_value = PyObject_CallOneArg(override, object);
+    Py_DECREF(override);
+    if (*reduce_value == Py_NotImplemented) {
+        Py_CLEAR(*reduce_value);
+        return 0;
+    }
+    return *reduce_value == NULL ? -1 : 1;
+}
+
+/* The reducer in the dispatch table, own or shared: 1 and strong, 0, or -1. */
+static int
+find_reducer(struct pickler *pickler, PyTypeObject *type, PyObject **reducer)
+{
+    PyObject *table = pickler->dispatch_table;
+    if (likely(table == NULL)) {
+        if (registry_find_is_foreign(NULL, type) && save_foreign(pickler) < 0) {
+            return -1;
+        }
+        return registry_find_reducer(pickler->state, NULL, type, reducer);
+    }
+    if (save_foreign(pickler) < 0) {
+        return -1;
+    }
+    Py_INCREF(table);
+    int found = registry_find_reducer(pickler->state, table, type, reducer);
+    Py_DECREF(table);
+    return found;
+}
+
+char *
+save_by_reducer(struct pickler *pickler, PyObject *object, char *out)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject *reduce_value, *reducer;
+    if (pickler->reducer_override != NULL) {
+        int answered = ask_override(pickler, object, &reduce_value);
+        if (answered != 0) {
+            return answered < 0 ? NULL : save_reduce_value(pickler, object, reduce_value, out);
+        }
+    }
+    if (type == &PyType_Type) {
+        return save_type(pickler, object, out);
+    }
+    if (type == &PyFunction_Type) {
+        return save_global(pickler, object, NULL, out);
+    }
+    int found = find_reducer(pickler, type, &reducer);
+    if (found < 0) {
+        return NULL;
+    }
+    if (found == 0 && PyType_IsSubtype(type, &PyType_Type)) {
+        return save_global(pickler, object, NULL, out);
+    }
+    if (save_foreign(pickler) < 0) {
+        Py_XDECREF(reducer);
+        return NULL;
+    }
+    if (found) {
+        reduce_value = PyObject_CallOneArg(reducer, object);
+        Py_DECREF(reducer);
+    }
+    else {
+        reduce_value = call_own_reducer(pickler, object);
+    }
+    return save_reduce_value(pickler, object, reduce_value, out);
+}

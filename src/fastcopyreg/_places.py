@@ -1,0 +1,28 @@
+"""Where reducers were registered, for `explain`: the file and the line of the call.
+
+Only registrations through fastcopyreg are noted; the standard library's `copyreg.pickle` tells
+nobody.  An entry keeps neither its type nor its reducer alive.
+"""
+
+import sys
+from weakref import WeakKeyDictionary
+
+_places = WeakKeyDictionary()
+
+
+def caller():
+    """Return the file name and the line from which the caller of this function was called."""
+    frame = sys._getframe(2)
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def note(ob_type, reducer, place):
+    """Remember that *reducer* was registered for *ob_type* at *place*."""
+    if isinstance(ob_type, type):  # Any hashable object can be registered, to no effect.
+        _places[ob_type] = id(reducer), *place
+
+
+def place_of(ob_type, reducer):
+    """Return (file name, line) of the registration of *reducer* for *ob_type*; None if unknown."""
+    noted, *place = _places.get(ob_type, (None,))
+    return tuple(place) if noted == id(reducer) else None

@@ -1,0 +1,4 @@
+"""For type checkers the drop-in is the standard module, whose types it has."""
+
+from copy import *
+from copy import error as error

@@ -1,0 +1,674 @@
+"""The operations that oom.py and leaks.py repeat: small object graphs through every entry.
+
+An operation is made anew for each measurement: `prepare()` gives a function without arguments that
+does it once, and `view` makes of its result something that can be compared (outside of what is
+measured). Its objects are small, so that each of their allocations can be made to fail in turn,
+and they are chosen so that each kind of allocation is there: the memo growing, the output growing,
+frames, reductions of every shape, hooks, names, errors.
+"""
+
+import collections
+import copyreg
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import importlib
+import io
+import pathlib
+import pickle as std_pickle
+import types
+import uuid
+
+PROTOCOLS = range(std_pickle.HIGHEST_PROTOCOL + 1)
+FRAME = 64 * 1024
+
+
+class Plain:
+    def __init__(self, **fields):
+        vars(self).update(fields)
+
+    def __eq__(self, other):
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    __hash__ = None
+
+
+class Slots:
+    __slots__ = ("left", "right", "_Slots__private", "unset")
+
+    def __init__(self, left, right):
+        self.left, self.right, self.__private = left, right, "private"
+
+    def __eq__(self, other):
+        return type(other) is Slots and (self.left, self.right) == (other.left, other.right)
+
+    __hash__ = None
+
+
+class Both(Slots):
+    """Slots and a `__dict__`."""
+
+
+@dataclasses.dataclass
+class Record:
+    name: str
+    number: int
+    parts: list
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frozen:
+    name: str
+    number: float
+
+
+class Stateful(Plain):
+    def __getstate__(self):
+        return ("state", vars(self).copy())
+
+    def __setstate__(self, state):
+        vars(self).update(state[1])
+
+
+class NewArgs(tuple):
+    def __new__(cls, first, *rest):
+        return super().__new__(cls, (first, *rest))
+
+    def __getnewargs__(self):
+        return tuple(self)
+
+
+class NewArgsEx(int):
+    def __new__(cls, value, *, base=0):
+        return super().__new__(cls, value + base)
+
+    def __getnewargs_ex__(self):
+        return (int(self),), {"base": 0}
+
+
+class Registered:
+    """Its reducer is in copyreg's table; so are those of the classes that inherit from it."""
+
+    def __init__(self, *args):
+        self.args = args
+
+    def __eq__(self, other):
+        return type(self) is type(other) and self.args == other.args
+
+    __hash__ = None
+
+
+class RegisteredState(Registered):
+    pass
+
+
+class RegisteredItems(Registered):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.items = []
+        self.mapping = {}
+
+    def append(self, item):
+        self.items.append(item)
+
+    def extend(self, items):
+        self.items.extend(items)
+
+    def __setitem__(self, key, value):
+        self.mapping[key] = value
+
+
+class RegisteredSetter(Registered):
+    pass
+
+
+class RegisteredName(Registered):
+    pass
+
+
+class Extension(Registered):
+    """Has a code in the extension registry."""
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class MyList(list):
+    pass
+
+
+class MyDict(dict):
+    pass
+
+
+class MyError(Exception):
+    pass
+
+
+class Outer:
+    class Inner(Plain):
+        def method(self):
+            return self
+
+
+Pair = collections.namedtuple("Pair", "first second")
+SINGLETON = RegisteredName()
+
+
+class Refused:
+    """Cannot be pickled: its reduction is not one."""
+
+    def __reduce__(self):
+        return 42
+
+
+class Raising:
+    def __reduce__(self):
+        raise LookupError("refused by its reducer")
+
+
+class Unfindable:
+    __qualname__ = "not.there"
+
+
+def set_state(obj, state):
+    obj.setter_state = state
+
+
+def register():
+    """Fills the registry for the classes above."""
+    copyreg.pickle(Registered, lambda o: (Registered, o.args))
+    copyreg.pickle(RegisteredState, lambda o: (RegisteredState, o.args, {"seen": True}))
+    copyreg.pickle(
+        RegisteredItems, lambda o: (RegisteredItems, o.args, None, iter("abc"), iter([("k", 1)]))
+    )
+    copyreg.pickle(
+        RegisteredSetter, lambda o: (RegisteredSetter, o.args, "state", None, None, set_state)
+    )
+    copyreg.pickle(RegisteredName, lambda o: "SINGLETON")
+    copyreg.add_extension(__name__, "Extension", 0xE0)
+
+
+def recursive_list():
+    items = [1]
+    items.append(items)
+    return items
+
+
+def recursive_tuple():
+    inside = []
+    outside = (inside, "t")
+    inside.append(outside)
+    return outside
+
+
+def recursive_object():
+    node = Plain(name="node")
+    node.me = node
+    node.children = [node, {"up": node}]
+    return node
+
+
+def shared():
+    part = ["part", (1, 2)]
+    return [part, (part, part), {"a": part, "b": part[1]}]
+
+
+def scalars():
+    numbers = [
+        None,
+        True,
+        False,
+        0,
+        255,
+        65535,
+        -1,
+        2**31,
+        2**70,
+        -(2**2100),
+        1.5,
+        1e300,
+        complex(1, 2),
+    ]
+    return [
+        *numbers,
+        "",
+        "ascii",
+        "h\xe9",
+        "\u1234\n\\",
+        "\ud800",
+        "x" * 300,
+        b"",
+        b"bytes",
+        b"y" * 300,
+        bytearray(b"array"),
+    ]
+
+
+#: Ordinary values by name: each makes its object.
+VALUES = {
+    "scalars": scalars,
+    "containers": lambda: [
+        (),
+        (1,),
+        (1, 2),
+        (1, 2, 3),
+        (1, 2, 3, 4),
+        [],
+        [1],
+        {},
+        {"a": 1},
+        set(),
+        {1},
+        frozenset({2}),
+    ],
+    "many ints": lambda: list(range(1002)),
+    "many strings": lambda: [f"string {i}" for i in range(70)],
+    "many pairs": lambda: {f"key {i}": float(i) for i in range(40)},
+    "frames": lambda: ["f" * (FRAME // 2), "g" * (FRAME // 2), b"h" * (FRAME + 1), "end"],
+    "shared": shared,
+    "recursive list": recursive_list,
+    "recursive tuple": recursive_tuple,
+    "recursive object": recursive_object,
+    "nested": lambda: functools.reduce(lambda inside, _: [(inside,)], range(20), None),
+    "globals": lambda: [
+        Plain,
+        Outer.Inner,
+        len,
+        functools.reduce,
+        collections.OrderedDict,
+        type(None),
+        ...,
+        NotImplemented,
+    ],
+    "method": lambda: [[].append, "x".join, dict.fromkeys],
+    "plain": lambda: [Plain(name="n", size=2, parts=["a", "b"]), Plain()],
+    "inner": lambda: Outer.Inner(a=1),
+    "slots": lambda: [Slots("l", ["r"]), Both(1, 2)],
+    "dataclasses": lambda: [Record("name", 5, [1, 2]), Frozen("f", 0.5)],
+    "stateful": lambda: Stateful(a=1),
+    "newargs": lambda: [NewArgs("a", "b"), NewArgsEx(5)],
+    "registered": lambda: [Registered("a", 1), Registered(["b"], Registered())],
+    "registered state": lambda: RegisteredState(1),
+    "registered items": lambda: RegisteredItems("i"),
+    "registered setter": lambda: RegisteredSetter("s"),
+    "registered name": lambda: [SINGLETON, SINGLETON],
+    "extension": lambda: [Extension, Extension],
+    "enum": lambda: Colour.RED,
+    "exceptions": lambda: [ValueError("v", 1), MyError("mine"), KeyError("k")],
+    "subclasses": lambda: [MyList("ab"), MyDict(a=1), Pair(1, "two"), collections.Counter("aab")],
+    "values": lambda: [
+        datetime.datetime(2024, 5, 6, 7, 8, 9),
+        datetime.date(2024, 1, 2),
+        datetime.timedelta(1, 2, 3),
+        datetime.UTC,
+        decimal.Decimal("1.50"),
+        fractions.Fraction(1, 3),
+        uuid.UUID(int=5),
+        pathlib.PurePosixPath("a/b"),
+        range(3),
+        types.SimpleNamespace(a=1),
+    ],
+    "collections": lambda: [
+        collections.OrderedDict(a=1),
+        collections.defaultdict(list, a=[1]),
+        collections.deque([1, 2], 5),
+    ],
+}
+
+#: Values whose slots only protocol 2 and later can save.
+NEED_PROTOCOL_2 = ("slots", "dataclasses")
+
+#: The value whose reduction has six parts, one more than copy takes.
+REFUSED_BY_COPY = "registered setter"
+
+#: Values that cannot be pickled, and what says so.
+REFUSED = {
+    "bad reduction": (lambda: [1, Refused()], std_pickle.PicklingError),
+    "raising reducer": (lambda: {"a": ("b", Raising())}, LookupError),
+    "lambda": (lambda: [lambda: None], (std_pickle.PicklingError, AttributeError)),
+    "unfindable": (lambda: Unfindable(), (std_pickle.PicklingError, AttributeError)),
+    "generator": (lambda: (i for i in "ab"), TypeError),
+}
+
+
+class Operation:
+    """One thing to repeat: its name, how to prepare it, and how to look at its result."""
+
+    def __init__(self, name, prepare, view=lambda result: result):
+        self.name = name
+        self.prepare = prepare
+        self.view = view
+
+
+def values_of(protocol):
+    """The values that a protocol can save, with their names."""
+    return [
+        (name, make)
+        for name, make in VALUES.items()
+        if protocol >= 2 or name not in NEED_PROTOCOL_2
+    ]
+
+
+class Subject:
+    """What is tested: the modules of fastcopyreg, or the standard library's to test the harness
+    itself.
+    """
+
+    def __init__(self, name):
+        package = "" if name == "stdlib" else name + "."
+        self.pickle = importlib.import_module(package + "pickle")
+        self.copy = importlib.import_module(package + "copy")
+
+
+def refused(call, raises):
+    """The call as an operation that must raise: its result is the exception."""
+
+    def operation():
+        try:
+            call()
+        except raises as error:
+            return error
+        raise AssertionError("was not refused")
+
+    return operation
+
+
+def type_and_message(error):
+    return type(error), str(error)
+
+
+def repickled(graph):
+    """A graph as the pickle that the standard library makes of it: graphs with cycles do not
+    compare.
+    """
+    return std_pickle.dumps(graph, 2)
+
+
+def dumps_operations(subject):
+    for protocol in PROTOCOLS:
+        for name, make in values_of(protocol):
+            yield Operation(
+                f"dumps {name}, protocol {protocol}",
+                lambda make=make, p=protocol: functools.partial(subject.pickle.dumps, make(), p),
+            )
+
+
+def refused_operations(subject):
+    for protocol in (0, 2, 5):
+        for name, (make, raises) in REFUSED.items():
+            yield Operation(
+                f"dumps refused {name}, protocol {protocol}",
+                lambda make=make, p=protocol, r=raises: refused(
+                    functools.partial(subject.pickle.dumps, make(), p), r
+                ),
+                type_and_message,
+            )
+
+
+def to_file(Pickler, value, protocol, **options):
+    """A function that pickles the value into a new file by a new pickler, and returns what was
+    written.
+    """
+
+    def operation():
+        file = io.BytesIO()
+        Pickler(file, protocol, **options).dump(value)
+        return file.getvalue()
+
+    return operation
+
+
+def hook_picklers(subject):
+    """Subclasses and settings of Pickler, by name."""
+
+    class Persistent(subject.pickle.Pickler):
+        def persistent_id(self, obj):
+            return "id" if isinstance(obj, Slots) else None
+
+    class Override(subject.pickle.Pickler):
+        def reducer_override(self, obj):
+            return (str, ("over",)) if isinstance(obj, Slots) else NotImplemented
+
+    class Table(subject.pickle.Pickler):
+        dispatch_table = {Slots: lambda obj: (Pair, (obj.left, obj.right))}
+
+    class Chained(subject.pickle.Pickler):
+        dispatch_table = collections.ChainMap({}, {Slots: lambda obj: (Pair, (1, 2))})
+
+    return {
+        "persistent_id": Persistent,
+        "reducer_override": Override,
+        "dispatch_table": Table,
+        "ChainMap": Chained,
+        "Pickler": subject.pickle.Pickler,
+    }
+
+
+def reused_pickler(subject, value, protocol):
+    """One pickler and one file for every repetition, the memo cleared before each."""
+    file = io.BytesIO()
+    pickler = subject.pickle.Pickler(file, protocol)
+
+    def operation():
+        pickler.clear_memo()
+        file.seek(0)
+        file.truncate()
+        pickler.dump(value)
+        return file.getvalue()
+
+    return operation
+
+
+def memo_round_trip(subject):
+    """Takes a pickler's memo out and puts copies of it back."""
+    pickler = subject.pickle.Pickler(io.BytesIO())
+    value = [f"string {i}" for i in range(20)]
+    pickler.dump(value)
+
+    def operation():
+        copied = pickler.memo.copy()
+        pickler.memo = copied
+        pickler.memo = pickler.memo
+        return len(pickler.memo.copy())
+
+    return operation
+
+
+def pickler_operations(subject):
+    value = [Slots(1, ["two"]), Slots("l", "r"), "s", Registered(1)]
+    for name, Pickler in hook_picklers(subject).items():
+        for protocol in (2, 4, 5):
+            yield Operation(
+                f"dump by {name}, protocol {protocol}",
+                lambda P=Pickler, p=protocol: to_file(P, value, p),
+            )
+    for protocol in (2, 4, 5):
+        yield Operation(
+            f"reused Pickler, protocol {protocol}",
+            lambda p=protocol: reused_pickler(subject, [*value, scalars(), shared()], p),
+        )
+        yield Operation(
+            f"dump to a file, protocol {protocol}",
+            lambda p=protocol: to_file_function(subject, VALUES["frames"](), p),
+        )
+    yield Operation("memo round trip", lambda: memo_round_trip(subject))
+    yield Operation("Pickler made", lambda: lambda: subject.pickle.Pickler(io.BytesIO()).bin)
+    yield Operation(
+        "fix_imports",
+        lambda: functools.partial(
+            subject.pickle.dumps,
+            [range(3), collections.OrderedDict, functools.reduce],
+            2,
+            fix_imports=True,
+        ),
+    )
+
+
+def to_file_function(subject, value, protocol):
+    def operation():
+        file = io.BytesIO()
+        subject.pickle.dump(value, file, protocol)
+        return file.getvalue()
+
+    return operation
+
+
+def out_of_band(subject, value):
+    """Pickles with buffers handed to a callback; returns the pickle and their number."""
+
+    def operation():
+        buffers = []
+        data = subject.pickle.dumps(value, 5, buffer_callback=buffers.append)
+        return data, len(buffers)
+
+    return operation
+
+
+def buffer_operations(subject):
+    value = [
+        std_pickle.PickleBuffer(b"read-only"),
+        std_pickle.PickleBuffer(bytearray(b"w" * FRAME)),
+        "end",
+    ]
+    yield Operation("buffers out of band", lambda: out_of_band(subject, value))
+    yield Operation("buffers in band", lambda: functools.partial(subject.pickle.dumps, value, 5))
+    yield Operation(
+        "buffers refused",
+        lambda: refused(
+            functools.partial(subject.pickle.dumps, value, 4), std_pickle.PicklingError
+        ),
+        type_and_message,
+    )
+
+
+def loads_operations(subject):
+    for protocol in PROTOCOLS:
+        for name, make in values_of(protocol):
+            data = std_pickle.dumps(make(), protocol)
+            yield Operation(
+                f"loads {name}, protocol {protocol}",
+                lambda data=data: functools.partial(subject.pickle.loads, data),
+                repickled,
+            )
+            yield Operation(
+                f"load {name} from a file, protocol {protocol}",
+                lambda data=data: lambda: subject.pickle.load(io.BytesIO(data)),
+                repickled,
+            )
+
+
+def unpickler_operations(subject):
+    class Persistent(subject.pickle.Unpickler):
+        def persistent_load(self, pid):
+            return ("loaded", pid)
+
+    class Finding(subject.pickle.Unpickler):
+        def find_class(self, module, name):
+            return super().find_class(module, name)
+
+    persistent = b"\x80\x04]\x94(\x8c\x02idQ\x8c\x02idQe."
+    found = std_pickle.dumps([Plain(a=1), Registered(1), collections.OrderedDict(a=1)], 4)
+    broken = found[:-9]
+    buffers = [b"one", bytearray(b"two")]
+    banded = std_pickle.dumps(
+        [std_pickle.PickleBuffer(b) for b in buffers], 5, buffer_callback=lambda b: None
+    )
+    yield Operation("persistent_load", lambda: lambda: Persistent(io.BytesIO(persistent)).load())
+    yield Operation("find_class", lambda: lambda: Finding(io.BytesIO(found)).load(), repickled)
+    yield Operation(
+        "loads with buffers", lambda: lambda: len(subject.pickle.loads(banded, buffers=buffers))
+    )
+    yield Operation("Unpickler memo", lambda: unpickler_memo(subject, found))
+    yield Operation(
+        "loads refused truncated",
+        lambda: refused(
+            functools.partial(subject.pickle.loads, broken), (std_pickle.UnpicklingError, EOFError)
+        ),
+        type_and_message,
+    )
+    yield Operation(
+        "loads refused missing name",
+        lambda: refused(
+            functools.partial(subject.pickle.loads, b"cbuiltins\nnot_there\n."), AttributeError
+        ),
+        type_and_message,
+    )
+
+
+def unpickler_memo(subject, data):
+    def operation():
+        unpickler = subject.pickle.Unpickler(io.BytesIO(data))
+        unpickler.load()
+        unpickler.memo = unpickler.memo.copy()
+        return len(unpickler.memo.copy())
+
+    return operation
+
+
+class Copied(Plain):
+    def __deepcopy__(self, memo):
+        return type(self)(seen=len(memo))
+
+    def __copy__(self):
+        return type(self)(seen="copy")
+
+
+def copy_operations(subject):
+    own = [Copied(), Copied()]
+    for name in ("copy", "deepcopy"):
+        function = getattr(subject.copy, name)
+        for value, make in VALUES.items():
+            if value == REFUSED_BY_COPY:
+                continue
+            yield Operation(
+                f"{name} {value}",
+                lambda f=function, make=make: functools.partial(f, make()),
+                repickled,
+            )
+        yield Operation(
+            f"{name} with a method of its own",
+            lambda f=function: functools.partial(f, own),
+            repickled,
+        )
+    yield Operation(
+        "deepcopy with a memo",
+        lambda: lambda: subject.copy.deepcopy([Plain(a=[1])], {}),
+        repickled,
+    )
+    yield Operation(
+        "deepcopy refused",
+        lambda: refused(functools.partial(subject.copy.deepcopy, [1, [Raising()]]), LookupError),
+        type_and_message,
+    )
+    yield Operation(
+        "deepcopy refused six parts",
+        lambda: refused(
+            functools.partial(subject.copy.deepcopy, VALUES[REFUSED_BY_COPY]()), TypeError
+        ),
+        type_and_message,
+    )
+
+
+#: Every group of operations; a crash costs no more than its own case of its own group.
+GROUPS = {
+    "dumps": dumps_operations,
+    "refused": refused_operations,
+    "pickler": pickler_operations,
+    "buffers": buffer_operations,
+    "loads": loads_operations,
+    "unpickler": unpickler_operations,
+    "copy": copy_operations,
+}
+
+#: Groups whose functions still are the standard library's own: nothing of ours to look at.
+NOT_OURS_YET = ("loads", "unpickler", "copy")
+
+
+def groups_of(subject_name):
+    """The groups that there is something to look at in."""
+    return [group for group in GROUPS if subject_name == "stdlib" or group not in NOT_OURS_YET]

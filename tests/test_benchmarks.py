@@ -1,0 +1,259 @@
+"""What is in benchmarks/: benchmarks run, floors are compared as they say, reports are whole."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastcopyreg
+from fastcopyreg import _stdlib
+from fastcopyreg.bench import Contender, Result, Timing
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+
+@pytest.fixture
+def one_workload():
+    import workloads
+
+    return workloads.BY_NAME["one-registered"]
+
+
+def result(standard, ours, *peers):
+    """A race with these samples."""
+    timings = [Timing("stdlib", 1, standard), Timing("fastcopyreg", 1, ours), *peers]
+    return Result("made up", tuple(timings))
+
+
+def test_every_benchmark_runs():
+    arguments = ["--benchmark-disable", "--scale", "0.002", "-q", "-p", "no:cacheprovider"]
+    finished = subprocess.run(
+        [sys.executable, "-m", "pytest", str(BENCHMARKS), *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONSAFEPATH": "1"},
+        timeout=250,
+    )
+    assert finished.returncode == 0, finished.stdout
+    assert " passed" in finished.stdout
+    assert "skipped" not in finished.stdout
+
+
+@pytest.mark.parametrize("operation", ["dumps", "loads", "deepcopy", "copy"])
+def test_outcomes_are_equal(operation):
+    import operations
+    import workloads
+
+    taking_part = [w for w in workloads.WORKLOADS if operation in w.operations]
+    assert taking_part
+    for workload in taking_part:
+        operations.check(workload, operations.OPERATION[operation], scale=0.002)
+
+
+def test_workloads_have_the_objects_that_they_say():
+    import workloads
+
+    assert len(workloads.BY_NAME) == len(workloads.WORKLOADS)
+    for workload in workloads.WORKLOADS:
+        built = workload.build(0.01)
+        if workload.count > 1 and not isinstance(built, str):
+            assert len(built) == workload.objects(0.01), workload.name
+
+
+def test_a_different_outcome_is_found(monkeypatch, one_workload):
+    import operations
+    import race
+
+    wrong = operations.Operation("dumps", _stdlib.dumps, lambda value: _stdlib.dumps(value, 2))
+    monkeypatch.setitem(operations.OPERATION, "dumps", wrong)
+    with pytest.raises(operations.Different, match="dumps of one-registered"):
+        operations.prepare(one_workload, "dumps")
+    assert race.main(["--only", "one-registered", "--operation", "dumps", "--short"]) == 1
+
+
+def test_floors_name_what_exists():
+    import floors
+    import workloads
+
+    read = floors.Floors.read()
+    assert read.unknown(set(workloads.BY_NAME)) == set()
+    for operation in ("dumps", "loads", "deepcopy", "copy"):
+        for name in read.table[operation]:
+            assert operation in workloads.BY_NAME[name].operations
+    for peer in read.table["peers"].values():
+        for operation, names in peer.items():
+            for name in names:
+                assert operation in workloads.BY_NAME[name].operations
+    assert read.unknown(set()) >= {"registered-slots", "plain"}
+
+
+FLOORS = {
+    "default": 0.95,
+    "memory": 1.0,
+    "dumps": {"plain": {"3.14": 12}, "tuples": 3},
+    "peers": {"copium": {"deepcopy": {"plain": 1.8}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("version", "workload", "samples", "held", "figure"),
+    [
+        ("3.14", "plain", ((120, 130), (10, 10)), True, "median 12.50 >= 12"),
+        ("3.14", "plain", ((110, 120), (10, 10)), False, "median 11.50 BELOW 12"),
+        ("3.13", "plain", ((110, 120), (10, 10)), True, "best 11.00 >= 0.95"),
+        ("3.13", "tuples", ((20, 20), (10, 10)), False, "median 2.00 BELOW 3"),
+        ("3.14", "other", ((90, 900), (100, 100)), False, "best 0.90 BELOW 0.95"),
+        ("3.14", "other", ((96, 96), (100, 900)), True, "best 0.96 >= 0.95"),
+    ],
+)
+def test_floor_of_a_version(version, workload, samples, held, figure):
+    import floors
+
+    (verdict,) = floors.Floors(FLOORS, version).judge("dumps", workload, result(*samples))
+    assert verdict.held is held
+    assert str(verdict) == figure
+
+
+def test_floor_against_a_peer():
+    import floors
+
+    def judged(operation, workload, *peers):
+        raced = result((100, 100), (10, 10), *peers)
+        return [str(v) for v in floors.Floors(FLOORS, "3.13").judge(operation, workload, raced)]
+
+    copium = Timing("copium", 1, (17, 17))
+    assert judged("deepcopy", "plain", copium)[1:] == ["copium 1.70 BELOW 1.8"]
+    assert judged("deepcopy", "plain", Timing("other", 1, (17, 17)))[1:] == []
+    assert judged("deepcopy", "tuples", copium)[1:] == []
+    assert judged("deepcopy", "plain")[1:] == []
+
+
+def test_a_race_below_its_floor_is_run_again_for_longer(monkeypatch, one_workload):
+    import floors
+    import operations
+    import race
+
+    seconds, ratios = [], iter((80, 120, 90))
+    monkeypatch.setattr(
+        operations, "prepare", lambda *given: [Contender("a", len), Contender("b", len)]
+    )
+
+    def fake_race(name, *contenders, seconds: float, rounds, log=seconds):
+        log.append(seconds)
+        return result((next(ratios),) * 2, (100, 100))
+
+    monkeypatch.setattr(race, "race", fake_race)
+    settings = race.Settings(1, 10, 1.0, floors.Floors({"default": 1.5}), peers=False)
+    outcome = race.run_one(one_workload, "loads", settings)
+    assert seconds == [1, 2, 4]
+    assert not outcome.good
+    assert outcome.result.ratio.best == 1.2
+
+    seconds.clear()
+    ratios = iter((80, 160))
+    outcome = race.run_one(one_workload, "loads", settings)
+    assert seconds == [1, 2]
+    assert outcome.good
+
+
+def test_memory_is_compared(monkeypatch):
+    import floors
+    import operations
+    import race
+    import workloads
+
+    def wasteful(value):
+        held = bytearray(10_000_000)
+        return _stdlib.dumps(value) if held else None
+
+    wrong = operations.Operation("dumps", _stdlib.dumps, wasteful)
+    settings = race.Settings(1, 10, 0.5, floors.Floors({"default": 0.95, "memory": 1.0}), False)
+    workload = workloads.BY_NAME["strings"]
+    pytest.importorskip("tracemalloc")
+    monkeypatch.setitem(operations.OPERATION, "dumps", wrong)
+    (verdict,) = race.memory_verdicts(workload, "dumps", settings)
+    assert verdict.figure == "memory"
+    assert not verdict.held
+    assert race.memory_verdicts(workload, "loads", settings) == []
+
+
+def test_short_form_races_everything_chosen(tmp_path, capsys):
+    import race
+
+    file = tmp_path / "results.json"
+    race.main(["--only", "one-int", "--short", "--json", str(file)])
+    if fastcopyreg.backend != "c":
+        assert "nothing to race" in capsys.readouterr().out
+        return
+    record = json.loads(file.read_text(encoding="utf-8"))
+    assert record["environment"]["backend"] == "c"
+    assert {race["operation"] for race in record["results"]} >= {"dumps"}
+
+
+@pytest.fixture
+def records(monkeypatch, tmp_path, one_workload):
+    """What race.py writes, of a race between two functions of the standard library's."""
+    import operations
+    import race
+    import report
+
+    same = operations.Operation("dumps", _stdlib.dumps, lambda value: _stdlib.dumps(value))
+    monkeypatch.setitem(operations.OPERATION, "dumps", same)
+    file = tmp_path / "results.json"
+    arguments = ["--operation", "dumps", "--only", "one-registered", "--short"]
+    race.main([*arguments, "--json", str(file)])
+    plain = json.loads(file.read_text(encoding="utf-8"))
+    newer = json.loads(json.dumps(plain))
+    newer["environment"]["python"] = "9.9.1"
+    return [report.Record(plain), report.Record(newer)]
+
+
+def test_document_says_what_where_and_when(records):
+    import report
+
+    text = report.document(records)
+    assert "| one-registered |" in text
+    assert "9.9 stdlib" in text
+    assert "one registered object a call" in text
+    assert f"Python {sys.version.split()[0]}" in text
+    for record in records:
+        assert record.environment["date"] in text
+        assert record.environment["command"].strip() in text
+    assert "## loads" not in text
+    for line in text.splitlines():
+        if line.startswith("| one-registered |"):
+            assert line.count("|") == 2 + 4 * 2
+
+
+def test_readme_quotes_between_its_marks(records):
+    import report
+
+    readme = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
+    text = report.quoted(readme, records)
+    assert text.startswith(f"before\n{report.BEGIN}\n")
+    assert text.endswith(f"{report.END}\nafter\n")
+    assert report.quote(records) in text
+    assert "old" not in text
+    assert report.quoted(text, records) == text
+    with pytest.raises(ValueError, match="no <!-- results"):
+        report.quoted("before\nafter\n", records)
+
+
+def test_chart_is_self_contained(records):
+    pytest.importorskip("pygal")
+    import report
+
+    svg = report.chart(records).decode()
+    assert "Python 9.9" in svg
+    assert "one registered object a call" in svg
+    assert "<script" not in svg
+    assert 'href="http' not in svg

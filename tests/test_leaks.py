@@ -1,0 +1,23 @@
+"""The short form of `make leaks`: fewer operations and repetitions, in a process of their own."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+LEAKS = pathlib.Path(__file__).with_name("harness") / "leaks.py"
+SHORT = ["--phase", "8"]
+
+
+def leaks(*arguments):
+    command = [sys.executable, str(LEAKS), *SHORT, *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.core
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="counts CPython's blocks")
+@pytest.mark.parametrize("pattern", ["protocol 2", "protocol 5", "memo", "deepcopy"])
+def test_nothing_leaks(pattern):
+    done = leaks("-k", pattern)
+    assert done.returncode == 0, done.stdout + done.stderr

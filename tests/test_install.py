@@ -101,7 +101,8 @@ def test_replaced_names_every_place(swap):
     assert set(swap.replaced) == changed | classes
     assert classes
     assert {"pickle.dumps", "_pickle.dumps", "copyreg.pickle"} <= changed
-    assert "email.generator.deepcopy" in changed
+    copies = swap.ours.deepcopy is not _stdlib.deepcopy
+    assert ("email.generator.deepcopy" in changed) == copies
     assert email.generator.deepcopy is copy.deepcopy
 
 

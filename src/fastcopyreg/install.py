@@ -186,24 +186,24 @@ class Substitutes:
 
 
 _twins = {}
-"""Each `ForkingPickler` that was met, and the one made after it, by the other of the two."""
+"""Each `ForkingPickler` that was met or made, by the other of the two and its own bases."""
 
 
 def _twin(cls, substitutes):
     """Return *cls* made again over the substitutes of its bases; the same one each time."""
-    if cls not in _twins:
+    bases = tuple(map(substitutes.get, cls.__bases__))
+    if (cls, bases) not in _twins:
         class_cell = CellType()
         attributes = {
             name: _moved(value, class_cell, substitutes)
             for name, value in vars(cls).items()
             if name not in ("__dict__", "__weakref__")
         }
-        bases = tuple(map(substitutes.get, cls.__bases__))
         twin = type(cls)(cls.__name__, bases, attributes)
         twin.__qualname__ = cls.__qualname__
         class_cell.cell_contents = twin
-        _twins[cls], _twins[twin] = twin, cls
-    return _twins[cls]
+        _twins[cls, bases], _twins[twin, cls.__bases__] = twin, cls
+    return _twins[cls, bases]
 
 
 def _moved(value, class_cell, substitutes):

@@ -189,6 +189,8 @@ class Verdict:
         for run, whose in ((plain, "the standard library"), (ours, "ours")):
             if run.stopped is not None:
                 yield f"the run against {whose}", run.stopped["detail"]
+        if ours.stopped is not None and not ours.outcomes:
+            return  # no test began: that one line says it all
         for test, expected in plain.outcomes.items():
             if test in self.left_out:
                 continue

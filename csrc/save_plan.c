@@ -38,7 +38,8 @@ names_are_true(struct pickler *pickler, struct plan *plan, PyObject *type)
         return 0;
     }
     PyObject *import = PyDict_GetItemWithError(PyEval_GetBuiltins(), state->str.import);
-    return import == state->stdlib.import && names_hold(plan->module_name, plan->qualname, type);
+    return import == state->stdlib.builtins_import
+           && names_hold(plan->module_name, plan->qualname, type);
 }
 
 /* The class by name.  It is numbered, and the plan remembers under which number. */

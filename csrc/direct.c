@@ -52,8 +52,9 @@ struct direct_forms {
 };
 
 int
-direct_setup(struct core_state *state)
+direct_setup(PyObject *module)
 {
+    struct core_state *state = core_state_of_module(module);
     state->forms = PyMem_Calloc(1, sizeof(struct direct_forms));
     if (state->forms == NULL) {
         PyErr_NoMemory();
@@ -474,24 +475,48 @@ write_value(struct pickler *pickler, struct direct *direct, int index, char *out
     return save_inside(pickler, value, single, out);
 }
 
+/* A class that has no number yet, by the way that runs no foreign code.  NULL without an
+   exception if that is not open. */
 static char *
-write_callable(struct pickler *pickler, struct direct *direct, char *out)
+write_new_class(struct pickler *pickler, PyObject *callable, char *out)
+{
+    if (!PyType_CheckExact(callable) || pickler->writer.write != NULL) {
+        return NULL;
+    }
+    PyTypeObject *type = (PyTypeObject *)callable;
+    struct plan *plan = plan_find(pickler->state, type);
+    if (plan->type != type || plan->version == 0 || plan->class_dump == pickler->dump
+        || !save_find_class(pickler, plan, callable)) {
+        return NULL;
+    }
+    return save_write_class(pickler, plan, callable, out);
+}
+
+static NOINLINE char *
+write_new_callable(struct pickler *pickler, struct direct *direct, char *out)
 {
     struct form *form = direct->form;
-    if (likely(form->callable_position >= 0)) {
-        return save_get(pickler, form->callable_position, out);
-    }
     PyObject *callable = form->callable;
-    out = save(pickler, callable, out);
-    if (out == NULL) {
+    char *behind = write_new_class(pickler, callable, out);
+    if (behind == NULL && !PyErr_Occurred()) {
+        behind = save(pickler, callable, out);
+    }
+    if (behind == NULL) {
         error_note("when serializing %T reconstructor", direct->object);
         return NULL;
     }
-    /* Saving a global may leave the epoch as it is, and the form ready. */
     if (form->callable == callable) {
         form->callable_position = memo_find(&pickler->memo, callable);
     }
-    return out;
+    return behind;
+}
+
+ALWAYS_INLINE char *
+write_callable(struct pickler *pickler, struct direct *direct, char *out)
+{
+    Py_ssize_t position = direct->form->callable_position;
+    return likely(position >= 0) ? save_get(pickler, position, out)
+                                 : write_new_callable(pickler, direct, out);
 }
 
 ALWAYS_INLINE char *
@@ -657,7 +682,11 @@ save_by_form(struct pickler *pickler, struct form *form, PyObject *object, int s
     else {
         *out = save_close(pickler, object, write_owning(pickler, &direct, *out));
     }
-    return *out == NULL ? DIRECT_RAISED : DIRECT_SAVED;
+    if (unlikely(*out == NULL)) {
+        error_note("when serializing %T object", object);
+        return DIRECT_RAISED;
+    }
+    return DIRECT_SAVED;
 }
 
 enum direct_outcome
@@ -787,7 +816,7 @@ direct_save(struct pickler *pickler, PyObject *reducer, PyObject *object, int si
 #else
 
 int
-direct_setup(struct core_state *Py_UNUSED(state))
+direct_setup(PyObject *Py_UNUSED(module))
 {
     return 0;
 }

@@ -25,7 +25,7 @@
 #include "steps.h"
 
 /* 0, or -1 with MemoryError. */
-int direct_setup(struct core_state *state);
+int direct_setup(PyObject *module);
 void direct_teardown(struct core_state *state);
 
 enum direct_outcome {

@@ -107,6 +107,31 @@ layout_made_dict(PyObject *object)
     return ((PyObject **)object)[-3];
 }
 
+/* Whether instances of a type that keeps its attributes in a __dict__ have values. */
+ALWAYS_INLINE int
+layout_has_values(PyTypeObject *type)
+{
+#if VALUES_KIND == VALUES_INLINE
+    return PyType_HasFeature(type, Py_TPFLAGS_INLINE_VALUES);
+#else
+    return PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT);
+#endif
+}
+
+/* Whether the values have room for the attribute at the index, which is in the shared
+   keys.  Before 3.13 they have room for all that ever get into these. */
+ALWAYS_INLINE int
+layout_values_hold(struct layout_values *values, int index)
+{
+#if VALUES_KIND == VALUES_INLINE
+    return index < values->capacity;
+#else
+    (void)values;
+    (void)index;
+    return 1;
+#endif
+}
+
 /* The number of values set. */
 ALWAYS_INLINE int
 layout_values_count(struct layout_values *values)
@@ -126,20 +151,6 @@ layout_values_index(struct layout_values *values, int position)
     return ((uint8_t *)&values->values[values->capacity])[position];
 #else
     return ((uint8_t *)values)[-3 - position];
-#endif
-}
-
-/* Whether the values have room for an index of the shared keys. */
-ALWAYS_INLINE int
-layout_values_hold(struct layout_values *values, Py_ssize_t index)
-{
-#if VALUES_KIND == VALUES_INLINE
-    return index < values->capacity;
-#else
-    /* Made with room for all that the keys can ever hold. */
-    (void)values;
-    (void)index;
-    return 1;
 #endif
 }
 

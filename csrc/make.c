@@ -42,8 +42,9 @@ struct makers {
 /* ---- the store ----------------------------------------------------------------------- */
 
 int
-make_setup(struct core_state *state)
+make_setup(PyObject *module)
 {
+    struct core_state *state = core_state_of_module(module);
     struct makers *makers = PyMem_Calloc(1, sizeof(struct makers));
     if (makers != NULL) {
         makers->table = PyMem_Calloc(MAKERS_FIRST_SIZE, sizeof(struct maker *));
@@ -387,7 +388,7 @@ store_at_places(struct maker *maker, PyTypeObject *type, PyObject *object, PyObj
         if (inside == NULL) {
             inside = layout_unmade_values(object, type);
         }
-        if (inside == NULL || !layout_values_hold(inside, store->place)) {
+        if (inside == NULL || !layout_values_hold(inside, (int)store->place)) {
             return i;
         }
         layout_values_append(inside, (int)store->place, Py_NewRef(values[i]));
@@ -614,7 +615,7 @@ make_object(struct core_state *state, PyObject *callable, PyObject *const *argum
 #else
 
 int
-make_setup(struct core_state *Py_UNUSED(state))
+make_setup(PyObject *Py_UNUSED(module))
 {
     return 0;
 }

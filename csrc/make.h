@@ -14,7 +14,7 @@
 #include "module.h"
 
 /* 0, or -1 with MemoryError. */
-int make_setup(struct core_state *state);
+int make_setup(PyObject *module);
 void make_teardown(struct core_state *state);
 
 enum make_outcome { MAKE_RAISED = -1, MAKE_CALL, MAKE_DONE };

@@ -9,14 +9,17 @@
 
 #include "compat.h"
 #include "dialect.h"
+#include "load_dialect.h"
 #include "opcodes.h"
 
 /* Interned strings: V(name of the field, text). */
 #define CORE_STRINGS(V)                      \
+    V(add, "add")                            \
     V(append, "append")                      \
     V(atomic_types, "_atomic_types")         \
     V(basicnew, "__basicnew__")              \
     V(bin, "bin")                            \
+    V(builtins, "__builtins__")              \
     V(class_, "__class__")                   \
     V(copy, "__copy__")                      \
     V(copy_atomic_types, "_copy_atomic_types")             \
@@ -29,6 +32,7 @@
     V(dict, "__dict__")                      \
     V(dispatch_table, "dispatch_table")      \
     V(dot, ".")                              \
+    V(extend, "extend")                      \
     V(find_class, "find_class")              \
     V(getattr, "getattr")                    \
     V(getinitargs, "__getinitargs__")        \
@@ -37,6 +41,7 @@
     V(getstate, "__getstate__")              \
     V(import, "__import__")                  \
     V(init, "__init__")                      \
+    V(initializing, "_initializing")         \
     V(items, "items")                        \
     V(latin1, "latin1")                      \
     V(lazy_import_type, "LazyImportType")    \
@@ -63,6 +68,7 @@
     V(replace, "__replace__")                \
     V(setstate, "__setstate__")              \
     V(slotnames, "__slotnames__")            \
+    V(spec, "__spec__")                      \
     V(write, "write")
 
 /* The standard library's own objects: V(name of the field, module, attribute). */
@@ -82,7 +88,6 @@
     V(reverse_import_mapping, "_compat_pickle", "REVERSE_IMPORT_MAPPING")   \
     V(codecs_encode, "codecs", "encode")                          \
     V(getattr, "builtins", "getattr")                             \
-    V(import, "builtins", "__import__")                           \
     V(partial, "functools", "partial")                            \
     V(copy_copy, "copy", "copy")                                  \
     V(copy_deepcopy, "copy", "deepcopy")                          \
@@ -93,7 +98,10 @@
     V(deepcopy_tuple, "copy", "_deepcopy_tuple")                  \
     V(deepcopy_dict, "copy", "_deepcopy_dict")                    \
     V(deepcopy_method, "copy", "_deepcopy_method")                \
-    V(sys_modules, "sys", "modules")
+    V(sys_modules, "sys", "modules")                              \
+    V(builtins_import, "builtins", "__import__")                  \
+    V(module_spec, "_frozen_importlib", "ModuleSpec")             \
+    V(plain_class, "pickle", "_Pickler")
 
 /* The same, of versions that have them; NULL on the others. */
 #define CORE_OPTIONAL(V)                                          \
@@ -106,7 +114,10 @@
 #define CORE_TYPES(V)      \
     V(pickler_type)        \
     V(pickler_memo_type)   \
-    V(copyfunction_type)
+    V(copyfunction_type)   \
+    V(read_target_type)    \
+    V(unpickler_type)      \
+    V(unpickler_memo_type)
 
 struct direct_forms;
 struct makers;
@@ -115,6 +126,8 @@ struct steps_store;
 struct plan_cache;
 struct copybuffers;
 struct copyroutes;
+struct rebuild_cache;
+struct unpickler;
 
 #define DECLARE_STRING(field, text) PyObject *field;
 #define DECLARE_OBJECT(field, module, attribute) PyObject *field;
@@ -153,6 +166,9 @@ struct core_state {
     int copies_by_sets;            /* copy has _copy_atomic_types, not _copy_dispatch */
     getter own_dict_getter;        /* of __dict__ in ordinary classes; see clone.c */
     PyObject *copy_helpers;        /* a dict of Python functions, or NULL; see copier_reduce.c */
+    struct load_dialect load_dialect;
+    struct unpickler *idle_unpickler; /* between calls of loads; see unpickler.c */
+    struct rebuild_cache *rebuild;    /* what is known of types; see rebuild.c */
 };
 
 #undef DECLARE_STRING

@@ -29,8 +29,9 @@ plan_free_retired(struct plan_cache *cache)
 }
 
 int
-plan_setup(struct core_state *state)
+plan_setup(PyObject *module)
 {
+    struct core_state *state = core_state_of_module(module);
     state->plans = PyMem_Calloc(1, sizeof(*state->plans));
     if (state->plans == NULL) {
         PyErr_NoMemory();

@@ -74,7 +74,7 @@ struct plan_cache {
 };
 
 /* Makes the cache.  0 or -1. */
-int plan_setup(struct core_state *state);
+int plan_setup(PyObject *module);
 
 /* Frees everything. */
 void plan_teardown(struct core_state *state);

@@ -162,7 +162,8 @@ def outcome(dumps, value, protocol):
     try:
         return dumps(value, protocol)
     except Exception as error:
-        return type(error), re.sub("0x[0-9a-f]+", "0x", str(error))
+        notes = getattr(error, "__notes__", [])
+        return type(error), re.sub("0x[0-9a-f]+", "0x", str([str(error), *notes]))
 
 
 def planned(value, protocol):

@@ -210,9 +210,10 @@ copier_set_state(struct copier *copier, PyObject *source, PyObject *copy, PyObje
     PyTypeObject *type = Py_TYPE(copy);
     struct copyroute *route = copyroute_known(copier->state->copyroutes, type);
     if (PyDict_CheckExact(copied_state) && route != NULL && route->version != 0
-        && route->version == type_version(type) && (route->facts & needed) == needed
-        && clone_is_empty(copy)) {
-        return clone_update(copy, copied_state);
+        && route->version == type_version(type) && Py_IS_TYPE(type, &PyType_Type)
+        && (route->facts & needed) == needed && clone_is_empty(copy)) {
+        /* The memo must own the copied state: nothing else will hold it. */
+        return copymemo_flush(&copier->memo) < 0 ? -1 : clone_update(copy, copied_state);
     }
     if (copier_before_foreign(copier) < 0) {
         return -1;
@@ -324,13 +325,60 @@ leave_generator(struct copier *copier)
     PyErr_SetRaisedException(error);
 }
 
+/* Whether calling it is object.__new__ and a Python function __init__, as far as is known. */
+static int
+calls_init(struct copier *copier, PyObject *function)
+{
+    if (!Py_IS_TYPE(function, &PyType_Type)) {
+        return 0;
+    }
+    PyTypeObject *type = (PyTypeObject *)function;
+    struct copyroute *route = copyroute_known(copier->state->copyroutes, type);
+    return route != NULL && route->version != 0 && route->version == type_version(type)
+           && (route->facts & CLONE_CALLS_INIT) != 0;
+}
+
+/* function(*args), args[-1] being free; strong or NULL.  Runs Python code. */
+static PyObject *
+call_constructor(struct copier *copier, PyObject *function, PyObject **args, Py_ssize_t count)
+{
+    struct core_state *state = copier->state;
+    if (calls_init(copier, function)) {
+        return clone_construct(state, (PyTypeObject *)function, args, count);
+    }
+    size_t flags = (size_t)count | PY_VECTORCALL_ARGUMENTS_OFFSET;
+    if (function != state->stdlib.copyreg_newobj || count == 0) {
+        return PyObject_Vectorcall(function, args, flags, NULL);
+    }
+    /* cls.__new__(cls, *args), without the frame of copyreg.__newobj__ */
+    function = PyObject_GetAttr(args[0], state->str.new);
+    PyObject *result =
+        function == NULL ? NULL : PyObject_Vectorcall(function, args, flags, NULL);
+    Py_XDECREF(function);
+    return result;
+}
+
+/* Copies arguments until one fails; the number that did not. */
+static Py_ssize_t
+copy_arguments(struct copier *copier, PyObject *args, PyObject **copies)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
+        copies[i] = copier_copy_part(copier, PyTuple_GET_ITEM(args, i), 0);
+        if (copies[i] == NULL) {
+            leave_generator(copier);
+            return i;
+        }
+    }
+    return PyTuple_GET_SIZE(args);
+}
+
 enum { SHORT_ARGS = 6 };
 
 /* func(*(deepcopy(arg, memo) for arg in args)); strong or NULL. */
 static PyObject *
 construct(struct copier *copier, PyObject *function, PyObject *args)
 {
-    Py_ssize_t count = PyTuple_GET_SIZE(args), ready = 0;
+    Py_ssize_t count = PyTuple_GET_SIZE(args);
     PyObject *short_args[SHORT_ARGS + 1], **copies = short_args + 1, *result = NULL;
     if (count > SHORT_ARGS) {
         copies = PyMem_Malloc(((size_t)count + 1) * sizeof(PyObject *));
@@ -339,29 +387,11 @@ construct(struct copier *copier, PyObject *function, PyObject *args)
         }
         copies++;
     }
-    copies[-1] = NULL;
-    for (; ready < count; ready++) {
-        copies[ready] = copier_copy_part(copier, PyTuple_GET_ITEM(args, ready), 0);
-        if (copies[ready] == NULL) {
-            leave_generator(copier);
-            break;
-        }
-    }
+    Py_ssize_t ready = copy_arguments(copier, args, copies);
     if (ready == count && copier_before_foreign(copier) == 0) {
-        PyObject *const *first = copies;
-        size_t passed = (size_t)count;
-        if (function == copier->state->stdlib.copyreg_newobj && count > 0) {
-            /* cls.__new__(cls, *args), without the frame of copyreg.__newobj__ */
-            function = PyObject_GetAttr(copies[0], copier->state->str.new);
-        }
-        else {
-            Py_INCREF(function);
-        }
-        if (function != NULL) {
-            result = PyObject_Vectorcall(function, first,
-                                         passed | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-            Py_DECREF(function);
-        }
+        Py_INCREF(function);
+        result = call_constructor(copier, function, copies, count);
+        Py_DECREF(function);
         copier_after_foreign(copier);
     }
     while (ready > 0) {

@@ -36,6 +36,9 @@ PEERS = ("copium", "msgspec", "cloudpickle")
 SHORT_SCALE = 0.05
 """The short form's inputs: large enough for several batches of a list."""
 
+MEMORY_BYTES = 100_000
+"""Memory is compared in pickles from this size on; what a small one takes is kept for the next."""
+
 
 @dataclass
 class Outcome:
@@ -127,9 +130,11 @@ def memory_verdicts(workload: Workload, operation: str, settings: Settings) -> l
     dumps = operations.OPERATION["dumps"]
     for function in (dumps.ours, dumps.standard):
         function(workload.build(0))  # What is kept on the classes when they are first met.
-    _, ours = peak_memory(dumps.ours, workload.build(settings.scale))
+    pickled, ours = peak_memory(dumps.ours, workload.build(settings.scale))
     _, standard = peak_memory(dumps.standard, workload.build(settings.scale))
-    return [] if ours is None else [Verdict(wanted, standard / ours, "memory")]
+    if ours is None or len(pickled) < MEMORY_BYTES:
+        return []
+    return [Verdict(wanted, standard / ours, "memory")]
 
 
 def chosen(only: str, wanted: list[str]) -> Iterator[tuple[str, Workload]]:

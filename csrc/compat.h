@@ -132,6 +132,13 @@ exchange_pointer(void **place, void *value)
 #define SKIPS_MP_MAIN 0
 #endif
 
+/* Whether threads take turns, so that what is kept between calls needs no lock. */
+#ifdef Py_GIL_DISABLED
+#define HAS_GIL 0
+#else
+#define HAS_GIL 1
+#endif
+
 /* ---- critical sections (nothing on builds with the GIL) ------------------- */
 
 #ifndef Py_BEGIN_CRITICAL_SECTION
@@ -298,6 +305,30 @@ dict_owns_keys(PyObject *dict)
 #endif
 }
 
+/* The hash of an object that is hashed by its address, as types are. */
+static inline Py_hash_t
+hash_pointer(void *object)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return Py_HashPointer(object);
+#else
+    return _Py_HashPointer(object);
+#endif
+}
+
+/* Looks a key up whose hash is known and whose comparison is by address; borrowed, or
+   NULL, with an exception only if the dict has odd keys. */
+static inline PyObject *
+dict_get_by_hash(PyObject *dict, PyObject *key, Py_hash_t hash)
+{
+#if KNOWN_LAYOUT
+    return _PyDict_GetItem_KnownHash(dict, key, hash);
+#else
+    (void)hash;
+    return PyDict_GetItemWithError(dict, key);
+#endif
+}
+
 /* Looks a name up along the MRO; borrowed, or NULL without an exception.  Runs no
    Python code for str names and ordinary types. */
 #define type_lookup(type, name) _PyType_Lookup(type, name)
@@ -305,12 +336,13 @@ dict_owns_keys(PyObject *dict)
 /* ---- signals and other threads ------------------------------------------------- */
 
 #if HAS_THREAD_EVAL_BREAKER
-/* Whether a signal, another thread or the collector waits for this one.  The events are
-   the low byte of the thread's eval breaker. */
+/* Whether a signal, a pending call or another thread waits for this one: bits of the
+   thread's eval breaker.  The bit 0x10 is not among them; the collector can wait. */
 static inline int
 events_pending(int64_t *Py_UNUSED(last_poll))
 {
-    return (PyThreadState_Get()->eval_breaker & 0xff) != 0;
+    uintptr_t events = _Py_atomic_load_uintptr_relaxed(&PyThreadState_Get()->eval_breaker);
+    return (events & 0x2f) != 0;
 }
 #else
 #include <time.h>

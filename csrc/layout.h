@@ -69,6 +69,14 @@ layout_entries(struct layout_keys *keys)
     return (struct layout_entry *)(keys->indices + ((size_t)1 << keys->log2_index_bytes));
 }
 
+/* Whether all keys of a dict are exact strings, so that looking a name up runs no Python
+   code. */
+ALWAYS_INLINE int
+layout_has_only_str_keys(PyObject *dict)
+{
+    return ((struct layout_keys *)((PyDictObject *)dict)->ma_keys)->kind != 0;
+}
+
 /* The values of an instance of a type with a managed dict whose __dict__ was not made;
    NULL if it was made or if the instance never had values. */
 ALWAYS_INLINE struct layout_values *
@@ -88,6 +96,39 @@ layout_unmade_values(PyObject *object, PyTypeObject *type)
 #else
     (void)type;
     return ((struct layout_values **)object)[-4];
+#endif
+}
+
+/* The __dict__ of an instance of a type with a managed dict if it was made; borrowed, or
+   NULL.  For instances that have no unmade values. */
+ALWAYS_INLINE PyObject *
+layout_made_dict(PyObject *object)
+{
+    return ((PyObject **)object)[-3];
+}
+
+/* Whether instances of a type that keeps its attributes in a __dict__ have values. */
+ALWAYS_INLINE int
+layout_has_values(PyTypeObject *type)
+{
+#if VALUES_KIND == VALUES_INLINE
+    return PyType_HasFeature(type, Py_TPFLAGS_INLINE_VALUES);
+#else
+    return PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT);
+#endif
+}
+
+/* Whether the values have room for the attribute at the index, which is in the shared
+   keys.  Before 3.13 they have room for all that ever get into these. */
+ALWAYS_INLINE int
+layout_values_hold(struct layout_values *values, int index)
+{
+#if VALUES_KIND == VALUES_INLINE
+    return index < values->capacity;
+#else
+    (void)values;
+    (void)index;
+    return 1;
 #endif
 }
 

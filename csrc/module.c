@@ -2,7 +2,12 @@
 #include "module.h"
 
 #include "copier.h"
+#include "naming.h"
 #include "pickler.h"
+#include "plan.h"
+#include "reader.h"
+#include "rebuild.h"
+#include "unpickler.h"
 
 #define STRING_ENTRY(field, text) {offsetof(struct core_strings, field), text},
 #define STDLIB_ENTRY(field, module, attribute) \
@@ -106,10 +111,17 @@ module_exec(PyObject *module)
         || setup_constants(state) < 0) {
         return -1;
     }
-    if (dialect_probe(&state->dialect) < 0) {
+    if (dialect_probe(&state->dialect) < 0 || load_dialect_probe(&state->load_dialect) < 0) {
         return -1;
     }
-    return pickler_setup(module) < 0 || copier_setup(module) < 0 ? -1 : 0;
+    static int (*const setups[])(PyObject *) = {plan_setup,   naming_setup,  pickler_setup,
+                                                reader_setup, rebuild_setup, unpickler_setup,
+                                                copier_setup};
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {
+        result = setups[i](module);
+    }
+    return result;
 }
 
 #define VISIT_STRING(field, text) Py_VISIT(state->str.field);
@@ -154,9 +166,13 @@ module_clear(PyObject *module)
 static void
 module_free(void *module)
 {
+    struct core_state *state = core_state_of_module((PyObject *)module);
     (void)module_clear((PyObject *)module);
-    pickler_teardown(core_state_of_module((PyObject *)module));
-    copier_teardown(core_state_of_module((PyObject *)module));
+    pickler_teardown(state);
+    unpickler_teardown(state);
+    copier_teardown(state);
+    rebuild_teardown(state);
+    plan_teardown(state);
 }
 
 static PyModuleDef_Slot module_slots[] = {

@@ -9,14 +9,17 @@
 
 #include "compat.h"
 #include "dialect.h"
+#include "load_dialect.h"
 #include "opcodes.h"
 
 /* Interned strings: V(name of the field, text). */
 #define CORE_STRINGS(V)                      \
+    V(add, "add")                            \
     V(append, "append")                      \
     V(atomic_types, "_atomic_types")         \
     V(basicnew, "__basicnew__")              \
     V(bin, "bin")                            \
+    V(builtins, "__builtins__")              \
     V(class_, "__class__")                   \
     V(copy, "__copy__")                      \
     V(copy_atomic_types, "_copy_atomic_types")             \
@@ -29,6 +32,7 @@
     V(dict, "__dict__")                      \
     V(dispatch_table, "dispatch_table")      \
     V(dot, ".")                              \
+    V(extend, "extend")                      \
     V(find_class, "find_class")              \
     V(getattr, "getattr")                    \
     V(getinitargs, "__getinitargs__")        \
@@ -37,6 +41,7 @@
     V(getstate, "__getstate__")              \
     V(import, "__import__")                  \
     V(init, "__init__")                      \
+    V(initializing, "_initializing")         \
     V(items, "items")                        \
     V(latin1, "latin1")                      \
     V(locals, "<locals>")                    \
@@ -62,6 +67,7 @@
     V(replace, "__replace__")                \
     V(setstate, "__setstate__")              \
     V(slotnames, "__slotnames__")            \
+    V(spec, "__spec__")                      \
     V(write, "write")
 
 /* The standard library's own objects: V(name of the field, module, attribute). */
@@ -91,7 +97,10 @@
     V(deepcopy_tuple, "copy", "_deepcopy_tuple")                  \
     V(deepcopy_dict, "copy", "_deepcopy_dict")                    \
     V(deepcopy_method, "copy", "_deepcopy_method")                \
-    V(sys_modules, "sys", "modules")
+    V(sys_modules, "sys", "modules")                              \
+    V(builtins_import, "builtins", "__import__")                  \
+    V(module_spec, "_frozen_importlib", "ModuleSpec")             \
+    V(plain_class, "pickle", "_Pickler")
 
 /* The same, of versions that have them; NULL on the others. */
 #define CORE_OPTIONAL(V)                                          \
@@ -104,11 +113,17 @@
 #define CORE_TYPES(V)      \
     V(pickler_type)        \
     V(pickler_memo_type)   \
-    V(copyfunction_type)
+    V(copyfunction_type)   \
+    V(read_target_type)    \
+    V(unpickler_type)      \
+    V(unpickler_memo_type)
 
 struct pickler;
+struct plan_cache;
 struct copybuffers;
 struct copyroutes;
+struct rebuild_cache;
+struct unpickler;
 
 #define DECLARE_STRING(field, text) PyObject *field;
 #define DECLARE_OBJECT(field, module, attribute) PyObject *field;
@@ -130,6 +145,8 @@ struct core_state {
     PyObject *empty_tuple;
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
     struct dialect dialect;
+    uint64_t epoch;               /* counts the times foreign code was run; see save.h */
+    struct plan_cache *plans;     /* what is known of types; see plan.h */
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
     struct copybuffers *idle_copybuffers; /* between calls of deepcopy; see copymemo.c */
     struct copyroutes *copyroutes; /* what copy.py does with each type; see copyroute.c */
@@ -137,6 +154,9 @@ struct core_state {
     int copies_by_sets;            /* copy has _copy_atomic_types, not _copy_dispatch */
     getter own_dict_getter;        /* of __dict__ in ordinary classes; see clone.c */
     PyObject *copy_helpers;        /* a dict of Python functions, or NULL; see copier_reduce.c */
+    struct load_dialect load_dialect;
+    struct unpickler *idle_unpickler; /* between calls of loads; see unpickler.c */
+    struct rebuild_cache *rebuild;    /* what is known of types; see rebuild.c */
 };
 
 #undef DECLARE_STRING

@@ -14,6 +14,8 @@ from fastcopyreg.bench import Contender, Result, Timing
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
+pytestmark = pytest.mark.slow  # Every benchmark runs for a moment.
+
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch):
@@ -176,7 +178,7 @@ def test_memory_is_compared(monkeypatch):
         return _stdlib.dumps(value) if held else None
 
     wrong = operations.Operation("dumps", _stdlib.dumps, wasteful)
-    settings = race.Settings(1, 10, 0.01, floors.Floors({"default": 0.95, "memory": 1.0}), False)
+    settings = race.Settings(1, 10, 0.5, floors.Floors({"default": 0.95, "memory": 1.0}), False)
     workload = workloads.BY_NAME["strings"]
     pytest.importorskip("tracemalloc")
     monkeypatch.setitem(operations.OPERATION, "dumps", wrong)

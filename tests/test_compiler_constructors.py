@@ -353,6 +353,33 @@ class OwnSetattr:
         super().__setattr__(name, value)
 
 
+class OwnGetattribute:
+    def __init__(self, x):
+        self.x = x
+        self.y = self.x
+
+    def __getattribute__(self, name):
+        return super().__getattribute__(name)
+
+
+class OwnDict:
+    def __init__(self, x):
+        self.__dict__["x"] = x
+
+    @property
+    def __dict__(self):
+        return {}
+
+
+class OwnClass:
+    def __init__(self, x):
+        self.x = self.__class__
+
+    @property
+    def __class__(self):
+        return int
+
+
 class WithProperty:
     def __init__(self, x):
         self.x = x
@@ -501,6 +528,9 @@ REFUSED = {
     Colour: "metaclass EnumType",
     OwnNew: "has a __new__ of its own",
     OwnSetattr: "__setattr__ of its own",
+    OwnGetattribute: "__getattribute__ of its own",
+    OwnDict: "__dict__ of its own",
+    OwnClass: "__class__ of its own",
     WithProperty: "x is a data descriptor",
     NoPlace: "no place for x",
     Validating: "calls int",

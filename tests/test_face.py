@@ -20,7 +20,7 @@ PAIRS = [
     pytest.param(fastcopyreg.copy, std_copy, id="copy"),
 ]
 # Names of ours in the drop-ins, over what the standard library has.
-OWN_NAMES = {"_stdlib", "_core", "_FROM_CORE", "_constructors"}
+OWN_NAMES = {"_stdlib", "_core", "_FROM_CORE", "_constructors", "_places"}
 # What is new in copyreg; all else that differs comes from the core.
 WRAPPERS = {"pickle", "constructor"}
 

@@ -23,7 +23,7 @@ import weakref
 from pathlib import Path
 
 import pytest
-from support.swapping import KINDS, StandIns, every_global
+from support.swapping import KINDS, StandIns, every_global, set_module
 
 import fastcopyreg
 from fastcopyreg import _stdlib
@@ -101,7 +101,8 @@ def test_replaced_names_every_place(swap):
     assert set(swap.replaced) == changed | classes
     assert classes
     assert {"pickle.dumps", "_pickle.dumps", "copyreg.pickle"} <= changed
-    assert "email.generator.deepcopy" in changed
+    copies = swap.ours.deepcopy is not _stdlib.deepcopy
+    assert ("email.generator.deepcopy" in changed) == copies
     assert email.generator.deepcopy is copy.deepcopy
 
 
@@ -604,24 +605,33 @@ def test_own_names_return(swap):
     assert after == before
 
 
+@requires_core
+def test_only_our_own_types_can_be_renamed():
+    set_type_module = fastcopyreg._backend.core.set_type_module
+    for arguments in ((), (int,), (int, "x"), (Point, "x"), (fastcopyreg.pickle.Pickler, 3)):
+        with pytest.raises(TypeError, match="set_type_module|not one of this module"):
+            set_type_module(*arguments)
+    with pytest.raises(TypeError):
+        fastcopyreg.pickle.Pickler.__module__ = "x"
+
+
 # --- errors, threads, repetition
 
 
 def test_an_interrupt_leaves_everything_as_it_was():
-    asked = []
-
-    def interrupted(standard):
-        asked.append(standard)
-        if standard:
+    def interrupted(cls, name):
+        if name == "_pickle":
             raise KeyboardInterrupt
+        set_module(cls, name)
 
     before = every_global()
+    names = {name: obj.__module__ for name, obj in vars(StandIns.ours).items()}
     swap = StandIns(interrupted)
     with pytest.raises(KeyboardInterrupt):
         swap.install()
     after = every_global()
     assert all(old[2] is new[2] for old, new in zip(before, after, strict=True))
-    assert asked == [True, False]
+    assert {name: obj.__module__ for name, obj in vars(StandIns.ours).items()} == names
     assert not swap.swap.replaced()
 
 

@@ -10,15 +10,17 @@ from . import copy, copyreg, pickle
 from ._backend import backend
 from ._constructors import registered_constructors
 from .install import install, installed, uninstall
-from .registration import register
+from .registration import check, explain, register
 
 __version__ = "0.1.0"
 
 __all__ = (
     "__version__",
     "backend",
+    "check",
     "copy",
     "copyreg",
+    "explain",
     "install",
     "installed",
     "pickle",

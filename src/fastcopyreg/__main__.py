@@ -1,4 +1,4 @@
-"""The command line: `python -m fastcopyreg info`, `bench`.
+"""The command line: `python -m fastcopyreg info`, `bench`, `explain`, `check`.
 
 A command is a function that takes its parsed arguments and returns an exit status; it imports what
 it needs when it runs, so that `info` also works where something else is broken.
@@ -100,6 +100,40 @@ def _bench(options: argparse.Namespace) -> int:
     return 0 if report.equal else 1
 
 
+def _explain(options: argparse.Namespace) -> int:
+    from . import _explain, _names
+
+    if options.name is None:
+        found = _explain.registry()
+    else:
+        try:
+            found = [_explain.explanation_of(_names.imported(options.name))]
+        except _names.NotFound as missing:
+            print(f"fastcopyreg explain: {missing}", file=sys.stderr)
+            return 2
+    _print_reports(found, options.json)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from . import _check, _names
+
+    try:
+        report = _check.report_of(_names.imported(options.name))
+    except _names.NotFound as missing:
+        print(f"fastcopyreg check: {missing}", file=sys.stderr)
+        return 2
+    _print_reports([report], options.json)
+    return 0 if report else 1
+
+
+def _print_reports(reports: Sequence[Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([report.to_dict() for report in reports], indent=2))
+    else:
+        print(*reports, sep="\n\n")
+
+
 def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
         number = kind(text)
@@ -131,7 +165,23 @@ def _parser() -> argparse.ArgumentParser:
         "--objects", type=_positive(int), default=30_000, help="about how many (default: 30000)"
     )
     bench.set_defaults(run=_bench)
-    for command in (info, bench):
+    explain = commands.add_parser(
+        "explain",
+        help="how a class or an object is reduced, rebuilt and copied, and why so",
+        description="Exit status: 0 if it was explained, 2 if it was not found.",
+    )
+    explain.add_argument(
+        "name", nargs="?", metavar="MODULE:NAME", help="without it, the whole registry"
+    )
+    explain.set_defaults(run=_explain)
+    check = commands.add_parser(
+        "check",
+        help="whether a class or an object survives pickling, loading and copying",
+        description="Exit status: 0 if it does, 1 if there are problems, 2 if it was not found.",
+    )
+    check.add_argument("name", metavar="MODULE:NAME")
+    check.set_defaults(run=_check)
+    for command in (info, bench, explain, check):
         command.add_argument("--json", action="store_true", help="machine-readable output")
     return parser
 

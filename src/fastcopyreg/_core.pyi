@@ -1,11 +1,15 @@
 """The C core as type checkers see it; a test binds this to the module."""
 
-from collections.abc import Callable
+from collections.abc import Buffer, Callable, Iterable
 from pickle import PickleBuffer
 from typing import Any, Protocol
 
 class _Writable(Protocol):
     def write(self, data: bytes, /) -> object: ...
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+    def readline(self) -> bytes: ...
 
 class Pickler:
     def __init__(
@@ -17,6 +21,19 @@ class Pickler:
     ) -> None: ...
     def dump(self, obj: Any, /) -> None: ...
     def clear_memo(self) -> None: ...
+
+class Unpickler:
+    def __init__(
+        self,
+        file: _Readable,
+        *,
+        fix_imports: bool = True,
+        encoding: str = "ASCII",
+        errors: str = "strict",
+        buffers: Iterable[Buffer] | None = (),
+    ) -> None: ...
+    def load(self) -> Any: ...
+    def find_class(self, module_name: str, global_name: str, /) -> Any: ...
 
 def dump(
     obj: Any,
@@ -33,3 +50,20 @@ def dumps(
     fix_imports: bool = True,
     buffer_callback: Callable[[PickleBuffer], object] | None = None,
 ) -> bytes: ...
+def load(
+    file: _Readable,
+    *,
+    fix_imports: bool = True,
+    encoding: str = "ASCII",
+    errors: str = "strict",
+    buffers: Iterable[Buffer] | None = (),
+) -> Any: ...
+def loads(
+    data: Buffer,
+    /,
+    *,
+    fix_imports: bool = True,
+    encoding: str = "ASCII",
+    errors: str = "strict",
+    buffers: Iterable[Buffer] | None = (),
+) -> Any: ...

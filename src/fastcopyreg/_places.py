@@ -4,14 +4,22 @@ Only registrations through fastcopyreg are noted; the standard library's `copyre
 nobody.  An entry keeps neither its type nor its reducer alive.
 """
 
+import sys
 from weakref import WeakKeyDictionary
 
 _places = WeakKeyDictionary()
 
 
-def note(ob_type, reducer, file_name, line):
-    """Remember that *reducer* was registered for *ob_type* on this line."""
-    _places[ob_type] = id(reducer), file_name, line
+def caller():
+    """Return the file name and the line from which the caller of this function was called."""
+    frame = sys._getframe(2)
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def note(ob_type, reducer, place):
+    """Remember that *reducer* was registered for *ob_type* at *place*."""
+    if isinstance(ob_type, type):  # Any hashable object can be registered, to no effect.
+        _places[ob_type] = id(reducer), *place
 
 
 def place_of(ob_type, reducer):

@@ -458,6 +458,7 @@ class _InitReading(_ConstructorReading):
     def load_attribute(self, owner, name):
         if not self.is_new(owner):
             return super().load_attribute(owner, name)
+        _check_load(self.cls, name)
         if name == "__class__":
             return self.read(CLASS)
         if name == "__dict__":
@@ -628,6 +629,17 @@ def _raw_attribute(cls, name, start=0):
 
 def _position(cls, base):
     return next((index for index, found in enumerate(cls.__mro__) if found is base), None)
+
+
+def _check_load(cls, name):
+    """Refuse a load from an instance that could run code or mean something else."""
+    if _raw_attribute(cls, "__getattribute__")[1] is not object.__getattribute__:
+        raise Refused("its class has a __getattribute__ of its own")
+    _, found = _raw_attribute(cls, name)
+    if name == "__class__" and found is not object.__dict__["__class__"]:
+        raise Refused("its class has a __class__ of its own")
+    if name == "__dict__" and type(found) is not types.GetSetDescriptorType:
+        raise Refused("its class has a __dict__ of its own")
 
 
 def _check_store(cls, name):

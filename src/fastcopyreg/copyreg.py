@@ -5,7 +5,7 @@ objects.  Only `pickle` and `constructor` are new: they do what the originals do
 constructors that those forget (see ``fastcopyreg.registered_constructors``).
 """
 
-from . import _constructors, _stdlib
+from . import _constructors, _places, _stdlib
 
 globals().update(_stdlib.COPYREG)
 
@@ -18,6 +18,7 @@ def pickle(ob_type, pickle_function, constructor_ob=None):
     ``copyreg.dispatch_table``, where the standard library's ``pickle`` and ``copy`` find it too.
     """
     _stdlib.register_reducer(ob_type, pickle_function, constructor_ob)
+    _places.note(ob_type, pickle_function, _places.caller())
     if constructor_ob is not None:
         _constructors.remember(constructor_ob)
 

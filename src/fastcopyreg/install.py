@@ -186,24 +186,24 @@ class Substitutes:
 
 
 _twins = {}
-"""Each `ForkingPickler` that was met, and the one made after it, by the other of the two."""
+"""Each `ForkingPickler` that was met or made, by the other of the two and its own bases."""
 
 
 def _twin(cls, substitutes):
     """Return *cls* made again over the substitutes of its bases; the same one each time."""
-    if cls not in _twins:
+    bases = tuple(map(substitutes.get, cls.__bases__))
+    if (cls, bases) not in _twins:
         class_cell = CellType()
         attributes = {
             name: _moved(value, class_cell, substitutes)
             for name, value in vars(cls).items()
             if name not in ("__dict__", "__weakref__")
         }
-        bases = tuple(map(substitutes.get, cls.__bases__))
         twin = type(cls)(cls.__name__, bases, attributes)
         twin.__qualname__ = cls.__qualname__
         class_cell.cell_contents = twin
-        _twins[cls], _twins[twin] = twin, cls
-    return _twins[cls]
+        _twins[cls, bases], _twins[twin, cls.__bases__] = twin, cls
+    return _twins[cls, bases]
 
 
 def _moved(value, class_cell, substitutes):
@@ -239,13 +239,13 @@ def _add_multiprocessing(substitutes):
 class Swap:
     """Objects to be replaced by others, and the places where they were.
 
-    *pairs* are (the standard library's object, ours); *name_core* is called with True when ours
-    are to be pickled by the standard library's names, and with False when by their own.
+    *pairs* are (the standard library's object, ours); *set_type_module* sets the ``__module__`` of
+    a type of ours, which Python code cannot set if the type is immutable.
     """
 
-    def __init__(self, pairs, name_core):
+    def __init__(self, pairs, set_type_module):
         self._substitutes = Substitutes(pairs)
-        self._name_core = name_core
+        self._set_type_module = set_type_module
         self._renamed = []
         self._places = []
 
@@ -279,10 +279,9 @@ class Swap:
                 holder.set(name, old)
         self._places.clear()
         self._restore_later_imports()
-        for function, module in self._renamed:
-            function.__module__ = module
+        for obj, module in self._renamed:
+            self._set_module(obj, module)
         self._renamed.clear()
-        self._name_core(False)
 
     def _earlier_subclasses(self):
         """Return the subclasses of the classes to be replaced that are not replaced themselves."""
@@ -324,11 +323,17 @@ class Swap:
         ]
 
     def _take_standard_names(self):
-        self._name_core(True)
+        """Let our objects be pickled by the names of those whose places they take."""
         for old, new in self._substitutes:
-            if type(new) is FunctionType:
+            if old.__module__ != new.__module__:
                 self._renamed.append((new, new.__module__))
-                new.__module__ = old.__module__
+                self._set_module(new, old.__module__)
+
+    def _set_module(self, obj, name):
+        if isinstance(obj, type):
+            self._set_type_module(obj, name)
+        else:
+            obj.__module__ = name
 
     def _restore_later_imports(self):
         """Give modules of the standard library that were imported meanwhile its own objects.
@@ -385,7 +390,7 @@ def install():
 
 
 def _install_core():
-    swap = Swap(_pairs(), _core.set_module_names)
+    swap = Swap(_pairs(), _core.set_type_module)
     unreachable = swap.enter()
     return swap, InstallReport(backend, swap.replaced(), unreachable)
 

@@ -123,9 +123,8 @@ def register(
     about whose objects pickle never asks the registry, a name that is no attribute, a constructor
     that does not take the fields.  The constructor becomes a registered constructor.
     """
-    frame = sys._getframe(1)
-    place = frame.f_code.co_filename, frame.f_lineno
-    caller = frame.f_globals.get("__name__")
+    place = _places.caller()
+    caller = sys._getframe(1).f_globals.get("__name__")
     declared = fields, constructor, state, exclude, version, upgrade
 
     def register_here(decorated):
@@ -163,7 +162,7 @@ def _put_into_table(registration, place):
     our_copyreg.pickle(cls, registration.reducer, registration.constructor)
     if registration.needs_fastcopyreg():
         _constructors.remember(restore)
-    _places.note(cls, registration.reducer, *place)
+    _places.note(cls, registration.reducer, place)
 
 
 # --- the reducer
@@ -214,3 +213,36 @@ def _compiled(registration):
     }
     exec(compile(registration.source, f"<register {cls.__qualname__}>", "exec"), namespace)
     return namespace.pop(f"reduce_{cls.__name__}")
+
+
+# --- what is asked of the other two rooms, which are opened when they are needed
+
+
+def explain(x):
+    """Say how an object, or the objects of a class, are reduced, rebuilt and copied, and why so.
+
+    Returns an `Explanation`: readable when printed and in a notebook, plain data by ``to_dict()``.
+    Given an object, what pickling, loading and copying it costs is measured as well.
+    """
+    from ._explain import explanation_of
+
+    return explanation_of(x)
+
+
+def check(x, protocols=None, *, raise_=False):
+    """Find out whether an object, or the objects of a class, survive pickling and copying.
+
+    Of an object: its reduce value is valid, all parts can be pickled (the report says the way to
+    the first that cannot: ``Order.lines[3].lock``), pickling by each of *protocols* (from 2 on,
+    unless given), copying and deep copying make equal objects, and a fresh interpreter loads it.
+    Of a class: its registration has effect, and a fresh interpreter can import it by name.
+
+    Returns a `CheckReport`, which is true if there is no problem; with *raise_*, problems are
+    raised as `CheckError`, an AssertionError, for use in a test suite.
+    """
+    from ._check import CheckError, report_of
+
+    report = report_of(x, protocols)
+    if raise_ and not report:
+        raise CheckError(report)
+    return report

@@ -25,6 +25,7 @@ import gc
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,7 @@ try:
 except ImportError:
     _testcapi = None
 
+ADDRESS = re.compile("0x[0-9a-f]+")
 TIMEOUT = 1800  # seconds for one group
 PROBES = 100  # allocations made after an operation to see whether the failure is still to come
 TRIES = 20  # failures of one allocation, to find the one that leaks: noise does not grow with them
@@ -95,25 +97,33 @@ def attempt(call, number):
     return "finished" if finished else "absorbed", result
 
 
+def done_again(operation, call, expected):
+    """What is wrong with the operation now that it has memory, or None."""
+    try:
+        return None if operation.view(call()) == expected else "wrong result"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
 def sweep(operation, call, expected, progress):
     """Lets each allocation of the operation fail in turn; returns a Tally."""
     tally = Tally()
     number = 0
     finished = 0
-    while (
-        finished < 3
-    ):  # it may take a few allocations less once, when a cache was filled by the last try
+    # It may take a few allocations less once, when the last try filled a cache.
+    while finished < 3:
         progress(operation.name, number)
         how, result = attempt(call, number)
         finished = finished + 1 if how == "finished" else 0
         if how == "raised":
-            tally.note("raised", number, f"{type(result).__name__}: {result}")
+            tally.note("raised", number, ADDRESS.sub("0x…", f"{type(result).__name__}: {result}"))
         elif how != "refused" and operation.view(result) != expected:
             tally.note("wrong", number, f"{how} with a wrong result")
         tally.absorbed += how == "absorbed"
         result = None
-        if operation.view(call()) != expected:
-            tally.note("wrong", number, "wrong result when done again with memory")
+        wrong = done_again(operation, call, expected)
+        if wrong is not None:
+            tally.note("wrong", number, f"{wrong} when done again with memory")
         number += 1
     tally.allocations = number - finished
     return tally
@@ -158,7 +168,7 @@ def run_child(job):
 
     for operation in operations.GROUPS[job["group"]](subject):
         asked_for = job["pattern"] in operation.name and job["only"] in (None, operation.name)
-        if asked_for and operation.name not in job["done"]:
+        if operation.spared is None and asked_for and operation.name not in job["done"]:
             tally = examine(operation, progress)
             found = [operation.name, tally.allocations, tally.absorbed, tally.defects]
             print(json.dumps(found), flush=True)
@@ -237,6 +247,9 @@ def report_group(group, options):
         f"{sum(line[2] for line in lines):5} absorbed {count:4} defects",
         flush=True,
     )
+    for operation in operations.GROUPS[group](operations.Subject(options.subject)):
+        if operation.spared is not None:
+            print(f"  spared {group}: {operation.name}: {operation.spared}")
     for name, _, _, defects in lines:
         for defect in defects:
             kind, number, text = defect

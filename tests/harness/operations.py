@@ -7,6 +7,7 @@ and they are chosen so that each kind of allocation is there: the memo growing, 
 frames, reductions of every shape, hooks, names, errors.
 """
 
+import _imp
 import collections
 import copyreg
 import dataclasses
@@ -15,7 +16,7 @@ import decimal
 import enum
 import fractions
 import functools
-import importlib
+import importlib.util
 import io
 import pathlib
 import pickle as std_pickle
@@ -337,12 +338,16 @@ REFUSED = {
 
 
 class Operation:
-    """One thing to repeat: its name, how to prepare it, and how to look at its result."""
+    """One thing to repeat: its name, how to prepare it, and how to look at its result.
 
-    def __init__(self, name, prepare, view=lambda result: result):
+    *spared*: why its allocations are not made to fail, if they are not.
+    """
+
+    def __init__(self, name, prepare, view=lambda result: result, spared=None):
         self.name = name
         self.prepare = prepare
         self.view = view
+        self.spared = spared
 
 
 def values_of(protocol):
@@ -361,6 +366,7 @@ class Subject:
 
     def __init__(self, name):
         package = "" if name == "stdlib" else name + "."
+        self.core = package + "_core" if name == "fastcopyreg" else None
         self.pickle = importlib.import_module(package + "pickle")
         self.copy = importlib.import_module(package + "copy")
 
@@ -450,16 +456,16 @@ def hook_picklers(subject):
 
 
 def reused_pickler(subject, value, protocol):
-    """One pickler and one file for every repetition, the memo cleared before each."""
-    file = io.BytesIO()
-    pickler = subject.pickle.Pickler(file, protocol)
+    """One pickler for every repetition, the memo cleared before each."""
+    parts = []
+    # Not a BytesIO, which closes itself when it cannot be truncated for lack of memory.
+    pickler = subject.pickle.Pickler(types.SimpleNamespace(write=parts.append), protocol)
 
     def operation():
         pickler.clear_memo()
-        file.seek(0)
-        file.truncate()
+        parts.clear()
         pickler.dump(value)
-        return file.getvalue()
+        return b"".join(parts)
 
     return operation
 
@@ -516,6 +522,63 @@ def to_file_function(subject, value, protocol):
         return file.getvalue()
 
     return operation
+
+
+def new_core(name):
+    """A function that makes and executes one more module object of an extension module."""
+    spec = importlib.util.find_spec(name)
+
+    def operation():
+        module = _imp.create_dynamic(spec)
+        _imp.exec_dynamic(module)
+        return sorted(vars(module))
+
+    return operation
+
+
+def initialised_again(subject):
+    """One pickler, initialised again for each dump."""
+    pickler = subject.pickle.Pickler(io.BytesIO())
+
+    def operation():
+        file = io.BytesIO()
+        pickler.__init__(file, 4)
+        pickler.dump(["again", ("and", "again")])
+        return file.getvalue()
+
+    return operation
+
+
+def in_a_cycle(subject):
+    """A pickler that only the garbage collector can free: its hook is a method of its owner."""
+
+    class Owner(subject.pickle.Pickler):
+        def reducer_override(self, obj):
+            return NotImplemented
+
+    def operation():
+        pickler = Owner(io.BytesIO())
+        pickler.dispatch_table = {Slots: pickler.reducer_override}
+        pickler.dump("cycle")
+        return pickler.bin
+
+    return operation
+
+
+def core_operations(subject):
+    """Making the core's module and its types, and what their life has besides dumping."""
+    if subject.core is not None:
+        yield Operation(
+            "core imported",
+            lambda: new_core(subject.core),
+            spared="it asks the standard library's pickle and compiler, which leak and crash",
+        )
+    yield Operation("Pickler initialised again", lambda: initialised_again(subject))
+    yield Operation("Pickler in a cycle", lambda: in_a_cycle(subject))
+    yield Operation(
+        "subclass made",
+        lambda: lambda: type("Sub", (subject.pickle.Pickler,), {})(io.BytesIO(), 2).bin,
+    )
 
 
 def out_of_band(subject, value):
@@ -656,6 +719,7 @@ def copy_operations(subject):
 
 #: Every group of operations; a crash costs no more than its own case of its own group.
 GROUPS = {
+    "core": core_operations,
     "dumps": dumps_operations,
     "refused": refused_operations,
     "pickler": pickler_operations,

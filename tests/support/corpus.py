@@ -171,7 +171,8 @@ def instances(make):
     empty, full, other, loop = make(), make(), make(), make()
     filled(full, a=shared, b=(shared, 2.5), c={"k": None})
     filled(other, a=full, b=shared, c=[other])
-    filled(loop, a=loop, b=[loop], c=(loop,))
+    through = [loop]
+    filled(loop, a=through, b=loop if make not in BY_ARGUMENTS else through, c=(1, through))
     return [empty, full, other, loop, full]
 
 
@@ -338,6 +339,20 @@ INSTANCE_CLASSES = [
     classes.RecursiveOnce, Registered, classes.RegisteredDict, classes.RegisteredSetter,
     classes.RegisteredNew, classes.Data, classes.WithMeta, classes.Outer.Inner,
 ]  # fmt: skip
+
+# Their fields are arguments, so that one that holds itself directly cannot be dumped.
+BY_ARGUMENTS = {
+    classes.NewArguments,
+    classes.NewArgumentsEx,
+    classes.NewKeywords,
+    classes.Reduces,
+    classes.ReducesEx,
+    classes.SharedArguments,
+    classes.Recursive,
+    classes.RecursiveOnce,
+    classes.Peeks,
+    Registered,
+}
 
 SUBCLASSED = {
     "list": lambda: classes.SubList([1, "a", [2]]),

@@ -180,8 +180,12 @@ def run(implementation, setup, obj, sink, received, memo):
                 pickler.dump(obj)
                 if setup.clear:
                     pickler.clear_memo()
-        finally:
+        except RecursionError:
+            raise
+        except Exception:
             memo.extend(describe_memo(pickler.memo))
+            raise
+        memo.extend(describe_memo(pickler.memo))
 
 
 def record(implementation, setup, build):
@@ -192,6 +196,8 @@ def record(implementation, setup, build):
     trace.take()
     try:
         run(implementation, setup, obj, sink, received, memo)
+    except RecursionError:
+        error = ("RecursionError",)  # Its notes are as many as the stack is deep.
     except Exception as exception:
         error = describe_error(exception)
     return Record(tuple(sink.writes), tuple(received), error, trace.take(), tuple(memo))

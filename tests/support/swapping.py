@@ -65,9 +65,9 @@ _PICKLE_NAMES = ("Pickler", "Unpickler", "dump", "dumps", "load", "loads")
 _COPY_NAMES = ("copy", "deepcopy", "replace") if HAS_REPLACE else ("copy", "deepcopy")
 
 
-def _name_stand_ins(standard):
-    for name in _PICKLE_NAMES:
-        globals()[name].__module__ = "_pickle" if standard else __name__
+def set_module(cls, name):
+    """Stands in for the core's set_type_module."""
+    cls.__module__ = name
 
 
 def _stand_in_pairs():
@@ -82,8 +82,8 @@ class StandIns:
     kind = "stand-ins"
     ours = SimpleNamespace(**{name: globals()[name] for name in _PICKLE_NAMES + _COPY_NAMES})
 
-    def __init__(self, name_core=_name_stand_ins):
-        self.swap = Swap(_stand_in_pairs(), name_core)
+    def __init__(self, set_type_module=set_module):
+        self.swap = Swap(_stand_in_pairs(), set_type_module)
         self.replaced = self.unreachable = ()
 
     def install(self):

@@ -1,0 +1,186 @@
+/* The machine that a pickle is a program for: a stack, marks, a memo and an input.
+
+   One loop (load.c) executes it, for input in memory and from files alike; each opcode
+   has a function in load_value.c, load_container.c, load_object.c or load_global.c.
+   Functions of opcodes return 0, or -1 with an exception set; the stack then still owns
+   what lies on it.  They may run Python code wherever an object is called, looked up or
+   dropped, and whenever input is read; the machine is used by one call at a time
+   (unpickler.c sees to it), so only the memo can change while Python code runs. */
+#ifndef FASTCOPYREG_LOAD_H
+#define FASTCOPYREG_LOAD_H
+
+#include "load_memo.h"
+#include "load_opcodes.h"
+#include "reader.h"
+
+/* Owned objects, for traverse and clear: V(field). */
+#define UNPICKLER_OBJECTS(V) \
+    V(persistent_load)       \
+    V(buffers)               \
+    V(encoding)              \
+    V(errors)
+
+struct unpickler {
+    /*  stack ............ fence ............ top ............ limit
+        objects below the  above the newest   free             behind the memory
+        newest MARK        MARK: in reach                                          */
+    PyObject **top;
+    PyObject **fence;
+    PyObject **limit;
+    PyObject **stack;
+    size_t *marks; /* the heights of the stack at each MARK */
+    size_t mark_count;
+    size_t mark_capacity;
+    struct load_memo memo;
+    struct reader reader;
+    struct core_state *state;
+    PyObject *self; /* whose find_class() is asked; borrowed, NULL if it is ours */
+    PyObject *persistent_load;
+    PyObject *persistent_self; /* its first argument; borrowed, mostly NULL */
+    PyObject *buffers;  /* an iterator, or NULL */
+    PyObject *encoding; /* NULL: ASCII */
+    PyObject *errors;   /* NULL: strict */
+    int protocol;
+    int fix_imports;
+    int64_t last_poll;
+};
+
+/* Reads one pickle.  A new reference, or NULL with an exception.  Runs Python code. */
+PyObject *load_run(struct unpickler *unpickler);
+
+/* Drops what is on the stack. */
+void load_clear_stack(struct unpickler *unpickler);
+
+/* Drops and frees everything that the machine owns. */
+void load_free(struct unpickler *unpickler);
+
+/* Doubles the marks.  0, or -1 with an exception. */
+int load_grow_marks(struct unpickler *unpickler);
+
+/* Doubles the stack.  0, or -1 with an exception. */
+int load_grow_stack(struct unpickler *unpickler);
+
+/* Raises UnpicklingError for a stack without enough objects above the MARK; -1. */
+int load_underflow(struct unpickler *unpickler);
+
+/* Takes the newest MARK off; where its objects begin, or NULL with an exception. */
+PyObject **load_pop_to_mark(struct unpickler *unpickler);
+
+/* Pushes a new reference, stealing it; NULL is passed on as the error that it is. */
+ALWAYS_INLINE int
+load_push(struct unpickler *unpickler, PyObject *object)
+{
+    if (unlikely(object == NULL)) {
+        return -1;
+    }
+    if (unlikely(unpickler->top == unpickler->limit) && load_grow_stack(unpickler) < 0) {
+        Py_DECREF(object);
+        return -1;
+    }
+    *unpickler->top++ = object;
+    return 0;
+}
+
+/* Takes the topmost object off; strong, or NULL with an exception. */
+ALWAYS_INLINE PyObject *
+load_take(struct unpickler *unpickler)
+{
+    if (unlikely(unpickler->top <= unpickler->fence)) {
+        load_underflow(unpickler);
+        return NULL;
+    }
+    return *--unpickler->top;
+}
+
+/* The number of objects in reach. */
+ALWAYS_INLINE Py_ssize_t
+load_reach(struct unpickler *unpickler)
+{
+    return unpickler->top - unpickler->fence;
+}
+
+/* Drops everything from `start` up, from the top down. */
+ALWAYS_INLINE void
+load_drop_to(struct unpickler *unpickler, PyObject **start)
+{
+    while (unpickler->top > start) {
+        Py_DECREF(*--unpickler->top);
+    }
+}
+
+/* The opcode that comes next if it is in the window, or 0, which is no opcode. */
+ALWAYS_INLINE unsigned char
+load_next_opcode(struct unpickler *unpickler)
+{
+    struct reader *reader = &unpickler->reader;
+    return reader->at < reader->end ? *reader->at : 0;
+}
+
+/* An unsigned integer of `size` bytes, little endian. */
+ALWAYS_INLINE uint64_t
+load_little_endian(const unsigned char *bytes, int size)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < size; i++) {
+        value |= (uint64_t)bytes[i] << (8 * i);
+    }
+    return value;
+}
+
+/* A str of well-formed UTF-8, in which surrogates pass; strong, or NULL with an exception. */
+PyObject *load_decode_string(const unsigned char *bytes, size_t size);
+
+ALWAYS_INLINE int
+load_is_ascii(const unsigned char *bytes, size_t size)
+{
+    uint64_t seen = 0;
+    while (size >= 8) {
+        uint64_t word;
+        memcpy(&word, bytes, 8);
+        seen |= word;
+        bytes += 8;
+        size -= 8;
+    }
+    while (size-- > 0) {
+        seen |= *bytes++;
+    }
+    return (seen & UINT64_C(0x8080808080808080)) == 0;
+}
+
+/* The same, quickly for ASCII.  Strings of one character are shared, so they are made
+   the long way. */
+ALWAYS_INLINE PyObject *
+load_make_string(const unsigned char *bytes, size_t size)
+{
+    if (size < 2 || !load_is_ascii(bytes, size)) {
+        return load_decode_string(bytes, size);
+    }
+    PyObject *string = PyUnicode_New((Py_ssize_t)size, 127);
+    if (likely(string != NULL)) {
+        memcpy(PyUnicode_1BYTE_DATA(string), bytes, size);
+    }
+    return string;
+}
+
+/* The object that EMPTY_TUPLE NEWOBJ makes of the class on top of the stack, if that is
+   a class whose __new__ is object's: 1 and it has replaced the class, 0 if it is not
+   such a class, -1 with an exception. */
+int load_plain_object(struct unpickler *unpickler);
+
+/* The class that two lines of ASCII name, as INST wants it; strong, or NULL with an
+   exception.  Runs Python code. */
+PyObject *load_class_of_lines(struct unpickler *unpickler);
+
+/* Unpickler.find_class() as it is where nobody overrides it; strong, or NULL with an
+   exception.  Runs Python code. */
+PyObject *load_find_class(struct unpickler *unpickler, PyObject *module_name, PyObject *name);
+
+/* callable(*arguments) for the arguments from `arguments` to the top of the stack, with
+   the callable right below them; replaces all by the result.  Runs Python code. */
+int load_call(struct unpickler *unpickler, PyObject **arguments);
+
+#define DECLARE_OPCODE(opcode, function, shape) int function(struct unpickler *unpickler);
+LOAD_OPCODES_CALLED(DECLARE_OPCODE)
+#undef DECLARE_OPCODE
+
+#endif

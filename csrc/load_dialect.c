@@ -1,0 +1,82 @@
+/* What the running standard library reads: see load_dialect.h. */
+#include "load_dialect.h"
+
+/* The words with which the standard library refuses a pickle, strong; None if it loads.
+   NULL with an exception of another kind than is asked for. */
+static PyObject *
+refusal(PyObject *std_loads, const char *pickled, Py_ssize_t size)
+{
+    PyObject *loaded = PyObject_CallFunction(std_loads, "y#", pickled, size);
+    if (loaded != NULL) {
+        Py_DECREF(loaded);
+        return Py_NewRef(Py_None);
+    }
+    PyObject *error = PyErr_GetRaisedException();
+    PyObject *words = PyObject_Str(error);
+    Py_DECREF(error);
+    return words;
+}
+
+/* Sets *flag to whether a pickle is refused, with words that contain `part` (NULL: any).
+   0, or -1 with an exception. */
+static int
+probe_refusal(PyObject *std_loads, const char *pickled, Py_ssize_t size, const char *part,
+              int *flag)
+{
+    PyObject *words = refusal(std_loads, pickled, size);
+    if (words == NULL) {
+        return -1;
+    }
+    *flag = words != Py_None;
+    if (*flag && part != NULL) {
+        const char *text = PyUnicode_AsUTF8(words);
+        *flag = text == NULL ? -1 : strstr(text, part) != NULL;
+    }
+    Py_DECREF(words);
+    return *flag < 0 ? -1 : 0;
+}
+
+static int
+probe_all(PyObject *std_loads, struct load_dialect *dialect)
+{
+    static const struct {
+        const char *pickled;
+        size_t size;
+        const char *part;
+        size_t field;
+    } probes[] = {
+#define PROBE(pickled, part, field) \
+    {pickled, sizeof(pickled) - 1, part, offsetof(struct load_dialect, field)}
+        PROBE("N(e.", NULL, empty_batch_is_passed),
+        PROBE("Nr\xe8\x03\x00\x00\x94" "0h\x01.", NULL, sparse_memo_counts),
+        PROBE("\x95\x02\x00\x00\x00\x00\x00\x00\x00M\x01\x01.", NULL, holds_to_frames),
+        PROBE("T\xff\xff\xff\xff", "negative", binstring_is_signed),
+        PROBE("P", "persistent", misses_persistent_load_first),
+        PROBE("Pid\n.", "\n", persistent_load_breaks_line),
+        PROBE("\x80\x04\x8c\x08" "builtins\x8c\x08<locals>\x93.", "Can't pickle",
+              pickles_local_attributes),
+        PROBE("\x80\x04\x8c\x08" "builtins\x8c\x03" "0.0\x93.", "resolve", resolves_paths),
+#undef PROBE
+    };
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(probes); i++) {
+        int *flag = (int *)((char *)dialect + probes[i].field);
+        if (probe_refusal(std_loads, probes[i].pickled, (Py_ssize_t)probes[i].size,
+                          probes[i].part, flag) < 0) {
+            return -1;
+        }
+    }
+    dialect->empty_batch_is_passed = !dialect->empty_batch_is_passed;
+    dialect->sparse_memo_counts = !dialect->sparse_memo_counts;
+    return 0;
+}
+
+int
+load_dialect_probe(struct load_dialect *dialect)
+{
+    PyObject *module = PyImport_ImportModule("_pickle");
+    PyObject *std_loads = module == NULL ? NULL : PyObject_GetAttrString(module, "loads");
+    Py_XDECREF(module);
+    int result = std_loads == NULL ? -1 : probe_all(std_loads, dialect);
+    Py_XDECREF(std_loads);
+    return result;
+}

@@ -1,0 +1,31 @@
+/* What the running standard library reads and with which words it refuses, asked of it
+   once at import: the mirror of dialect.h for loads. */
+#ifndef FASTCOPYREG_LOAD_DIALECT_H
+#define FASTCOPYREG_LOAD_DIALECT_H
+
+#include "compat.h"
+
+struct load_dialect {
+    /* A batch of no items leaves its container alone, whatever that is (before 3.15). */
+    int empty_batch_is_passed;
+    /* An entry far beyond the others counts for the index of the next MEMOIZE (before
+       3.15). */
+    int sparse_memo_counts;
+    /* An opcode must not lie across the end of a frame (3.14.10, 3.15.2). */
+    int holds_to_frames;
+    /* The count of BINSTRING has a sign (from 3.12). */
+    int binstring_is_signed;
+    /* A persistent id is refused for want of persistent_load before it is read (before
+       3.13). */
+    int misses_persistent_load_first;
+    /* The words for a persistent id without persistent_load (3.11), for a name below
+       <locals> (3.11 and 3.12), for a name that is not there (from 3.14). */
+    int persistent_load_breaks_line;
+    int pickles_local_attributes;
+    int resolves_paths;
+};
+
+/* Fills it in by loading probes.  0, or -1 with an exception.  Runs Python code. */
+int load_dialect_probe(struct load_dialect *dialect);
+
+#endif

@@ -1,0 +1,244 @@
+/* The opcodes that make up most of a pickle, compiled into the load loop. */
+#ifndef FASTCOPYREG_LOAD_INLINE_H
+#define FASTCOPYREG_LOAD_INLINE_H
+
+#include "load.h"
+
+ALWAYS_INLINE int
+load_none(struct unpickler *unpickler)
+{
+    return load_push(unpickler, Py_NewRef(Py_None));
+}
+
+ALWAYS_INLINE int
+load_newtrue(struct unpickler *unpickler)
+{
+    return load_push(unpickler, Py_NewRef(Py_True));
+}
+
+ALWAYS_INLINE int
+load_newfalse(struct unpickler *unpickler)
+{
+    return load_push(unpickler, Py_NewRef(Py_False));
+}
+
+ALWAYS_INLINE int
+load_mark(struct unpickler *unpickler)
+{
+    if (unlikely(unpickler->mark_count == unpickler->mark_capacity)
+        && load_grow_marks(unpickler) < 0) {
+        return -1;
+    }
+    unpickler->marks[unpickler->mark_count++] = (size_t)(unpickler->top - unpickler->stack);
+    unpickler->fence = unpickler->top;
+    return 0;
+}
+
+/* ---- numbers and strings ------------------------------------------------------------- */
+
+ALWAYS_INLINE int
+load_binint1(struct unpickler *unpickler)
+{
+    const unsigned char *bytes = reader_take(&unpickler->reader, 1);
+    return unlikely(bytes == NULL) ? -1 : load_push(unpickler, PyLong_FromLong(bytes[0]));
+}
+
+ALWAYS_INLINE int
+load_binint2(struct unpickler *unpickler)
+{
+    const unsigned char *bytes = reader_take(&unpickler->reader, 2);
+    if (unlikely(bytes == NULL)) {
+        return -1;
+    }
+    return load_push(unpickler, PyLong_FromLong((long)load_little_endian(bytes, 2)));
+}
+
+ALWAYS_INLINE int
+load_binint(struct unpickler *unpickler)
+{
+    const unsigned char *bytes = reader_take(&unpickler->reader, 4);
+    if (unlikely(bytes == NULL)) {
+        return -1;
+    }
+    int32_t value = (int32_t)(uint32_t)load_little_endian(bytes, 4);
+    return load_push(unpickler, PyLong_FromLong(value));
+}
+
+ALWAYS_INLINE int
+load_binfloat(struct unpickler *unpickler)
+{
+    const unsigned char *bytes = reader_take(&unpickler->reader, 8);
+    if (unlikely(bytes == NULL)) {
+        return -1;
+    }
+    uint64_t bits = 0;
+    for (int i = 0; i < 8; i++) {
+        bits = bits << 8 | bytes[i];
+    }
+    double value;
+    memcpy(&value, &bits, sizeof(value));
+    return load_push(unpickler, PyFloat_FromDouble(value));
+}
+
+ALWAYS_INLINE int
+load_short_binunicode(struct unpickler *unpickler)
+{
+    const unsigned char *bytes = reader_take(&unpickler->reader, 1);
+    if (unlikely(bytes == NULL)) {
+        return -1;
+    }
+    size_t size = bytes[0];
+    bytes = reader_take(&unpickler->reader, size);
+    return unlikely(bytes == NULL) ? -1 : load_push(unpickler, load_make_string(bytes, size));
+}
+
+/* ---- the memo --------------------------------------------------------------------------- */
+
+ALWAYS_INLINE int
+load_put_top(struct unpickler *unpickler, size_t index)
+{
+    if (unlikely(load_reach(unpickler) < 1)) {
+        return load_underflow(unpickler);
+    }
+    return load_memo_put(&unpickler->memo, unpickler->state, index, unpickler->top[-1]);
+}
+
+ALWAYS_INLINE int
+load_memoize(struct unpickler *unpickler)
+{
+    return load_put_top(unpickler, unpickler->memo.length);
+}
+
+ALWAYS_INLINE int
+load_binput(struct unpickler *unpickler)
+{
+    const unsigned char *bytes = reader_take(&unpickler->reader, 1);
+    return unlikely(bytes == NULL) ? -1 : load_put_top(unpickler, bytes[0]);
+}
+
+ALWAYS_INLINE int
+load_long_binput(struct unpickler *unpickler)
+{
+    const unsigned char *bytes = reader_take(&unpickler->reader, 4);
+    if (unlikely(bytes == NULL)) {
+        return -1;
+    }
+    return load_put_top(unpickler, (size_t)load_little_endian(bytes, 4));
+}
+
+ALWAYS_INLINE int
+load_fetch(struct unpickler *unpickler, size_t index)
+{
+    return load_push(unpickler, load_memo_get(&unpickler->memo, unpickler->state, index));
+}
+
+ALWAYS_INLINE int
+load_binget(struct unpickler *unpickler)
+{
+    const unsigned char *bytes = reader_take(&unpickler->reader, 1);
+    return unlikely(bytes == NULL) ? -1 : load_fetch(unpickler, bytes[0]);
+}
+
+ALWAYS_INLINE int
+load_long_binget(struct unpickler *unpickler)
+{
+    const unsigned char *bytes = reader_take(&unpickler->reader, 4);
+    if (unlikely(bytes == NULL)) {
+        return -1;
+    }
+    return load_fetch(unpickler, (size_t)load_little_endian(bytes, 4));
+}
+
+/* ---- containers ---------------------------------------------------------------------------- */
+
+ALWAYS_INLINE int
+load_empty_list(struct unpickler *unpickler)
+{
+    return load_push(unpickler, PyList_New(0));
+}
+
+ALWAYS_INLINE int
+load_empty_dict(struct unpickler *unpickler)
+{
+    return load_push(unpickler, PyDict_New());
+}
+
+ALWAYS_INLINE int
+load_empty_tuple(struct unpickler *unpickler)
+{
+    if (load_next_opcode(unpickler) == OP_NEWOBJ && load_reach(unpickler) > 0) {
+        int made = load_plain_object(unpickler);
+        if (made != 0) {
+            return made < 0 ? -1 : 0;
+        }
+    }
+    return load_push(unpickler, Py_NewRef(unpickler->state->empty_tuple));
+}
+
+/* What follows a TUPLE whose items begin at `start`: 1 if a REDUCE whose arguments they
+   are and nobody will see the tuple, else 0. */
+ALWAYS_INLINE int
+load_is_call(struct unpickler *unpickler, PyObject **start)
+{
+    struct reader *reader = &unpickler->reader;
+    if (start <= unpickler->fence || reader->end - reader->at < 2) {
+        return 0;
+    }
+    return reader->at[0] == OP_REDUCE
+           || (reader->at[0] == OP_MEMOIZE && reader->at[1] == OP_REDUCE
+               && load_memo_skips(&unpickler->memo));
+}
+
+ALWAYS_INLINE int
+load_make_tuple(struct unpickler *unpickler, PyObject **start)
+{
+    if (load_is_call(unpickler, start)) {
+        return load_call(unpickler, start);
+    }
+    Py_ssize_t size = unpickler->top - start;
+    PyObject *tuple = PyTuple_New(size);
+    if (unlikely(tuple == NULL)) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyTuple_SET_ITEM(tuple, i, start[i]);
+    }
+    unpickler->top = start;
+    return load_push(unpickler, tuple);
+}
+
+ALWAYS_INLINE int
+load_counted_tuple(struct unpickler *unpickler, int size)
+{
+    if (unlikely(load_reach(unpickler) < size)) {
+        return load_underflow(unpickler);
+    }
+    return load_make_tuple(unpickler, unpickler->top - size);
+}
+
+ALWAYS_INLINE int
+load_tuple1(struct unpickler *unpickler)
+{
+    return load_counted_tuple(unpickler, 1);
+}
+
+ALWAYS_INLINE int
+load_tuple2(struct unpickler *unpickler)
+{
+    return load_counted_tuple(unpickler, 2);
+}
+
+ALWAYS_INLINE int
+load_tuple3(struct unpickler *unpickler)
+{
+    return load_counted_tuple(unpickler, 3);
+}
+
+ALWAYS_INLINE int
+load_tuple(struct unpickler *unpickler)
+{
+    PyObject **start = load_pop_to_mark(unpickler);
+    return unlikely(start == NULL) ? -1 : load_make_tuple(unpickler, start);
+}
+
+#endif

@@ -1,0 +1,329 @@
+/* Opcodes that call something: REDUCE, NEWOBJ, OBJ, INST, BUILD, persistent ids. */
+#include "load.h"
+
+#include "rebuild.h"
+
+/* ---- REDUCE --------------------------------------------------------------------------------- */
+
+/* Arguments None: what the callable's __basicnew__() makes, if it is a class that has
+   one (Python 2.0), else the TypeError for arguments that are no tuple.  Runs Python
+   code. */
+static PyObject *
+call_without_arguments(struct core_state *state, PyObject *callable)
+{
+    PyObject *basicnew = NULL;
+    if (PyType_Check(callable)
+        && PyObject_GetOptionalAttr(callable, state->str.basicnew, &basicnew) < 0) {
+        return NULL;
+    }
+    if (basicnew == NULL) {
+        return PyObject_CallObject(callable, Py_None);
+    }
+    PyObject *object = PyObject_CallNoArgs(basicnew);
+    Py_DECREF(basicnew);
+    return object;
+}
+
+int
+load_reduce(struct unpickler *unpickler)
+{
+    PyObject *arguments = load_take(unpickler);
+    if (arguments == NULL) {
+        return -1;
+    }
+    PyObject *object = NULL, *callable = load_take(unpickler);
+    if (callable != NULL) {
+        object = arguments == Py_None ? call_without_arguments(unpickler->state, callable)
+                                      : PyObject_CallObject(callable, arguments);
+        Py_DECREF(callable);
+    }
+    Py_DECREF(arguments);
+    return load_push(unpickler, object);
+}
+
+/* Keeps what the argument tuple would have kept until the end of the load, and counts
+   the tuple.  Memory for it may lack: 0, or -1 with an exception. */
+static int
+keep_arguments(struct unpickler *unpickler, PyObject **arguments)
+{
+    Py_ssize_t count = unpickler->top - arguments;
+    Py_ssize_t i = 0;
+    while (i < count && dies_unnoticed(arguments[i])) {
+        i++;
+    }
+    if (i == count) {
+        unpickler->memo.length++;
+        return 0;
+    }
+    PyObject *tuple = PyTuple_New(count);
+    if (tuple == NULL) {
+        return -1;
+    }
+    for (i = 0; i < count; i++) {
+        PyTuple_SET_ITEM(tuple, i, Py_NewRef(arguments[i]));
+    }
+    load_memo_keep(&unpickler->memo, unpickler->memo.length++, tuple);
+    return 0;
+}
+
+int
+load_call(struct unpickler *unpickler, PyObject **arguments)
+{
+    if (*unpickler->reader.at++ == OP_MEMOIZE) {
+        unpickler->reader.at++;
+        if (keep_arguments(unpickler, arguments) < 0) {
+            return -1;
+        }
+    }
+    PyObject *callable = arguments[-1];
+    PyObject *object =
+        rebuild_call(unpickler->state, callable, arguments, unpickler->top - arguments);
+    load_drop_to(unpickler, arguments - 1);
+    return load_push(unpickler, object);
+}
+
+/* ---- NEWOBJ ----------------------------------------------------------------------------------- */
+
+int
+load_plain_object(struct unpickler *unpickler)
+{
+    PyTypeObject *type = (PyTypeObject *)unpickler->top[-1];
+    if (!PyType_Check(type) || type->tp_new != PyBaseObject_Type.tp_new
+        || PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)) {
+        return 0;
+    }
+    PyObject *object = rebuild_allocate(unpickler->state, type);
+    if (object == NULL) {
+        return -1;
+    }
+    unpickler->reader.at++;
+    Py_SETREF(unpickler->top[-1], object);
+    return 1;
+}
+
+/* Raises UnpicklingError; NULL. */
+static PyObject *
+bad_new(struct core_state *state, const char *format, PyObject *keywords, PyObject *object)
+{
+    PyErr_Format(state->stdlib.unpickling_error, format,
+                 keywords != NULL ? "NEWOBJ_EX" : "NEWOBJ", Py_TYPE(object)->tp_name);
+    return NULL;
+}
+
+/* cls.__new__(cls, *arguments, **keywords); keywords may be NULL.  Strong, or NULL with
+   an exception.  Runs Python code. */
+static PyObject *
+make_new(struct core_state *state, PyObject *cls, PyObject *arguments, PyObject *keywords)
+{
+    if (!PyType_Check(cls)) {
+        return bad_new(state, "%s class argument must be a type, not %.200s", keywords, cls);
+    }
+    PyTypeObject *type = (PyTypeObject *)cls;
+    if (type->tp_new == NULL) {
+        return bad_new(state, "%s class argument '%.200s' doesn't have __new__", keywords, cls);
+    }
+    if (!PyTuple_Check(arguments)) {
+        return bad_new(state, "%s args argument must be a tuple, not %.200s", keywords,
+                       arguments);
+    }
+    if (keywords != NULL && !PyDict_Check(keywords)) {
+        return bad_new(state, "%s kwargs argument must be a dict, not %.200s", keywords,
+                       keywords);
+    }
+    return type->tp_new(type, arguments, keywords);
+}
+
+/* Stack: class, arguments; the keywords, which are stolen, have been taken off. */
+static int
+push_new(struct unpickler *unpickler, PyObject *keywords)
+{
+    PyObject *cls = NULL, *object = NULL, *arguments = load_take(unpickler);
+    if (arguments != NULL) {
+        cls = load_take(unpickler);
+    }
+    if (cls != NULL) {
+        object = make_new(unpickler->state, cls, arguments, keywords);
+    }
+    Py_XDECREF(keywords);
+    Py_XDECREF(arguments);
+    Py_XDECREF(cls);
+    return load_push(unpickler, object);
+}
+
+int
+load_newobj(struct unpickler *unpickler)
+{
+    return push_new(unpickler, NULL);
+}
+
+int
+load_newobj_ex(struct unpickler *unpickler)
+{
+    PyObject *keywords = load_take(unpickler);
+    return keywords == NULL ? -1 : push_new(unpickler, keywords);
+}
+
+/* ---- instances of protocols 0 and 1 -------------------------------------------------------------- */
+
+/* Moves the objects from `start` up into a new tuple; strong, or NULL. */
+static PyObject *
+take_tuple(struct unpickler *unpickler, PyObject **start)
+{
+    Py_ssize_t size = unpickler->top - start;
+    PyObject *tuple = PyTuple_New(size);
+    if (tuple != NULL) {
+        for (Py_ssize_t i = 0; i < size; i++) {
+            PyTuple_SET_ITEM(tuple, i, start[i]);
+        }
+        unpickler->top = start;
+    }
+    return tuple;
+}
+
+/* An instance: without arguments and __getinitargs__, __init__ is not called.  Strong,
+   or NULL with an exception.  Runs Python code. */
+static PyObject *
+instantiate(struct core_state *state, PyObject *cls, PyObject *arguments)
+{
+    if (PyTuple_GET_SIZE(arguments) == 0 && PyType_Check(cls)) {
+        PyObject *getinitargs;
+        int found = PyObject_GetOptionalAttr(cls, state->str.getinitargs, &getinitargs);
+        if (found < 0) {
+            return NULL;
+        }
+        if (!found) {
+            return PyObject_CallMethodOneArg(cls, state->str.new, cls);
+        }
+        Py_DECREF(getinitargs);
+    }
+    return PyObject_CallObject(cls, arguments);
+}
+
+int
+load_obj(struct unpickler *unpickler)
+{
+    PyObject **start = load_pop_to_mark(unpickler);
+    if (start == NULL) {
+        return -1;
+    }
+    if (start == unpickler->top) {
+        return load_underflow(unpickler);
+    }
+    PyObject *arguments = take_tuple(unpickler, start + 1);
+    if (arguments == NULL) {
+        return -1;
+    }
+    PyObject *object = NULL, *cls = load_take(unpickler);
+    if (cls != NULL) {
+        object = instantiate(unpickler->state, cls, arguments);
+        Py_DECREF(cls);
+    }
+    Py_DECREF(arguments);
+    return load_push(unpickler, object);
+}
+
+int
+load_inst(struct unpickler *unpickler)
+{
+    PyObject **start = load_pop_to_mark(unpickler);
+    PyObject *cls = start == NULL ? NULL : load_class_of_lines(unpickler);
+    if (cls == NULL) {
+        return -1;
+    }
+    PyObject *object = NULL, *arguments = take_tuple(unpickler, start);
+    if (arguments != NULL) {
+        object = instantiate(unpickler->state, cls, arguments);
+        Py_DECREF(arguments);
+    }
+    Py_DECREF(cls);
+    return load_push(unpickler, object);
+}
+
+/* ---- BUILD ------------------------------------------------------------------------------------------- */
+
+int
+load_build(struct unpickler *unpickler)
+{
+    if (load_reach(unpickler) < 2) {
+        return load_underflow(unpickler);
+    }
+    PyObject *object_state = *--unpickler->top;
+    int result = rebuild_state(unpickler->state, unpickler->top[-1], object_state);
+    Py_DECREF(object_state);
+    return result;
+}
+
+/* ---- persistent ids ------------------------------------------------------------------------------------ */
+
+/* Raises UnpicklingError for want of persistent_load(); -1. */
+static int
+miss_persistent_load(struct core_state *state)
+{
+    PyErr_SetString(state->stdlib.unpickling_error,
+                    state->load_dialect.persistent_load_breaks_line
+                        ? "A load persistent id instruction was encountered,\n"
+                          "but no persistent_load function was specified."
+                        : "A load persistent id instruction was encountered, "
+                          "but no persistent_load function was specified.");
+    return -1;
+}
+
+/* Before the id is read: 0, or -1 with an exception where that is missed first. */
+static int
+check_persistent_load(struct unpickler *unpickler)
+{
+    if (unpickler->persistent_load == NULL
+        && unpickler->state->load_dialect.misses_persistent_load_first) {
+        return miss_persistent_load(unpickler->state);
+    }
+    return 0;
+}
+
+/* Pushes what persistent_load() gives for the id, which is stolen. */
+static int
+push_persistent(struct unpickler *unpickler, PyObject *id)
+{
+    if (unpickler->persistent_load == NULL) {
+        Py_DECREF(id);
+        return miss_persistent_load(unpickler->state);
+    }
+    PyObject *method = Py_NewRef(unpickler->persistent_load);
+    PyObject *arguments[] = {NULL, unpickler->persistent_self, id};
+    size_t own = unpickler->persistent_self != NULL;
+    PyObject *object = PyObject_Vectorcall(method, arguments + 2 - own, 1 + own, NULL);
+    Py_DECREF(method);
+    Py_DECREF(id);
+    return load_push(unpickler, object);
+}
+
+int
+load_persid(struct unpickler *unpickler)
+{
+    if (check_persistent_load(unpickler) < 0) {
+        return -1;
+    }
+    char *line;
+    Py_ssize_t length = reader_take_line(&unpickler->reader, &line);
+    if (length < 1) {
+        return length < 0 ? -1 : reader_truncated(&unpickler->reader);
+    }
+    PyObject *id = PyUnicode_DecodeASCII(line, length - 1, "strict");
+    if (id == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
+            PyErr_SetString(unpickler->state->stdlib.unpickling_error,
+                            "persistent IDs in protocol 0 must be ASCII strings");
+        }
+        return -1;
+    }
+    return push_persistent(unpickler, id);
+}
+
+int
+load_binpersid(struct unpickler *unpickler)
+{
+    if (check_persistent_load(unpickler) < 0) {
+        return -1;
+    }
+    PyObject *id = load_take(unpickler);
+    return id == NULL ? -1 : push_persistent(unpickler, id);
+}

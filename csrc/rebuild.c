@@ -1,0 +1,326 @@
+/* Reduction parts -> object: see rebuild.h. */
+#include "rebuild.h"
+
+/* ---- state --------------------------------------------------------------------------------- */
+
+/* Sets the items of a state dict in the instance's __dict__; keys are interned, as the
+   names of attributes are.  Items are owned while Python code runs, which may change
+   the state.  0, or -1 with an exception. */
+static int
+set_dict_state(struct core_state *state, PyObject *object, PyObject *dict_state)
+{
+    if (!PyDict_Check(dict_state)) {
+        PyErr_SetString(state->stdlib.unpickling_error, "state is not a dictionary");
+        return -1;
+    }
+    PyObject *dict = PyObject_GetAttr(object, state->str.dict);
+    if (dict == NULL) {
+        return -1;
+    }
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    int result = 0;
+    while (result == 0 && PyDict_Next(dict_state, &position, &key, &value)) {
+        Py_INCREF(key);
+        Py_INCREF(value);
+        if (PyUnicode_CheckExact(key)) {
+            PyUnicode_InternInPlace(&key);
+        }
+        result = PyObject_SetItem(dict, key, value);
+        Py_DECREF(key);
+        Py_DECREF(value);
+    }
+    Py_DECREF(dict);
+    return result;
+}
+
+/* Sets the items of a slot state as attributes.  0, or -1 with an exception. */
+static int
+set_slot_state(struct core_state *state, PyObject *object, PyObject *slot_state)
+{
+    if (!PyDict_Check(slot_state)) {
+        PyErr_SetString(state->stdlib.unpickling_error, "slot state is not a dictionary");
+        return -1;
+    }
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    int result = 0;
+    while (result == 0 && PyDict_Next(slot_state, &position, &key, &value)) {
+        Py_INCREF(key);
+        Py_INCREF(value);
+        result = PyObject_SetAttr(object, key, value);
+        Py_DECREF(key);
+        Py_DECREF(value);
+    }
+    return result;
+}
+
+int
+rebuild_state(struct core_state *state, PyObject *object, PyObject *object_state)
+{
+    PyObject *setstate;
+    if (PyObject_GetOptionalAttr(object, state->str.setstate, &setstate) < 0) {
+        return -1;
+    }
+    if (setstate != NULL) {
+        PyObject *returned = PyObject_CallOneArg(setstate, object_state);
+        Py_DECREF(setstate);
+        Py_XDECREF(returned);
+        return returned == NULL ? -1 : 0;
+    }
+    PyObject *dict_state = object_state, *slot_state = NULL;
+    if (PyTuple_Check(object_state) && PyTuple_GET_SIZE(object_state) == 2) {
+        dict_state = PyTuple_GET_ITEM(object_state, 0);
+        slot_state = PyTuple_GET_ITEM(object_state, 1);
+    }
+    if (dict_state != Py_None && set_dict_state(state, object, dict_state) < 0) {
+        return -1;
+    }
+    return slot_state == NULL ? 0 : set_slot_state(state, object, slot_state);
+}
+
+/* ---- what is known of types ------------------------------------------------------------------ */
+
+#if KNOWN_LAYOUT
+
+enum { FACTS_SIZE = 512 };
+
+struct rebuild_cache {
+    unsigned int versions[FACTS_SIZE]; /* 0: nothing here */
+    unsigned char facts[FACTS_SIZE];
+    initproc python_init; /* tp_init of a class with an __init__ in Python */
+    getter own_dict;      /* the getter of the __dict__ that a class statement makes */
+};
+
+/* Whether __dict__ on the type is what the class statement made of it. */
+static int
+has_own_dict(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *descriptor = type_lookup(type, state->str.dict);
+    if (descriptor == NULL || !Py_IS_TYPE(descriptor, &PyGetSetDescr_Type)
+        || ((PyGetSetDescrObject *)descriptor)->d_getset->get != state->rebuild->own_dict) {
+        return 0;
+    }
+    return layout_has_values(type) && layout_shared_keys(type) != NULL;
+}
+
+static unsigned int
+find_facts(struct core_state *state, PyTypeObject *type)
+{
+    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
+        return 0;
+    }
+    unsigned int facts = 0;
+    if (Py_IS_TYPE(type, &PyType_Type) && type->tp_new == PyBaseObject_Type.tp_new
+        && type->tp_alloc == PyType_GenericAlloc
+        && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)) {
+        facts |= REBUILD_PLAIN_NEW;
+    }
+    if (type->tp_getattro == PyObject_GenericGetAttr
+        && type->tp_setattro == PyObject_GenericSetAttr
+        && type_lookup(type, state->str.setstate) == NULL) {
+        facts |= REBUILD_PLAIN_STATE;
+    }
+    if (has_own_dict(state, type)) {
+        facts |= REBUILD_OWN_DICT;
+    }
+    PyObject *init = type_lookup(type, state->str.init);
+    if (init != NULL && PyFunction_Check(init) && type->tp_init == state->rebuild->python_init) {
+        facts |= REBUILD_PYTHON_INIT;
+    }
+    return facts;
+}
+
+unsigned int
+rebuild_facts(struct core_state *state, PyTypeObject *type)
+{
+    struct rebuild_cache *cache = state->rebuild;
+    unsigned int version = type_version(type), place = version % FACTS_SIZE;
+    if (likely(version != 0 && cache->versions[place] == version)) {
+        return cache->facts[place];
+    }
+    version = type_assign_version(type, state->str.setstate);
+    if (version == 0) {
+        return 0;
+    }
+    unsigned int facts = find_facts(state, type);
+    place = version % FACTS_SIZE;
+    cache->versions[place] = version;
+    cache->facts[place] = (unsigned char)facts;
+    return facts;
+}
+
+/* Learns from a class that the standard library makes by a class statement. */
+static int
+learn_from_class(struct core_state *state, struct rebuild_cache *cache)
+{
+    PyTypeObject *plain = (PyTypeObject *)state->stdlib.plain_class;
+    PyObject *descriptor = PyType_Check(plain) ? type_lookup(plain, state->str.dict) : NULL;
+    if (descriptor == NULL || !Py_IS_TYPE(descriptor, &PyGetSetDescr_Type)) {
+        PyErr_SetString(PyExc_RuntimeError, "pickle._Pickler is not a plain class");
+        return -1;
+    }
+    cache->own_dict = ((PyGetSetDescrObject *)descriptor)->d_getset->get;
+    cache->python_init = plain->tp_init;
+    return 0;
+}
+
+int
+rebuild_setup(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    state->rebuild = PyMem_Calloc(1, sizeof(struct rebuild_cache));
+    if (state->rebuild == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return learn_from_class(state, state->rebuild);
+}
+
+int
+rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride, Py_ssize_t count,
+                  uint8_t *indices)
+{
+    struct layout_keys *keys = layout_shared_keys(type);
+    struct layout_entry *entries = layout_entries(keys);
+    uint32_t met = 0;
+    if (keys->count > 32) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_ssize_t index = 0;
+        while (index < keys->count && entries[index].key != names[i * stride]) {
+            index++;
+        }
+        if (index == keys->count || (met >> index & 1) != 0) {
+            return 0;
+        }
+        met |= UINT32_C(1) << index;
+        indices[i] = (uint8_t)index;
+    }
+    return 1;
+}
+
+int
+rebuild_has_room(PyObject *object, const uint8_t *indices, Py_ssize_t count)
+{
+    struct layout_values *values = layout_unmade_values(object, Py_TYPE(object));
+    if (values == NULL || layout_values_count(values) != 0) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!layout_values_hold(values, indices[i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+void
+rebuild_store_values(PyObject *object, const uint8_t *indices, PyObject **values,
+                     Py_ssize_t stride, Py_ssize_t count)
+{
+    struct layout_values *own = layout_unmade_values(object, Py_TYPE(object));
+    for (Py_ssize_t i = 0; i < count; i++) {
+        layout_values_append(own, indices[i], values[i * stride]);
+    }
+}
+
+#else
+
+unsigned int
+rebuild_facts(struct core_state *Py_UNUSED(state), PyTypeObject *Py_UNUSED(type))
+{
+    return 0;
+}
+
+int
+rebuild_setup(PyObject *Py_UNUSED(module))
+{
+    return 0;
+}
+
+int
+rebuild_find_keys(PyTypeObject *Py_UNUSED(type), PyObject **Py_UNUSED(names),
+                  Py_ssize_t Py_UNUSED(stride), Py_ssize_t Py_UNUSED(count),
+                  uint8_t *Py_UNUSED(indices))
+{
+    return 0;
+}
+
+int
+rebuild_has_room(PyObject *Py_UNUSED(object), const uint8_t *Py_UNUSED(indices),
+                 Py_ssize_t Py_UNUSED(count))
+{
+    return 0;
+}
+
+void
+rebuild_store_values(PyObject *Py_UNUSED(object), const uint8_t *Py_UNUSED(indices),
+                     PyObject **Py_UNUSED(values), Py_ssize_t Py_UNUSED(stride),
+                     Py_ssize_t Py_UNUSED(count))
+{
+}
+
+#endif
+
+void
+rebuild_teardown(struct core_state *state)
+{
+    PyMem_Free(state->rebuild);
+    state->rebuild = NULL;
+}
+
+/* ---- construction ------------------------------------------------------------------------------ */
+
+PyObject *
+rebuild_allocate(struct core_state *state, PyTypeObject *type)
+{
+#if VALUES_KIND == VALUES_INLINE
+    (void)state;
+    return type->tp_alloc(type, 0);
+#else
+    return PyBaseObject_Type.tp_new(type, state->empty_tuple, NULL);
+#endif
+}
+
+/* type(*arguments) for a type with the facts that make this what type.__call__ does: a
+   fresh instance, and its __init__.  Runs Python code. */
+static PyObject *
+call_python_init(struct core_state *state, PyTypeObject *type, PyObject **arguments,
+                 Py_ssize_t count)
+{
+    PyObject *object = rebuild_allocate(state, type);
+    if (object == NULL) {
+        return NULL;
+    }
+    PyObject *init = Py_NewRef(type_lookup(type, state->str.init));
+    PyObject *callable = arguments[-1];
+    arguments[-1] = object;
+    PyObject *returned = PyObject_Vectorcall(init, arguments - 1, (size_t)count + 1, NULL);
+    arguments[-1] = callable;
+    Py_DECREF(init);
+    if (returned != Py_None) {
+        if (returned != NULL) {
+            PyErr_Format(PyExc_TypeError, "__init__() should return None, not '%.200s'",
+                         Py_TYPE(returned)->tp_name);
+        }
+        Py_CLEAR(object);
+    }
+    Py_XDECREF(returned);
+    return object;
+}
+
+PyObject *
+rebuild_call(struct core_state *state, PyObject *callable, PyObject **arguments,
+             Py_ssize_t count)
+{
+    if (PyType_Check(callable)) {
+        const unsigned int needed = REBUILD_PLAIN_NEW | REBUILD_PYTHON_INIT;
+        if ((rebuild_facts(state, (PyTypeObject *)callable) & needed) == needed) {
+            return call_python_init(state, (PyTypeObject *)callable, arguments, count);
+        }
+    }
+    return PyObject_Vectorcall(callable, arguments,
+                               (size_t)count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+}

@@ -1,0 +1,58 @@
+/* Reduction parts -> object: the mirror of reduce.h, for the unpickler and the copier.
+
+   What is known of a type is found once for each version of it and kept without a
+   reference to it; a type that changes gets another version, and no other type ever has
+   it (compat.h). */
+#ifndef FASTCOPYREG_REBUILD_H
+#define FASTCOPYREG_REBUILD_H
+
+#include "layout.h"
+#include "module.h"
+
+enum rebuild_fact {
+    /* The metaclass is type, __new__ is object's, memory is allocated the usual way, and
+       the class is not abstract: rebuild_allocate() is object.__new__(). */
+    REBUILD_PLAIN_NEW = 1,
+    /* Attributes are found and set in the usual way, and there is no __setstate__. */
+    REBUILD_PLAIN_STATE = 2,
+    /* __dict__ is what the class statement makes of it, with values in the instance. */
+    REBUILD_OWN_DICT = 4,
+    /* __init__ is a Python function, called as the class statement arranges it. */
+    REBUILD_PYTHON_INIT = 8
+};
+
+/* The facts about a type; 0 if nothing can be known.  Runs no Python code. */
+unsigned int rebuild_facts(struct core_state *state, PyTypeObject *type);
+
+/* A fresh instance of a REBUILD_PLAIN_NEW type; strong, or NULL with an exception. */
+PyObject *rebuild_allocate(struct core_state *state, PyTypeObject *type);
+
+/* Finds where in the keys that the instances share `count` names lie, which are exact
+   and interned strings, `stride` pointers apart.  1 if all are there and different, 0 if
+   not. */
+int rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride,
+                      Py_ssize_t count, uint8_t *indices);
+
+/* Whether an instance of a REBUILD_OWN_DICT type has room for attributes at the indices
+   and none yet, not even as a dict. */
+int rebuild_has_room(PyObject *object, const uint8_t *indices, Py_ssize_t count);
+
+/* Stores `count` values, `stride` pointers apart, into an instance that has room; steals
+   them.  Runs no Python code. */
+void rebuild_store_values(PyObject *object, const uint8_t *indices, PyObject **values,
+                          Py_ssize_t stride, Py_ssize_t count);
+
+/* BUILD: __setstate__, or items into __dict__ under interned keys and then attributes by
+   setattr.  0, or -1 with an exception.  Runs Python code. */
+int rebuild_state(struct core_state *state, PyObject *object, PyObject *object_state);
+
+/* callable(*arguments), where arguments[-1] may be written to and is given back as it
+   was.  Strong, or NULL with an exception.  Runs Python code. */
+PyObject *rebuild_call(struct core_state *state, PyObject *callable, PyObject **arguments,
+                       Py_ssize_t count);
+
+/* Makes the cache of facts.  0, or -1 with an exception. */
+int rebuild_setup(PyObject *module);
+void rebuild_teardown(struct core_state *state);
+
+#endif

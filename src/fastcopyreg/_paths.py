@@ -1,0 +1,230 @@
+"""Ways through an object to its parts, as pickle goes them: ``Order.lines[3].lock``."""
+
+from types import MemberDescriptorType
+
+from . import _rules, _stdlib
+from .registration import registration_of
+
+_ATOMS = (type(None), bool, int, float, complex, str, bytes, bytearray)
+
+# A reducer may make a new object for itself, again and again; the search has to end.
+_MOST_ENTERED = 300
+_DEEPEST = 50_000
+
+
+def reduce_value(obj, protocol):
+    """Return what takes *obj* apart, asked as pickle asks; whatever that raises, it raises."""
+    reducer = _stdlib.dispatch_table.get(type(obj))
+    return obj.__reduce_ex__(protocol) if reducer is None else reducer(obj)
+
+
+def is_reduced(obj):
+    """Return whether *obj* comes apart by a reduce value, and not in a way of pickle's own."""
+    cls = type(obj)
+    return cls not in _rules.never_dispatched() and (
+        cls in _stdlib.dispatch_table or not issubclass(cls, type)
+    )
+
+
+class _Trail:
+    """A way while it is looked for: where it comes from, and its last label."""
+
+    __slots__ = ("before", "depth", "label")
+
+    def __init__(self, label, before=None):
+        self.label = label
+        self.before = before
+        self.depth = 0 if before is None else before.depth + 1
+
+    def __str__(self):
+        labels, trail = [], self
+        while trail is not None:
+            labels.append(trail.label)
+            trail = trail.before
+        return "".join(reversed(labels))
+
+
+def parts(obj, protocol):
+    """Return (label, part) for each part of *obj*, in the order in which pickle saves them.
+
+    A label goes behind the way to *obj*: ``[3]``, ``.lock``, ``(argument 2)``.
+    """
+    cls = type(obj)
+    if cls in (list, tuple):
+        return [(f"[{i}]", part) for i, part in enumerate(obj)]
+    if cls is dict:
+        return _pair_parts(obj.items())
+    if cls in (set, frozenset):
+        return [(f"(element {_shown(part)})", part) for part in obj]
+    if cls in _ATOMS or not is_reduced(obj):
+        return []
+    value = reduce_value(obj, protocol)
+    return _value_parts(obj, value) if type(value) is tuple else []
+
+
+def _value_parts(obj, value):
+    callee, arguments, state, items, pairs, setter = (*value, *[None] * 6)[:6]
+    found = [("(constructor)", callee)]
+    if type(arguments) is tuple:
+        found += _argument_parts(obj, arguments)
+    if setter is not None:
+        found.append(("(state setter)", setter))
+    if state is not None:
+        found += _state_parts(state)
+    if items is not None:
+        found += [(f"[{i}]", part) for i, part in enumerate(items)]
+    return found + ([] if pairs is None else _pair_parts(pairs))
+
+
+def _argument_parts(obj, arguments):
+    """Return the parts that are arguments, by the name of the attribute that each one is."""
+    declared = registration_of(type(obj))
+    if declared is not None and len(declared.fields) == len(arguments):
+        return [(f".{name}", part) for name, part in zip(declared.fields, arguments, strict=True)]
+    names = {id(part): name for name, part in _attributes(obj).items()}
+    labels = [
+        f".{names[id(part)]}" if id(part) in names else f"(argument {number})"
+        for number, part in enumerate(arguments, 1)
+    ]
+    return list(zip(labels, arguments, strict=True))
+
+
+def _attributes(obj):
+    """Return the attributes that lie in the object itself, without calling a property."""
+    found = dict(getattr(obj, "__dict__", ()))
+    for base in type(obj).__mro__:
+        for name, descriptor in vars(base).items():
+            if type(descriptor) is MemberDescriptorType and hasattr(obj, name):
+                found.setdefault(name, getattr(obj, name))
+    return found
+
+
+def _state_parts(state):
+    if type(state) is tuple and len(state) == 2 and all(isinstance(s, dict | None) for s in state):
+        return [part for half in state if half is not None for part in _state_parts(half)]
+    if type(state) is dict:
+        return [(f".{name}", part) for name, part in state.items()]
+    return [("(state)", state)]
+
+
+def _pair_parts(pairs):
+    found = []
+    for key, part in pairs:
+        found += [(f"(key {_shown(key)})", key), (f"[{_shown(key)}]", part)]
+    return found
+
+
+def _shown(obj):
+    """Return a short text for a key or an element, calling nothing of its class."""
+    if type(obj) not in _ATOMS:
+        return f"of type {type(obj).__name__}"
+    text = repr(obj)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def way_to_refused(obj, protocol):
+    """Return (way, error): the first part that pickle refuses for itself; None if it takes *obj*.
+
+    That is a part that is refused although each of its own parts would be taken.
+    """
+    refusals = _Refusals(protocol)
+    refusal, root = refusals.of(obj), _Trail(type(obj).__name__)
+    if refusal is None:
+        return None
+    if isinstance(refusal, RecursionError):
+        return str(root), refusal  # No part is to blame, and asking each would take long.
+    waiting, entered = [(root, obj)], set()
+    while waiting and len(entered) < _MOST_ENTERED:
+        trail, part = waiting.pop()
+        if id(part) in entered:
+            continue
+        entered.add(id(part))
+        inner = [
+            (_Trail(label, trail), p)
+            for label, p in _parts_or_none(part, protocol)
+            if refusals.of(p) is not None
+        ]
+        if not inner:
+            return str(trail), refusals.of(part)
+        waiting += reversed(inner)
+    return str(root), refusal
+
+
+class _Refusals:
+    """With what the standard library's pickle refuses objects, each asked about once."""
+
+    def __init__(self, protocol):
+        self.protocol = protocol
+        # With the object: parts may be made for the asking, and a dead one's address comes again.
+        self.known = {}
+
+    def of(self, obj):
+        """Return the exception with which *obj* is refused; None if it is taken."""
+        if id(obj) not in self.known:
+            self.known[id(obj)] = obj, self._ask(obj)
+        return self.known[id(obj)][1]
+
+    def _ask(self, obj):
+        try:
+            _stdlib.dumps(obj, self.protocol)
+        except Exception as error:
+            return error.with_traceback(None)
+        return None
+
+
+def _parts_or_none(obj, protocol):
+    try:
+        return parts(obj, protocol)
+    except Exception:
+        return []  # The reducer is refused itself: this is the leaf.
+
+
+def way_to_difference(first, second, protocol):
+    """Return the way to the first part in which two objects differ; None if they are equal.
+
+    Objects whose class has no equality of its own are equal if they come apart into equal parts.
+    """
+    found = _difference(_Trail(type(first).__name__), first, second, protocol, {})
+    return None if found is None else str(found)
+
+
+def _difference(trail, first, second, protocol, met):
+    waiting = [(trail, first, second)]
+    while waiting:
+        trail, first, second = waiting.pop()
+        if first is second or (id(first), id(second)) in met or trail.depth > _DEEPEST:
+            continue
+        # Both are kept, so that no part made for the asking gets the address of an earlier one.
+        met[id(first), id(second)] = first, second
+        equal = _equal(first, second) if type(first) is type(second) else False
+        if equal:
+            continue
+        pairs = _paired_parts(trail, first, second, protocol)
+        if equal is None and pairs is not None:
+            waiting += reversed(pairs)
+            continue
+        inner = (_difference(*pair, protocol, met) for pair in pairs or ())
+        return next(filter(None, inner), trail)
+    return None
+
+
+def _equal(first, second):
+    """Return whether two objects of one type are equal by its own word; None if it has none."""
+    if type(first) in (list, tuple, dict) or type(first).__eq__ is object.__eq__:
+        return None
+    try:
+        # What is not equal to itself (a NaN) is as good as it can be.
+        return bool(first == second) or (bool(first != first) and bool(second != second))
+    except Exception:
+        return None  # An array, say, has no truth.
+
+
+def _paired_parts(trail, first, second, protocol):
+    """Return (trail, part, part) for each part of two objects; None if they have not the same."""
+    if type(first) is not type(second):
+        return None
+    ours, theirs = parts(first, protocol), parts(second, protocol)
+    if not ours or [label for label, _ in ours] != [label for label, _ in theirs]:
+        return None if ours or theirs or type(first) in _ATOMS else []
+    pairs = zip(ours, theirs, strict=True)
+    return [(_Trail(label, trail), a, b) for (label, a), (_, b) in pairs]

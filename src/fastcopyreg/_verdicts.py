@@ -1,0 +1,73 @@
+"""Whether a reducer or constructor runs by plan or by call, and why, in words; for `explain`."""
+
+import linecache
+from functools import partial
+from types import FunctionType, MethodType
+
+from . import _rules
+from ._backend import backend
+from .compiler import Refusal, compile_constructor, compile_reducer
+
+_NO_CORE = "by call, as this backend is the standard library; the C core would run a plan"
+_GENERIC = vars(object)["__getattribute__"]
+
+
+def reducer_rows(reducer, arguments):
+    """Return rows that say how *reducer* runs, which is called with so many arguments."""
+    return _rows(reducer, compile_reducer(reducer, arguments))
+
+
+def constructor_rows(constructor):
+    """Return rows that name *constructor*, say where it is, and how it runs."""
+    return [
+        *function_rows("constructor", constructor),
+        *_rows(constructor, compile_constructor(constructor)),
+    ]
+
+
+def function_rows(what, function):
+    """Return rows that name a callable and say where it is written."""
+    rows = [(what, _rules.full_name(function))]
+    code = _code_of(function)
+    if code is not None:
+        rows.append((f"{what} at", f"{code.co_filename}:{code.co_firstlineno}"))
+    return rows
+
+
+def default_runs(cls):
+    """Return in words how the default reduction of *cls* runs."""
+    if backend != "c":
+        return "by call, as this backend is the standard library"
+    if type(cls) is not type or _rules.static_attribute(cls, "__getattribute__") is not _GENERIC:
+        return "by call, as the class or its metaclass decides what an attribute is"
+    return "in the C core, without a call"
+
+
+def _rows(function, verdict):
+    if isinstance(verdict, Refusal):
+        return [("runs", f"by call: {verdict.reason}"), *_source_rows(function, verdict)]
+    if backend != "c":
+        return [("runs", _NO_CORE)]
+    leaves = getattr(verdict, "leaves", ())
+    if not leaves:
+        return [("runs", "by plan, from the time on when its class has been met often enough")]
+    rows = [("runs", f"by plan; called on some paths: {leaves[0].reason}")]
+    return rows + _source_rows(function, leaves[0])
+
+
+def _source_rows(function, refusal):
+    """Return the line of source that a verdict goes by, if it names one."""
+    code = _code_of(function)
+    if code is None or refusal.line is None:
+        return []
+    text = linecache.getline(code.co_filename, refusal.line).strip()
+    return [("because of", f"{code.co_filename}:{refusal.line}: {text}".rstrip(": "))]
+
+
+def _code_of(function):
+    """Return the code that a callable runs first; None if that is written in C."""
+    if isinstance(function, type):
+        function = _rules.static_attribute(function, "__init__")
+    while isinstance(function, (MethodType, partial, classmethod, staticmethod)):
+        function = function.func if isinstance(function, partial) else function.__func__
+    return function.__code__ if type(function) is FunctionType else None

@@ -1,0 +1,37 @@
+"""The examples in docs/ run as they stand."""
+
+import copyreg
+import doctest
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastcopyreg
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """The module shop.py that docs/register.md shows, importable."""
+    text = (DOCS / "register.md").read_text(encoding="utf-8")
+    source = re.search(r"`shop\.py`:\n\n```python\n(.*?)```", text, re.DOTALL)[1]
+    (tmp_path / "shop.py").write_text(source, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    table = dict(copyreg.dispatch_table)
+    yield
+    sys.modules.pop("shop", None)
+    copyreg.dispatch_table.clear()
+    copyreg.dispatch_table.update(table)
+
+
+@pytest.mark.parametrize("name", ["install.md", "register.md"])
+def test_examples(name, shop):
+    try:
+        failed, tried = doctest.testfile(str(DOCS / name), module_relative=False)
+    finally:
+        fastcopyreg.uninstall()
+    assert tried
+    assert not failed

@@ -1,0 +1,364 @@
+"""`explain`: every rule, the reason for a verdict, places, costs, warnings, the three forms."""
+
+import abc
+import collections
+import copyreg
+import datetime
+import html.parser
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import fastcopyreg
+from fastcopyreg import _explain, _stdlib
+from fastcopyreg.registration import explain, register
+from support import orders
+
+RECOGNISED = (
+    "by plan, from the time on when its class has been met often enough"
+    if fastcopyreg.backend == "c"
+    else "by call, as this backend is the standard library; the C core would run a plan"
+)
+READS_BYTECODE = sys.implementation.name == "cpython"
+
+
+@pytest.fixture(autouse=True)
+def own_registrations():
+    table = dict(copyreg.dispatch_table)
+    orders.register_all()
+    yield
+    copyreg.dispatch_table.clear()
+    copyreg.dispatch_table.update(table)
+
+
+def rows(x, section):
+    return explain(x).to_dict().get(section, {})
+
+
+def line_of(text, path=orders.__file__):
+    """Return the number of the line that begins so."""
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return next(n for n, line in enumerate(lines, 1) if line.strip().startswith(text))
+
+
+# --- reduce
+
+
+@pytest.mark.parametrize(
+    ("cls", "rule"),
+    [
+        (dict, "pickle saves them by itself, and asks nobody"),
+        (types.FunctionType, "pickle saves them by itself, and asks nobody"),
+        (orders.Named, "registered in copyreg.dispatch_table"),
+        (orders.Meta, "they are classes, which pickle saves by name"),
+        (orders.OwnReduce, "a __reduce__ of their own"),
+        (orders.OwnReduceEx, "a __reduce_ex__ of their own"),
+        (orders.Order, "the default reduction: copyreg.__newobj__ and the state"),
+        (orders.OwnState, "the default reduction: copyreg.__newobj__ and the state"),
+    ],
+)
+def test_rules(cls, rule):
+    assert rows(cls, "reduce")["rule"] == rule
+
+
+def test_an_object_may_have_a_rule_of_its_own():
+    order = orders.Order([])
+    order.__reduce__ = lambda: "good"
+    assert rows(order, "reduce")["rule"].startswith("the default reduction")
+    order.__reduce_ex__ = lambda protocol: "good"
+    assert rows(order, "reduce")["rule"] == "a __reduce_ex__ of their own"
+    assert rows(order, "rebuild")["constructor"] == "none, they are the global good"
+    own = orders.OwnReduce(1)
+    own.__reduce__ = lambda: "good"
+    assert rows(own, "rebuild")["constructor"] == "none, they are the global good"
+
+
+@pytest.mark.skipif(not READS_BYTECODE, reason="no bytecode is read here")
+def test_plan_or_call_and_why():
+    assert rows(orders.Named, "reduce")["runs"] == RECOGNISED
+    printed = rows(orders.Printed, "reduce")
+    assert printed["runs"] == "by call: calls print"
+    line = line_of('print("pickling"')
+    expected = f'{orders.__file__}:{line}: print("pickling", end="")'
+    assert printed["because of"] == expected
+
+
+def test_where_a_reducer_is():
+    found = rows(orders.Named, "reduce")
+    assert found["reducer"] == "support.orders.reduce_named"
+    assert found["reducer at"] == f"{orders.__file__}:{line_of('def reduce_named')}"
+    assert "registered at" not in found
+
+
+def test_where_a_reducer_was_registered():
+    fastcopyreg.copyreg.pickle(orders.Named, orders.reduce_named)
+    line = line_of("fastcopyreg.copyreg.pickle(orders.Named", __file__)
+    assert rows(orders.Named, "reduce")["registered at"] == f"{__file__}:{line}"
+    copyreg.pickle(orders.Named, orders.reduce_printed)
+    assert "registered at" not in rows(orders.Named, "reduce")
+
+
+def test_what_was_declared():
+    register(orders.Data)
+    found = rows(orders.Data, "reduce")
+    assert found["declared"] == "by register(), from the fields of the dataclass"
+    assert found["as"] == "constructor, (object.x,)"
+    assert found["registered at"] == f"{__file__}:{line_of('register(orders.Data)', __file__)}"
+    assert rows(orders.Data, "rebuild")["constructor"] == "support.orders.Data"
+    register(orders.Data, version=1)
+    assert "restore" in rows(orders.Data, "rebuild")["through"]
+
+
+def test_builtin_reducers_have_no_place():
+    found = rows(datetime.date, "reduce")
+    assert found["rule"].startswith("a __reduce")
+    assert found["runs"].startswith("by ")
+    if READS_BYTECODE:
+        assert "reducer at" not in found
+
+
+def test_a_reducer_that_raises():
+    def refuse(obj):
+        raise ValueError("never")
+
+    copyreg.pickle(orders.Order, refuse)
+    found = explain(orders.good).to_dict()
+    assert found["reduce"]["refused"] == "ValueError: never"
+    assert found["cost"]["pickle"] == "refused: never"
+
+
+# --- rebuild
+
+
+def test_rebuild_of_objects():
+    constructed = rows(orders.Named(1), "rebuild")
+    assert constructed["constructor"] == "support.orders.Named"
+    assert constructed["constructor at"] == f"{orders.__file__}:{line_of('class Named') + 1}"
+    assert constructed["arguments"] == "1"
+    assert constructed["state"] == "none"
+    if READS_BYTECODE:
+        assert constructed["runs"] == RECOGNISED
+    listed = rows(orders.Listed([1]), "rebuild")
+    assert listed["constructor"] == "list.__new__, and no __init__"
+    assert listed["list items"] == "by extend() or append()"
+    ordered = rows(collections.OrderedDict(a=1), "rebuild")
+    assert ordered["dict items"] == "by item assignment"
+    own = rows(orders.OwnState(1), "rebuild")
+    assert own["state"] == "support.orders.OwnState.__setstate__"
+    plain = rows(orders.good, "rebuild")
+    assert plain["state"] == "into the __dict__; into slots by setattr"
+
+
+def test_rebuild_with_a_state_setter():
+    copyreg.pickle(orders.Order, lambda o: (orders.Order, ([],), 1, None, None, set_state))
+    found = rows(orders.good, "rebuild")
+    assert found["state setter"] == f"{__name__}.set_state"
+
+
+def set_state(order, state):
+    order.state = state
+
+
+def test_rebuild_of_classes():
+    assert "explain an object" in rows(orders.Named, "rebuild")["constructor"]
+    assert rows(orders.Order, "rebuild")["constructor"] == "object.__new__, and no __init__"
+    assert rows(dict, "rebuild")["constructor"] == "none, pickle has opcodes for them"
+
+
+# --- copy
+
+
+@pytest.mark.parametrize(
+    ("x", "copied", "deeply"),
+    [
+        (int, "by copy itself", "by copy itself"),
+        (dict, "by copy itself", "by copy itself"),
+        (orders.Meta, "not at all", "not at all"),
+        (orders.OwnCopies, "by support.orders.OwnCopies.__copy__", "by support.orders.OwnCopies"),
+        (orders.Order, "through the same reduction", "through the same reduction"),
+    ],
+)
+def test_copy(x, copied, deeply):
+    found = rows(x, "copy")
+    assert found["copy"].startswith(copied)
+    assert found["deepcopy"].startswith(deeply)
+
+
+def test_an_object_may_deepcopy_itself():
+    order = orders.Order([])
+    order.__deepcopy__ = set_state
+    assert rows(order, "copy")["copy"] == "through the same reduction"
+    assert rows(order, "copy")["deepcopy"].startswith(f"by {__name__}.set_state")
+
+
+# --- cost
+
+
+def test_costs_are_measured():
+    found = rows(orders.good, "cost")
+    assert set(found) == {"reduce", "dumps", "loads", "deepcopy"}
+    for what, cost in found.items():
+        ours = getattr(fastcopyreg.copy if what == "deepcopy" else fastcopyreg.pickle, what, None)
+        replaced = ours is not getattr(_stdlib, what, None)
+        columns = {"standard library", "fastcopyreg"} if replaced else {"standard library"}
+        assert set(cost) == ({"called"} if what == "reduce" else columns)
+        assert all(0 < nanoseconds < 1e7 for nanoseconds in cost.values())
+    assert "ns (standard library)" in str(explain(orders.good))
+
+
+def test_costs_of_what_is_refused():
+    found = rows(orders.locked, "cost")
+    assert found["pickle"].startswith("refused: cannot pickle")
+    assert found["deepcopy"].startswith("refused: cannot pickle")
+
+
+def test_classes_have_no_cost_and_nothing_is_called():
+    assert rows(orders.Printed, "cost") == {}
+
+
+# --- warnings
+
+
+def test_registrations_without_effect():
+    copyreg.pickle(dict, orders.reduce_named)
+    copyreg.pickle(types.FunctionType, orders.reduce_named)
+    (warning,) = explain(dict).warnings
+    assert warning.startswith("dict is registered, which has no effect")
+    assert "register a subclass of dict" in warning
+    (warning,) = explain(types.FunctionType).warnings
+    assert "override reducer_override()" in warning
+
+
+def test_a_class_whose_base_is_registered():
+    (warning,) = explain(orders.Derived).warnings
+    assert warning.startswith("Named is registered, but Derived is not")
+    copyreg.pickle(orders.Derived, orders.reduce_named)
+    assert explain(orders.Derived).warnings == []
+
+
+def test_a_class_made_anew_after_it_was_registered(monkeypatch):
+    register(orders.Data)
+    registered = orders.Data
+    monkeypatch.setattr(orders, "Data", type("Data", (), {}))
+    (warning,) = explain(registered).warnings
+    assert "put @register above it" in warning
+
+
+class Abstract(abc.ABC):
+    @abc.abstractmethod
+    def area(self): ...
+
+
+def test_other_warnings():
+    class Local:
+        pass
+
+    for cls in (Local, Abstract, orders.Meta, orders.OwnCopies):
+        copyreg.pickle(cls, orders.reduce_named)
+    assert "cannot be loaded: " in explain(Local).warnings[0]
+    assert "is abstract" in explain(Abstract).warnings[0]
+    assert "copy never asks the registry" in explain(orders.Meta).warnings[0]
+    assert [w.partition(" ")[0] for w in explain(orders.OwnCopies).warnings] == [
+        "__copy__",
+        "__deepcopy__",
+    ]
+
+
+def test_without_warnings():
+    for x in (orders.Order, orders.good, orders.Named, 3, dict, int):
+        assert explain(x).warnings == []
+
+
+# --- the three forms
+
+
+def test_forms():
+    copyreg.pickle(dict, orders.reduce_named)
+    explanation = explain(dict)
+    text = str(explanation)
+    assert text.splitlines()[0] == "dict"
+    assert "    rule  pickle saves them by itself, and asks nobody" in text
+    assert text.splitlines()[-1].startswith("  warning: dict is registered")
+    assert repr(explanation) == "<Explanation of dict>"
+    assert json.loads(json.dumps(explanation.to_dict()))["name"] == "dict"
+
+
+class Checker(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.text = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_html():
+    copyreg.pickle(orders.Order, lambda order: (orders.Order, (order.lines or "<&>",)))
+    checker = Checker()
+    checker.feed(explain(orders.good)._repr_html_())
+    assert checker.open == []
+    assert any("<lambda>" in text for text in checker.text)
+    assert "cost" in checker.text
+
+
+# --- the registry, and the command line
+
+
+def test_the_whole_registry():
+    names = [explanation.name for explanation in _explain.registry()]
+    assert "support.orders.Printed" in names
+    assert names[0] == "complex"
+    assert len(names) == len(_stdlib.dispatch_table)
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "fastcopyreg", "explain", *arguments],
+        env=dict(os.environ, PYTHONPATH=str(Path(__file__).parent), PYTHONSAFEPATH="1"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_command_explains_a_class_and_an_object():
+    done = command("support.orders:Order")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("support.orders.Order\n  reduce\n")
+    done = command("support.orders:good", "--json")
+    assert done.returncode == 0
+    (told,) = json.loads(done.stdout)
+    assert told["name"] == "an object of support.orders.Order"
+    assert told["cost"]["dumps"]["standard library"] > 0
+
+
+def test_command_lists_the_registry():
+    done = command()
+    assert done.returncode == 0
+    assert done.stdout.startswith("complex\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("support.orders", "'support.orders' is not of the form MODULE:NAME"),
+        ("no.such.module:X", "cannot import no.such.module: No module named 'no'"),
+        ("support.orders:Order.no", "type object 'Order' has no attribute 'no'"),
+    ],
+)
+def test_command_says_what_is_not_found(name, message):
+    done = command(name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"fastcopyreg explain: {message}")

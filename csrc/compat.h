@@ -495,6 +495,42 @@ type_assign_version(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(any_name)
 }
 #endif
 
+/* ---- who watches calls, and how deep they are ------------------------------------ */
+
+/* Whether a tracer or profiler is set for this thread, or a tool of sys.monitoring may be in
+   use.  Monitoring leaves a number in the eval breaker from 3.13 on; in 3.12 nothing that
+   is not private tells of it, so that the tools are asked for. */
+enum observed { OBSERVED_NO, OBSERVED_YES, OBSERVED_PERHAPS };
+
+#if KNOWN_LAYOUT
+static inline enum observed
+thread_observed(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    if (thread->c_tracefunc != NULL || thread->c_profilefunc != NULL) {
+        return OBSERVED_YES;
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    return thread->eval_breaker > 0xff ? OBSERVED_PERHAPS : OBSERVED_NO;
+#elif PY_VERSION_HEX >= 0x030C0000
+    return OBSERVED_PERHAPS;
+#else
+    return OBSERVED_NO;
+#endif
+}
+#endif
+
+/* Whether fewer levels of recursion are left than a Python program of some depth takes. */
+static inline int
+thread_near_recursion_limit(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyThreadState_Get()->py_recursion_remaining < 200;
+#else
+    return PyThreadState_Get()->recursion_remaining < 200;
+#endif
+}
+
 /* ---- the collector ---------------------------------------------------------------------------- */
 
 /* On 3.11 any allocation of a container can run the collector, and with it finalizers; from

@@ -170,6 +170,16 @@ layout_values_append(struct layout_values *values, int index, PyObject *value)
 #endif
 }
 
+/* The __dict__ of an instance of any type if it has one that was made; borrowed, or NULL. */
+ALWAYS_INLINE PyObject *
+layout_find_dict(PyObject *object, PyTypeObject *type)
+{
+    if (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+        return layout_unmade_values(object, type) != NULL ? NULL : layout_made_dict(object);
+    }
+    return type->tp_dictoffset > 0 ? *layout_slot(object, type->tp_dictoffset) : NULL;
+}
+
 /* Takes the newest value out again; strong. */
 ALWAYS_INLINE PyObject *
 layout_values_take_last(struct layout_values *values)

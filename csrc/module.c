@@ -2,11 +2,14 @@
 #include "module.h"
 
 #include "copier.h"
+#include "direct.h"
+#include "make.h"
 #include "naming.h"
 #include "pickler.h"
 #include "plan.h"
 #include "reader.h"
 #include "rebuild.h"
+#include "steps.h"
 #include "unpickler.h"
 
 #define STRING_ENTRY(field, text) {offsetof(struct core_strings, field), text},
@@ -114,9 +117,9 @@ module_exec(PyObject *module)
     if (dialect_probe(&state->dialect) < 0 || load_dialect_probe(&state->load_dialect) < 0) {
         return -1;
     }
-    static int (*const setups[])(PyObject *) = {plan_setup,   naming_setup,  pickler_setup,
-                                                reader_setup, rebuild_setup, unpickler_setup,
-                                                copier_setup};
+    static int (*const setups[])(PyObject *) = {
+        plan_setup,    steps_setup,  direct_setup,  make_setup,      naming_setup,
+        pickler_setup, reader_setup, rebuild_setup, unpickler_setup, copier_setup};
     int result = 0;
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {
         result = setups[i](module);
@@ -140,6 +143,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     CORE_OPTIONAL(VISIT_OBJECT)
     CORE_TYPES(VISIT_TYPE)
     Py_VISIT(state->empty_tuple);
+    Py_VISIT(state->compiler);
+    Py_VISIT(state->lazy_import_type);
     Py_VISIT(state->copy_helpers);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_VISIT(state->protocols[i]);
@@ -156,6 +161,8 @@ module_clear(PyObject *module)
     CORE_OPTIONAL(CLEAR_OBJECT)
     CORE_TYPES(CLEAR_TYPE)
     Py_CLEAR(state->empty_tuple);
+    Py_CLEAR(state->compiler);
+    Py_CLEAR(state->lazy_import_type);
     Py_CLEAR(state->copy_helpers);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_CLEAR(state->protocols[i]);
@@ -171,6 +178,9 @@ module_free(void *module)
     pickler_teardown(state);
     unpickler_teardown(state);
     copier_teardown(state);
+    make_teardown(state);
+    direct_teardown(state);
+    steps_teardown(state);
     rebuild_teardown(state);
     plan_teardown(state);
 }

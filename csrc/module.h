@@ -44,6 +44,7 @@
     V(initializing, "_initializing")         \
     V(items, "items")                        \
     V(latin1, "latin1")                      \
+    V(lazy_import_type, "LazyImportType")    \
     V(locals, "<locals>")                    \
     V(main, "__main__")                      \
     V(module, "__module__")                  \
@@ -100,7 +101,8 @@
     V(sys_modules, "sys", "modules")                              \
     V(builtins_import, "builtins", "__import__")                  \
     V(module_spec, "_frozen_importlib", "ModuleSpec")             \
-    V(plain_class, "pickle", "_Pickler")
+    V(plain_class, "pickle", "_Pickler")                          \
+    V(sys_dict, "sys", "__dict__")
 
 /* The same, of versions that have them; NULL on the others. */
 #define CORE_OPTIONAL(V)                                          \
@@ -118,7 +120,10 @@
     V(unpickler_type)      \
     V(unpickler_memo_type)
 
+struct direct_forms;
+struct makers;
 struct pickler;
+struct steps_store;
 struct plan_cache;
 struct copybuffers;
 struct copyroutes;
@@ -148,6 +153,14 @@ struct core_state {
     uint64_t epoch;               /* counts the times foreign code was run; see save.h */
     struct plan_cache *plans;     /* what is known of types; see plan.h */
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
+    struct steps_store *steps;    /* plans of functions; see steps.h */
+    struct direct_forms *forms;   /* see direct.h */
+    struct makers *makers;        /* see make.h */
+    uint64_t reduced_by_plan;     /* how many objects were taken apart by a plan */
+    uint64_t made_by_plan;        /* and how many made */
+    unsigned steps_threshold;     /* how often a function is met before it is read; 0: never */
+    PyObject *compiler;           /* fastcopyreg.compiler, once it is needed */
+    PyObject *lazy_import_type;   /* types.LazyImportType, or NULL */
     struct copybuffers *idle_copybuffers; /* between calls of deepcopy; see copymemo.c */
     struct copyroutes *copyroutes; /* what copy.py does with each type; see copyroute.c */
     uint64_t copy_epoch;           /* ends whenever foreign code may have run; see copier.h */

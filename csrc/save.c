@@ -1,6 +1,8 @@
 /* What happens between two objects, and which kind an object is. */
 #include "save.h"
 
+#include "direct.h"
+
 /* ---- foreign code ------------------------------------------------------------------ */
 
 char *
@@ -242,11 +244,17 @@ save_rare(struct pickler *pickler, PyObject *object, int single, char *out)
 static char *
 save_instance(struct pickler *pickler, PyObject *object, int single, char *out)
 {
+    if (likely(pickler->reducer_override == NULL)) {
+        enum direct_outcome outcome = direct_save_ready(pickler, object, single, &out);
+        if (outcome != DIRECT_CALL) {
+            return outcome == DIRECT_SAVED ? out : NULL;
+        }
+    }
     struct plan *plan = plan_find(pickler->state, Py_TYPE(object));
     if (plan->kind == PLAN_DEFAULT && save_find_fields(pickler, plan, object, out)) {
         return save_by_plan(pickler, plan, object, single, out);
     }
-    return save_by_reducer(pickler, object, out);
+    return save_by_reducer(pickler, object, single, out);
 }
 
 /* Ends in tail calls: it has no frame of its own in a nesting. */

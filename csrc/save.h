@@ -202,13 +202,21 @@ char *save_global(struct pickler *pickler, PyObject *object, PyObject *name, cha
 char *save_type(struct pickler *pickler, PyObject *type, char *out);
 
 /* By reduction: looks the reducer up and calls it. */
-char *save_by_reducer(struct pickler *pickler, PyObject *object, char *out);
+char *save_by_reducer(struct pickler *pickler, PyObject *object, int single, char *out);
 
 /* Whether the object can be written by the plan of its type, without a call; what was
    found in it is in pickler->fields, for save_by_plan() to take at once. */
 int save_find_fields(struct pickler *pickler, struct plan *plan, PyObject *object, char *out);
 char *save_by_plan(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
                    char *out);
+
+/* Whether the class of a plan can be written here and now, without foreign code: it has a
+   number, which plan->class_index is then, or is found under its names.  For dumps without
+   a file, or where no frame can end. */
+int save_find_class(struct pickler *pickler, struct plan *plan, PyObject *type);
+
+/* Such a class by name, which has no number yet.  It gets one, and the plan remembers it. */
+char *save_write_class(struct pickler *pickler, struct plan *plan, PyObject *type, char *out);
 
 /* A reduce value that is at hand.  `object` NULL: nothing is memoized. */
 char *save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out);

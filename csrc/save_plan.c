@@ -39,12 +39,11 @@ names_are_true(struct pickler *pickler, struct plan *plan, PyObject *type)
     }
     PyObject *import = PyDict_GetItemWithError(PyEval_GetBuiltins(), state->str.import);
     return import == state->stdlib.builtins_import
-           && names_hold(plan->module_name, plan->qualname, type);
+           && names_hold(state, plan->module_name, plan->qualname, type);
 }
 
-/* The class by name.  It is numbered, and the plan remembers under which number. */
-static char *
-write_class(struct pickler *pickler, struct plan *plan, PyObject *type, char *out)
+char *
+save_write_class(struct pickler *pickler, struct plan *plan, PyObject *type, char *out)
 {
     out = at_part(pickler, out);
     out = out == NULL ? NULL : save_str(pickler, plan->module_name, 0, out);
@@ -58,9 +57,8 @@ write_class(struct pickler *pickler, struct plan *plan, PyObject *type, char *ou
     return save_memoize(pickler, type, 0, write_op(out, OP_STACK_GLOBAL));
 }
 
-/* Whether the class can be written here and now; what is needed for it is at hand. */
-static int
-find_class(struct pickler *pickler, struct plan *plan, PyObject *type)
+int
+save_find_class(struct pickler *pickler, struct plan *plan, PyObject *type)
 {
     if (likely(plan->class_dump == pickler->dump)) {
         return 1;
@@ -86,7 +84,7 @@ write_head(struct pickler *pickler, struct plan *plan, PyObject *object, int sin
         out = save_get(pickler, (Py_ssize_t)plan->class_index, out);
     }
     else {
-        out = write_class(pickler, plan, (PyObject *)plan->type, out);
+        out = save_write_class(pickler, plan, (PyObject *)plan->type, out);
     }
     out = out == NULL ? NULL : at_part(pickler, out);
     if (out == NULL) {
@@ -462,7 +460,7 @@ save_find_fields(struct pickler *pickler, struct plan *plan, PyObject *object, c
     if (unlikely(pickler->writer.write != NULL && out + HEAD_ROOM >= pickler->writer.limit)) {
         return 0;
     }
-    return find_class(pickler, plan, (PyObject *)plan->type)
+    return save_find_class(pickler, plan, (PyObject *)plan->type)
            && (plan->slot_count == 0 || slotnames_hold(plan))
            && (!plan->has_dict || find_dict(pickler, plan, object, fields));
 }

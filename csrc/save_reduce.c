@@ -5,6 +5,7 @@
    reduce value, whose parts are written in the order that a load needs them. */
 #include "reduce.h"
 
+#include "direct.h"
 #include "errors.h"
 #include "registry.h"
 #include "save.h"
@@ -357,6 +358,9 @@ save_built(struct pickler *pickler, PyObject *object, PyObject *reduce_value, ch
 
 /* ---- who takes the object apart ---------------------------------------------------------------------- */
 
+/* How an object comes apart. */
+enum answer { ANSWER_NAME, ANSWER_VALUE, ANSWER_SAVED };
+
 /* The object's own __reduce_ex__ or __reduce__; a new reduce value, or NULL. */
 static PyObject *
 call_own_reducer(struct pickler *pickler, PyObject *object)
@@ -438,9 +442,28 @@ find_reducer(struct pickler *pickler, PyTypeObject *type, PyObject **reducer)
     return found;
 }
 
-/* Asks how the object comes apart: 1 and a reduce value, 0 if it is saved by name, or -1. */
+/* The reducer of the table, which is stolen: by its plan, or called. */
+static int
+ask_reducer(struct pickler *pickler, PyObject *reducer, PyObject *object, int single, char **out,
+            PyObject **reduce_value)
+{
+    enum direct_outcome outcome =
+        direct_save(pickler, reducer, object, single, out, reduce_value);
+    if (outcome == DIRECT_CALL && save_foreign(pickler) == 0) {
+        *reduce_value = PyObject_CallOneArg(reducer, object);
+    }
+    *out = save_release(pickler, reducer, *out);
+    if (outcome == DIRECT_SAVED) {
+        return *out == NULL ? -1 : ANSWER_SAVED;
+    }
+    return *reduce_value == NULL ? -1 : ANSWER_VALUE;
+}
+
+/* Asks how the object comes apart.  ANSWER_VALUE and a reduce value, ANSWER_NAME if it is
+   saved by name, ANSWER_SAVED if it has been saved, up to *out; or -1. */
 static NOINLINE int
-find_reduce_value(struct pickler *pickler, PyObject *object, PyObject **reduce_value)
+find_reduce_value(struct pickler *pickler, PyObject *object, int single, char **out,
+                  PyObject **reduce_value)
 {
     PyTypeObject *type = Py_TYPE(object);
     PyObject *reducer;
@@ -457,36 +480,31 @@ find_reduce_value(struct pickler *pickler, PyObject *object, PyObject **reduce_v
     if (found < 0 || (found == 0 && PyType_IsSubtype(type, &PyType_Type))) {
         return found;
     }
-    if (save_foreign(pickler) < 0) {
-        Py_XDECREF(reducer);
-        return -1;
-    }
     if (found) {
-        *reduce_value = PyObject_CallOneArg(reducer, object);
-        Py_DECREF(reducer);
+        return ask_reducer(pickler, reducer, object, single, out, reduce_value);
     }
-    else {
+    if (save_foreign(pickler) == 0) {
         *reduce_value = call_own_reducer(pickler, object);
     }
-    return *reduce_value == NULL ? -1 : 1;
+    return *reduce_value == NULL ? -1 : ANSWER_VALUE;
 }
 
 char *
-save_by_reducer(struct pickler *pickler, PyObject *object, char *out)
+save_by_reducer(struct pickler *pickler, PyObject *object, int single, char *out)
 {
     PyObject *reduce_value = NULL;
     if (save_open(pickler, object) < 0) {
         return NULL;
     }
-    int answer = find_reduce_value(pickler, object, &reduce_value);
-    if (answer == 1) {
+    int answer = find_reduce_value(pickler, object, single, &out, &reduce_value);
+    if (answer == ANSWER_VALUE) {
         out = save_reduce_value(pickler, object, reduce_value, out);
     }
-    else if (answer == 0) {
+    else if (answer == ANSWER_NAME) {
         out = Py_IS_TYPE(object, &PyType_Type) ? save_type(pickler, object, out)
                                                : save_global(pickler, object, NULL, out);
     }
-    else {
+    else if (answer != ANSWER_SAVED) {
         out = NULL;
     }
     return save_close(pickler, object, out);

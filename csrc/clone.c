@@ -201,7 +201,36 @@ clone_facts(struct core_state *state, PyTypeObject *type)
     else if (type->tp_dictoffset == 0 && !PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
         facts |= CLONE_NO_DICT;
     }
+    PyObject *init = type_lookup(type, state->str.init);
+    if (type->tp_new == PyBaseObject_Type.tp_new && init != NULL && PyFunction_Check(init)) {
+        facts |= CLONE_CALLS_INIT;
+    }
     return facts;
+}
+
+PyObject *
+clone_construct(struct core_state *state, PyTypeObject *type, PyObject **args, Py_ssize_t count)
+{
+    PyObject *object = type->tp_new(type, state->empty_tuple, NULL);
+    PyObject *init = type_lookup(type, state->str.init);
+    if (object == NULL || init == NULL) {
+        return object;
+    }
+    args[-1] = object;
+    Py_INCREF(init);
+    PyObject *none = PyObject_Vectorcall(init, args - 1, (size_t)count + 1, NULL);
+    Py_DECREF(init);
+    if (none == Py_None) {
+        Py_DECREF(none);
+        return object;
+    }
+    if (none != NULL) {
+        PyErr_Format(PyExc_TypeError, "__init__() should return None, not '%.200s'",
+                     Py_TYPE(none)->tp_name);
+        Py_DECREF(none);
+    }
+    Py_DECREF(object);
+    return NULL;
 }
 
 /* Whether object's own reduction serves, and object.__new__ makes the instance again. */

@@ -46,6 +46,7 @@ enum {
     CLONE_NO_SETSTATE = 8,   /* no __setstate__ on the type */
     CLONE_OWN_DICT = 16,     /* __dict__ is what a class statement gives: a managed dict */
     CLONE_NO_DICT = 32,      /* instances have no __dict__ at all */
+    CLONE_CALLS_INIT = 64,   /* type(...) is object.__new__ and a function __init__ */
 };
 unsigned int clone_facts(struct core_state *state, PyTypeObject *type);
 
@@ -71,12 +72,23 @@ int clone_find_fields(struct clone_plan *plan, PyObject *object, struct clone_fi
    if that cannot be told without running Python code. */
 int clone_lacks_attribute(PyObject *object, PyTypeObject *type, PyObject *name);
 
-/* object.__new__(type); strong or NULL. */
-static inline PyObject *
+/* object.__new__(type) for a type with a plan; strong or NULL. */
+ALWAYS_INLINE PyObject *
 clone_allocate(struct core_state *state, PyTypeObject *type)
 {
+#if VALUES_KIND == VALUES_INLINE
+    /* The values are made by the allocation, and a plan says that the type is not abstract. */
+    (void)state;
+    return PyType_GenericAlloc(type, 0);
+#else
     return PyBaseObject_Type.tp_new(type, state->empty_tuple, NULL);
+#endif
 }
+
+/* type(*args) for a type with CLONE_CALLS_INIT; args[-1] may be written to.  Strong or NULL.
+   Runs Python code. */
+PyObject *clone_construct(struct core_state *state, PyTypeObject *type, PyObject **args,
+                          Py_ssize_t count);
 
 /* Whether an instance of a type with CLONE_OWN_DICT has no attribute in its __dict__, which was
    never made. */

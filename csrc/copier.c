@@ -335,6 +335,7 @@ struct field_cursor {
     Py_ssize_t done;     /* fields that were set */
     PyObject *name;      /* of the field just read; borrowed */
     Py_ssize_t place;    /* its offset or index */
+    struct layout_values *target; /* of the copy, for IN_VALUES */
 };
 
 /* The value of the next field that is set, borrowed; NULL at the end. */
@@ -378,8 +379,7 @@ store_field(const struct field_cursor *cursor, PyObject *copy, PyObject *value,
         return 0;
     }
     if (kind == IN_VALUES) {
-        struct layout_values *values = layout_unmade_values(copy, Py_TYPE(copy));
-        layout_values_append(values, (int)cursor->place, value);
+        layout_values_append(cursor->target, (int)cursor->place, value);
         return 0;
     }
     return clone_append(copy, cursor->name, value);
@@ -578,7 +578,7 @@ copy_clone(struct copier *copier, struct copyroute *route, PyObject *object, int
         result = copy_slots(copier, &cursor, &open, alone);
     }
     else if (cursor.fields.values != NULL
-             && layout_unmade_values(open.copy, Py_TYPE(object)) != NULL) {
+             && (cursor.target = layout_unmade_values(open.copy, Py_TYPE(object))) != NULL) {
         result = copy_values(copier, &cursor, &open, alone);
     }
     else if (cursor.fields.dict != NULL) {
@@ -708,9 +708,17 @@ find_new_route(struct copier *copier, PyObject *object)
 ALWAYS_INLINE struct copyroute *
 find_route(struct copier *copier, PyObject *object)
 {
-    struct copyroute *route = copyroute_known(copier->state->copyroutes, Py_TYPE(object));
-    return likely(route != NULL && route->epoch == copier->epoch) ? route
-                                                                  : find_new_route(copier, object);
+    PyTypeObject *type = Py_TYPE(object);
+    struct copyroute *route = copier->last_route;
+    if (likely(route != NULL && route->type == type && route->epoch == copier->epoch)) {
+        return route;
+    }
+    route = copyroute_known(copier->state->copyroutes, type);
+    if (unlikely(route == NULL || route->epoch != copier->epoch)) {
+        route = find_new_route(copier, object);
+    }
+    copier->last_route = route;
+    return route;
 }
 
 /* With a memo that can be seen, the object is owned all the way. */

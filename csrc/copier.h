@@ -42,6 +42,7 @@ struct copier {
     struct core_state *state;
     struct copymemo memo;
     uint64_t epoch;
+    struct copyroute *last_route; /* the one found last; routes live as long as the call */
     int depth;
     int unentered;  /* open ancestors that are not in the memo ... */
     int exclusive;  /* ... none of which others can present again: see is_alone in copier.c */

@@ -213,9 +213,10 @@ copier_set_state(struct copier *copier, PyObject *source, PyObject *copy, PyObje
     PyTypeObject *type = Py_TYPE(copy);
     struct copyroute *route = copyroute_known(copier->state->copyroutes, type);
     if (PyDict_CheckExact(copied_state) && route != NULL && route->version != 0
-        && route->version == type_version(type) && (route->facts & needed) == needed
-        && clone_is_empty(copy)) {
-        return clone_update(copy, copied_state);
+        && route->version == type_version(type) && Py_IS_TYPE(type, &PyType_Type)
+        && (route->facts & needed) == needed && clone_is_empty(copy)) {
+        /* The memo must own the copied state: nothing else will hold it. */
+        return copymemo_flush(&copier->memo) < 0 ? -1 : clone_update(copy, copied_state);
     }
     if (copier_before_foreign(copier) < 0) {
         return -1;
@@ -327,32 +328,45 @@ leave_generator(struct copier *copier)
     PyErr_SetRaisedException(error);
 }
 
-/* function(*copies), called; copies[-1] may be written to.  Strong or NULL.  Foreign code. */
-static PyObject *
-call_foreign(struct copier *copier, PyObject *function, PyObject **copies, Py_ssize_t count)
+/* Whether calling it is object.__new__ and a Python function __init__, as far as is known. */
+static int
+calls_init(struct copier *copier, PyObject *function)
 {
-    if (function == copier->state->stdlib.copyreg_newobj && count > 0) {
-        /* cls.__new__(cls, *args), without the frame of copyreg.__newobj__ */
-        function = PyObject_GetAttr(copies[0], copier->state->str.new);
-        if (function == NULL) {
-            return NULL;
-        }
+    if (!Py_IS_TYPE(function, &PyType_Type)) {
+        return 0;
     }
-    else {
-        Py_INCREF(function);
+    PyTypeObject *type = (PyTypeObject *)function;
+    struct copyroute *route = copyroute_known(copier->state->copyroutes, type);
+    return route != NULL && route->version != 0 && route->version == type_version(type)
+           && (route->facts & CLONE_CALLS_INIT) != 0;
+}
+
+/* function(*args), args[-1] being free; strong or NULL.  Runs Python code. */
+static PyObject *
+call_constructor(struct copier *copier, PyObject *function, PyObject **args, Py_ssize_t count)
+{
+    struct core_state *state = copier->state;
+    if (calls_init(copier, function)) {
+        return clone_construct(state, (PyTypeObject *)function, args, count);
     }
-    PyObject *result = PyObject_Vectorcall(
-        function, copies, (size_t)count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    Py_DECREF(function);
+    size_t flags = (size_t)count | PY_VECTORCALL_ARGUMENTS_OFFSET;
+    if (function != state->stdlib.copyreg_newobj || count == 0) {
+        return PyObject_Vectorcall(function, args, flags, NULL);
+    }
+    /* cls.__new__(cls, *args), without the frame of copyreg.__newobj__ */
+    function = PyObject_GetAttr(args[0], state->str.new);
+    PyObject *result =
+        function == NULL ? NULL : PyObject_Vectorcall(function, args, flags, NULL);
+    Py_XDECREF(function);
     return result;
 }
 
-/* function(*copies), by its plan if it has one; strong or NULL. */
+/* The same by the plan of the function, if it has one. */
 static PyObject *
-call_constructor(struct copier *copier, PyObject *function, PyObject **copies, Py_ssize_t count)
+make_or_call(struct copier *copier, PyObject *function, PyObject **args, Py_ssize_t count)
 {
     PyObject *made;
-    enum make_outcome outcome = make_object(copier->state, function, copies, count, &made);
+    enum make_outcome outcome = make_object(copier->state, function, args, count, &made);
     if (outcome == MAKE_DONE || outcome == MAKE_RAISED) {
         return outcome == MAKE_DONE ? made : NULL;
     }
@@ -361,11 +375,27 @@ call_constructor(struct copier *copier, PyObject *function, PyObject **copies, P
         Py_XDECREF(due);
         return NULL;
     }
+    Py_INCREF(function);
     if (due == NULL || make_read(copier->state, due) == 0) {
-        result = call_foreign(copier, function, copies, count);
+        result = call_constructor(copier, function, args, count);
     }
+    Py_DECREF(function);
     copier_after_foreign(copier);
     return result;
+}
+
+/* Copies arguments until one fails; the number that did not. */
+static Py_ssize_t
+copy_arguments(struct copier *copier, PyObject *args, PyObject **copies)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
+        copies[i] = copier_copy_part(copier, PyTuple_GET_ITEM(args, i), 0);
+        if (copies[i] == NULL) {
+            leave_generator(copier);
+            return i;
+        }
+    }
+    return PyTuple_GET_SIZE(args);
 }
 
 enum { SHORT_ARGS = 6 };
@@ -374,7 +404,7 @@ enum { SHORT_ARGS = 6 };
 static PyObject *
 construct(struct copier *copier, PyObject *function, PyObject *args)
 {
-    Py_ssize_t count = PyTuple_GET_SIZE(args), ready = 0;
+    Py_ssize_t count = PyTuple_GET_SIZE(args);
     PyObject *short_args[SHORT_ARGS + 1], **copies = short_args + 1, *result = NULL;
     if (count > SHORT_ARGS) {
         copies = PyMem_Malloc(((size_t)count + 1) * sizeof(PyObject *));
@@ -383,16 +413,9 @@ construct(struct copier *copier, PyObject *function, PyObject *args)
         }
         copies++;
     }
-    copies[-1] = NULL;
-    for (; ready < count; ready++) {
-        copies[ready] = copier_copy_part(copier, PyTuple_GET_ITEM(args, ready), 0);
-        if (copies[ready] == NULL) {
-            leave_generator(copier);
-            break;
-        }
-    }
+    Py_ssize_t ready = copy_arguments(copier, args, copies);
     if (ready == count) {
-        result = call_constructor(copier, function, copies, count);
+        result = make_or_call(copier, function, copies, count);
     }
     while (ready > 0) {
         Py_DECREF(copies[--ready]);

@@ -101,7 +101,8 @@
     V(sys_modules, "sys", "modules")                              \
     V(builtins_import, "builtins", "__import__")                  \
     V(module_spec, "_frozen_importlib", "ModuleSpec")             \
-    V(plain_class, "pickle", "_Pickler")
+    V(plain_class, "pickle", "_Pickler")                          \
+    V(sys_dict, "sys", "__dict__")
 
 /* The same, of versions that have them; NULL on the others. */
 #define CORE_OPTIONAL(V)                                          \

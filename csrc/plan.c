@@ -1,6 +1,8 @@
 /* What is known of a type: see plan.h. */
 #include "plan.h"
 
+#include "names.h"
+
 /* ---- the cache ------------------------------------------------------------------------ */
 
 static void
@@ -49,7 +51,7 @@ plan_teardown(struct core_state *state)
         return;
     }
     plan_free_retired(cache);
-    for (size_t i = 0; i < PLAN_TABLE; i++) {
+    for (size_t i = 0; i < PLAN_TABLE + PLAN_PROBES; i++) {
         if (cache->table[i] != NULL) {
             free_plan(cache->table[i]);
         }
@@ -103,6 +105,18 @@ find_slotnames(struct core_state *state, PyTypeObject *type)
     return names != NULL && PyList_CheckExact(names) ? names : NULL;
 }
 
+/* Whether a name comes again before the place `end`: a dict has it once. */
+static int
+comes_again(struct plan *plan, PyObject *name, Py_ssize_t end)
+{
+    for (Py_ssize_t i = 0; i < end; i++) {
+        if (PyUnicode_Compare(plan->slots[i].name, name) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* Fills the slots in.  1, 0 if one of them is not a plain slot, -1 without memory. */
 static int
 read_slots(struct plan *plan, PyTypeObject *type, PyObject *names)
@@ -119,7 +133,7 @@ read_slots(struct plan *plan, PyTypeObject *type, PyObject *names)
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *name = PyList_GET_ITEM(names, i);
         Py_ssize_t offset = PyUnicode_CheckExact(name) ? layout_slot_offset(type, name) : -1;
-        if (offset < 0) {
+        if (offset < 0 || comes_again(plan, name, i)) {
             return 0;
         }
         plan->slots[i].name = Py_NewRef(name);
@@ -205,38 +219,41 @@ make_plan(PyTypeObject *type)
     return plan;
 }
 
-/* Puts a plan in its place; the one that was there is freed later. */
-static void
-publish(struct plan_cache *cache, struct plan *plan)
+/* The place where the type is, or one that is free, or the first of its places. */
+static struct plan **
+find_place(struct plan_cache *cache, PyTypeObject *type)
 {
-    struct plan **place = &cache->table[plan_place(plan->type)];
-    if (*place != NULL) {
-        (*place)->retired = cache->retired;
-        cache->retired = *place;
+    struct plan **places = &cache->table[plan_place(type)];
+    for (int i = 0; i < PLAN_PROBES; i++) {
+        if (places[i] == NULL || places[i]->type == type) {
+            return &places[i];
+        }
     }
-    *place = plan;
+    return places;
 }
 
 struct plan *
 plan_meet(struct core_state *state, PyTypeObject *type)
 {
     struct plan_cache *cache = state->plans;
-    struct plan *old = cache->table[plan_place(type)];
-    int known = old != NULL && old->type == type;
+    struct plan **place = find_place(cache, type), *old = *place;
     struct plan *plan = make_plan(type);
     if (plan == NULL) {
         return &cache->none;
     }
-    if (known) {
+    if (old != NULL && old->type == type) {
         plan->kind = PLAN_GENERAL;
         plan->version = type_assign_version(type, state->str.reduce_ex);
         if (plan->version != 0) {
             plan->hash = hash_pointer(type);
             read_type(state, plan, type);
-            plan->version = type_version(type);
         }
     }
-    publish(cache, plan);
+    if (old != NULL) {
+        old->retired = cache->retired;
+        cache->retired = old;
+    }
+    *place = plan;
     return plan;
 }
 
@@ -246,12 +263,8 @@ plan_meet(struct core_state *state, PyTypeObject *type)
 static int
 newobj_is_original(struct core_state *state)
 {
-    PyObject *modules = PySys_GetObject("modules");
-    if (modules == NULL || !PyDict_CheckExact(modules)) {
-        return 0;
-    }
-    PyObject *copyreg = PyDict_GetItemWithError(modules, state->str.copyreg);
-    if (copyreg == NULL || !PyModule_CheckExact(copyreg)) {
+    PyObject *copyreg = names_module(state, state->str.copyreg);
+    if (copyreg == NULL) {
         return 0;
     }
     PyObject *newobj = PyDict_GetItemWithError(PyModule_GetDict(copyreg), state->str.newobj);

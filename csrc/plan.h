@@ -43,7 +43,7 @@ enum { PLAN_SHARED_KEYS = 32, NO_INDEX = UINT32_MAX };
 
 struct plan {
     PyTypeObject *type; /* only compared */
-    unsigned int version;
+    unsigned int version; /* 0: general plans alone */
     enum plan_kind kind;
     uint64_t verified;  /* the epoch in which the guards were looked at */
     Py_hash_t hash;     /* of the type, as a key of dispatch tables */
@@ -64,10 +64,10 @@ struct plan {
     struct plan *retired;  /* the next of those to be freed */
 };
 
-enum { PLAN_TABLE = 512 };
+enum { PLAN_TABLE = 512, PLAN_PROBES = 4 };
 
 struct plan_cache {
-    struct plan *table[PLAN_TABLE];
+    struct plan *table[PLAN_TABLE + PLAN_PROBES];
     struct plan *retired;
     struct plan none; /* of types for which there is no memory */
     int busy; /* dumps, loads and copies under way */
@@ -101,20 +101,25 @@ plan_leave(struct core_state *state)
    for which there is no memory has a general plan.  Runs no Python code. */
 struct plan *plan_meet(struct core_state *state, PyTypeObject *type);
 
+/* Where a type may be: from here on, PLAN_PROBES places. */
 static inline size_t
 plan_place(PyTypeObject *type)
 {
-    return ((uintptr_t)type >> 5) & (PLAN_TABLE - 1);
+    uintptr_t address = (uintptr_t)type;
+    return ((address >> 4) ^ (address >> 13)) & (PLAN_TABLE - 1);
 }
 
 /* The plan of a type; borrowed, valid until plan_leave(). */
 ALWAYS_INLINE struct plan *
 plan_find(struct core_state *state, PyTypeObject *type)
 {
-    struct plan *plan = state->plans->table[plan_place(type)];
-    if (likely(plan != NULL && plan->type == type && plan->kind != PLAN_SEEN
-               && plan->version != 0 && plan->version == type_version(type))) {
-        return plan;
+    struct plan **places = &state->plans->table[plan_place(type)];
+    for (int i = 0; i < PLAN_PROBES && places[i] != NULL; i++) {
+        struct plan *plan = places[i];
+        if (likely(plan->type == type && plan->kind != PLAN_SEEN
+                   && plan->version == type_version(type))) {
+            return plan;
+        }
     }
     return plan_meet(state, type);
 }

@@ -113,13 +113,14 @@ save_getattr_reduction(struct pickler *pickler, struct global_name *global, char
     return save_built(pickler, NULL, built, out);
 }
 
-/* In older versions, a path that leads back to the module is as good as its last part.
-   0 or -1. */
+/* In older versions, a path that leads back to the module is as good as its last part, and
+   a name without dots is written as the part it was split into.  0 or -1. */
 static int
 shorten(struct core_state *state, struct global_name *global)
 {
     Py_ssize_t parts = PyList_GET_SIZE(global->path);
-    if (state->dialect.dotted_name_chain || parts == 1 || global->parent != NULL) {
+    if (parts > 1 ? state->dialect.dotted_name_chain || global->parent != NULL
+                  : MODERN_ERRORS) {
         return 0;
     }
     Py_SETREF(global->name, Py_NewRef(PyList_GET_ITEM(global->path, parts - 1)));

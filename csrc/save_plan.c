@@ -39,7 +39,7 @@ names_are_true(struct pickler *pickler, struct plan *plan, PyObject *type)
     }
     PyObject *import = PyDict_GetItemWithError(PyEval_GetBuiltins(), state->str.import);
     return import == state->stdlib.builtins_import
-           && names_hold(plan->module_name, plan->qualname, type);
+           && names_hold(state, plan->module_name, plan->qualname, type);
 }
 
 char *

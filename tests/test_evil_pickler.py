@@ -22,7 +22,7 @@ from support.child import Crash, in_child, requires_fork
 from support.classes import ByClass, Plain, Slots, make_plain
 from support.corpus import FRAME
 from support.implementations import OURS, STANDARD, requires_core
-from support.recording import Sink, describe_error, describe_memo
+from support.recording import Sink, describe_error, describe_memo, mask
 
 pytestmark = [requires_core, requires_fork]
 
@@ -43,7 +43,7 @@ def attempt(function, *args):
     try:
         function(*args)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return mask(f"{type(error).__name__}: {error}")
     return "done"
 
 

@@ -304,4 +304,8 @@ def test_fast_mode(name, protocol):
         outcomes.append(outcome(pickler.dump, [["s"]] * 2))
         return outcomes, sink.writes, describe_memo(pickler.memo)
 
-    same(scenario)
+    if name == "nested frozensets" and (scenario(STANDARD)[0][0] or [""])[0] == "KeyError":
+        # Before 3.12 the guard against cycles loses count of frozensets there; ours does not.
+        assert scenario(OURS)[0] == [None, None, None]
+    else:
+        same(scenario)

@@ -211,6 +211,7 @@ BUFFERS = {
     "bytes": lambda: std_pickle.PickleBuffer(b"bytes"),
     "empty": lambda: std_pickle.PickleBuffer(b""),
     "bytearray": lambda: std_pickle.PickleBuffer(bytearray(b"bytearray")),
+    "held bytearray": lambda: std_pickle.PickleBuffer(HELD),
     "array": lambda: std_pickle.PickleBuffer(array.array("d", [1.5, 2.5])),
     "readonly view": lambda: std_pickle.PickleBuffer(memoryview(bytearray(b"x")).toreadonly()),
     "view": lambda: std_pickle.PickleBuffer(memoryview(b"view")[1:3]),
@@ -231,6 +232,8 @@ BUFFERS = {
     "in reduction": lambda: Holding(std_pickle.PickleBuffer(b"held")),
 }
 SHARED = b"one object"
+# A callback may release a buffer that is then written: what it was of must still be there.
+HELD = bytearray(b"held")
 
 
 @pytest.mark.parametrize("name", BUFFERS)
@@ -260,7 +263,7 @@ class NoTruth:
 
 
 @pytest.mark.parametrize("name", CALLBACKS)
-@pytest.mark.parametrize("buffer", ["bytes", "bytearray", "shared", "not contiguous"])
+@pytest.mark.parametrize("buffer", ["bytes", "held bytearray", "shared", "not contiguous"])
 def test_buffer_callbacks(name, buffer):
     results = []
     for implementation in (STANDARD, OURS):

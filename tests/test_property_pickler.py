@@ -10,6 +10,7 @@ from support.choices import any_setup, looks_around, pickler_setups
 from support.graphs import build, graphs
 from support.implementations import OURS, STANDARD, requires_core
 from support.recording import Setup, compare
+from support.shallow import run_shallow
 
 pytestmark = [requires_core, pytest.mark.timeout(1800)]
 
@@ -17,26 +18,28 @@ pytestmark = [requires_core, pytest.mark.timeout(1800)]
 @looks_around
 @hypothesis.given(graphs(), any_setup())
 def test_graph_is_dumped_alike(nodes, setup):
-    compare(STANDARD, OURS, setup, lambda: build(nodes))
+    run_shallow(compare, STANDARD, OURS, setup, lambda: build(nodes))
 
 
 @looks_around
 @hypothesis.given(graphs(max_nodes=40))
 def test_large_graph_is_dumped_alike_by_the_default_way(nodes):
-    compare(STANDARD, OURS, Setup(), lambda: build(nodes))
+    run_shallow(compare, STANDARD, OURS, Setup(), lambda: build(nodes))
 
 
 @looks_around
 @hypothesis.given(graphs(evil=True), any_setup())
 def test_misbehaving_graph_ends_alike(nodes, setup):
-    compare(STANDARD, OURS, setup, lambda: build(nodes))
+    run_shallow(compare, STANDARD, OURS, setup, lambda: build(nodes))
 
 
 @looks_around
 @hypothesis.given(graphs(evil=True), graphs(), pickler_setups())
 def test_pickler_used_after_a_failure_goes_on_alike(first, second, setup):
     setup = dataclasses.replace(setup, entry="subclass")
-    assert pair_record(STANDARD, first, second, setup) == pair_record(OURS, first, second, setup)
+    assert run_shallow(pair_record, STANDARD, first, second, setup) == run_shallow(
+        pair_record, OURS, first, second, setup
+    )
 
 
 def pair_record(implementation, first, second, setup):

@@ -21,6 +21,7 @@ from support.child import Crash, in_child
 from support.graphs import FIXED, SHELLS, build
 from support.implementations import OURS, STANDARD
 from support.recording import TABLES, Setup, alike, explain, record
+from support.shallow import run_shallow
 
 BATCH = 2000  # Cases of one child process.
 ENOUGH = 20  # Findings after which it stops.
@@ -129,7 +130,7 @@ def find_crash(first, count, evil):
     """The seed of the case whose process ends by a signal, by halving."""
     while count > 1:
         half = count // 2
-        if isinstance(in_child(run_cases, first, half, evil, seconds=600), Crash):
+        if isinstance(in_child(run_shallow, run_cases, first, half, evil, seconds=600), Crash):
             count = half
         else:
             first, count = first + half, count - half
@@ -140,7 +141,7 @@ def run_batch(first, count, evil):
     """Run cases in child processes; print what was found, and return how many findings."""
     found, end = 0, first + count
     while first < end and found < ENOUGH:
-        result = in_child(run_cases, first, end - first, evil, seconds=1200)
+        result = in_child(run_shallow, run_cases, first, end - first, evil, seconds=1200)
         if result is None:
             break
         if isinstance(result, Crash):

@@ -23,6 +23,7 @@ def function_setups():
         entry=strategies.sampled_from(["dumps", "dump"]),
         protocol=protocols(),
         fix_imports=strategies.booleans(),
+        dumps=strategies.integers(1, 2),
     )
 
 

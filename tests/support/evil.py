@@ -5,7 +5,7 @@ They are kept away from classes.py because a pickler may do the right thing and 
 
 import copyreg
 
-from support.classes import ByClass, make_plain
+from support.classes import ByClass, Data, Plain, RegisteredDict, SubPlain, make_plain
 from support.trace import note
 
 
@@ -22,8 +22,12 @@ def alter(container, action):
         alter_dict(container, action)
     elif isinstance(container, set):
         alter_set(container, action)
-    elif hasattr(container, "__dict__"):
+    elif type(container) in ALTERABLE:
         alter_dict(container.__dict__, action)
+
+
+# Not any object with a `__dict__`: some are globals, which other cases need as they are.
+ALTERABLE = {Plain, SubPlain, Data, RegisteredDict}
 
 
 def alter_list(container, action):

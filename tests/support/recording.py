@@ -169,10 +169,12 @@ def run(implementation, setup, obj, sink, received, memo):
     callback = buffer_callback(setup.buffers, received)
     keywords = {"fix_imports": setup.fix_imports, "buffer_callback": callback}
     if setup.entry == "dumps":
-        result = implementation.dumps(obj, setup.protocol, **keywords)
-        sink.writes.append((type(result).__name__, result))
+        for _ in range(setup.dumps):
+            result = implementation.dumps(obj, setup.protocol, **keywords)
+            sink.writes.append((type(result).__name__, result))
     elif setup.entry == "dump":
-        implementation.dump(obj, sink, setup.protocol, **keywords)
+        for _ in range(setup.dumps):
+            implementation.dump(obj, sink, setup.protocol, **keywords)
     else:
         pickler = make_pickler(implementation, setup, sink, callback)
         try:

@@ -40,7 +40,10 @@ ALWAYS_INLINE int
 load_binint1(struct unpickler *unpickler)
 {
     const unsigned char *bytes = reader_take(&unpickler->reader, 1);
-    return unlikely(bytes == NULL) ? -1 : load_push(unpickler, PyLong_FromLong(bytes[0]));
+    if (unlikely(bytes == NULL)) {
+        return -1;
+    }
+    return load_push(unpickler, Py_NewRef(unpickler->state->small_integers[bytes[0]]));
 }
 
 ALWAYS_INLINE int
@@ -160,7 +163,7 @@ load_empty_list(struct unpickler *unpickler)
 ALWAYS_INLINE int
 load_empty_dict(struct unpickler *unpickler)
 {
-    return load_push(unpickler, PyDict_New());
+    return load_push(unpickler, load_make_dict(unpickler));
 }
 
 ALWAYS_INLINE int

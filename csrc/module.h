@@ -113,6 +113,7 @@ struct core_state {
     CORE_TYPES(DECLARE_TYPE)
     PyObject *empty_tuple;
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
+    PyObject *small_integers[256]; /* those that CPython has one object of each */
     struct dialect dialect;
     struct load_dialect load_dialect;
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */

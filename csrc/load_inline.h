@@ -192,6 +192,14 @@ load_is_call(struct unpickler *unpickler, PyObject **start)
                && load_memo_skips(&unpickler->memo));
 }
 
+/* Whether the collector has no business with it: it can be part of no cycle. */
+ALWAYS_INLINE int
+load_is_atom(PyObject *object)
+{
+    return !PyObject_IS_GC(object)
+           || (PyTuple_CheckExact(object) && !PyObject_GC_IsTracked(object));
+}
+
 ALWAYS_INLINE int
 load_make_tuple(struct unpickler *unpickler, PyObject **start)
 {
@@ -203,8 +211,13 @@ load_make_tuple(struct unpickler *unpickler, PyObject **start)
     if (unlikely(tuple == NULL)) {
         return -1;
     }
+    int atoms = 1;
     for (Py_ssize_t i = 0; i < size; i++) {
         PyTuple_SET_ITEM(tuple, i, start[i]);
+        atoms &= load_is_atom(start[i]);
+    }
+    if (atoms) {
+        PyObject_GC_UnTrack(tuple);
     }
     unpickler->top = start;
     return load_push(unpickler, tuple);

@@ -92,24 +92,32 @@ fits_shape(const struct load_shape *shape, unsigned int version, int in_slots,
     return 1;
 }
 
-/* Where the interned names go.  1, or 0 if not all have a place of their own. */
+/* Where the keys go in the values.  Those that are there are interned already, which
+   BUILD would do with them.  1, or 0 if not all have a place of their own. */
 static int
-find_places(struct load_shape *shape, PyTypeObject *type, PyObject **names)
+find_values(struct load_shape *shape, PyTypeObject *type)
 {
-    if (!shape->in_slots) {
-        uint8_t indices[SHAPE_KEYS];
-        if (!rebuild_find_keys(type, names, 1, shape->count, indices)) {
-            return 0;
-        }
-        shape->greatest = 0;
-        for (int i = 0; i < shape->count; i++) {
-            shape->places[i] = indices[i];
-            shape->greatest = indices[i] > shape->greatest ? indices[i] : shape->greatest;
-        }
-        return 1;
+    uint8_t indices[SHAPE_KEYS];
+    if (!rebuild_find_keys(type, shape->keys, 1, shape->count, indices)) {
+        return 0;
     }
+    shape->greatest = 0;
     for (int i = 0; i < shape->count; i++) {
-        shape->places[i] = layout_slot_offset(type, names[i]);
+        shape->places[i] = indices[i];
+        shape->greatest = indices[i] > shape->greatest ? indices[i] : shape->greatest;
+    }
+    return 1;
+}
+
+/* Which slots the keys name.  1, or 0 if not all have a slot of their own. */
+static int
+find_slots(struct load_shape *shape, PyTypeObject *type)
+{
+    for (int i = 0; i < shape->count; i++) {
+        PyObject *name = Py_NewRef(shape->keys[i]);
+        PyUnicode_InternInPlace(&name); /* as setattr does */
+        shape->places[i] = layout_slot_offset(type, name);
+        Py_DECREF(name);
         for (int j = 0; j < i; j++) {
             if (shape->places[j] == shape->places[i]) {
                 return 0;
@@ -127,7 +135,6 @@ static int
 learn_shape(struct load_shape *shape, PyTypeObject *type, unsigned int version, int in_slots,
             PyObject **pairs, Py_ssize_t count)
 {
-    PyObject *names[SHAPE_KEYS];
     forget_shape(shape);
     if (count > SHAPE_KEYS) {
         return 0;
@@ -140,15 +147,8 @@ learn_shape(struct load_shape *shape, PyTypeObject *type, unsigned int version, 
     shape->in_slots = in_slots;
     for (; shape->count < count; shape->count++) {
         shape->keys[shape->count] = Py_NewRef(pairs[2 * shape->count]);
-        names[shape->count] = Py_NewRef(pairs[2 * shape->count]);
-        /* As BUILD and setattr do. */
-        PyUnicode_InternInPlace(&names[shape->count]);
     }
-    int found = find_places(shape, type, names);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        Py_DECREF(names[i]);
-    }
-    if (!found) {
+    if (!(in_slots ? find_slots(shape, type) : find_values(shape, type))) {
         forget_shape(shape);
         return 0;
     }
@@ -216,19 +216,17 @@ ALWAYS_INLINE int
 state_that_follows(struct unpickler *unpickler)
 {
     const unsigned char *at = unpickler->reader.at;
-    if (unpickler->reader.end - at < 4) {
-        return 0;
-    }
-    if (at[0] == OP_BUILD) {
+    Py_ssize_t there = unpickler->reader.end - at;
+    if (there > 0 && at[0] == OP_BUILD) {
         return 1;
     }
-    if (at[0] != OP_TUPLE2) {
+    if (there < 2 || at[0] != OP_TUPLE2) {
         return 0;
     }
     if (at[1] == OP_BUILD) {
         return 2;
     }
-    return at[1] == OP_MEMOIZE && at[2] == OP_BUILD && load_memo_skips(&unpickler->memo) ? 2 : 0;
+    return there > 2 && at[1] == OP_MEMOIZE && at[2] == OP_BUILD && load_memo_skips(&unpickler->memo) ? 2 : 0;
 }
 
 /* Drops the keys and the state from the stack, and passes the opcodes that made of it. */

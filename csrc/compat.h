@@ -305,6 +305,30 @@ dict_owns_keys(PyObject *dict)
 #endif
 }
 
+/* The hash of an object that is hashed by its address, as types are. */
+static inline Py_hash_t
+hash_pointer(void *object)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return Py_HashPointer(object);
+#else
+    return _Py_HashPointer(object);
+#endif
+}
+
+/* Looks a key up whose hash is known and whose comparison is by address; borrowed, or
+   NULL, with an exception only if the dict has odd keys. */
+static inline PyObject *
+dict_get_by_hash(PyObject *dict, PyObject *key, Py_hash_t hash)
+{
+#if KNOWN_LAYOUT
+    return _PyDict_GetItem_KnownHash(dict, key, hash);
+#else
+    (void)hash;
+    return PyDict_GetItemWithError(dict, key);
+#endif
+}
+
 /* Looks a name up along the MRO; borrowed, or NULL without an exception.  Runs no
    Python code for str names and ordinary types. */
 #define type_lookup(type, name) _PyType_Lookup(type, name)
@@ -470,5 +494,77 @@ type_assign_version(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(any_name)
     return 0;
 }
 #endif
+
+/* ---- who watches calls, and how deep they are ------------------------------------ */
+
+/* Whether a tracer or profiler is set for this thread, or a tool of sys.monitoring may be in
+   use.  Monitoring leaves a number in the eval breaker from 3.13 on; in 3.12 nothing that
+   is not private tells of it, so that the tools are asked for. */
+enum observed { OBSERVED_NO, OBSERVED_YES, OBSERVED_PERHAPS };
+
+#if KNOWN_LAYOUT
+static inline enum observed
+thread_observed(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    if (thread->c_tracefunc != NULL || thread->c_profilefunc != NULL) {
+        return OBSERVED_YES;
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    return thread->eval_breaker > 0xff ? OBSERVED_PERHAPS : OBSERVED_NO;
+#elif PY_VERSION_HEX >= 0x030C0000
+    return OBSERVED_PERHAPS;
+#else
+    return OBSERVED_NO;
+#endif
+}
+#endif
+
+/* Whether fewer levels of recursion are left than a Python program of some depth takes. */
+static inline int
+thread_near_recursion_limit(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyThreadState_Get()->py_recursion_remaining < 200;
+#else
+    return PyThreadState_Get()->recursion_remaining < 200;
+#endif
+}
+
+/* ---- the collector ---------------------------------------------------------------------------- */
+
+/* On 3.11 any allocation of a container can run the collector, and with it finalizers; from
+   3.12 only the evaluation loop does.  Code that borrows holds the collector off, and lets it
+   on again before it runs foreign code. */
+#if PY_VERSION_HEX < 0x030C0000
+static inline int
+collector_hold(void)
+{
+    return PyGC_Disable();
+}
+
+static inline void
+collector_resume(int was_on)
+{
+    if (was_on) {
+        PyGC_Enable();
+    }
+}
+#else
+#define collector_hold() 0
+#define collector_resume(was_on) ((void)(was_on))
+#endif
+
+/* Whether a signal, or a thread that waits for the GIL, wants attention; 1 where it cannot be
+   told. */
+static inline int
+attention_is_due(void)
+{
+#if HAS_THREAD_EVAL_BREAKER
+    return (PyThreadState_GetUnchecked()->eval_breaker & 3) != 0;
+#else
+    return 1;
+#endif
+}
 
 #endif

@@ -96,6 +96,14 @@ layout_entries(struct layout_keys *keys)
     return (struct layout_entry *)(keys->indices + ((size_t)1 << keys->log2_index_bytes));
 }
 
+/* Whether all keys of a dict are exact strings, so that looking a name up runs no Python
+   code. */
+ALWAYS_INLINE int
+layout_has_only_str_keys(PyObject *dict)
+{
+    return ((struct layout_keys *)((PyDictObject *)dict)->ma_keys)->kind != 0;
+}
+
 /* The values of an instance of a type with a managed dict whose __dict__ was not made;
    NULL if it was made or if the instance never had values. */
 ALWAYS_INLINE struct layout_values *
@@ -116,6 +124,14 @@ layout_unmade_values(PyObject *object, PyTypeObject *type)
     (void)type;
     return ((struct layout_values **)object)[-4];
 #endif
+}
+
+/* The __dict__ of an instance of a type with a managed dict if it was made; borrowed, or
+   NULL.  For instances that have no unmade values. */
+ALWAYS_INLINE PyObject *
+layout_made_dict(PyObject *object)
+{
+    return ((PyObject **)object)[-3];
 }
 
 /* Whether instances of a type that keeps its attributes in a __dict__ have values. */
@@ -179,6 +195,31 @@ layout_values_append(struct layout_values *values, int index, PyObject *value)
     (*size)++;
     size[-(int)*size] = (uint8_t)index;
 #endif
+}
+
+/* The __dict__ of an instance of any type if it has one that was made; borrowed, or NULL. */
+ALWAYS_INLINE PyObject *
+layout_find_dict(PyObject *object, PyTypeObject *type)
+{
+    if (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+        return layout_unmade_values(object, type) != NULL ? NULL : layout_made_dict(object);
+    }
+    return type->tp_dictoffset > 0 ? *layout_slot(object, type->tp_dictoffset) : NULL;
+}
+
+/* Takes the newest value out again; strong. */
+ALWAYS_INLINE PyObject *
+layout_values_take_last(struct layout_values *values)
+{
+    int index = layout_values_index(values, layout_values_count(values) - 1);
+    PyObject *value = values->values[index];
+    values->values[index] = NULL;
+#if VALUES_KIND == VALUES_INLINE
+    values->size--;
+#else
+    ((uint8_t *)values)[-2]--;
+#endif
+    return value;
 }
 
 #else

@@ -203,6 +203,15 @@ int load_plain_object(struct unpickler *unpickler);
    exception.  Runs Python code. */
 PyObject *load_class_of_lines(struct unpickler *unpickler);
 
+/* MEMOIZE, SHORT_BINUNICODE, MEMOIZE and STACK_GLOBAL behind a string, as one: `bytes` are
+   the module's name up to the end of the name.  1 and the global is pushed, 0 and nothing
+   done, -1 with an exception.  Runs Python code. */
+int load_global_of_bytes(struct unpickler *unpickler, const unsigned char *bytes, size_t size,
+                         size_t module_size, size_t name_size);
+
+/* Frees the names seen before. */
+void load_free_globals(struct core_state *state);
+
 /* Unpickler.find_class() as it is where nobody overrides it; strong, or NULL with an
    exception.  Runs Python code. */
 PyObject *load_find_class(struct unpickler *unpickler, PyObject *module_name, PyObject *name);

@@ -83,6 +83,26 @@ load_binfloat(struct unpickler *unpickler)
     return load_push(unpickler, PyFloat_FromDouble(value));
 }
 
+/* Whether a string is the first name of a STACK_GLOBAL, and nobody will fetch the two
+   names: the size of both and what lies between them, else 0. */
+ALWAYS_INLINE size_t
+load_size_of_names(struct unpickler *unpickler, const unsigned char *bytes, size_t size)
+{
+    const unsigned char *next = bytes + size, *end = unpickler->reader.end;
+    struct load_memo *memo = &unpickler->memo;
+    if (!memo->prescanned || end - next < 5 || next[0] != OP_MEMOIZE
+        || next[1] != OP_SHORT_BINUNICODE) {
+        return 0;
+    }
+    size_t both = size + 3 + next[2];
+    if ((size_t)(end - bytes) < both + 2 || bytes[both] != OP_MEMOIZE
+        || bytes[both + 1] != OP_STACK_GLOBAL) {
+        return 0;
+    }
+    const unsigned char *wanted = memo->scan.wanted + memo->length;
+    return (wanted[0] | wanted[1]) == 0 ? both : 0;
+}
+
 ALWAYS_INLINE int
 load_short_binunicode(struct unpickler *unpickler)
 {
@@ -92,7 +112,17 @@ load_short_binunicode(struct unpickler *unpickler)
     }
     size_t size = bytes[0];
     bytes = reader_take(&unpickler->reader, size);
-    return unlikely(bytes == NULL) ? -1 : load_push(unpickler, load_make_string(bytes, size));
+    if (unlikely(bytes == NULL)) {
+        return -1;
+    }
+    size_t both = load_size_of_names(unpickler, bytes, size);
+    if (both != 0) {
+        int pushed = load_global_of_bytes(unpickler, bytes, both, size, both - size - 3);
+        if (pushed != 0) {
+            return pushed < 0 ? -1 : 0;
+        }
+    }
+    return load_push(unpickler, load_make_string(bytes, size));
 }
 
 /* ---- the memo --------------------------------------------------------------------------- */

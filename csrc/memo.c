@@ -97,6 +97,10 @@ memo_flush_entries(struct memo *memo)
 {
     while (memo->flushed < memo->count) {
         uintptr_t entry = memo->log[memo->flushed];
+        if (entry & MEMO_UNMADE) {
+            memo->flushed++;
+            continue;
+        }
         if (entry & MEMO_DEFERRED) {
             if ((memo->entered + 1) * 2 > memo->mask && memo_grow_table(memo) < 0) {
                 return -1;
@@ -109,6 +113,19 @@ memo_flush_entries(struct memo *memo)
         Py_XINCREF((PyObject *)entry);
         memo->flushed++;
     }
+    return 0;
+}
+
+int
+memo_make(struct memo *memo, size_t position, PyObject *dict)
+{
+    if ((memo->entered + 1) * 2 > memo->mask && memo_grow_table(memo) < 0) {
+        return -1;
+    }
+    memo->log[position] = (uintptr_t)Py_NewRef(dict);
+    enter(memo, position);
+    memo->entered++;
+    memo->unmade--;
     return 0;
 }
 
@@ -155,7 +172,7 @@ memo_copy(struct memo *copy, const struct memo *memo)
         return -1;
     }
     for (size_t i = 0; i < memo->count; i++) {
-        PyObject *object = (PyObject *)(memo->log[i] & ~MEMO_DEFERRED);
+        PyObject *object = (PyObject *)(memo->log[i] & ~MEMO_MARKS);
         if (object != NULL
             && memo_set(copy, object, memo_index(memo, (Py_ssize_t)i)) < 0) {
             memo_destroy(copy);
@@ -179,7 +196,7 @@ empty_table(struct memo *memo)
     }
     for (size_t position = 0; position < memo->count; position++) {
         uintptr_t entry = memo->log[position];
-        if (entry == 0 || (entry & MEMO_DEFERRED)) {
+        if (entry == 0 || (entry & MEMO_MARKS)) {
             continue;
         }
         for (size_t i = memo_hash(entry) & memo->mask; memo->table[i] != 0;
@@ -212,8 +229,19 @@ forget(struct memo *memo)
     empty_table(memo);
     PyMem_Free(memo->indices);
     memo->indices = NULL;
-    memo->entered = memo->count = memo->flushed = 0;
+    memo->entered = memo->count = memo->flushed = memo->unmade = 0;
     memo->generation++;
+}
+
+/* Drops the references of the first entries of a log.  May run Python code. */
+static void
+drop(uintptr_t *log, size_t owned)
+{
+    while (owned-- > 0) {
+        if ((log[owned] & MEMO_MARKS) == 0) {
+            Py_XDECREF((PyObject *)log[owned]);
+        }
+    }
 }
 
 void
@@ -227,9 +255,7 @@ memo_clear(struct memo *memo)
     memo->log = NULL;
     memo->capacity = 0;
     shrink_table(memo);
-    while (owned > 0) {
-        Py_XDECREF((PyObject *)log[--owned]);
-    }
+    drop(log, owned);
     if (memo->log == NULL && capacity <= KEPT_LOG) {
         memo->log = log;
         memo->capacity = capacity;
@@ -245,9 +271,7 @@ memo_destroy(struct memo *memo)
     struct memo old = *memo;
     memset(memo, 0, sizeof(*memo));
     memo->generation = old.generation + 1;
-    while (old.flushed > 0) {
-        Py_XDECREF((PyObject *)old.log[--old.flushed]);
-    }
+    drop(old.log, old.flushed);
     PyMem_Free(old.log);
     PyMem_Free(old.table);
     PyMem_Free(old.indices);

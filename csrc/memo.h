@@ -24,6 +24,10 @@
    A memo that was assigned has numbers of its own choice; then, and only then, `indices`
    lies beside the log.  The next number is always the count of entries.
 
+   The __dict__ of an instance may be numbered before it is made (memo_put_unmade): the log
+   has the instance then.  What others could get hold of is made before foreign code runs, by
+   the pickler, which finds such entries by MEMO_UNMADE.
+
    Where reference counts say nothing (builds without the GIL), nothing is deferred. */
 #ifndef FASTCOPYREG_MEMO_H
 #define FASTCOPYREG_MEMO_H
@@ -31,7 +35,7 @@
 #include "compat.h"
 
 struct memo {
-    uintptr_t *log;      /* objects by position; low bit: deferred; 0: counted only */
+    uintptr_t *log;      /* objects by position, with marks; 0: counted only */
     uint32_t *table;     /* position + 1 of an object, 0: free; open addressing */
     size_t mask;         /* of the table; its size is a power of two */
     size_t entered;      /* objects in the table */
@@ -39,10 +43,13 @@ struct memo {
     size_t capacity;     /* of the log */
     size_t flushed;      /* entries before this one are owned, and none is deferred */
     Py_ssize_t *indices; /* NULL: the number of an entry is its position */
+    size_t unmade;       /* entries of dicts that are not made yet */
     size_t generation;   /* changes whenever entries are taken away or renumbered */
 };
 
-#define MEMO_DEFERRED ((uintptr_t)1)
+#define MEMO_DEFERRED ((uintptr_t)1) /* not in the table */
+#define MEMO_UNMADE ((uintptr_t)2)   /* stands for the __dict__ of the object */
+#define MEMO_MARKS (MEMO_DEFERRED | MEMO_UNMADE)
 
 /* Makes it an empty memo.  0, or -1 with MemoryError. */
 int memo_init(struct memo *memo);
@@ -96,6 +103,7 @@ memo_index(const struct memo *memo, Py_ssize_t position)
     return likely(memo->indices == NULL) ? position : memo->indices[position];
 }
 
+/* Dicts that are not made are left as they are. */
 ALWAYS_INLINE int
 memo_flush(struct memo *memo)
 {
@@ -148,12 +156,33 @@ memo_defer(struct memo *memo, PyObject *object)
     return 0;
 }
 
+/* Numbers the __dict__ of an instance, which is numbered itself, before it is made. */
+ALWAYS_INLINE int
+memo_put_unmade(struct memo *memo, PyObject *instance)
+{
+    if (memo_reserve(memo) < 0) {
+        return -1;
+    }
+    if (unlikely(memo->indices != NULL)) {
+        memo->indices[memo->count] = (Py_ssize_t)memo->count;
+    }
+    memo->log[memo->count++] = (uintptr_t)instance | MEMO_UNMADE;
+    memo->unmade++;
+    return 0;
+}
+
+/* Puts the dict where its instance stood for it, and owns it.  0 or -1. */
+int memo_make(struct memo *memo, size_t position, PyObject *dict);
+
 /* Counts an entry that nobody can fetch.  0 or -1. */
 ALWAYS_INLINE int
 memo_skip(struct memo *memo)
 {
     if (memo_reserve(memo) < 0) {
         return -1;
+    }
+    if (unlikely(memo->indices != NULL)) {
+        memo->indices[memo->count] = (Py_ssize_t)memo->count;
     }
     memo->log[memo->count++] = 0;
     return 0;

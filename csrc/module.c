@@ -1,9 +1,15 @@
 /* The extension module: its state, and its setup as a flat list. */
 #include "module.h"
 
+#include "copier.h"
+#include "direct.h"
+#include "make.h"
+#include "naming.h"
 #include "pickler.h"
+#include "plan.h"
 #include "reader.h"
 #include "rebuild.h"
+#include "steps.h"
 #include "unpickler.h"
 
 #define STRING_ENTRY(field, text) {offsetof(struct core_strings, field), text},
@@ -19,7 +25,7 @@ static const struct {
     size_t offset;
     const char *module;
     const char *attribute;
-} stdlib_table[] = {CORE_STDLIB(STDLIB_ENTRY)};
+} stdlib_table[] = {CORE_STDLIB(STDLIB_ENTRY)}, optional_table[] = {CORE_OPTIONAL(STDLIB_ENTRY)};
 
 #define FIELD(base, offset) ((PyObject **)((char *)(base) + (offset)))
 
@@ -51,6 +57,24 @@ setup_stdlib(struct core_state *state)
             return -1;
         }
         *FIELD(&state->stdlib, stdlib_table[i].offset) = object;
+    }
+    return 0;
+}
+
+/* Takes what only some versions have. */
+static int
+setup_optional(struct core_state *state)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(optional_table); i++) {
+        PyObject *module = PyImport_ImportModule(optional_table[i].module);
+        PyObject *name = module == NULL ? NULL : PyUnicode_FromString(optional_table[i].attribute);
+        PyObject **field = FIELD(&state->stdlib, optional_table[i].offset);
+        int found = name == NULL ? -1 : PyObject_GetOptionalAttr(module, name, field);
+        Py_XDECREF(module);
+        Py_XDECREF(name);
+        if (found < 0) {
+            return -1;
+        }
     }
     return 0;
 }
@@ -92,19 +116,21 @@ static int
 module_exec(PyObject *module)
 {
     struct core_state *state = core_state_of_module(module);
-    if (setup_strings(state) < 0 || setup_stdlib(state) < 0 || setup_constants(state) < 0) {
+    if (setup_strings(state) < 0 || setup_stdlib(state) < 0 || setup_optional(state) < 0
+        || setup_constants(state) < 0) {
         return -1;
     }
     if (dialect_probe(&state->dialect) < 0 || load_dialect_probe(&state->load_dialect) < 0) {
         return -1;
     }
-    if (pickler_setup(module) < 0) {
-        return -1;
+    static int (*const setups[])(PyObject *) = {
+        plan_setup,    steps_setup,  direct_setup,  make_setup,      naming_setup,
+        pickler_setup, reader_setup, rebuild_setup, unpickler_setup, copier_setup};
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {
+        result = setups[i](module);
     }
-    if (reader_setup(module) < 0 || rebuild_setup(module) < 0) {
-        return -1;
-    }
-    return unpickler_setup(module);
+    return result;
 }
 
 #define VISIT_STRING(field, text) Py_VISIT(state->str.field);
@@ -120,8 +146,12 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     struct core_state *state = core_state_of_module(module);
     CORE_STRINGS(VISIT_STRING)
     CORE_STDLIB(VISIT_OBJECT)
+    CORE_OPTIONAL(VISIT_OBJECT)
     CORE_TYPES(VISIT_TYPE)
     Py_VISIT(state->empty_tuple);
+    Py_VISIT(state->compiler);
+    Py_VISIT(state->lazy_import_type);
+    Py_VISIT(state->copy_helpers);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_VISIT(state->protocols[i]);
     }
@@ -134,8 +164,12 @@ module_clear(PyObject *module)
     struct core_state *state = core_state_of_module(module);
     CORE_STRINGS(CLEAR_STRING)
     CORE_STDLIB(CLEAR_OBJECT)
+    CORE_OPTIONAL(CLEAR_OBJECT)
     CORE_TYPES(CLEAR_TYPE)
     Py_CLEAR(state->empty_tuple);
+    Py_CLEAR(state->compiler);
+    Py_CLEAR(state->lazy_import_type);
+    Py_CLEAR(state->copy_helpers);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_CLEAR(state->protocols[i]);
     }
@@ -148,10 +182,16 @@ module_clear(PyObject *module)
 static void
 module_free(void *module)
 {
+    struct core_state *state = core_state_of_module((PyObject *)module);
     (void)module_clear((PyObject *)module);
-    pickler_teardown(core_state_of_module((PyObject *)module));
-    unpickler_teardown(core_state_of_module((PyObject *)module));
-    rebuild_teardown(core_state_of_module((PyObject *)module));
+    pickler_teardown(state);
+    unpickler_teardown(state);
+    copier_teardown(state);
+    make_teardown(state);
+    direct_teardown(state);
+    steps_teardown(state);
+    rebuild_teardown(state);
+    plan_teardown(state);
 }
 
 static PyModuleDef_Slot module_slots[] = {

@@ -16,12 +16,19 @@
 #define CORE_STRINGS(V)                      \
     V(add, "add")                            \
     V(append, "append")                      \
+    V(atomic_types, "_atomic_types")         \
     V(basicnew, "__basicnew__")              \
     V(bin, "bin")                            \
     V(builtins, "__builtins__")              \
     V(class_, "__class__")                   \
     V(copy, "__copy__")                      \
+    V(copy_atomic_types, "_copy_atomic_types")             \
+    V(copy_builtin_containers, "_copy_builtin_containers") \
+    V(copy_dispatch, "_copy_dispatch")       \
+    V(copy_method, "copy")                   \
+    V(copyreg, "copyreg")                    \
     V(deepcopy, "__deepcopy__")              \
+    V(deepcopy_dispatch, "_deepcopy_dispatch")             \
     V(dict, "__dict__")                      \
     V(dispatch_table, "dispatch_table")      \
     V(dot, ".")                              \
@@ -37,6 +44,7 @@
     V(initializing, "_initializing")         \
     V(items, "items")                        \
     V(latin1, "latin1")                      \
+    V(lazy_import_type, "LazyImportType")    \
     V(locals, "<locals>")                    \
     V(main, "__main__")                      \
     V(module, "__module__")                  \
@@ -47,6 +55,7 @@
     V(newobj, "__newobj__")                  \
     V(newobj_ex, "__newobj_ex__")            \
     V(peek, "peek")                          \
+    V(pop, "pop")                            \
     V(persistent_id, "persistent_id")        \
     V(persistent_load, "persistent_load")    \
     V(qualname, "__qualname__")              \
@@ -56,6 +65,7 @@
     V(reduce, "__reduce__")                  \
     V(reduce_ex, "__reduce_ex__")            \
     V(reducer_override, "reducer_override")  \
+    V(replace, "__replace__")                \
     V(setstate, "__setstate__")              \
     V(slotnames, "__slotnames__")            \
     V(spec, "__spec__")                      \
@@ -79,19 +89,45 @@
     V(codecs_encode, "codecs", "encode")                          \
     V(getattr, "builtins", "getattr")                             \
     V(partial, "functools", "partial")                            \
+    V(copy_copy, "copy", "copy")                                  \
+    V(copy_deepcopy, "copy", "deepcopy")                          \
+    V(copy_error, "copy", "Error")                                \
+    V(copy_globals, "copy", "__dict__")                           \
+    V(copy_reconstruct, "copy", "_reconstruct")                   \
+    V(deepcopy_list, "copy", "_deepcopy_list")                    \
+    V(deepcopy_tuple, "copy", "_deepcopy_tuple")                  \
+    V(deepcopy_dict, "copy", "_deepcopy_dict")                    \
+    V(deepcopy_method, "copy", "_deepcopy_method")                \
+    V(sys_modules, "sys", "modules")                              \
     V(builtins_import, "builtins", "__import__")                  \
     V(module_spec, "_frozen_importlib", "ModuleSpec")             \
-    V(plain_class, "pickle", "_Pickler")
+    V(plain_class, "pickle", "_Pickler")                          \
+    V(sys_dict, "sys", "__dict__")
+
+/* The same, of versions that have them; NULL on the others. */
+#define CORE_OPTIONAL(V)                                          \
+    V(copy_immutable, "copy", "_copy_immutable")                  \
+    V(deepcopy_atomic, "copy", "_deepcopy_atomic")                \
+    V(deepcopy_frozendict, "copy", "_deepcopy_frozendict")        \
+    V(copy_replace, "copy", "replace")
 
 /* Our own types: V(name of the field). */
 #define CORE_TYPES(V)      \
     V(pickler_type)        \
     V(pickler_memo_type)   \
+    V(copyfunction_type)   \
     V(read_target_type)    \
     V(unpickler_type)      \
     V(unpickler_memo_type)
 
+struct direct_forms;
+struct makers;
 struct pickler;
+struct steps_store;
+struct plan_cache;
+struct copybuffers;
+struct copyroutes;
+struct global_cache;
 struct rebuild_cache;
 struct unpickler;
 
@@ -105,6 +141,7 @@ struct core_strings {
 
 struct core_stdlib {
     CORE_STDLIB(DECLARE_OBJECT)
+    CORE_OPTIONAL(DECLARE_OBJECT)
 };
 
 struct core_state {
@@ -115,9 +152,26 @@ struct core_state {
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
     PyObject *small_integers[256]; /* those that CPython has one object of each */
     struct dialect dialect;
-    struct load_dialect load_dialect;
+    uint64_t epoch;               /* counts the times foreign code was run; see save.h */
+    struct plan_cache *plans;     /* what is known of types; see plan.h */
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
+    struct steps_store *steps;    /* plans of functions; see steps.h */
+    struct direct_forms *forms;   /* see direct.h */
+    struct makers *makers;        /* see make.h */
+    uint64_t reduced_by_plan;     /* how many objects were taken apart by a plan */
+    uint64_t made_by_plan;        /* and how many made */
+    unsigned steps_threshold;     /* how often a function is met before it is read; 0: never */
+    PyObject *compiler;           /* fastcopyreg.compiler, once it is needed */
+    PyObject *lazy_import_type;   /* types.LazyImportType, or NULL */
+    struct copybuffers *idle_copybuffers; /* between calls of deepcopy; see copymemo.c */
+    struct copyroutes *copyroutes; /* what copy.py does with each type; see copyroute.c */
+    uint64_t copy_epoch;           /* ends whenever foreign code may have run; see copier.h */
+    int copies_by_sets;            /* copy has _copy_atomic_types, not _copy_dispatch */
+    getter own_dict_getter;        /* of __dict__ in ordinary classes; see clone.c */
+    PyObject *copy_helpers;        /* a dict of Python functions, or NULL; see copier_reduce.c */
+    struct load_dialect load_dialect;
     struct unpickler *idle_unpickler; /* between calls of loads; see unpickler.c */
+    struct global_cache *globals;     /* names seen before; see load_global.c */
     struct rebuild_cache *rebuild;    /* what is known of types; see rebuild.c */
 };
 

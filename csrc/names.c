@@ -139,13 +139,16 @@ search_mapping(PyObject *modules, PyObject *object, PyObject *path, PyObject **m
 static PyObject *
 search_modules(struct core_state *state, PyObject *object, PyObject *path)
 {
-    PyObject *modules = PySys_GetObject("modules");
-    if (modules == NULL) {
+    PyObject *modules;
+    int got = PyDict_GetItemRef(state->stdlib.sys_dict, state->str.modules, &modules);
+    if (got < 0) {
+        return NULL;
+    }
+    if (got == 0) {
         PyErr_SetString(PyExc_RuntimeError, MODERN_ERRORS ? "lost sys.modules"
                                                           : "unable to get sys.modules");
         return NULL;
     }
-    Py_INCREF(modules);
     PyObject *module_name = NULL;
     int found = PyDict_CheckExact(modules)
                     ? search_dict(modules, object, path, &module_name)
@@ -287,18 +290,23 @@ names_find(struct core_state *state, PyObject *object, PyObject *name,
     return verify(state, object, global);
 }
 
-int
-names_hold(PyObject *module_name, PyObject *name, PyObject *object)
+PyObject *
+names_module(struct core_state *state, PyObject *module_name)
 {
-    PyObject *modules = PySys_GetObject("modules");
+    PyObject *modules = PyDict_GetItemWithError(state->stdlib.sys_dict, state->str.modules);
     if (modules == NULL || !PyDict_CheckExact(modules)) {
-        return 0;
+        return NULL;
     }
     PyObject *module = PyDict_GetItemWithError(modules, module_name);
-    if (module == NULL || !PyModule_CheckExact(module)) {
-        return 0;
-    }
-    return PyDict_GetItemWithError(PyModule_GetDict(module), name) == object;
+    return module != NULL && PyModule_CheckExact(module) ? module : NULL;
+}
+
+int
+names_hold(struct core_state *state, PyObject *module_name, PyObject *name, PyObject *object)
+{
+    PyObject *module = names_module(state, module_name);
+    return module != NULL
+           && PyDict_GetItemWithError(PyModule_GetDict(module), name) == object;
 }
 
 /* Checks a value of REVERSE_NAME_MAPPING: a pair of str.  0 or -1. */

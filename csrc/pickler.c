@@ -19,6 +19,8 @@ pickler_free(struct pickler *pickler)
     memo_destroy(&pickler->memo);
     writer_destroy(&pickler->writer);
     Py_CLEAR(pickler->fast_memo);
+    PyMem_Free(pickler->snapshots.values);
+    memset(&pickler->snapshots, 0, sizeof(pickler->snapshots));
 }
 
 int
@@ -86,22 +88,44 @@ write_head(struct pickler *pickler, PyObject *write)
     return pickler->protocol >= 4 ? writer_open_frame(&pickler->writer, out) : out;
 }
 
-PyObject *
-pickler_run(struct pickler *pickler, PyObject *object, PyObject *write)
+/* Begins a dump: nothing is open, and nothing is known of the memo. */
+static int
+begin(struct pickler *pickler)
 {
-    pickler->unnumbered = pickler->fast_nesting = 0;
+    pickler->unnumbered = pickler->fast_nesting = pickler->poll_at_next = 0;
     pickler->last_poll = 0;
-    Py_CLEAR(pickler->fast_memo);
-    if (writer_init(&pickler->writer) < 0) {
-        return NULL;
+    pickler->epoch = pickler->dump = ++pickler->state->epoch;
+    pickler->generation = pickler->memo.generation;
+    if (unlikely(pickler->fast_memo != NULL)) {
+        Py_CLEAR(pickler->fast_memo);
     }
+    return writer_init(&pickler->writer);
+}
+
+/* Writes the whole pickle; what is left of it in the buffer ends at the place returned. */
+static char *
+write_pickle(struct pickler *pickler, PyObject *object, PyObject *write)
+{
     pickler->writer.every = pickler->persistent_id != NULL;
     char *out = save(pickler, object, write_head(pickler, write));
     out = out == NULL ? NULL : save_room(pickler, out);
     if (out == NULL || (write != NULL && save_foreign(pickler) < 0)) {
         return NULL;
     }
-    return writer_finish(&pickler->writer, write_op(out, OP_STOP));
+    return write_op(out, OP_STOP);
+}
+
+PyObject *
+pickler_run(struct pickler *pickler, PyObject *object, PyObject *write)
+{
+    if (begin(pickler) < 0) {
+        return NULL;
+    }
+    plan_enter(pickler->state);
+    char *out = write_pickle(pickler, object, write);
+    PyObject *result = out == NULL ? NULL : writer_finish(&pickler->writer, out);
+    plan_leave(pickler->state);
+    return result;
 }
 
 /* ---- between calls --------------------------------------------------------------------- */

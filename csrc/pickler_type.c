@@ -70,7 +70,9 @@ pickler_traverse(PicklerObject *self, visitproc visit, void *arg)
     PICKLER_FIELDS(VISIT)
 #undef VISIT
     for (size_t i = 0; i < memo->flushed; i++) {
-        Py_VISIT((PyObject *)memo->log[i]);
+        if ((memo->log[i] & MEMO_MARKS) == 0) {
+            Py_VISIT((PyObject *)memo->log[i]);
+        }
     }
     return 0;
 }
@@ -343,7 +345,7 @@ end_dump(PicklerObject *self)
 {
     struct pickler *pickler = &self->pickler;
     PyObject *exception = PyErr_GetRaisedException();
-    if (memo_flush(&pickler->memo) < 0) {
+    if (save_foreign(pickler) < 0) {
         /* No memory to number what was left out: forget it all rather than keep holes. */
         PyErr_Clear();
         memo_clear(&pickler->memo);

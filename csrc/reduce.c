@@ -1,17 +1,6 @@
 /* Reduce values: see reduce.h. */
 #include "reduce.h"
 
-/* An optional part: None is absent. */
-static PyObject *
-part(PyObject *reduce_value, Py_ssize_t index)
-{
-    if (index >= PyTuple_GET_SIZE(reduce_value)) {
-        return NULL;
-    }
-    PyObject *object = PyTuple_GET_ITEM(reduce_value, index);
-    return object == Py_None ? NULL : object;
-}
-
 /* Arguments None are valid for a class that defines __basicnew__ (Python 2.0). */
 static enum reduction_fault
 check_basicnew(struct core_state *state, PyObject *callable)
@@ -25,19 +14,39 @@ check_basicnew(struct core_state *state, PyObject *callable)
     return found < 0 ? REDUCTION_RAISED : found ? REDUCTION_VALID : REDUCTION_ARGS;
 }
 
+/* Callable and arguments. */
 static enum reduction_fault
-read_args(struct core_state *state, PyObject *args, struct reduction *reduction)
+check_construction(struct core_state *state, PyObject *reduce_value)
 {
+    PyObject *callable = PyTuple_GET_ITEM(reduce_value, PART_CALLABLE);
+    PyObject *args = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
+    if (!PyCallable_Check(callable)) {
+        return REDUCTION_CALLABLE;
+    }
     if (likely(PyTuple_Check(args))) {
-        reduction->args = args;
         return REDUCTION_VALID;
     }
-    reduction->args = NULL;
-    return args == Py_None ? check_basicnew(state, reduction->callable) : REDUCTION_ARGS;
+    return args == Py_None ? check_basicnew(state, callable) : REDUCTION_ARGS;
+}
+
+/* List items, dict items and the state setter. */
+static enum reduction_fault
+check_contents(PyObject *reduce_value)
+{
+    PyObject *part = reduction_part(reduce_value, PART_LISTITEMS);
+    if (part != NULL && !PyIter_Check(part)) {
+        return REDUCTION_LISTITEMS;
+    }
+    part = reduction_part(reduce_value, PART_DICTITEMS);
+    if (part != NULL && !PyIter_Check(part)) {
+        return REDUCTION_DICTITEMS;
+    }
+    part = reduction_part(reduce_value, PART_STATE_SETTER);
+    return part != NULL && !PyCallable_Check(part) ? REDUCTION_STATE_SETTER : REDUCTION_VALID;
 }
 
 enum reduction_fault
-reduction_read(struct core_state *state, PyObject *reduce_value, struct reduction *reduction)
+reduction_check(struct core_state *state, PyObject *reduce_value)
 {
     if (!PyTuple_Check(reduce_value)) {
         return REDUCTION_NOT_TUPLE;
@@ -46,29 +55,9 @@ reduction_read(struct core_state *state, PyObject *reduce_value, struct reductio
     if (size < 2 || size > 6) {
         return REDUCTION_SIZE;
     }
-    reduction->callable = PyTuple_GET_ITEM(reduce_value, 0);
-    if (!PyCallable_Check(reduction->callable)) {
-        return REDUCTION_CALLABLE;
-    }
-    enum reduction_fault fault =
-        read_args(state, PyTuple_GET_ITEM(reduce_value, 1), reduction);
-    if (fault != REDUCTION_VALID) {
-        return fault;
-    }
-    reduction->state = part(reduce_value, 2);
-    reduction->listitems = part(reduce_value, 3);
-    if (reduction->listitems != NULL && !PyIter_Check(reduction->listitems)) {
-        return REDUCTION_LISTITEMS;
-    }
-    reduction->dictitems = part(reduce_value, 4);
-    if (reduction->dictitems != NULL && !PyIter_Check(reduction->dictitems)) {
-        return REDUCTION_DICTITEMS;
-    }
-    reduction->state_setter = part(reduce_value, 5);
-    if (reduction->state_setter != NULL && !PyCallable_Check(reduction->state_setter)) {
-        return REDUCTION_STATE_SETTER;
-    }
-    return REDUCTION_VALID;
+    enum reduction_fault fault = check_construction(state, reduce_value);
+    return fault != REDUCTION_VALID || size <= PART_LISTITEMS ? fault
+                                                               : check_contents(reduce_value);
 }
 
 enum reduction_fault

@@ -1,21 +1,32 @@
 /* Reduce values: what a reducer returns, checked once for whoever reads it.
 
    PEP 307 and the library reference (object.__reduce__) say what is valid.  The check
-   answers with a struct reduction, or with the fault; the caller words its own error. */
+   answers with the fault, of which each caller words its own error. */
 #ifndef FASTCOPYREG_REDUCE_H
 #define FASTCOPYREG_REDUCE_H
 
 #include "module.h"
 
-/* The parts of a reduce value that is a tuple; borrowed from it. NULL: absent or None. */
-struct reduction {
-    PyObject *callable;
-    PyObject *args; /* a tuple; NULL: None, the 2.0 form, and callable has __basicnew__ */
-    PyObject *state;
-    PyObject *listitems;
-    PyObject *dictitems;
-    PyObject *state_setter;
+/* The parts of a reduce value, by their places. */
+enum reduction_part {
+    PART_CALLABLE,
+    PART_ARGS, /* a tuple; None, the 2.0 form, if the callable has __basicnew__ */
+    PART_STATE,
+    PART_LISTITEMS,
+    PART_DICTITEMS,
+    PART_STATE_SETTER
 };
+
+/* A part of a valid reduce value; borrowed from it.  NULL: absent, or None. */
+static inline PyObject *
+reduction_part(PyObject *reduce_value, enum reduction_part part)
+{
+    if ((Py_ssize_t)part >= PyTuple_GET_SIZE(reduce_value)) {
+        return NULL;
+    }
+    PyObject *object = PyTuple_GET_ITEM(reduce_value, part);
+    return object == Py_None ? NULL : object;
+}
 
 enum reduction_fault {
     REDUCTION_VALID,
@@ -29,11 +40,10 @@ enum reduction_fault {
     REDUCTION_STATE_SETTER
 };
 
-/* Reads a reduce value that is not a str as strictly as pickle does: a tuple of two to
+/* Checks a reduce value that is not a str as strictly as pickle does: a tuple of two to
    six, arguments a tuple, items iterators.  May run Python code only if the arguments
    are None (looking __basicnew__ up). */
-enum reduction_fault reduction_read(struct core_state *state, PyObject *reduce_value,
-                                    struct reduction *reduction);
+enum reduction_fault reduction_check(struct core_state *state, PyObject *reduce_value);
 
 /* Reads a reduce value that is not a str as loosely as copy does, which calls
    _reconstruct(x, memo, *reduce_value): any iterable of two to five parts, whose kinds

@@ -1,6 +1,8 @@
 /* What happens between two objects, and which kind an object is. */
 #include "save.h"
 
+#include "direct.h"
+
 /* ---- foreign code ------------------------------------------------------------------ */
 
 char *
@@ -19,6 +21,25 @@ save_release_last(struct pickler *pickler, PyObject *object, char *out)
         PyErr_SetRaisedException(exception);
     }
     return out;
+}
+
+int
+save_make_dicts(struct pickler *pickler)
+{
+    struct memo *memo = &pickler->memo;
+    for (size_t i = 0; memo->unmade != 0 && i < memo->count; i++) {
+        if (!(memo->log[i] & MEMO_UNMADE)) {
+            continue;
+        }
+        PyObject *instance = (PyObject *)(memo->log[i] & ~MEMO_MARKS);
+        PyObject *dict = PyObject_GenericGetDict(instance, NULL);
+        int made = dict == NULL ? -1 : memo_make(memo, i, dict);
+        Py_XDECREF(dict);
+        if (made < 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 /* ---- memo ---------------------------------------------------------------------------- */
@@ -83,11 +104,14 @@ poll_events(struct pickler *pickler)
     return 0;
 }
 
-/* The frame or the buffer is full. */
-static char *
-pass_boundary(struct pickler *pickler, char *out)
+char *
+save_pass_boundary(struct pickler *pickler, char *out)
 {
+    if (out < pickler->writer.due && !pickler->poll_at_next) {
+        return out;
+    }
     int called = 0;
+    pickler->poll_at_next = 0;
     if (pickler->writer.write != NULL && save_foreign(pickler) < 0) {
         return NULL;
     }
@@ -95,15 +119,25 @@ pass_boundary(struct pickler *pickler, char *out)
     return out == NULL || poll_events(pickler) < 0 ? NULL : out;
 }
 
+char *
+save_end_frame(struct pickler *pickler, char *out)
+{
+    int called = 0;
+    if (out >= pickler->writer.due) {
+        out = writer_boundary(&pickler->writer, out, &called);
+    }
+    /* Every object comes by the boundary from now on, until one has. */
+    pickler->poll_at_next = 1;
+    return out;
+}
+
 /* Without asking persistent_id. */
 static char *
 save_unhooked(struct pickler *pickler, PyObject *object, int single, char *out)
 {
-    if (out >= pickler->writer.due) {
-        size_t epoch = pickler->epoch;
-        out = pass_boundary(pickler, out);
-        single = single && epoch == pickler->epoch;
-    }
+    uint64_t epoch = pickler->epoch;
+    out = save_pass_boundary(pickler, out);
+    single = single && epoch == pickler->epoch;
     return out == NULL ? NULL : save_inside(pickler, object, single, out);
 }
 
@@ -166,9 +200,7 @@ ask_persistent_id(struct pickler *pickler, PyObject *object, int *saved, char *o
 static char *
 save_owned(struct pickler *pickler, PyObject *object, int single, char *out)
 {
-    if (out >= pickler->writer.due) {
-        out = pass_boundary(pickler, out);
-    }
+    out = save_pass_boundary(pickler, out);
     if (out != NULL && pickler->persistent_id != NULL) {
         int saved = 0;
         out = ask_persistent_id(pickler, object, &saved, out);
@@ -189,7 +221,43 @@ save_slow(struct pickler *pickler, PyObject *object, int Py_UNUSED(single), char
 
 /* ---- which kind an object is ----------------------------------------------------------------- */
 
-/* An object that may have parts, and is owned. */
+/* An object of a kind that has a file of its own, or comes apart by a plan or a reducer. */
+static NOINLINE char *
+save_rare(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (save_open(pickler, object) < 0) {
+        return NULL;
+    }
+    if (type == &PyBytes_Type) {
+        out = save_bytes(pickler, object, single, out);
+    }
+    else if (type == &PyByteArray_Type) {
+        out = save_bytearray(pickler, object, single, out);
+    }
+    else {
+        out = save_picklebuffer(pickler, object, out);
+    }
+    return save_close(pickler, object, out);
+}
+
+static char *
+save_instance(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    if (likely(pickler->reducer_override == NULL)) {
+        enum direct_outcome outcome = direct_save_ready(pickler, object, single, &out);
+        if (outcome != DIRECT_CALL) {
+            return outcome == DIRECT_SAVED ? out : NULL;
+        }
+    }
+    struct plan *plan = plan_find(pickler->state, Py_TYPE(object));
+    if (plan->kind == PLAN_DEFAULT && save_find_fields(pickler, plan, object, out)) {
+        return save_by_plan(pickler, plan, object, single, out);
+    }
+    return save_by_reducer(pickler, object, single, out);
+}
+
+/* Ends in tail calls: it has no frame of its own in a nesting. */
 static char *
 save_by_type(struct pickler *pickler, PyObject *object, int single, char *out)
 {
@@ -209,24 +277,10 @@ save_by_type(struct pickler *pickler, PyObject *object, int single, char *out)
     if (type == &PyFrozenSet_Type) {
         return save_frozenset(pickler, object, single, out);
     }
-    if (type == &PyByteArray_Type) {
-        return save_bytearray(pickler, object, single, out);
+    if (type == &PyBytes_Type || type == &PyByteArray_Type || type == &PyPickleBuffer_Type) {
+        return save_rare(pickler, object, single, out);
     }
-    if (type == &PyPickleBuffer_Type) {
-        return save_picklebuffer(pickler, object, out);
-    }
-    return save_by_reducer(pickler, object, out);
-}
-
-/* Drops what save_object() owned.  If no foreign code has run, others hold it still. */
-ALWAYS_INLINE char *
-let_go(struct pickler *pickler, PyObject *object, size_t epoch, char *out)
-{
-    if (epoch == pickler->epoch) {
-        Py_DECREF(object);
-        return out;
-    }
-    return save_release(pickler, object, out);
+    return save_instance(pickler, object, single, out);
 }
 
 char *
@@ -238,18 +292,5 @@ save_object(struct pickler *pickler, PyObject *object, int single, char *out)
             return save_get(pickler, position, out);
         }
     }
-    size_t epoch = pickler->epoch;
-    if (PyBytes_CheckExact(object)) {
-        Py_INCREF(object);
-        out = save_bytes(pickler, object, single, out);
-        return let_go(pickler, object, epoch, out);
-    }
-    if (Py_EnterRecursiveCall(" while pickling an object")) {
-        return NULL;
-    }
-    Py_INCREF(object);
-    out = save_by_type(pickler, object, single, out);
-    out = let_go(pickler, object, epoch, out);
-    Py_LeaveRecursiveCall();
-    return out;
+    return save_by_type(pickler, object, single, out);
 }

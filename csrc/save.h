@@ -16,9 +16,25 @@
 #ifndef FASTCOPYREG_SAVE_H
 #define FASTCOPYREG_SAVE_H
 
+#include "errors.h"
 #include "memo.h"
-#include "module.h"
+#include "plan.h"
 #include "writer.h"
+
+/* Values that were read from slots and are to be written: a stack on the heap. */
+struct snapshots {
+    PyObject **values; /* strong; NULL: not set */
+    size_t count;
+    size_t capacity;
+};
+
+/* What was found in an object that is written by a plan. */
+struct fields {
+    struct layout_values *values; /* of a __dict__ that is not made, and not empty */
+    PyObject *dict;               /* strong; a __dict__ that is made, and not empty */
+    int single_dict;              /* nobody else has it */
+    Py_ssize_t set;               /* slots that are set, and in the snapshot */
+};
 
 struct pickler {
     struct core_state *state;
@@ -29,10 +45,15 @@ struct pickler {
     int fast;         /* whether nothing is memoized; users may change it */
     int fix_imports;
     int observable;   /* whether the memo can be looked at when the dump is done */
+    int poll_at_next; /* signals are to be seen to at the next object */
     int unnumbered;   /* shared objects that are open and have no number yet */
     int fast_nesting; /* containers open in fast mode */
-    size_t epoch;     /* counts the times foreign code was run */
-    uint64_t dump;    /* another number for each dump */
+    uint64_t epoch;   /* another number after each run of foreign code, of any dump */
+    uint64_t dump;    /* another number for each dump, and after a change of its memo */
+    size_t generation; /* of the memo, under this number */
+    struct plan *plan; /* the one used last */
+    struct snapshots snapshots;
+    struct fields fields; /* between save_find_fields() and save_by_plan() */
     int64_t last_poll; /* see events_pending() */
     PyObject *fast_memo;
     PyObject *dispatch_table;   /* the pickler's own, or NULL */
@@ -43,12 +64,19 @@ struct pickler {
 
 /* ---- foreign code ----------------------------------------------------------- */
 
+/* Makes the dicts that are numbered and not made.  0, or -1 with an exception.  May run
+   Python code, on 3.11 by the collector. */
+int save_make_dicts(struct pickler *pickler);
+
 /* To be called before foreign code.  0, or -1 with an exception. */
 ALWAYS_INLINE int
 save_foreign(struct pickler *pickler)
 {
-    pickler->epoch++;
-    return memo_flush(&pickler->memo);
+    pickler->epoch = ++pickler->state->epoch;
+    if (unlikely(memo_flush(&pickler->memo) < 0)) {
+        return -1;
+    }
+    return unlikely(pickler->memo.unmade != 0) ? save_make_dicts(pickler) : 0;
 }
 
 /* Drops a reference that was held over foreign code; it may be the last one.  Returns
@@ -63,6 +91,24 @@ save_release(struct pickler *pickler, PyObject *object, char *out)
     }
     Py_DECREF(object);
     return out;
+}
+
+/* Around a level of nesting: its object is owned, and the depth is limited.  0 or -1. */
+ALWAYS_INLINE int
+save_open(struct pickler *Py_UNUSED(pickler), PyObject *object)
+{
+    if (unlikely(Py_EnterRecursiveCall(" while pickling an object"))) {
+        return -1;
+    }
+    Py_INCREF(object);
+    return 0;
+}
+
+ALWAYS_INLINE char *
+save_close(struct pickler *pickler, PyObject *object, char *out)
+{
+    Py_LeaveRecursiveCall();
+    return save_release(pickler, object, out);
 }
 
 /* ---- memo --------------------------------------------------------------------- */
@@ -113,7 +159,19 @@ save_get(struct pickler *pickler, Py_ssize_t position, char *out)
 /* At a boundary: closes frames, sees to signals, asks persistent_id; then saves. */
 char *save_slow(struct pickler *pickler, PyObject *object, int single, char *out);
 
-/* Anything but the types that save_any() knows at once. */
+/* Where a part begins: closes a full frame, with a file writes it, and sees to signals. */
+char *save_pass_boundary(struct pickler *pickler, char *out);
+
+/* The same without foreign code, for dumps without a file.  Signals are seen to at the
+   next object. */
+char *save_end_frame(struct pickler *pickler, char *out);
+
+/* The pairs of a live dict from a position of PyDict_Next on, of a walk that began when
+   it had `size`. */
+char *save_dict_rest(struct pickler *pickler, PyObject *dict, Py_ssize_t position,
+                     Py_ssize_t size, char *out);
+
+/* Anything but the types that save_inside() knows at once. */
 char *save_object(struct pickler *pickler, PyObject *object, int single, char *out);
 
 char *save_long_large(struct pickler *pickler, PyObject *integer, char *out);
@@ -129,10 +187,9 @@ char *save_dict(struct pickler *pickler, PyObject *dict, int single, char *out);
 char *save_set(struct pickler *pickler, PyObject *set, int single, char *out);
 char *save_frozenset(struct pickler *pickler, PyObject *frozenset, int single, char *out);
 
-/* A tuple in parts: MARK if it has one, the elements, the opcode.  save_tuple_end() numbers
-   the tuple, or gets it if it came by among its elements. */
+/* A tuple in parts: MARK if it has one, the elements (save_elements_inside), the opcode.
+   save_tuple_end() numbers the tuple, or gets it if it came by among its elements. */
 char *save_tuple_mark(struct pickler *pickler, Py_ssize_t size, char *out);
-char *save_elements(struct pickler *pickler, PyObject *tuple, Py_ssize_t size, char *out);
 char *save_tuple_op(struct pickler *pickler, Py_ssize_t size, char *out);
 char *save_tuple_end(struct pickler *pickler, PyObject *tuple, char *out);
 
@@ -145,14 +202,28 @@ char *save_global(struct pickler *pickler, PyObject *object, PyObject *name, cha
 char *save_type(struct pickler *pickler, PyObject *type, char *out);
 
 /* By reduction: looks the reducer up and calls it. */
-char *save_by_reducer(struct pickler *pickler, PyObject *object, char *out);
+char *save_by_reducer(struct pickler *pickler, PyObject *object, int single, char *out);
+
+/* Whether the object can be written by the plan of its type, without a call; what was
+   found in it is in pickler->fields, for save_by_plan() to take at once. */
+int save_find_fields(struct pickler *pickler, struct plan *plan, PyObject *object, char *out);
+char *save_by_plan(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
+                   char *out);
+
+/* Whether the class of a plan can be written here and now, without foreign code: it has a
+   number, which plan->class_index is then, or is found under its names.  For dumps without
+   a file, or where no frame can end. */
+int save_find_class(struct pickler *pickler, struct plan *plan, PyObject *type);
+
+/* Such a class by name, which has no number yet.  It gets one, and the plan remembers it. */
+char *save_write_class(struct pickler *pickler, struct plan *plan, PyObject *type, char *out);
 
 /* A reduce value that is at hand.  `object` NULL: nothing is memoized. */
 char *save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out);
 
-/* callable(*args), `format` building the reduce value as Py_BuildValue does, which is
-   how protocols without an opcode for a type write it. */
-char *save_built(struct pickler *pickler, PyObject *object, char *out, const char *format, ...);
+/* A reduce value that was made here, which is how protocols without an opcode for a type
+   write it.  Steals it; NULL is an exception. */
+char *save_built(struct pickler *pickler, PyObject *object, PyObject *reduce_value, char *out);
 
 /* In fast mode: notices cycles.  0, or -1 with an exception. */
 int save_fast_enter(struct pickler *pickler, PyObject *container);
@@ -235,6 +306,16 @@ save_is_single(struct pickler *pickler, PyObject *object)
     return has_one_reference(object) && pickler->unnumbered == 0;
 }
 
+/* Whether it is written in line, and runs no foreign code but at a boundary or if it is
+   large and there is a file. */
+ALWAYS_INLINE int
+save_is_scalar(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    return type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type
+           || object == Py_None || type == &PyBool_Type;
+}
+
 /* The types that are written at once; everything else is for save_object(). */
 ALWAYS_INLINE char *
 save_inside(struct pickler *pickler, PyObject *object, int single, char *out)
@@ -277,6 +358,20 @@ save_child(struct pickler *pickler, PyObject *object, char *out)
         return save_slow(pickler, object, single, out);
     }
     return save_inside(pickler, object, single, out);
+}
+
+/* The elements of a tuple, with a note on one that could not be saved. */
+ALWAYS_INLINE char *
+save_elements_inside(struct pickler *pickler, PyObject *tuple, char *out)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
+        out = save_child(pickler, PyTuple_GET_ITEM(tuple, i), out);
+        if (unlikely(out == NULL)) {
+            error_note("when serializing %T item %zd", tuple, i);
+            return NULL;
+        }
+    }
+    return out;
 }
 
 /* Room for a few opcodes behind something that was saved. */

@@ -4,7 +4,11 @@
    live: a reducer may change them under our hands.  After each element the container is
    read again, and what the standard library raises for a changed one is raised at the
    places where it looks.  Tuples and frozen sets are numbered after their elements; if
-   one came by again meanwhile, it has a number by then and what was written is dropped. */
+   one came by again meanwhile, it has a number by then and what was written is dropped.
+
+   A level of nesting is one C frame, and a small one: nothing nests less deeply here than
+   in the standard library.  So the functions that recurse keep little, and what leads to
+   them ends in a tail call. */
 #include "errors.h"
 #include "save.h"
 
@@ -19,28 +23,6 @@ failed_at(PyObject *holder, Py_ssize_t index)
 }
 
 /* ---- tuples ---------------------------------------------------------------------- */
-
-char *
-save_elements(struct pickler *pickler, PyObject *tuple, Py_ssize_t size, char *out)
-{
-    for (Py_ssize_t i = 0; i < size; i++) {
-        out = save_child(pickler, PyTuple_GET_ITEM(tuple, i), out);
-        if (unlikely(out == NULL)) {
-            return failed_at(tuple, i);
-        }
-    }
-    return out;
-}
-
-/* The same for a tuple that others hold: it is open and not numbered meanwhile. */
-static char *
-save_shared_elements(struct pickler *pickler, PyObject *tuple, Py_ssize_t size, char *out)
-{
-    pickler->unnumbered++;
-    out = save_elements(pickler, tuple, size, out);
-    pickler->unnumbered--;
-    return out;
-}
 
 static char *
 save_empty_tuple(struct pickler *pickler, char *out)
@@ -100,123 +82,151 @@ save_tuple_end(struct pickler *pickler, PyObject *tuple, char *out)
     return save_memoize(pickler, tuple, 0, save_tuple_op(pickler, size, out));
 }
 
+/* A tuple that is not empty.  While one that others hold is open, it is shared and has no
+   number. */
+static char *
+save_tuple_items(struct pickler *pickler, PyObject *tuple, int single, char *out)
+{
+    uint64_t epoch = pickler->epoch;
+    if (save_open(pickler, tuple) < 0) {
+        return NULL;
+    }
+    pickler->unnumbered += !single;
+    out = save_tuple_mark(pickler, PyTuple_GET_SIZE(tuple), out);
+    out = save_elements_inside(pickler, tuple, out);
+    pickler->unnumbered -= !single;
+    out = out == NULL ? NULL : save_room(pickler, out);
+    if (out != NULL && single && epoch == pickler->epoch) {
+        out = save_memoize(pickler, tuple, 1,
+                           save_tuple_op(pickler, PyTuple_GET_SIZE(tuple), out));
+    }
+    else if (out != NULL) {
+        out = save_tuple_end(pickler, tuple, out);
+    }
+    return save_close(pickler, tuple, out);
+}
+
 char *
 save_tuple(struct pickler *pickler, PyObject *tuple, int single, char *out)
 {
-    Py_ssize_t size = PyTuple_GET_SIZE(tuple);
-    if (size == 0) {
+    if (PyTuple_GET_SIZE(tuple) == 0) {
         return save_empty_tuple(pickler, out);
     }
-    size_t epoch = pickler->epoch;
-    out = save_tuple_mark(pickler, size, out);
-    out = single ? save_elements(pickler, tuple, size, out)
-                 : save_shared_elements(pickler, tuple, size, out);
-    if (out == NULL || (out = save_room(pickler, out)) == NULL) {
-        return NULL;
-    }
-    if (single && epoch == pickler->epoch) {
-        return save_memoize(pickler, tuple, 1, save_tuple_op(pickler, size, out));
-    }
-    return save_tuple_end(pickler, tuple, out);
+    return save_tuple_items(pickler, tuple, single, out);
 }
 
 /* ---- lists ------------------------------------------------------------------------- */
 
-/* One item and APPEND. */
-static char *
-save_one_item(struct pickler *pickler, PyObject *list, Py_ssize_t index, char *out)
+/* Whether what begins at `index` is one item without MARK. */
+static int
+stands_alone(struct pickler *pickler, Py_ssize_t index, Py_ssize_t size)
 {
-    PyObject *item = list_item(list, index);
-    if (item == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "list changed size during iteration");
-        return NULL;
-    }
-    out = save_child(pickler, item, out);
-    list_item_done(item);
-    if (out == NULL) {
-        return failed_at(list, index);
-    }
-    out = save_room(pickler, out);
-    return out == NULL ? NULL : write_op(out, OP_APPEND);
+    return size - index == 1 && (index == 0 || pickler->state->dialect.single_last_item);
 }
 
-/* Up to BATCH_SIZE items from *index on, between MARK and APPENDS. */
-static char *
-save_batch(struct pickler *pickler, PyObject *list, Py_ssize_t *index, char *out)
+/* Whether a list that was walked must not have changed its size, and has. */
+static int
+list_changed(struct pickler *pickler, PyObject *list, Py_ssize_t size)
 {
-    Py_ssize_t i = *index, end = i + BATCH_SIZE;
-    PyObject *item;
-    out = write_op(out, OP_MARK);
-    for (; i < end && (item = list_item(list, i)) != NULL; i++) {
-        out = save_child(pickler, item, out);
-        list_item_done(item);
-        if (unlikely(out == NULL)) {
-            return failed_at(list, i);
-        }
+    if (PyList_GET_SIZE(list) == size || !pickler->state->dialect.list_change_raises) {
+        return 0;
     }
-    *index = i;
-    out = save_room(pickler, out);
-    return out == NULL ? NULL : write_op(out, OP_APPENDS);
+    PyErr_SetString(PyExc_RuntimeError, "list changed size during iteration");
+    return 1;
 }
 
 /* The items of a list that is not empty, in protocols with APPENDS. */
 static char *
 save_batches(struct pickler *pickler, PyObject *list, char *out)
 {
-    const struct dialect *dialect = &pickler->state->dialect;
     Py_ssize_t index = 0, size = PyList_GET_SIZE(list);
-    if (size == 1) {
-        return save_one_item(pickler, list, 0, out);
+    if (save_open(pickler, list) < 0) {
+        return NULL;
     }
-    do {
-        if (dialect->single_last_item && PyList_GET_SIZE(list) - index == 1) {
-            return save_one_item(pickler, list, index, out);
+    while (!stands_alone(pickler, index, PyList_GET_SIZE(list))) {
+        Py_ssize_t end = index + BATCH_SIZE;
+        PyObject *item;
+        out = write_op(out, OP_MARK);
+        for (; index < end && (item = list_item(list, index)) != NULL; index++) {
+            out = save_child(pickler, item, out);
+            list_item_done(item);
+            if (unlikely(out == NULL)) {
+                failed_at(list, index);
+                return save_close(pickler, list, NULL);
+            }
         }
-        out = save_batch(pickler, list, &index, out);
-        if (out == NULL) {
-            return NULL;
+        out = save_room(pickler, out);
+        out = out == NULL ? NULL : write_op(out, OP_APPENDS);
+        if (out == NULL || list_changed(pickler, list, size)) {
+            return save_close(pickler, list, NULL);
         }
-        if (dialect->list_change_raises && PyList_GET_SIZE(list) != size) {
-            PyErr_SetString(PyExc_RuntimeError, "list changed size during iteration");
-            return NULL;
+        if (index >= PyList_GET_SIZE(list)) {
+            return save_close(pickler, list, out);
         }
-    } while (index < PyList_GET_SIZE(list));
-    return out;
+    }
+    PyObject *last = list_item(list, index);
+    out = save_child(pickler, last, out);
+    list_item_done(last);
+    if (out == NULL) {
+        failed_at(list, index);
+    }
+    else if ((out = save_room(pickler, out)) != NULL) {
+        out = write_op(out, OP_APPEND);
+    }
+    return save_close(pickler, list, out);
 }
 
 /* Protocol 0 goes by the iterator, as for what is not a list. */
 static char *
 save_by_iterator(struct pickler *pickler, PyObject *list, char *out)
 {
+    if (save_open(pickler, list) < 0) {
+        return NULL;
+    }
     PyObject *iterator = save_foreign(pickler) < 0 ? NULL : PyObject_GetIter(list);
     if (iterator == NULL) {
-        return NULL;
+        return save_close(pickler, list, NULL);
     }
     out = save_listitems(pickler, iterator, list, out);
     Py_DECREF(iterator);
-    return out;
+    return save_close(pickler, list, out);
 }
 
-char *
-save_list(struct pickler *pickler, PyObject *list, int single, char *out)
+/* The opcodes of a list in the order in which they come. */
+ALWAYS_INLINE char *
+save_list_opcodes(struct pickler *pickler, PyObject *list, int single, char *out)
 {
-    int fast = pickler->fast;
-    if (unlikely(fast) && save_fast_enter(pickler, list) < 0) {
-        return NULL;
-    }
-    if (pickler->bin) {
+    Py_ssize_t size = PyList_GET_SIZE(list);
+    if (likely(pickler->bin)) {
         out = write_op(out, OP_EMPTY_LIST);
     }
     else {
         out = write_op(write_op(out, OP_MARK), OP_LIST);
     }
-    Py_ssize_t size = PyList_GET_SIZE(list);
     out = save_memoize(pickler, list, single, out);
-    if (out != NULL && size != 0) {
-        out = pickler->protocol > 0 ? save_batches(pickler, list, out)
-                                    : save_by_iterator(pickler, list, out);
+    if (out == NULL || size == 0) {
+        return out;
     }
-    return unlikely(fast) ? save_fast_leave(pickler, list, out) : out;
+    return pickler->protocol > 0 ? save_batches(pickler, list, out)
+                                 : save_by_iterator(pickler, list, out);
+}
+
+static NOINLINE char *
+save_list_fast(struct pickler *pickler, PyObject *list, char *out)
+{
+    if (save_fast_enter(pickler, list) < 0) {
+        return NULL;
+    }
+    return save_fast_leave(pickler, list, save_list_opcodes(pickler, list, 0, out));
+}
+
+char *
+save_list(struct pickler *pickler, PyObject *list, int single, char *out)
+{
+    if (unlikely(pickler->fast)) {
+        return save_list_fast(pickler, list, out);
+    }
+    return save_list_opcodes(pickler, list, single, out);
 }
 
 /* ---- items of a reduction ------------------------------------------------------------ */
@@ -234,7 +244,7 @@ next_item(struct pickler *pickler, PyObject *iterator, PyObject **item)
 }
 
 /* Saves an item that is owned here and drops it. */
-static char *
+ALWAYS_INLINE char *
 save_owned_item(struct pickler *pickler, PyObject *item, PyObject *holder, Py_ssize_t index,
                 char *out)
 {
@@ -247,7 +257,7 @@ save_owned_item(struct pickler *pickler, PyObject *item, PyObject *holder, Py_ss
 }
 
 /* Protocol 0: one item at a time. */
-static char *
+static NOINLINE char *
 save_listitems_singly(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
 {
     PyObject *item;
@@ -264,7 +274,7 @@ save_listitems_singly(struct pickler *pickler, PyObject *iterator, PyObject *hol
 
 /* A batch that begins with `first` and `item`, both of which are dropped.  *count: how
    many items it had. */
-static char *
+ALWAYS_INLINE char *
 save_item_batch(struct pickler *pickler, PyObject *iterator, PyObject *holder,
                 Py_ssize_t *index, PyObject *first, PyObject *item, int *count, char *out)
 {
@@ -312,56 +322,61 @@ save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, ch
 
 /* ---- dicts ----------------------------------------------------------------------------- */
 
-/* Key and value of a dict, owned over the time, since the key may run foreign code. */
+/* An object that is owned here, and may be at a boundary. */
+ALWAYS_INLINE char *
+save_owned_child(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, object, single, out);
+    }
+    return save_inside(pickler, object, single, out);
+}
+
+/* A key that may run foreign code, under which the value must live on. */
 static NOINLINE char *
+save_odd_key(struct pickler *pickler, PyObject *key, PyObject *value, char *out)
+{
+    (void)value;
+    return save_owned_child(pickler, key, 0, out);
+}
+
+/* Key and value of a dict, both owned by the caller.  A note names the key. */
+ALWAYS_INLINE char *
+save_owned_key_value(struct pickler *pickler, PyObject *holder, PyObject *key, PyObject *value,
+                     int single, char *out)
+{
+    uint64_t epoch = pickler->epoch;
+    (void)holder;
+    out = save_odd_key(pickler, key, value, out);
+    if (unlikely(out == NULL)) {
+        return NULL;
+    }
+    out = save_owned_child(pickler, value, single && epoch == pickler->epoch, out);
+    if (unlikely(out == NULL)) {
+        error_note("when serializing %T item %R", holder, key);
+    }
+    return out;
+}
+
+/* Key and value of a dict, owned over the time. */
+static char *
 save_pair_owned(struct pickler *pickler, PyObject *holder, PyObject *key, PyObject *value,
-                int single_key, char *out)
+                char *out)
 {
     int single = save_is_single(pickler, value);
-    size_t epoch = pickler->epoch;
-    (void)holder;
     Py_INCREF(key);
     Py_INCREF(value);
-    out = out >= pickler->writer.limit ? save_slow(pickler, key, single_key, out)
-                                       : save_inside(pickler, key, single_key, out);
-    if (out != NULL) {
-        single = single && epoch == pickler->epoch;
-        out = out >= pickler->writer.limit ? save_slow(pickler, value, single, out)
-                                           : save_inside(pickler, value, single, out);
-        if (out == NULL) {
-            error_note("when serializing %T item %R", holder, key);
-        }
-    }
-    if (epoch == pickler->epoch) {
-        Py_DECREF(key);
-        Py_DECREF(value);
-        return out;
-    }
+    out = save_owned_key_value(pickler, holder, key, value, single, out);
     out = save_release(pickler, key, out);
     return save_release(pickler, value, out);
 }
 
-/* Whether saving it runs no foreign code unless it is at a boundary. */
+/* A pair of which nothing runs foreign code but at a boundary. */
 ALWAYS_INLINE int
-is_scalar(PyObject *object)
+is_plain_pair(struct pickler *pickler, PyObject *key, PyObject *value, char *out)
 {
-    PyTypeObject *type = Py_TYPE(object);
-    return type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type
-           || object == Py_None || type == &PyBool_Type;
-}
-
-ALWAYS_INLINE char *
-save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value,
-          int single_keys, char *out)
-{
-    int single_key = single_keys && save_is_single(pickler, key);
-    if (unlikely(!PyUnicode_CheckExact(key) || !is_scalar(value)
-                 || out >= pickler->writer.limit
-                 || PyUnicode_GET_LENGTH(key) >= FRAME_TARGET_SIZE / 4)) {
-        return save_pair_owned(pickler, dict, key, value, single_key, out);
-    }
-    out = save_str(pickler, key, single_key, out);
-    return unlikely(out == NULL) ? NULL : save_child(pickler, value, out);
+    return PyUnicode_CheckExact(key) && save_is_scalar(value) && out < pickler->writer.limit
+           && PyUnicode_GET_LENGTH(key) < FRAME_TARGET_SIZE / 4;
 }
 
 static char *
@@ -371,70 +386,86 @@ changed_dict(void)
     return NULL;
 }
 
-/* One key and value and SETITEM. */
-static char *
-save_one_pair(struct pickler *pickler, PyObject *dict, PyObject *walked, Py_ssize_t *position,
-              char *out)
+char *
+save_dict_rest(struct pickler *pickler, PyObject *dict, Py_ssize_t position, Py_ssize_t size,
+               char *out)
 {
     PyObject *key, *value;
-    if (!PyDict_Next(walked, position, &key, &value)) {
-        return changed_dict();
-    }
-    out = save_pair_owned(pickler, dict, key, value, 0, out);
-    if (out == NULL || (out = save_room(pickler, out)) == NULL) {
-        return NULL;
-    }
-    return write_op(out, OP_SETITEM);
-}
-
-/* Up to BATCH_SIZE pairs between MARK and SETITEMS.  *count: how many. */
-static char *
-save_pair_batch(struct pickler *pickler, PyObject *dict, PyObject *walked,
-                Py_ssize_t *position, int *count, char *out)
-{
-    PyObject *key, *value;
-    int single_keys = dict_owns_keys(walked);
-    out = write_op(out, OP_MARK);
-    for (*count = 0; PyDict_Next(walked, position, &key, &value);) {
-        out = save_pair(pickler, dict, key, value, single_keys, out);
-        if (unlikely(out == NULL)) {
-            return NULL;
-        }
-        if (++*count == BATCH_SIZE) {
+    while (position < size || size > 1) {
+        if (!PyDict_Next(dict, &position, &key, &value)) {
             break;
         }
+        out = save_pair_owned(pickler, dict, key, value, out);
+        if (out == NULL) {
+            return NULL;
+        }
     }
+    return size > 1 && PyDict_GET_SIZE(dict) != size ? changed_dict() : out;
+}
+
+/* One pair of the walk; see save_pairs(). */
+ALWAYS_INLINE char *
+save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value,
+          int single_keys, char *out)
+{
+    if (likely(is_plain_pair(pickler, key, value, out))) {
+        int single_key = single_keys && save_is_single(pickler, key);
+        out = save_str(pickler, key, single_key, out);
+        return unlikely(out == NULL) ? NULL : save_child(pickler, value, out);
+    }
+    int single = save_is_single(pickler, value);
+    Py_INCREF(key);
+    Py_INCREF(value);
+    out = save_owned_key_value(pickler, dict, key, value, single, out);
+    out = save_release(pickler, key, out);
+    return save_release(pickler, value, out);
+}
+
+/* Behind a batch of pairs: SETITEMS or SETITEM.  *done if it was the last, or an error. */
+static char *
+end_batch(struct pickler *pickler, PyObject *dict, Py_ssize_t size, Py_ssize_t total, int count,
+          int *done, char *out)
+{
+    int alone = size - total == 1 && (total == 0 || pickler->state->dialect.single_last_item);
+    *done = 1;
     out = save_room(pickler, out);
-    return out == NULL ? NULL : write_op(out, OP_SETITEMS);
+    if (out == NULL || (alone && count == 1)) {
+        return out == NULL ? NULL : write_op(out, OP_SETITEM);
+    }
+    out = write_op(out, OP_SETITEMS);
+    if (PyDict_GET_SIZE(dict) != size) {
+        return changed_dict();
+    }
+    if (pickler->state->dialect.single_last_item) {
+        /* Changed and changed back, the walk may end before its time. */
+        *done = total + count >= size;
+        return count == 0 ? changed_dict() : out;
+    }
+    *done = count < BATCH_SIZE;
+    return out;
 }
 
 /* The pairs of a dict that is not empty, in protocols with SETITEMS. */
 static char *
-save_pair_batches(struct pickler *pickler, PyObject *dict, PyObject *walked, char *out)
+save_pairs(struct pickler *pickler, PyObject *dict, PyObject *walked, char *out)
 {
-    int to_the_last = pickler->state->dialect.single_last_item;
     Py_ssize_t size = PyDict_GET_SIZE(dict), position = 0, total = 0;
-    if (size == 1) {
-        return save_one_pair(pickler, dict, walked, &position, out);
-    }
-    int count;
+    int count, done, single_last = pickler->state->dialect.single_last_item;
+    PyObject *key, *value;
     do {
-        if (to_the_last && size - total == 1) {
-            return save_one_pair(pickler, dict, walked, &position, out);
+        Py_ssize_t most = size - total == 1 && (total == 0 || single_last) ? 1 : BATCH_SIZE;
+        if (most > 1) {
+            out = write_op(out, OP_MARK);
         }
-        out = save_pair_batch(pickler, dict, walked, &position, &count, out);
-        if (out == NULL) {
-            return NULL;
+        for (count = 0; count < most && PyDict_Next(walked, &position, &key, &value); count++) {
+            out = save_pair(pickler, dict, key, value, dict_owns_keys(walked), out);
+            if (unlikely(out == NULL)) {
+                return NULL;
+            }
         }
+        out = end_batch(pickler, dict, size, total, count, &done, out);
         total += count;
-        if (PyDict_GET_SIZE(dict) != size) {
-            return changed_dict();
-        }
-        if (to_the_last && count == 0) {
-            /* Changed and changed back: the walk is at its end before its time. */
-            return changed_dict();
-        }
-    } while (to_the_last ? total < size : count == BATCH_SIZE);
+    } while (out != NULL && !done);
     return out;
 }
 
@@ -459,39 +490,57 @@ save_by_items(struct pickler *pickler, PyObject *dict, char *out)
     return out;
 }
 
+/* What is in a dict that is not empty. */
 static char *
-save_pairs(struct pickler *pickler, PyObject *dict, char *out)
+save_dict_contents(struct pickler *pickler, PyObject *dict, char *out)
 {
-    if (pickler->protocol == 0) {
-        return save_by_items(pickler, dict, out);
+    if (save_open(pickler, dict) < 0) {
+        return NULL;
+    }
+    if (unlikely(pickler->protocol == 0)) {
+        return save_close(pickler, dict, save_by_items(pickler, dict, out));
     }
     PyObject *walked = dict_for_walk(dict);
     if (walked == NULL) {
-        return NULL;
+        return save_close(pickler, dict, NULL);
     }
-    out = save_pair_batches(pickler, dict, walked, out);
+    out = save_pairs(pickler, dict, walked, out);
     Py_DECREF(walked);
-    return out;
+    return save_close(pickler, dict, out);
 }
 
-char *
-save_dict(struct pickler *pickler, PyObject *dict, int single, char *out)
+ALWAYS_INLINE char *
+save_dict_opcodes(struct pickler *pickler, PyObject *dict, int single, char *out)
 {
-    int fast = pickler->fast;
-    if (unlikely(fast) && save_fast_enter(pickler, dict) < 0) {
-        return NULL;
-    }
-    if (pickler->bin) {
+    if (likely(pickler->bin)) {
         out = write_op(out, OP_EMPTY_DICT);
     }
     else {
         out = write_op(write_op(out, OP_MARK), OP_DICT);
     }
     out = save_memoize(pickler, dict, single, out);
-    if (out != NULL && PyDict_GET_SIZE(dict) != 0) {
-        out = save_pairs(pickler, dict, out);
+    if (out == NULL || PyDict_GET_SIZE(dict) == 0) {
+        return out;
     }
-    return unlikely(fast) ? save_fast_leave(pickler, dict, out) : out;
+    return save_dict_contents(pickler, dict, out);
+}
+
+static NOINLINE char *
+save_dict_fast(struct pickler *pickler, PyObject *dict, char *out)
+{
+    if (save_fast_enter(pickler, dict) < 0) {
+        return NULL;
+    }
+    return save_fast_leave(pickler, dict, save_dict_opcodes(pickler, dict, 0, out));
+}
+
+char *
+save_dict(struct pickler *pickler, PyObject *dict, int single, char *out)
+{
+    if (unlikely(pickler->fast)) {
+        return save_dict_fast(pickler, dict, out);
+    }
+    return save_dict_opcodes(pickler, dict, single, out);
 }
 
 /* ---- dict items of a reduction ------------------------------------------------------------ */
@@ -510,7 +559,7 @@ next_pair(struct pickler *pickler, PyObject *iterator, PyObject **pair)
 }
 
 /* Saves key and value of a pair that is owned here and drops it. */
-static char *
+ALWAYS_INLINE char *
 save_owned_pair(struct pickler *pickler, PyObject *pair, PyObject *holder, char *out)
 {
     (void)holder;
@@ -525,7 +574,7 @@ save_owned_pair(struct pickler *pickler, PyObject *pair, PyObject *holder, char 
     return out == NULL ? NULL : save_room(pickler, out);
 }
 
-static char *
+static NOINLINE char *
 save_dictitems_singly(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
 {
     PyObject *pair;
@@ -551,7 +600,7 @@ check_pair(PyObject *pair)
     return -1;
 }
 
-static char *
+ALWAYS_INLINE char *
 save_dictitem_batch(struct pickler *pickler, PyObject *iterator, PyObject *holder,
                     PyObject *first, PyObject *pair, int *count, char *out)
 {
@@ -599,11 +648,16 @@ save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, ch
 /* ---- sets ------------------------------------------------------------------------------------ */
 
 /* Protocols before 4 have no sets: set([...]). */
-static char *
+static NOINLINE char *
 save_set_as_call(struct pickler *pickler, PyObject *set, char *out)
 {
+    if (save_open(pickler, set) < 0) {
+        return NULL;
+    }
     PyObject *items = save_foreign(pickler) < 0 ? NULL : PySequence_List(set);
-    return items == NULL ? NULL : save_built(pickler, set, out, "(O(N))", Py_TYPE(set), items);
+    PyObject *built = items == NULL ? NULL : Py_BuildValue("(O(N))", Py_TYPE(set), items);
+    out = save_built(pickler, set, built, out);
+    return save_close(pickler, set, out);
 }
 
 /* An element; it is owned over the time. */
@@ -664,6 +718,22 @@ save_set_batches(struct pickler *pickler, PyObject *set, PyObject *walked, char 
     return out;
 }
 
+/* What is in a set that is not empty. */
+static char *
+save_set_contents(struct pickler *pickler, PyObject *set, char *out)
+{
+    if (save_open(pickler, set) < 0) {
+        return NULL;
+    }
+    PyObject *walked = set_for_walk(set);
+    if (walked == NULL) {
+        return save_close(pickler, set, NULL);
+    }
+    out = save_set_batches(pickler, set, walked, out);
+    Py_DECREF(walked);
+    return save_close(pickler, set, out);
+}
+
 char *
 save_set(struct pickler *pickler, PyObject *set, int single, char *out)
 {
@@ -674,13 +744,7 @@ save_set(struct pickler *pickler, PyObject *set, int single, char *out)
     if (out == NULL || PySet_GET_SIZE(set) == 0) {
         return out;
     }
-    PyObject *walked = set_for_walk(set);
-    if (walked == NULL) {
-        return NULL;
-    }
-    out = save_set_batches(pickler, set, walked, out);
-    Py_DECREF(walked);
-    return out;
+    return save_set_contents(pickler, set, out);
 }
 
 static char *
@@ -699,36 +763,55 @@ save_frozenset_elements(struct pickler *pickler, PyObject *frozenset, char *out)
 }
 
 static char *
+save_frozenset_end(struct pickler *pickler, PyObject *frozenset, int single, char *out)
+{
+    out = save_room(pickler, out);
+    if (out == NULL) {
+        return NULL;
+    }
+    Py_ssize_t position = single ? -1 : memo_find(&pickler->memo, frozenset);
+    if (position >= 0) {
+        return save_get(pickler, position, write_op(out, OP_POP_MARK));
+    }
+    return save_memoize(pickler, frozenset, single, write_op(out, OP_FROZENSET));
+}
+
+static char *
 save_frozenset_opcodes(struct pickler *pickler, PyObject *frozenset, int single, char *out)
 {
-    size_t epoch = pickler->epoch;
+    uint64_t epoch = pickler->epoch;
+    if (save_open(pickler, frozenset) < 0) {
+        return NULL;
+    }
     pickler->unnumbered += !single;
     out = save_frozenset_elements(pickler, frozenset, write_op(out, OP_MARK));
     pickler->unnumbered -= !single;
-    if (out == NULL || (out = save_room(pickler, out)) == NULL) {
+    if (out != NULL) {
+        single = single && epoch == pickler->epoch;
+        out = save_frozenset_end(pickler, frozenset, single, out);
+    }
+    return save_close(pickler, frozenset, out);
+}
+
+static NOINLINE char *
+save_frozenset_fast(struct pickler *pickler, PyObject *frozenset, char *out)
+{
+    if (save_fast_enter(pickler, frozenset) < 0) {
         return NULL;
     }
-    if (!single || epoch != pickler->epoch) {
-        single = 0;
-        Py_ssize_t position = memo_find(&pickler->memo, frozenset);
-        if (position >= 0) {
-            return save_get(pickler, position, write_op(out, OP_POP_MARK));
-        }
-    }
-    return save_memoize(pickler, frozenset, single, write_op(out, OP_FROZENSET));
+    out = pickler->protocol < 4 ? save_set_as_call(pickler, frozenset, out)
+                                : save_frozenset_opcodes(pickler, frozenset, 0, out);
+    return save_fast_leave(pickler, frozenset, out);
 }
 
 char *
 save_frozenset(struct pickler *pickler, PyObject *frozenset, int single, char *out)
 {
-    int fast = pickler->fast;
-    if (unlikely(fast) && save_fast_enter(pickler, frozenset) < 0) {
-        return NULL;
+    if (unlikely(pickler->fast)) {
+        return save_frozenset_fast(pickler, frozenset, out);
     }
-    out = pickler->protocol < 4
-              ? save_set_as_call(pickler, frozenset, out)
-              : save_frozenset_opcodes(pickler, frozenset, single, out);
-    return unlikely(fast) ? save_fast_leave(pickler, frozenset, out) : out;
+    return pickler->protocol < 4 ? save_set_as_call(pickler, frozenset, out)
+                                 : save_frozenset_opcodes(pickler, frozenset, single, out);
 }
 
 /* ---- cycles in fast mode ----------------------------------------------------------------------- */

@@ -108,13 +108,31 @@ static char *
 save_getattr_reduction(struct pickler *pickler, struct global_name *global, char *out)
 {
     Py_ssize_t parts = PyList_GET_SIZE(global->path);
-    return save_built(pickler, NULL, out, "(O(OO))", pickler->state->stdlib.getattr,
-                      global->parent, PyList_GET_ITEM(global->path, parts - 1));
+    PyObject *built = Py_BuildValue("(O(OO))", pickler->state->stdlib.getattr, global->parent,
+                                    PyList_GET_ITEM(global->path, parts - 1));
+    return save_built(pickler, NULL, built, out);
+}
+
+/* In older versions, a path that leads back to the module is as good as its last part, and
+   a name without dots is written as the part it was split into.  0 or -1. */
+static int
+shorten(struct core_state *state, struct global_name *global)
+{
+    Py_ssize_t parts = PyList_GET_SIZE(global->path);
+    if (parts > 1 ? state->dialect.dotted_name_chain || global->parent != NULL
+                  : MODERN_ERRORS) {
+        return 0;
+    }
+    Py_SETREF(global->name, Py_NewRef(PyList_GET_ITEM(global->path, parts - 1)));
+    return PyList_SetSlice(global->path, 0, parts - 1, NULL);
 }
 
 static char *
 write_name(struct pickler *pickler, struct global_name *global, char *out)
 {
+    if (shorten(pickler->state, global) < 0) {
+        return NULL;
+    }
     if (pickler->protocol >= 4) {
         return write_stack_global(pickler, global, out);
     }
@@ -171,7 +189,8 @@ save_type(struct pickler *pickler, PyObject *type, char *out)
     PyObject *const singletons[] = {Py_None, Py_Ellipsis, Py_NotImplemented};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(singletons); i++) {
         if (type == (PyObject *)Py_TYPE(singletons[i])) {
-            return save_built(pickler, type, out, "(O(O))", &PyType_Type, singletons[i]);
+            PyObject *built = Py_BuildValue("(O(O))", &PyType_Type, singletons[i]);
+            return save_built(pickler, type, built, out);
         }
     }
     return save_global(pickler, type, NULL, out);

@@ -5,6 +5,7 @@
    reduce value, whose parts are written in the order that a load needs them. */
 #include "reduce.h"
 
+#include "direct.h"
 #include "errors.h"
 #include "registry.h"
 #include "save.h"
@@ -14,52 +15,47 @@
 /* Whether the arguments cannot come by again: nobody but the reduce value has them, and
    nobody but us has it, and nothing is saved from it after them. */
 static int
-args_are_ours(struct pickler *pickler, PyObject *reduce_value, struct reduction *reduction)
+args_are_ours(struct pickler *pickler, PyObject *reduce_value)
 {
-    return has_one_reference(reduction->args) && has_one_reference(reduce_value)
-           && PyTuple_CheckExact(reduction->args) && PyTuple_GET_SIZE(reduction->args) != 0
-           && reduction->state == NULL && reduction->listitems == NULL
-           && reduction->dictitems == NULL && !pickler->observable && !pickler->fast
+    PyObject *args = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
+    return PyTuple_GET_SIZE(reduce_value) == 2 && has_one_reference(args)
+           && has_one_reference(reduce_value) && PyTuple_CheckExact(args)
+           && PyTuple_GET_SIZE(args) != 0 && !pickler->observable && !pickler->fast
            && pickler->protocol >= 4;
 }
 
-/* The arguments tuple.  One that cannot come by again is counted and not numbered. */
+/* Arguments that are counted and not numbered, if they still can be. */
 static char *
-save_args(struct pickler *pickler, PyObject *reduce_value, struct reduction *reduction,
-          char *out)
+end_args(struct pickler *pickler, PyObject *reduce_value, char *out)
 {
-    PyObject *args = reduction->args;
-    if (args == NULL) {
-        /* Not save(): in line, it makes gcc think that None might be a float. */
-        return out >= pickler->writer.limit ? save_slow(pickler, Py_None, 0, out)
-                                            : write_op(out, OP_NONE);
+    PyObject *args = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
+    out = save_room(pickler, out);
+    if (out == NULL || unlikely(!args_are_ours(pickler, reduce_value))) {
+        return out == NULL ? NULL : save_tuple_end(pickler, args, out);
     }
-    if (out >= pickler->writer.limit || !args_are_ours(pickler, reduce_value, reduction)) {
-        return save(pickler, args, out);
-    }
-    Py_ssize_t size = PyTuple_GET_SIZE(args);
-    out = save_elements(pickler, args, size, save_tuple_mark(pickler, size, out));
-    if (out == NULL || (out = save_room(pickler, out)) == NULL) {
-        return NULL;
-    }
-    if (unlikely(!args_are_ours(pickler, reduce_value, reduction))) {
-        return save_tuple_end(pickler, args, out);
-    }
-    out = save_tuple_op(pickler, size, out);
+    out = save_tuple_op(pickler, PyTuple_GET_SIZE(args), out);
     return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
 }
 
-static char *
-save_call(struct pickler *pickler, PyObject *reduce_value, struct reduction *reduction,
-          PyObject *object, char *out)
+/* callable(*args). */
+ALWAYS_INLINE char *
+save_call(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
     (void)object;
-    out = save(pickler, reduction->callable, out);
+    out = save(pickler, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE), out);
     if (out == NULL) {
         error_note("when serializing %T reconstructor", object);
         return NULL;
     }
-    out = save_args(pickler, reduce_value, reduction, out);
+    PyObject *args = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
+    if (likely(out < pickler->writer.limit && args_are_ours(pickler, reduce_value))) {
+        out = save_tuple_mark(pickler, PyTuple_GET_SIZE(args), out);
+        out = save_elements_inside(pickler, args, out);
+        out = out == NULL ? NULL : end_args(pickler, reduce_value, out);
+    }
+    else {
+        out = save(pickler, args, out);
+    }
     if (out == NULL) {
         error_note("when serializing %T reconstructor arguments", object);
         return NULL;
@@ -122,9 +118,8 @@ save_newobj_args(struct pickler *pickler, PyObject *args, PyObject *object, char
 }
 
 static char *
-save_newobj(struct pickler *pickler, struct reduction *reduction, PyObject *object, char *out)
+save_newobj(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
 {
-    PyObject *args = reduction->args;
     if (save_foreign(pickler) < 0 || check_newobj(pickler, args, object) < 0) {
         return NULL;
     }
@@ -221,10 +216,8 @@ save_newobj_ex_partial(struct pickler *pickler, PyObject *args, PyObject *object
 }
 
 static char *
-save_newobj_ex(struct pickler *pickler, struct reduction *reduction, PyObject *object,
-               char *out)
+save_newobj_ex(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
 {
-    PyObject *args = reduction->args;
     if (check_newobj_ex(pickler->state, args) < 0) {
         return NULL;
     }
@@ -236,10 +229,9 @@ save_newobj_ex(struct pickler *pickler, struct reduction *reduction, PyObject *o
 
 /* state_setter(object, state), whose result is dropped. */
 static char *
-save_setter_call(struct pickler *pickler, struct reduction *reduction, PyObject *object,
-                 char *out)
+save_setter_call(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
-    out = save(pickler, reduction->state_setter, out);
+    out = save(pickler, PyTuple_GET_ITEM(reduce_value, PART_STATE_SETTER), out);
     if (out == NULL) {
         error_note("when serializing %T state setter", object);
         return NULL;
@@ -248,7 +240,7 @@ save_setter_call(struct pickler *pickler, struct reduction *reduction, PyObject 
     if (out == NULL) {
         return NULL;
     }
-    out = save(pickler, reduction->state, out);
+    out = save(pickler, PyTuple_GET_ITEM(reduce_value, PART_STATE), out);
     if (out == NULL) {
         error_note("when serializing %T state", object);
         return NULL;
@@ -260,13 +252,12 @@ save_setter_call(struct pickler *pickler, struct reduction *reduction, PyObject 
     return write_op(write_op(write_op(out, OP_TUPLE2), OP_REDUCE), OP_POP);
 }
 
-static char *
-save_state(struct pickler *pickler, struct reduction *reduction, PyObject *object, char *out)
+/* The state, for BUILD. */
+ALWAYS_INLINE char *
+save_state(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
-    if (reduction->state_setter != NULL) {
-        return save_setter_call(pickler, reduction, object, out);
-    }
-    out = save(pickler, reduction->state, out);
+    (void)object;
+    out = save(pickler, PyTuple_GET_ITEM(reduce_value, PART_STATE), out);
     if (out == NULL) {
         error_note("when serializing %T state", object);
         return NULL;
@@ -275,92 +266,89 @@ save_state(struct pickler *pickler, struct reduction *reduction, PyObject *objec
     return out == NULL ? NULL : write_op(out, OP_BUILD);
 }
 
-static char *
-save_contents(struct pickler *pickler, struct reduction *reduction, PyObject *object, char *out)
+ALWAYS_INLINE char *
+save_contents(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
-    if (reduction->listitems != NULL) {
-        out = save_listitems(pickler, reduction->listitems, object, out);
+    PyObject *items = reduction_part(reduce_value, PART_LISTITEMS);
+    if (items != NULL) {
+        out = save_listitems(pickler, items, object, out);
     }
-    if (out != NULL && reduction->dictitems != NULL) {
-        out = save_dictitems(pickler, reduction->dictitems, object, out);
+    items = reduction_part(reduce_value, PART_DICTITEMS);
+    if (out != NULL && items != NULL) {
+        out = save_dictitems(pickler, items, object, out);
     }
-    if (out != NULL && reduction->state != NULL) {
-        out = save_state(pickler, reduction, object, out);
+    if (out == NULL || reduction_part(reduce_value, PART_STATE) == NULL) {
+        return out;
     }
-    return out;
+    return reduction_part(reduce_value, PART_STATE_SETTER) != NULL
+               ? save_setter_call(pickler, reduce_value, object, out)
+               : save_state(pickler, reduce_value, object, out);
 }
 
 /* ---- the reduction as a whole ------------------------------------------------------------------------ */
 
-/* Which opcode builds the object; protocols 0 and 1 have only REDUCE, and so has the
-   form of 2.0.  0 or -1. */
-static int
-find_form(struct pickler *pickler, struct reduction *reduction, enum reduction_form *form)
+/* Checks it and finds which opcode builds the object; protocols 0 and 1 have only REDUCE,
+   and so has the form of 2.0.  The form, or -1 with an exception. */
+static NOINLINE int
+find_form(struct pickler *pickler, PyObject *reduce_value)
 {
-    PyObject *callable = reduction->callable;
-    *form = FORM_CALL;
-    if (pickler->protocol < 2 || reduction->args == NULL) {
-        return 0;
+    enum reduction_fault fault = reduction_check(pickler->state, reduce_value);
+    if (fault != REDUCTION_VALID) {
+        error_reduction(pickler->state, fault, reduce_value);
+        return -1;
     }
+    if (pickler->protocol < 2 || PyTuple_GET_ITEM(reduce_value, PART_ARGS) == Py_None) {
+        return FORM_CALL;
+    }
+    enum reduction_form form;
+    PyObject *callable = PyTuple_GET_ITEM(reduce_value, PART_CALLABLE);
     if (reduction_form_is_foreign(callable) && save_foreign(pickler) < 0) {
         return -1;
     }
-    return reduction_find_form(pickler->state, callable, form);
+    return reduction_find_form(pickler->state, callable, &form) < 0 ? -1 : (int)form;
 }
 
+/* The number of the object, or what it is if it came by among its own arguments. */
 static char *
-save_construction(struct pickler *pickler, PyObject *reduce_value, struct reduction *reduction,
-                  PyObject *object, char *out)
+number_object(struct pickler *pickler, PyObject *object, int *known, char *out)
 {
-    enum reduction_form form;
-    if (find_form(pickler, reduction, &form) < 0) {
-        return NULL;
-    }
-    if (form == FORM_NEWOBJ) {
-        return save_newobj(pickler, reduction, object, out);
-    }
-    if (form == FORM_NEWOBJ_EX) {
-        return save_newobj_ex(pickler, reduction, object, out);
-    }
-    return save_call(pickler, reduce_value, reduction, object, out);
+    Py_ssize_t position = memo_find(&pickler->memo, object);
+    *known = position >= 0;
+    return unlikely(*known) ? save_get(pickler, position, write_op(out, OP_POP))
+                            : save_memoize(pickler, object, 0, out);
 }
 
 char *
 save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
-    struct reduction reduction;
-    if (unlikely(save_foreign(pickler) < 0)) {
-        return NULL;
-    }
-    enum reduction_fault fault = reduction_read(pickler->state, reduce_value, &reduction);
-    if (fault != REDUCTION_VALID) {
-        error_reduction(pickler->state, fault, reduce_value);
-        return NULL;
-    }
+    int form = save_foreign(pickler) < 0 ? -1 : find_form(pickler, reduce_value), known = 0;
     /* The object is open and has no number until its arguments are written. */
     pickler->unnumbered++;
-    out = save_construction(pickler, reduce_value, &reduction, object, out);
+    if (likely(form == FORM_CALL)) {
+        out = save_call(pickler, reduce_value, object, out);
+    }
+    else if (form == FORM_NEWOBJ) {
+        out = save_newobj(pickler, PyTuple_GET_ITEM(reduce_value, PART_ARGS), object, out);
+    }
+    else if (form == FORM_NEWOBJ_EX) {
+        out = save_newobj_ex(pickler, PyTuple_GET_ITEM(reduce_value, PART_ARGS), object, out);
+    }
+    else {
+        out = NULL;
+    }
     pickler->unnumbered--;
-    if (out == NULL) {
-        return NULL;
+    if (out != NULL && object != NULL) {
+        out = number_object(pickler, object, &known, out);
     }
-    if (object != NULL) {
-        Py_ssize_t position = memo_find(&pickler->memo, object);
-        if (unlikely(position >= 0)) {
-            return save_get(pickler, position, write_op(out, OP_POP));
-        }
-        out = save_memoize(pickler, object, 0, out);
+    if (out == NULL || known || PyTuple_GET_SIZE(reduce_value) == 2) {
+        return out;
     }
-    return out == NULL ? NULL : save_contents(pickler, &reduction, object, out);
+    return save_contents(pickler, reduce_value, object, out);
 }
 
 char *
-save_built(struct pickler *pickler, PyObject *object, char *out, const char *format, ...)
+save_built(struct pickler *pickler, PyObject *object, PyObject *reduce_value, char *out)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    PyObject *reduce_value = Py_VaBuildValue(format, arguments);
-    va_end(arguments);
     if (reduce_value == NULL) {
         return NULL;
     }
@@ -369,6 +357,9 @@ save_built(struct pickler *pickler, PyObject *object, char *out, const char *for
 }
 
 /* ---- who takes the object apart ---------------------------------------------------------------------- */
+
+/* How an object comes apart. */
+enum answer { ANSWER_NAME, ANSWER_VALUE, ANSWER_SAVED };
 
 /* The object's own __reduce_ex__ or __reduce__; a new reduce value, or NULL. */
 static PyObject *
@@ -402,9 +393,6 @@ call_own_reducer(struct pickler *pickler, PyObject *object)
 static char *
 save_reduce_value(struct pickler *pickler, PyObject *object, PyObject *reduce_value, char *out)
 {
-    if (reduce_value == NULL) {
-        return NULL;
-    }
     if (PyUnicode_Check(reduce_value)) {
         out = save_global(pickler, object, reduce_value, out);
     }
@@ -454,40 +442,70 @@ find_reducer(struct pickler *pickler, PyTypeObject *type, PyObject **reducer)
     return found;
 }
 
-char *
-save_by_reducer(struct pickler *pickler, PyObject *object, char *out)
+/* The reducer of the table, which is stolen: by its plan, or called. */
+static int
+ask_reducer(struct pickler *pickler, PyObject *reducer, PyObject *object, int single, char **out,
+            PyObject **reduce_value)
+{
+    enum direct_outcome outcome =
+        direct_save(pickler, reducer, object, single, out, reduce_value);
+    if (outcome == DIRECT_CALL && save_foreign(pickler) == 0) {
+        *reduce_value = PyObject_CallOneArg(reducer, object);
+    }
+    *out = save_release(pickler, reducer, *out);
+    if (outcome == DIRECT_SAVED) {
+        return *out == NULL ? -1 : ANSWER_SAVED;
+    }
+    return *reduce_value == NULL ? -1 : ANSWER_VALUE;
+}
+
+/* Asks how the object comes apart.  ANSWER_VALUE and a reduce value, ANSWER_NAME if it is
+   saved by name, ANSWER_SAVED if it has been saved, up to *out; or -1. */
+static NOINLINE int
+find_reduce_value(struct pickler *pickler, PyObject *object, int single, char **out,
+                  PyObject **reduce_value)
 {
     PyTypeObject *type = Py_TYPE(object);
-    PyObject *reduce_value, *reducer;
+    PyObject *reducer;
     if (pickler->reducer_override != NULL) {
-        int answered = ask_override(pickler, object, &reduce_value);
+        int answered = ask_override(pickler, object, reduce_value);
         if (answered != 0) {
-            return answered < 0 ? NULL : save_reduce_value(pickler, object, reduce_value, out);
+            return answered;
         }
     }
-    if (type == &PyType_Type) {
-        return save_type(pickler, object, out);
-    }
-    if (type == &PyFunction_Type) {
-        return save_global(pickler, object, NULL, out);
+    if (type == &PyType_Type || type == &PyFunction_Type) {
+        return 0;
     }
     int found = find_reducer(pickler, type, &reducer);
-    if (found < 0) {
-        return NULL;
-    }
-    if (found == 0 && PyType_IsSubtype(type, &PyType_Type)) {
-        return save_global(pickler, object, NULL, out);
-    }
-    if (save_foreign(pickler) < 0) {
-        Py_XDECREF(reducer);
-        return NULL;
+    if (found < 0 || (found == 0 && PyType_IsSubtype(type, &PyType_Type))) {
+        return found;
     }
     if (found) {
-        reduce_value = PyObject_CallOneArg(reducer, object);
-        Py_DECREF(reducer);
+        return ask_reducer(pickler, reducer, object, single, out, reduce_value);
     }
-    else {
-        reduce_value = call_own_reducer(pickler, object);
+    if (save_foreign(pickler) == 0) {
+        *reduce_value = call_own_reducer(pickler, object);
     }
-    return save_reduce_value(pickler, object, reduce_value, out);
+    return *reduce_value == NULL ? -1 : ANSWER_VALUE;
+}
+
+char *
+save_by_reducer(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    PyObject *reduce_value = NULL;
+    if (save_open(pickler, object) < 0) {
+        return NULL;
+    }
+    int answer = find_reduce_value(pickler, object, single, &out, &reduce_value);
+    if (answer == ANSWER_VALUE) {
+        out = save_reduce_value(pickler, object, reduce_value, out);
+    }
+    else if (answer == ANSWER_NAME) {
+        out = Py_IS_TYPE(object, &PyType_Type) ? save_type(pickler, object, out)
+                                               : save_global(pickler, object, NULL, out);
+    }
+    else if (answer != ANSWER_SAVED) {
+        out = NULL;
+    }
+    return save_close(pickler, object, out);
 }

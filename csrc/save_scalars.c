@@ -225,7 +225,7 @@ char *
 save_str_large(struct pickler *pickler, PyObject *string, int single, char *out)
 {
     Py_INCREF(string);
-    size_t epoch = pickler->epoch;
+    uint64_t epoch = pickler->epoch;
     out = pickler->bin ? write_str_binary(pickler, string, out)
                        : write_str_text(pickler, string, out);
     if (out != NULL) {
@@ -272,7 +272,7 @@ static char *
 save_bytes_as_call(struct pickler *pickler, PyObject *bytes, char *out)
 {
     if (PyBytes_GET_SIZE(bytes) == 0) {
-        return save_built(pickler, bytes, out, "(O())", &PyBytes_Type);
+        return save_built(pickler, bytes, Py_BuildValue("(O())", &PyBytes_Type), out);
     }
     if (save_foreign(pickler) < 0) {
         return NULL;
@@ -283,8 +283,9 @@ save_bytes_as_call(struct pickler *pickler, PyObject *bytes, char *out)
         return NULL;
     }
     struct core_state *state = pickler->state;
-    return save_built(pickler, bytes, out, "(O(NO))", state->stdlib.codecs_encode, latin1,
-                      state->str.latin1);
+    PyObject *built =
+        Py_BuildValue("(O(NO))", state->stdlib.codecs_encode, latin1, state->str.latin1);
+    return save_built(pickler, bytes, built, out);
 }
 
 char *
@@ -305,13 +306,13 @@ save_bytearray(struct pickler *pickler, PyObject *bytearray, int single, char *o
                                        (size_t)PyByteArray_GET_SIZE(bytearray), single, out);
     }
     if (PyByteArray_GET_SIZE(bytearray) == 0) {
-        return save_built(pickler, bytearray, out, "(O())", &PyByteArray_Type);
+        return save_built(pickler, bytearray, Py_BuildValue("(O())", &PyByteArray_Type), out);
     }
     PyObject *bytes = PyBytes_FromObject(bytearray);
     if (bytes == NULL) {
         return NULL;
     }
-    return save_built(pickler, bytearray, out, "(O(N))", &PyByteArray_Type, bytes);
+    return save_built(pickler, bytearray, Py_BuildValue("(O(N))", &PyByteArray_Type, bytes), out);
 }
 
 /* Asks buffer_callback: 1 to write the data here, 0 to leave it out, -1. */

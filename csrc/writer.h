@@ -19,7 +19,7 @@ enum {
     WRITER_ROOM = 1024,
     /* Buffers up to this size are kept between calls; above, the buffer is the bytes
        object that will be the result, so that a large pickle is never held twice. */
-    WRITER_KEPT = 1 << 18
+    WRITER_KEPT = 1 << 16
 };
 
 struct writer {

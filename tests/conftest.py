@@ -41,16 +41,42 @@ def pytest_configure(config):
         raise pytest.UsageError(f"CI tests the C core, which is missing: {_backend.core_missing}")
 
 
-def pytest_collection_modifyitems(config, items):
-    """Deselect, on the Python backend, what would compare the standard library with itself.
+def pytest_addoption(parser):
+    parser.addoption(
+        "--sample",
+        type=int,
+        metavar="N",
+        help="of each test with parameters run N cases, spread over all of them",
+    )
+
+
+def compares_core(item):
+    """Return whether the test would compare the standard library with itself.
 
     FASTCOPYREG_TESTED puts something else in our place; see support/implementations.py.
     """
-    if fastcopyreg.backend == "c" or os.environ.get("FASTCOPYREG_TESTED"):
-        return
-    marked = {item for item in items if item.get_closest_marker("core")}
-    config.hook.pytest_deselected(items=list(marked))
-    items[:] = [item for item in items if item not in marked]
+    asked = fastcopyreg.backend == "c" or os.environ.get("FASTCOPYREG_TESTED")
+    return not asked and item.get_closest_marker("core") is not None
+
+
+def sample(items, count):
+    """Return at most *count* of the cases of each test function, the first and the last too."""
+    tests = {}
+    for item in items:
+        tests.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    kept = set()
+    for cases in tests.values():
+        chosen = min(count, len(cases))
+        kept.update(cases[round(i * (len(cases) - 1) / max(chosen - 1, 1))] for i in range(chosen))
+    return kept
+
+
+def pytest_collection_modifyitems(config, items):
+    kept = {item for item in items if not compares_core(item)}
+    if count := config.getoption("sample"):
+        kept &= sample([item for item in items if item in kept], count)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 def pytest_report_header(config):

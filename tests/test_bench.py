@@ -9,6 +9,8 @@ import pytest
 
 from fastcopyreg import _stdlib, bench
 
+pytestmark = pytest.mark.slow  # Much of it measures real time.
+
 
 class Clock:
     """A clock that stands still but for what the contenders take."""

@@ -14,6 +14,8 @@ from fastcopyreg.bench import Contender, Result, Timing
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
+pytestmark = pytest.mark.slow  # Every benchmark runs for a moment.
+
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch):

@@ -86,6 +86,7 @@ def small_demo(monkeypatch):
     monkeypatch.setattr(_demo, "_pool_section", lambda *arguments: None)
 
 
+@pytest.mark.slow
 def test_bench_as_text(small_demo, capsys):
     assert command.main(SMALL) == 0
     printed = capsys.readouterr().out
@@ -95,6 +96,7 @@ def test_bench_as_text(small_demo, capsys):
     assert ("Both sides are the standard library" in printed) == (fastcopyreg.backend != "c")
 
 
+@pytest.mark.slow
 def test_bench_fails_if_a_byte_differs(small_demo, monkeypatch, capsys):
     def dumps(value):
         return _stdlib.dumps(value)[:-2] + b"0."
@@ -106,6 +108,7 @@ def test_bench_fails_if_a_byte_differs(small_demo, monkeypatch, capsys):
     assert "DIFFERENT OUTCOME: dumps" in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", ["loads", "deepcopy"])
 def test_bench_fails_if_objects_differ(small_demo, monkeypatch, capsys, operation):
     def drop_last(function):

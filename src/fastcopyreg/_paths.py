@@ -128,9 +128,11 @@ def way_to_refused(obj, protocol):
     That is a part that is refused although each of its own parts would be taken.
     """
     refusals = _Refusals(protocol)
-    if refusals.of(obj) is None:
+    refusal, root = refusals.of(obj), _Trail(type(obj).__name__)
+    if refusal is None:
         return None
-    root = _Trail(type(obj).__name__)
+    if isinstance(refusal, RecursionError):
+        return str(root), refusal  # No part is to blame, and asking each would take long.
     waiting, entered = [(root, obj)], set()
     while waiting and len(entered) < _MOST_ENTERED:
         trail, part = waiting.pop()
@@ -145,7 +147,7 @@ def way_to_refused(obj, protocol):
         if not inner:
             return str(trail), refusals.of(part)
         waiting += reversed(inner)
-    return str(root), refusals.of(obj)
+    return str(root), refusal
 
 
 class _Refusals:

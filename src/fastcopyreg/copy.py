@@ -4,7 +4,7 @@ from . import _stdlib
 from ._backend import core as _core
 
 # The names that the core has; on the Python backend they are the standard library's own.
-_FROM_CORE = ()
+_FROM_CORE = ("copy", "deepcopy") + (("replace",) if "replace" in _stdlib.COPY else ())
 
 globals().update(_stdlib.COPY)
 globals().update({name: getattr(_core, name) for name in _FROM_CORE})

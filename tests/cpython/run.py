@@ -30,6 +30,10 @@ import tomllib
 HERE = pathlib.Path(__file__).resolve().parent
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 MODES = ("drop-in", "installed")
+JOB = {
+    "patterns": ["*"],
+    "with": [],
+}  # what suites.toml may say of a module, and what holds if not
 TIMEOUT = 900  # seconds for one module; the slowest takes a tenth of it on a slow machine
 OWN_WARNINGS = "ignore::DeprecationWarning"
 # Started by -c and not as a script, which multiprocessing's children would import again.
@@ -131,35 +135,36 @@ def describe_exit(returncode):
     return f"left with exit status {returncode}"
 
 
+def run_past_crashes(run, job, folder):
+    """Runs what the job has left to do, in another process after each crash."""
+    events = folder / "events"
+    while True:
+        events.write_text("", encoding="utf-8")
+        job.update(events=str(events), done=list(run.outcomes))
+        returncode, stderr = start_child(job, folder)
+        running = run.read(events)
+        if running is None:
+            if returncode != 0:
+                how = describe_exit(returncode)
+                run.stopped = {"kind": "died", "detail": f"{how}\n{stderr}"}
+            return
+        run.died(running, describe_exit(returncode), stderr)
+
+
 def run_module(suite, mode, package, left_out):
-    """Runs one module in one mode, again after each crash, and returns its Run."""
+    """Runs one module in one mode and returns its Run."""
     run = Run()
     began = time.monotonic()
+    job = {key: suite.get(key, default) for key, default in JOB.items()}
+    job.update(module=suite["module"], mode=mode, package=package, left_out=left_out)
     with tempfile.TemporaryDirectory(prefix="fastcopyreg-suite-") as name:
         folder = pathlib.Path(name)
-        events = folder / "events"
-        while True:
-            events.write_text("", encoding="utf-8")
-            job = dict(
-                module=suite["module"],
-                mode=mode,
-                package=package,
-                events=str(events),
-                left_out=left_out,
-                patterns=suite.get("patterns", ["*"]),
-                done=list(run.outcomes),
-                **{"with": suite.get("with", [])},
-            )
-            returncode, stderr = start_child(job, folder)
-            running = run.read(events)
-            if running is None:
-                if returncode != 0:
-                    run.stopped = {
-                        "kind": "died",
-                        "detail": f"{describe_exit(returncode)}\n{stderr}",
-                    }
-                break
-            run.died(running, describe_exit(returncode), stderr)
+        run_past_crashes(run, job, folder)
+        failed = [test for test, outcome in run.outcomes.items() if outcome == "failed"]
+        if suite.get("timing") and failed:
+            for test in failed:
+                del run.outcomes[test]
+            run_past_crashes(run, job, folder)
     run.seconds = time.monotonic() - began
     return run
 

@@ -247,6 +247,9 @@ def report_group(group, options):
         f"{sum(line[2] for line in lines):5} absorbed {count:4} defects",
         flush=True,
     )
+    for operation in operations.GROUPS[group](operations.Subject(options.subject)):
+        if operation.spared is not None:
+            print(f"  spared {group}: {operation.name}: {operation.spared}")
     for name, _, _, defects in lines:
         for defect in defects:
             kind, number, text = defect

@@ -108,6 +108,9 @@ EVIL_INSTANCES = [
     evil.BadSlotNames, classes.Plain, classes.Registered,
 ]  # fmt: skip
 
+# Tests of what only some modules ask for add pools of their own.
+POOLS = {"instance": INSTANCES, "evil": EVIL_INSTANCES}
+
 FIXED = ("tuple", "frozenset", "subtuple", "point", "subfrozenset")
 
 
@@ -178,7 +181,7 @@ def make_shell(node):
     kind, value, _ = node
     if kind in SHELLS:
         return SHELLS[kind]()
-    pool = INSTANCES if kind == "instance" else EVIL_INSTANCES
+    pool = POOLS[kind]
     cls = pool[value % len(pool)]
     return cls.__new__(cls) if cls not in (classes.FullReduction,) else cls()
 
@@ -255,13 +258,17 @@ def parent_nodes(kinds, children):
     return strategies.tuples(kind, strategies.integers(0, 99), children)
 
 
-def graphs(evil=False, max_nodes=14):
-    """Descriptions of graphs; with `evil`, callbacks in them raise, mutate and drop."""
+def graphs(evil=False, max_nodes=14, pools=()):
+    """Descriptions of graphs; with `evil`, callbacks in them raise, mutate and drop.
+
+    `pools` names further pools of `POOLS` to take instances from.
+    """
     numbers = strategies.integers(0, max_nodes * 2)
     children = strategies.lists(numbers, max_size=6).map(tuple)
     kinds = [*SHELLS, *FIXED, "list", "dict", "tuple", "tuple", *["instance"] * 8]
     if evil:
         kinds += ["evil"] * 8
+    kinds += [pool for pool in pools for _ in range(8)]
     parents = parent_nodes(kinds, children)
     rest = strategies.lists(strategies.one_of(parents, leaf_nodes()), max_size=max_nodes)
     return strategies.builds(lambda first, others: (first, *others), parents, rest)

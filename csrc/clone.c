@@ -1,0 +1,430 @@
+/* Clones: see clone.h. */
+#include "clone.h"
+
+#include <structmember.h>
+
+#if KNOWN_LAYOUT
+
+/* ---- names ------------------------------------------------------------------------ */
+
+/* Whether a key is a name that no question of a default reduction asks for. */
+ALWAYS_INLINE int
+is_harmless(PyObject *key)
+{
+    if (!PyUnicode_CheckExact(key)) {
+        return 0;
+    }
+    return PyUnicode_GET_LENGTH(key) < 2 || PyUnicode_READ_CHAR(key, 0) != '_'
+           || PyUnicode_READ_CHAR(key, 1) != '_';
+}
+
+/* Whether all names of the shared keys are harmless.  They only ever grow. */
+ALWAYS_INLINE int
+shared_keys_are_harmless(struct clone_plan *plan, struct layout_keys *keys)
+{
+    if (likely(plan->keys == keys && plan->keys_checked == keys->count)) {
+        return 1;
+    }
+    for (Py_ssize_t i = plan->keys == keys ? plan->keys_checked : 0; i < keys->count; i++) {
+        if (!is_harmless(layout_entries(keys)[i].key)) {
+            return 0;
+        }
+    }
+    plan->keys = keys;
+    plan->keys_checked = keys->count;
+    return 1;
+}
+
+static int
+dict_keys_are_harmless(PyObject *dict)
+{
+    Py_ssize_t position = 0;
+    PyObject *key, *value;
+    while (PyDict_Next(dict, &position, &key, &value)) {
+        if (!is_harmless(key)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* ---- the __dict__ of an instance ---------------------------------------------------- */
+
+/* The __dict__ of an instance of a type with a managed dict if it was made, borrowed. */
+ALWAYS_INLINE PyObject *
+made_dict(PyObject *object)
+{
+#if VALUES_KIND == VALUES_TAGGED
+    uintptr_t word = ((uintptr_t *)object)[-3];
+    return (word & 1) != 0 ? NULL : (PyObject *)word;
+#else
+    return ((PyObject **)object)[-3];
+#endif
+}
+
+int
+clone_find_fields(struct clone_plan *plan, PyObject *object, struct clone_fields *fields)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    fields->dict = NULL;
+    fields->values = layout_unmade_values(object, type);
+    if (likely(fields->values != NULL)) {
+        return shared_keys_are_harmless(plan, layout_shared_keys(type));
+    }
+    fields->dict = made_dict(object);
+    if (fields->dict == NULL) {
+        return 1;
+    }
+    return PyDict_CheckExact(fields->dict) && dict_keys_are_harmless(fields->dict);
+}
+
+int
+clone_lacks_attribute(PyObject *object, PyTypeObject *type, PyObject *name)
+{
+    struct layout_values *values = layout_unmade_values(object, type);
+    if (values != NULL) {
+        struct layout_keys *keys = layout_shared_keys(type);
+        for (Py_ssize_t i = 0; i < keys->count; i++) {
+            if (layout_entries(keys)[i].key == name || !is_harmless(layout_entries(keys)[i].key)) {
+                return 0;
+            }
+        }
+        return 1;
+    }
+    PyObject *dict = made_dict(object);
+    return dict == NULL || (PyDict_CheckExact(dict) && dict_keys_are_harmless(dict));
+}
+
+/* ---- storing fields ------------------------------------------------------------------ */
+
+/* Stores a value into the values of a fresh clone if the type's shared keys have the name
+   where the next attribute usually is; steals the value then.  1 stored, 0 not. */
+ALWAYS_INLINE int
+append_to_values(PyObject *object, PyObject *name, PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    struct layout_values *values = layout_unmade_values(object, type);
+    if (values == NULL) {
+        return 0;
+    }
+    struct layout_keys *keys = layout_shared_keys(type);
+    int index = layout_values_count(values);
+    if (index >= keys->count || layout_entries(keys)[index].key != name
+        || values->values[index] != NULL) {
+        return 0;
+    }
+    layout_values_append(values, index, value);
+    return 1;
+}
+
+int
+clone_append(PyObject *object, PyObject *name, PyObject *value)
+{
+    if (append_to_values(object, name, value)) {
+        return 0;
+    }
+    PyObject *dict = PyObject_GenericGetDict(object, NULL);
+    int result = dict == NULL ? -1 : PyDict_SetItem(dict, name, value);
+    Py_XDECREF(dict);
+    Py_DECREF(value);
+    return result;
+}
+
+int
+clone_is_empty(PyObject *object)
+{
+    struct layout_values *values = layout_unmade_values(object, Py_TYPE(object));
+    return values != NULL ? layout_values_count(values) == 0 : made_dict(object) == NULL;
+}
+
+int
+clone_update(PyObject *object, PyObject *fields)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    struct layout_values *values = layout_unmade_values(object, type);
+    Py_ssize_t position = 0;
+    if (values != NULL && layout_values_count(values) == 0) {
+        PyObject *name, *value;
+        Py_ssize_t stored = 0;
+        while (PyDict_Next(fields, &position, &name, &value)
+               && append_to_values(object, name, value)) {
+            Py_INCREF(value);
+            stored++;
+        }
+        if (stored == PyDict_GET_SIZE(fields)) {
+            return 0;
+        }
+    }
+    PyObject *dict = PyObject_GenericGetDict(object, NULL);
+    int result = dict == NULL ? -1 : PyDict_Update(dict, fields);
+    Py_XDECREF(dict);
+    return result;
+}
+
+/* ---- what is known of a type ------------------------------------------------------------ */
+
+/* Whether the type inherits the very attribute that object has. */
+static int
+inherits_from_object(PyTypeObject *type, PyObject *name)
+{
+    return type_lookup(type, name) == type_lookup(&PyBaseObject_Type, name);
+}
+
+static int
+has_own_dict(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *descriptor = type_lookup(type, state->str.dict);
+    return PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) && descriptor != NULL
+           && Py_IS_TYPE(descriptor, &PyGetSetDescr_Type)
+           && ((PyGetSetDescrObject *)descriptor)->d_getset->get == state->own_dict_getter;
+}
+
+unsigned int
+clone_facts(struct core_state *state, PyTypeObject *type)
+{
+    if (!Py_IS_TYPE(type, &PyType_Type) || type->tp_getattro != PyObject_GenericGetAttr) {
+        return 0;
+    }
+    unsigned int facts = CLONE_PLAIN_GETATTR;
+    if (type_lookup(type, state->str.deepcopy) == NULL) {
+        facts |= CLONE_NO_DEEPCOPY;
+    }
+    if (type_lookup(type, state->str.copy) == NULL) {
+        facts |= CLONE_NO_COPY;
+    }
+    if (type_lookup(type, state->str.setstate) == NULL) {
+        facts |= CLONE_NO_SETSTATE;
+    }
+    if (has_own_dict(state, type)) {
+        facts |= CLONE_OWN_DICT;
+    }
+    else if (type->tp_dictoffset == 0 && !PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+        facts |= CLONE_NO_DICT;
+    }
+    return facts;
+}
+
+/* Whether object's own reduction serves, and object.__new__ makes the instance again. */
+static int
+reduces_by_default(struct core_state *state, PyTypeObject *type, unsigned int facts)
+{
+    const struct core_strings *str = &state->str;
+    const unsigned int needed = CLONE_PLAIN_GETATTR | CLONE_NO_DEEPCOPY | CLONE_NO_SETSTATE;
+    return (facts & needed) == needed && (facts & (CLONE_OWN_DICT | CLONE_NO_DICT)) != 0
+           && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+           && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)
+           && type->tp_setattro == PyObject_GenericSetAttr
+           && type->tp_new == PyBaseObject_Type.tp_new && type->tp_alloc == PyType_GenericAlloc
+           && type->tp_itemsize == 0 && inherits_from_object(type, str->new)
+           && inherits_from_object(type, str->reduce) && inherits_from_object(type, str->reduce_ex)
+           && inherits_from_object(type, str->getstate) && inherits_from_object(type, str->class_)
+           && type_lookup(type, str->getnewargs) == NULL
+           && type_lookup(type, str->getnewargs_ex) == NULL;
+}
+
+/* The list in the type's own __slotnames__, borrowed; NULL if there is none yet.  The standard
+   library writes it when it first reduces an instance. */
+static PyObject *
+own_slotnames(PyTypeObject *type, PyObject *slotnames_name)
+{
+    PyObject *names = NULL;
+    if (type->tp_dict != NULL) {
+        names = PyDict_GetItemWithError(type->tp_dict, slotnames_name);
+    }
+    return names != NULL && PyList_CheckExact(names) ? names : NULL;
+}
+
+/* Fills in the slots.  1, or 0 if one is not a plain slot of this type. */
+static int
+find_slots(struct clone_plan *plan, PyTypeObject *type)
+{
+    for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
+        PyObject *name = PyList_GET_ITEM(plan->slotnames, i);
+        if (!PyUnicode_CheckExact(name)) {
+            return 0;
+        }
+        plan->slots[i].offset = layout_slot_offset(type, name);
+        if (plan->slots[i].offset < 0) {
+            return 0;
+        }
+        plan->slots[i].name = Py_NewRef(name);
+    }
+    return 1;
+}
+
+int
+clone_plan_make(struct core_state *state, PyTypeObject *type, unsigned int facts,
+                struct clone_plan **result)
+{
+    *result = NULL;
+    if (!reduces_by_default(state, type, facts)) {
+        return 0;
+    }
+    PyObject *names = own_slotnames(type, state->str.slotnames);
+    if (names == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    Py_ssize_t count = PyList_GET_SIZE(names);
+    int has_dict = (facts & CLONE_OWN_DICT) != 0;
+    Py_ssize_t pointers = count + (type->tp_weaklistoffset > 0);
+    if ((has_dict && count > 0) || count > 64
+        || type->tp_basicsize
+               > PyBaseObject_Type.tp_basicsize + pointers * (Py_ssize_t)sizeof(PyObject *)) {
+        return 0;
+    }
+    size_t size = sizeof(struct clone_plan) + (size_t)count * sizeof(struct clone_slot);
+    struct clone_plan *plan = PyMem_Calloc(1, size);
+    if (plan == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    plan->holders = 1;
+    plan->has_dict = has_dict;
+    plan->slotnames = names;
+    plan->slot_count = count;
+    if (!find_slots(plan, type)) {
+        clone_plan_release(plan);
+        return 0;
+    }
+    *result = plan;
+    return 1;
+}
+
+void
+clone_plan_release(struct clone_plan *plan)
+{
+    if (plan == NULL || --plan->holders > 0) {
+        return;
+    }
+    for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
+        Py_XDECREF(plan->slots[i].name);
+    }
+    PyMem_Free(plan);
+}
+
+int
+clone_plan_holds(const struct clone_plan *plan, PyTypeObject *type, PyObject *slotnames_name)
+{
+    PyObject *names = own_slotnames(type, slotnames_name);
+    if (names == NULL || names != plan->slotnames || PyList_GET_SIZE(names) != plan->slot_count) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
+        if (PyList_GET_ITEM(names, i) != plan->slots[i].name) {
+            return 0;
+        }
+    }
+    return !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT);
+}
+
+/* ---- states, as the standard library would have them ---------------------------------------- */
+
+static PyObject *
+slots_as_dict(struct clone_plan *plan, PyObject *object)
+{
+    PyObject *dict = PyDict_New();
+    for (Py_ssize_t i = 0; dict != NULL && i < plan->slot_count; i++) {
+        PyObject *value = *layout_slot(object, plan->slots[i].offset);
+        if (value != NULL && PyDict_SetItem(dict, plan->slots[i].name, value) < 0) {
+            Py_CLEAR(dict);
+        }
+    }
+    return dict;
+}
+
+int
+clone_state(struct clone_plan *plan, PyObject *object, PyObject **state, PyObject **fields)
+{
+    *state = *fields = NULL;
+    PyObject *dict =
+        plan->has_dict ? PyObject_GenericGetDict(object, NULL) : slots_as_dict(plan, object);
+    if (dict == NULL) {
+        return -1;
+    }
+    if (PyDict_GET_SIZE(dict) == 0) {
+        Py_DECREF(dict);
+        return 0;
+    }
+    *state = plan->has_dict ? Py_NewRef(dict) : PyTuple_Pack(2, Py_None, dict);
+    if (*state == NULL) {
+        Py_DECREF(dict);
+        return -1;
+    }
+    *fields = dict;
+    return 1;
+}
+
+PyObject *
+clone_copied_fields(struct clone_plan *plan, PyObject *copy)
+{
+    if (!plan->has_dict) {
+        return slots_as_dict(plan, copy);
+    }
+    struct layout_values *values = layout_unmade_values(copy, Py_TYPE(copy));
+    if (values == NULL) {
+        PyObject *made = made_dict(copy);
+        return made == NULL ? PyDict_New() : PyDict_Copy(made);
+    }
+    struct layout_entry *entries = layout_entries(layout_shared_keys(Py_TYPE(copy)));
+    PyObject *dict = PyDict_New();
+    for (int i = 0; dict != NULL && i < layout_values_count(values); i++) {
+        int index = layout_values_index(values, i);
+        if (PyDict_SetItem(dict, entries[index].key, values->values[index]) < 0) {
+            Py_CLEAR(dict);
+        }
+    }
+    return dict;
+}
+
+/* Empties a clone whose fields are held elsewhere, so that nothing dies of it. */
+static void
+take_fields_out(struct clone_plan *plan, PyObject *copy)
+{
+    for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
+        Py_CLEAR(*layout_slot(copy, plan->slots[i].offset));
+    }
+    if (!plan->has_dict) {
+        return;
+    }
+    struct layout_values *values = layout_unmade_values(copy, Py_TYPE(copy));
+    if (values != NULL) {
+        while (layout_values_count(values) > 0) {
+            Py_DECREF(layout_values_take_last(values));
+        }
+    }
+    else if (made_dict(copy) != NULL) {
+        PyDict_Clear(made_dict(copy));
+    }
+}
+
+int
+clone_pull_back(struct open_clone *open)
+{
+    if (clone_state(open->plan, open->source, &open->state, &open->fields) < 0) {
+        return -1;
+    }
+    open->copied = clone_copied_fields(open->plan, open->copy);
+    if (open->copied == NULL) {
+        return -1;
+    }
+    open->used = open->fields == NULL ? 0 : PyDict_GET_SIZE(open->fields);
+    take_fields_out(open->plan, open->copy);
+    return 0;
+}
+
+int
+clone_setup(struct core_state *state)
+{
+    PyObject *probe = PyObject_CallFunction((PyObject *)&PyType_Type, "s(){}", "probe");
+    if (probe == NULL) {
+        return -1;
+    }
+    PyObject *descriptor = type_lookup((PyTypeObject *)probe, state->str.dict);
+    if (descriptor != NULL && Py_IS_TYPE(descriptor, &PyGetSetDescr_Type)) {
+        state->own_dict_getter = ((PyGetSetDescrObject *)descriptor)->d_getset->get;
+    }
+    Py_DECREF(probe);
+    return 0;
+}
+
+#endif

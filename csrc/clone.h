@@ -1,0 +1,121 @@
+/* Clones: instances whose default reduction is known without asking for it.
+
+   For most classes the answer of object.__reduce_ex__ is the same for every instance:
+   copyreg.__newobj__, the class, and as state either the __dict__ or (None, slots).  A
+   clone plan says so for a type, and where the fields lie; the copier then makes a fresh
+   instance and stores copies of the fields in it.
+
+   What makes it sound: the plan holds for one version of the type (the caller compares),
+   whose metaclass is type and which overrides nothing that a default reduction or its
+   rebuilding asks for; instances that carry a dunder name of their own are refused one by
+   one.  The standard library fills the instance only when all parts are copied, from
+   a state that its memo holds.  Nobody can see the difference before foreign code runs;
+   just before that, clone_pull_back takes the fields out of each unfinished clone and
+   makes the state that the standard library would have.
+
+   Nothing here runs Python code unless it says so. */
+#ifndef FASTCOPYREG_CLONE_H
+#define FASTCOPYREG_CLONE_H
+
+#include "layout.h"
+#include "module.h"
+
+#if KNOWN_LAYOUT
+
+struct clone_slot {
+    PyObject *name; /* strong */
+    Py_ssize_t offset;
+};
+
+struct clone_plan {
+    Py_ssize_t holders; /* the cache, and each copy in progress */
+    int has_dict;       /* the state is the __dict__; else the slots, if there are any */
+    struct layout_keys *keys; /* the type's shared keys ... */
+    Py_ssize_t keys_checked;  /* ... of which so many names are known to be no dunders */
+    PyObject *slotnames;      /* borrowed, only compared: the list in __slotnames__ */
+    Py_ssize_t slot_count;
+    struct clone_slot slots[];
+};
+
+/* What is known of a type besides: bits, valid while its version is the same. */
+enum {
+    CLONE_PLAIN_GETATTR = 1, /* metaclass type, tp_getattro generic: attributes are looked up purely,
+                                but for what the descriptors found do */
+    CLONE_NO_DEEPCOPY = 2,   /* no __deepcopy__ on the type */
+    CLONE_NO_COPY = 4,       /* no __copy__ on the type */
+    CLONE_NO_SETSTATE = 8,   /* no __setstate__ on the type */
+    CLONE_OWN_DICT = 16,     /* __dict__ is what a class statement gives: a managed dict */
+    CLONE_NO_DICT = 32,      /* instances have no __dict__ at all */
+};
+unsigned int clone_facts(struct core_state *state, PyTypeObject *type);
+
+/* 1 and a new plan if instances of the type, whose facts these are, reduce by default; 0 if
+   not or if it cannot be told yet; -1 with an exception. */
+int clone_plan_make(struct core_state *state, PyTypeObject *type, unsigned int facts,
+                    struct clone_plan **plan);
+void clone_plan_release(struct clone_plan *plan);
+
+/* Whether what has no version is still what the plan was made of: the slot names. */
+int clone_plan_holds(const struct clone_plan *plan, PyTypeObject *type, PyObject *slotnames_name);
+
+/* Where the fields of an instance are. */
+struct clone_fields {
+    struct layout_values *values; /* of an instance whose __dict__ was never made */
+    PyObject *dict;               /* borrowed: the __dict__ that was made; both NULL: empty */
+};
+
+/* 1 if an instance of a plan with has_dict is as the plan says, 0 if it must be asked. */
+int clone_find_fields(struct clone_plan *plan, PyObject *object, struct clone_fields *fields);
+
+/* Whether the instance has no attribute in its __dict__ under the name (exact str); 0 also
+   if that cannot be told without running Python code. */
+int clone_lacks_attribute(PyObject *object, PyTypeObject *type, PyObject *name);
+
+/* object.__new__(type); strong or NULL. */
+static inline PyObject *
+clone_allocate(struct core_state *state, PyTypeObject *type)
+{
+    return PyBaseObject_Type.tp_new(type, state->empty_tuple, NULL);
+}
+
+/* Whether an instance of a type with CLONE_OWN_DICT has no attribute in its __dict__, which was
+   never made. */
+int clone_is_empty(PyObject *object);
+
+/* y.__dict__.update(fields) for a type with CLONE_OWN_DICT and an exact dict.  0 or -1.
+   Dropping what it replaces may run Python code. */
+int clone_update(PyObject *object, PyObject *fields);
+
+/* Stores a field under a name into the __dict__ of a fresh clone, as its newest; steals the
+   value.  0 or -1. */
+int clone_append(PyObject *object, PyObject *name, PyObject *value);
+
+/* A clone that is being filled.  They are linked from the outermost to the innermost. */
+struct open_clone {
+    struct open_clone *outer, *inner;
+    struct clone_plan *plan;
+    PyObject *source, *copy; /* borrowed: the memo owns them once it is flushed */
+    size_t event;            /* where in the memo's pending events it was opened */
+    /* Once pulled back, strong; NULL before that. */
+    PyObject *state;         /* the __dict__, or (None, slots) */
+    PyObject *fields;        /* the dict in it */
+    PyObject *copied;        /* the copies that are ready, by name */
+    Py_ssize_t used;         /* the size of that dict */
+};
+
+/* The state that the default reduction gives for an instance: *state is what would be
+   the state, *fields the dict in it (the same if it is the __dict__, which is made if it
+   never was).  Both strong.  1, 0 if it is None, or -1 with an exception. */
+int clone_state(struct clone_plan *plan, PyObject *object, PyObject **state, PyObject **fields);
+
+/* Takes the fields out of an unfinished clone.  0 or -1. */
+int clone_pull_back(struct open_clone *open);
+
+/* A new dict of the fields that a clone has. */
+PyObject *clone_copied_fields(struct clone_plan *plan, PyObject *copy);
+
+/* The type's own getter of __dict__, to know it again.  0 or -1. */
+int clone_setup(struct core_state *state);
+
+#endif
+#endif

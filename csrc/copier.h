@@ -1,0 +1,136 @@
+/* copy, deepcopy and replace.
+
+   The order of the questions is in copyroute.h, the memo in copymemo.h, instances of
+   default reduction in clone.h.  copier.c walks the containers and chooses; what needs a
+   reduction is in copier_reduce.c; copier_shallow.c has copy and replace; copyfunction.c
+   makes functions of them that bind as Python functions do.
+
+   Foreign code is whatever may run Python code or drop a last reference.  Around each such
+   call stand copier_before_foreign, which makes the memo own all it names, and
+   copier_after_foreign, which starts a new epoch: nothing read from a table, a type or a
+   container before is trusted after. */
+#ifndef FASTCOPYREG_COPIER_H
+#define FASTCOPYREG_COPIER_H
+
+#include "copymemo.h"
+#include "copyroute.h"
+#include "module.h"
+
+/* Adds the functions to the module.  0, or -1 with an exception. */
+int copier_setup(PyObject *module);
+
+/* Frees what is kept between calls. */
+void copier_teardown(struct core_state *state);
+
+/* The C sides of the functions; strong or NULL.  They run Python code. */
+PyObject *copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo);
+PyObject *copier_copy(struct core_state *state, PyObject *object);
+PyObject *copier_replace(struct core_state *state, PyObject *const *args, size_t nargsf,
+                         PyObject *kwnames);
+
+#if KNOWN_LAYOUT
+
+enum {
+    /* Levels that are walked on the C stack.  What lies deeper is handed over to the standard
+       library's Python code, which from 3.11 needs no C stack. */
+    COPIER_DEPTH = 200,
+    /* Items between two looks at signals and other threads: below 2 ms. */
+    COPIER_BUDGET = HAS_THREAD_EVAL_BREAKER ? 2048 : 16384,
+};
+
+struct copier {
+    struct core_state *state;
+    struct copymemo memo;
+    uint64_t epoch;
+    int depth;
+    int unentered;  /* open ancestors that are not in the memo ... */
+    int exclusive;  /* ... none of which others can present again: see is_alone in copier.c */
+    int atoms_hold; /* the usual atoms may be taken for atoms, in this epoch */
+    int collector;  /* whether the collector was on; see compat.h */
+    int budget;
+};
+
+/* A deep copy of an object that stays alive until foreign code runs.  `alone`: it was just read
+   from a container and has no other reference.  Strong or NULL.  Runs Python code. */
+PyObject *copier_copy_object(struct copier *copier, PyObject *object, int alone);
+
+/* The same by the standard library's own function. */
+PyObject *copier_hand_over(struct copier *copier, PyObject *object);
+
+/* A deep copy of an owned object by its reduction: `reducer` from dispatch_table, or NULL. */
+PyObject *copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer,
+                              unsigned int facts);
+
+/* y.__setstate__(state), or y.__dict__.update and setattr.  0 or -1.  Runs Python code. */
+int copier_apply_state(struct core_state *state, PyObject *source, PyObject *copy,
+                       PyObject *copied_state);
+
+#if KNOWN_LAYOUT
+struct copier;
+
+/* The same in a deepcopy; it runs no Python code for a fresh ordinary instance. */
+int copier_set_state(struct copier *copier, PyObject *source, PyObject *copy,
+                     PyObject *copied_state);
+#endif
+
+/* The standard library's _reconstruct(x, memo, *reduce_value); memo NULL for None. */
+PyObject *copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
+                             PyObject *reduce_value);
+
+/* The object's __reduce_ex__(4) or __reduce__(); strong or NULL.  Error's text has %s for the type. */
+PyObject *copier_ask_object(struct core_state *state, PyObject *object, const char *error);
+
+ALWAYS_INLINE int
+copier_before_foreign(struct copier *copier)
+{
+    if (copymemo_flush(&copier->memo) < 0) {
+        return -1;
+    }
+    collector_resume(copier->collector);
+    return 0;
+}
+
+ALWAYS_INLINE void
+copier_after_foreign(struct copier *copier)
+{
+    copier->epoch = ++copier->state->copy_epoch;
+    copier->atoms_hold = 0;
+    copier->exclusive = copier->unentered == 0;
+    copier->collector = collector_hold();
+}
+
+/* An ancestor is open whose entry in the memo comes only at its end. */
+ALWAYS_INLINE void
+copier_open_unentered(struct copier *copier, int alone)
+{
+    copier->unentered++;
+    copier->exclusive &= alone;
+}
+
+ALWAYS_INLINE void
+copier_close_unentered(struct copier *copier)
+{
+    copier->unentered--;
+    copier->exclusive |= copier->unentered == 0;
+}
+
+/* Types of which most leaves are; whether they are atoms now, atoms_hold says. */
+ALWAYS_INLINE int
+is_usual_atom(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    return type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type
+           || object == Py_None || type == &PyBool_Type || type == &PyBytes_Type;
+}
+
+ALWAYS_INLINE PyObject *
+copier_copy_part(struct copier *copier, PyObject *object, int alone)
+{
+    if (likely(is_usual_atom(object)) && likely(copier->atoms_hold)) {
+        return Py_NewRef(object);
+    }
+    return copier_copy_object(copier, object, alone);
+}
+
+#endif
+#endif

@@ -1,0 +1,590 @@
+/* Copies by reduction: the object is asked for a reduce value, and rebuilt from it.
+
+   What is usual is done here: an exact tuple, arguments in an exact tuple, states that are
+   dicts.  Whatever is not usual is given to the standard library's own _reconstruct, so that
+   its errors and their order are its own. */
+#include "copier.h"
+
+/* Two functions that say in Python what C would have to word errors for. */
+static const char helpers_source[] =
+    "def reconstruct(function, x, memo, reduce_value):\n"
+    "    return function(x, memo, *reduce_value)\n"
+    "def pair(item):\n"
+    "    key, value = item\n"
+    "    return key, value\n";
+
+/* Calls a helper; strong or NULL.  Runs Python code. */
+static PyObject *
+call_helper(struct core_state *state, const char *name, PyObject *const *args, size_t count)
+{
+    if (state->copy_helpers == NULL) {
+        PyObject *helpers = Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins());
+        PyObject *none =
+            helpers == NULL ? NULL : PyRun_String(helpers_source, Py_file_input, helpers, helpers);
+        if (none == NULL) {
+            Py_XDECREF(helpers);
+            return NULL;
+        }
+        Py_DECREF(none);
+        Py_XSETREF(state->copy_helpers, helpers);
+    }
+    PyObject *helper = PyDict_GetItemString(state->copy_helpers, name);
+    return PyObject_Vectorcall(helper, args, count, NULL);
+}
+
+PyObject *
+copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
+                   PyObject *reduce_value)
+{
+    PyObject *args[] = {
+        state->stdlib.copy_reconstruct,
+        object,
+        memo == NULL ? Py_None : memo,
+        reduce_value,
+    };
+    return call_helper(state, "reconstruct", args, Py_ARRAY_LENGTH(args));
+}
+
+/* ---- asking ------------------------------------------------------------------------------- */
+
+PyObject *
+copier_ask_object(struct core_state *state, PyObject *object, const char *error)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject *reducer, *reduce_value = NULL;
+    if (PyObject_GetOptionalAttr(object, state->str.reduce_ex, &reducer) < 0) {
+        return NULL;
+    }
+    if (reducer != NULL && reducer != Py_None) {
+        reduce_value = PyObject_CallOneArg(reducer, state->protocols[4]);
+        Py_DECREF(reducer);
+        return reduce_value;
+    }
+    Py_XDECREF(reducer);
+    int found = PyObject_GetOptionalAttr(object, state->str.reduce, &reducer);
+    if (found > 0) {
+        found = PyObject_IsTrue(reducer);
+    }
+    if (found > 0) {
+        reduce_value = PyObject_CallNoArgs(reducer);
+    }
+    else if (found == 0) {
+        PyErr_Format(state->stdlib.copy_error, error, type);
+    }
+    Py_XDECREF(reducer);
+    return reduce_value;
+}
+
+/* ---- states --------------------------------------------------------------------------------- */
+
+/* for key, value in slots.items(): setattr(copy, key, value) */
+static int
+set_slots(PyObject *copy, PyObject *slots)
+{
+    Py_ssize_t position = 0, used = PyDict_GET_SIZE(slots), left = used;
+    PyObject *key, *value;
+    while (PyDict_Next(slots, &position, &key, &value)) {
+        if (left-- == 0) {
+            PyErr_SetString(PyExc_RuntimeError, "dictionary keys changed during iteration");
+            return -1;
+        }
+        Py_INCREF(key);
+        Py_INCREF(value);
+        int result = PyObject_SetAttr(copy, key, value);
+        Py_DECREF(key);
+        Py_DECREF(value);
+        if (result < 0) {
+            return -1;
+        }
+        if (PyDict_GET_SIZE(slots) != used) {
+            PyErr_SetString(PyExc_RuntimeError, "dictionary changed size during iteration");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+#if KNOWN_LAYOUT
+
+/* Whether the instance takes state as instances of ordinary classes do: no __setstate__
+   anywhere. */
+static int
+takes_state_plainly(struct core_state *state, PyObject *copy, unsigned int facts)
+{
+    const unsigned int plain = CLONE_PLAIN_GETATTR | CLONE_NO_SETSTATE;
+    if ((facts & plain) != plain) {
+        return 0;
+    }
+    return (facts & CLONE_NO_DICT) != 0
+           || ((facts & CLONE_OWN_DICT) != 0
+               && clone_lacks_attribute(copy, Py_TYPE(copy), state->str.setstate));
+}
+
+/* y.__setstate__(state), if that is a function of the class.  1 done, 0 not so, -1. */
+static int
+call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state,
+              unsigned int facts)
+{
+    PyObject *function = type_lookup(Py_TYPE(copy), state->str.setstate);
+    if (!(facts & CLONE_PLAIN_GETATTR) || function == NULL || !PyFunction_Check(function)) {
+        return 0;
+    }
+    PyObject *none =
+        PyObject_CallMethodOneArg(copy, state->str.setstate, copied_state);
+    Py_XDECREF(none);
+    return none == NULL ? -1 : 1;
+}
+
+/* The state of an ordinary instance.  1 done, 0 not usual and nothing done, -1. */
+static int
+apply_plain_state(struct core_state *state, PyObject *copy, PyObject *copied_state)
+{
+    unsigned int facts = copyroute_facts(state, Py_TYPE(copy));
+    if (!takes_state_plainly(state, copy, facts)) {
+        return call_setstate(state, copy, copied_state, facts);
+    }
+    PyObject *attributes = copied_state, *slots = Py_None;
+    if (PyTuple_CheckExact(copied_state) && PyTuple_GET_SIZE(copied_state) == 2) {
+        attributes = PyTuple_GET_ITEM(copied_state, 0);
+        slots = PyTuple_GET_ITEM(copied_state, 1);
+    }
+    if (!(slots == Py_None || PyDict_CheckExact(slots))
+        || !(attributes == Py_None
+             || (PyDict_CheckExact(attributes) && (facts & CLONE_OWN_DICT) != 0))) {
+        return 0;
+    }
+    if (attributes != Py_None && clone_update(copy, attributes) < 0) {
+        return -1;
+    }
+    return slots != Py_None && set_slots(copy, slots) < 0 ? -1 : 1;
+}
+
+#else
+
+static int
+apply_plain_state(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(copy),
+                  PyObject *Py_UNUSED(copied_state))
+{
+    return 0;
+}
+
+#endif
+
+/* Lets _reconstruct do it: called without a memo, with [copy].pop to make the object, it copies
+   nothing and applies the state. */
+static int
+apply_state_by_reconstruct(struct core_state *state, PyObject *source, PyObject *copy,
+                           PyObject *copied_state)
+{
+    PyObject *list = PyList_New(1);
+    if (list == NULL) {
+        return -1;
+    }
+    PyList_SET_ITEM(list, 0, Py_NewRef(copy));
+    PyObject *pop = PyObject_GetAttr(list, state->str.pop);
+    PyObject *value =
+        pop == NULL ? NULL : PyTuple_Pack(3, pop, state->empty_tuple, copied_state);
+    PyObject *same = value == NULL ? NULL : copier_reconstruct(state, source, NULL, value);
+    Py_DECREF(list);
+    Py_XDECREF(pop);
+    Py_XDECREF(value);
+    Py_XDECREF(same);
+    return same == NULL ? -1 : 0;
+}
+
+int
+copier_apply_state(struct core_state *state, PyObject *source, PyObject *copy,
+                   PyObject *copied_state)
+{
+    int done = apply_plain_state(state, copy, copied_state);
+    return done != 0 ? (done < 0 ? -1 : 0)
+                     : apply_state_by_reconstruct(state, source, copy, copied_state);
+}
+
+#if KNOWN_LAYOUT
+
+int
+copier_set_state(struct copier *copier, PyObject *source, PyObject *copy, PyObject *copied_state)
+{
+    const unsigned int needed = CLONE_PLAIN_GETATTR | CLONE_NO_SETSTATE | CLONE_OWN_DICT;
+    PyTypeObject *type = Py_TYPE(copy);
+    struct copyroute *route = copyroute_known(copier->state->copyroutes, type);
+    if (PyDict_CheckExact(copied_state) && route != NULL && route->version != 0
+        && route->version == type_version(type) && (route->facts & needed) == needed
+        && clone_is_empty(copy)) {
+        return clone_update(copy, copied_state);
+    }
+    if (copier_before_foreign(copier) < 0) {
+        return -1;
+    }
+    int result = copier_apply_state(copier->state, source, copy, copied_state);
+    copier_after_foreign(copier);
+    return result;
+}
+
+/* ---- items ------------------------------------------------------------------------------------ */
+
+/* The next of an iterator: 1 and strong, 0 at the end, -1.  Runs Python code. */
+static int
+next_of(struct copier *copier, PyObject *iterator, PyObject **item)
+{
+    *item = NULL;
+    if (copier_before_foreign(copier) < 0) {
+        return -1;
+    }
+    *item = PyIter_Next(iterator);
+    copier_after_foreign(copier);
+    return *item != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+
+/* for item in items: copy.append(deepcopy(item, memo)) */
+static int
+append_items(struct copier *copier, PyObject *items, PyObject *copy)
+{
+    struct core_state *state = copier->state;
+    PyObject *iterator = PyObject_GetIter(items), *item;
+    int found = iterator == NULL ? -1 : 1;
+    while (found > 0 && (found = next_of(copier, iterator, &item)) > 0) {
+        PyObject *copied = copier_copy_part(copier, item, 0);
+        if (copied == NULL || copier_before_foreign(copier) < 0) {
+            found = -1;
+        }
+        else {
+            PyObject *none = PyObject_CallMethodOneArg(copy, state->str.append, copied);
+            Py_XDECREF(none);
+            found = none == NULL ? -1 : 1;
+            Py_DECREF(item);
+            item = NULL;
+            copier_after_foreign(copier);
+        }
+        Py_XDECREF(copied);
+        Py_XDECREF(item);
+    }
+    Py_XDECREF(iterator);
+    return found;
+}
+
+/* copy[deepcopy(key, memo)] = deepcopy(value, memo), the key first; owns nothing of the item. */
+static int
+set_item(struct copier *copier, PyObject *item, PyObject *copy)
+{
+    PyObject *key = copier_copy_part(copier, PyTuple_GET_ITEM(item, 0), 0);
+    PyObject *value =
+        key == NULL ? NULL : copier_copy_part(copier, PyTuple_GET_ITEM(item, 1), 0);
+    int result = value == NULL || copier_before_foreign(copier) < 0 ? -1 : 0;
+    if (result == 0) {
+        result = PyObject_SetItem(copy, key, value);
+        copier_after_foreign(copier);
+    }
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return result;
+}
+
+/* for key, value in items: copy[deepcopy(key, memo)] = deepcopy(value, memo) */
+static int
+set_items(struct copier *copier, PyObject *items, PyObject *copy)
+{
+    PyObject *iterator = PyObject_GetIter(items), *item;
+    int found = iterator == NULL ? -1 : 1;
+    while (found > 0 && (found = next_of(copier, iterator, &item)) > 0) {
+        if (!PyTuple_CheckExact(item) || PyTuple_GET_SIZE(item) != 2) {
+            PyObject *pair = call_helper(copier->state, "pair", &item, 1);
+            copier_after_foreign(copier);
+            Py_SETREF(item, pair);
+        }
+        found = item == NULL || set_item(copier, item, copy) < 0
+                        || copier_before_foreign(copier) < 0
+                    ? -1
+                    : 1;
+        Py_XDECREF(item);
+        if (found > 0) {
+            copier_after_foreign(copier);
+        }
+    }
+    Py_XDECREF(iterator);
+    return found;
+}
+
+/* ---- rebuilding ------------------------------------------------------------------------------------ */
+
+/* A StopIteration out of the generator that passes copied arguments on is a RuntimeError. */
+static void
+leave_generator(struct copier *copier)
+{
+    if (!copier->state->copyroutes->args_by_generator
+        || !PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        return;
+    }
+    PyObject *cause = PyErr_GetRaisedException();
+    PyErr_SetString(PyExc_RuntimeError, "generator raised StopIteration");
+    PyObject *error = PyErr_GetRaisedException();
+    PyException_SetCause(error, Py_NewRef(cause));
+    PyException_SetContext(error, cause);
+    PyErr_SetRaisedException(error);
+}
+
+enum { SHORT_ARGS = 6 };
+
+/* func(*(deepcopy(arg, memo) for arg in args)); strong or NULL. */
+static PyObject *
+construct(struct copier *copier, PyObject *function, PyObject *args)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(args), ready = 0;
+    PyObject *short_args[SHORT_ARGS + 1], **copies = short_args + 1, *result = NULL;
+    if (count > SHORT_ARGS) {
+        copies = PyMem_Malloc(((size_t)count + 1) * sizeof(PyObject *));
+        if (copies == NULL) {
+            return PyErr_NoMemory();
+        }
+        copies++;
+    }
+    copies[-1] = NULL;
+    for (; ready < count; ready++) {
+        copies[ready] = copier_copy_part(copier, PyTuple_GET_ITEM(args, ready), 0);
+        if (copies[ready] == NULL) {
+            leave_generator(copier);
+            break;
+        }
+    }
+    if (ready == count && copier_before_foreign(copier) == 0) {
+        PyObject *const *first = copies;
+        size_t passed = (size_t)count;
+        if (function == copier->state->stdlib.copyreg_newobj && count > 0) {
+            /* cls.__new__(cls, *args), without the frame of copyreg.__newobj__ */
+            function = PyObject_GetAttr(copies[0], copier->state->str.new);
+        }
+        else {
+            Py_INCREF(function);
+        }
+        if (function != NULL) {
+            result = PyObject_Vectorcall(function, first,
+                                         passed | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+            Py_DECREF(function);
+        }
+        copier_after_foreign(copier);
+    }
+    while (ready > 0) {
+        Py_DECREF(copies[--ready]);
+    }
+    if (count > SHORT_ARGS) {
+        PyMem_Free(copies - 1);
+    }
+    return result;
+}
+
+/* Part number `index` of a reduce value, NULL if it is not there or None. */
+static PyObject *
+part_of(PyObject *reduce_value, Py_ssize_t index)
+{
+    PyObject *part =
+        index < PyTuple_GET_SIZE(reduce_value) ? PyTuple_GET_ITEM(reduce_value, index) : Py_None;
+    return part == Py_None ? NULL : part;
+}
+
+/* State, list items and dict items into the new object.  0 or -1. */
+static int
+fill(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject *copy)
+{
+    PyObject *state = part_of(reduce_value, 2);
+    if (state != NULL) {
+        PyObject *copied = copier_copy_part(copier, state, 0);
+        if (copied == NULL) {
+            return -1;
+        }
+        int result = copier_set_state(copier, object, copy, copied);
+        Py_DECREF(copied);
+        if (result < 0) {
+            return -1;
+        }
+    }
+    PyObject *items = part_of(reduce_value, 3);
+    if (items != NULL && append_items(copier, items, copy) < 0) {
+        return -1;
+    }
+    items = part_of(reduce_value, 4);
+    return items != NULL && set_items(copier, items, copy) < 0 ? -1 : 0;
+}
+
+/* _reconstruct(object, memo, *reduce_value) for a usual reduce value; strong or NULL. */
+static PyObject *
+rebuild(struct copier *copier, PyObject *object, PyObject *reduce_value)
+{
+    copier_open_unentered(copier, 0);
+    PyObject *copy = construct(copier, PyTuple_GET_ITEM(reduce_value, 0),
+                               PyTuple_GET_ITEM(reduce_value, 1));
+    copier_close_unentered(copier);
+    if (copy == NULL) {
+        return NULL;
+    }
+    if (copymemo_put(&copier->memo, object, copy) < 0
+        || (PyTuple_GET_SIZE(reduce_value) > 2 && fill(copier, object, reduce_value, copy) < 0)) {
+        Py_DECREF(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+static int
+is_usual(PyObject *reduce_value)
+{
+    return PyTuple_CheckExact(reduce_value) && PyTuple_GET_SIZE(reduce_value) >= 2
+           && PyTuple_GET_SIZE(reduce_value) <= 5
+           && PyTuple_CheckExact(PyTuple_GET_ITEM(reduce_value, 1));
+}
+
+/* What the standard library makes of a reduce value; strong or NULL. */
+static PyObject *
+copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value)
+{
+    if (is_usual(reduce_value)) {
+        return rebuild(copier, object, reduce_value);
+    }
+    if (copymemo_show(&copier->memo) < 0 || copier_before_foreign(copier) < 0) {
+        return NULL;
+    }
+    PyObject *copy = NULL;
+    int is_name = PyObject_IsInstance(reduce_value, (PyObject *)&PyUnicode_Type);
+    if (is_name > 0) {
+        copy = Py_NewRef(object);
+    }
+    else if (is_name == 0) {
+        copy = copier_reconstruct(copier->state, object, copier->memo.dict, reduce_value);
+    }
+    copier_after_foreign(copier);
+    return copy;
+}
+
+/* Whether it is sure, without asking it, that the object has no __deepcopy__. */
+static int
+surely_lacks_deepcopy(struct copier *copier, PyObject *object, unsigned int facts)
+{
+    const unsigned int plain = CLONE_PLAIN_GETATTR | CLONE_NO_DEEPCOPY;
+    if ((facts & plain) != plain) {
+        return 0;
+    }
+    return (facts & CLONE_NO_DICT) != 0
+           || ((facts & CLONE_OWN_DICT) != 0
+               && clone_lacks_attribute(object, Py_TYPE(object), copier->state->str.deepcopy));
+}
+
+/* Calls __deepcopy__(memo).  1 and the copy, 0 if there is none, -1.  After it, no table that was
+   read before is good. */
+static int
+copy_by_hook(struct copier *copier, PyObject *object, PyObject **copy)
+{
+    PyObject *hook;
+    if (copier_before_foreign(copier) < 0) {
+        return -1;
+    }
+    int found = PyObject_GetOptionalAttr(object, copier->state->str.deepcopy, &hook);
+    copier_after_foreign(copier);
+    if (found > 0 && hook != Py_None) {
+        found = -1;
+        if (copymemo_show(&copier->memo) == 0 && copier_before_foreign(copier) == 0) {
+            *copy = PyObject_CallOneArg(hook, copier->memo.dict);
+            copier_after_foreign(copier);
+            found = *copy == NULL ? -1 : 1;
+        }
+    }
+    else if (found > 0) {
+        found = 0;
+    }
+    Py_XDECREF(hook);
+    return found;
+}
+
+/* The type's function in dispatch_table as it is now: 1 and strong, 0 if there is none or if it
+   is false, -1. */
+static int
+find_reducer(struct copier *copier, PyTypeObject *type, PyObject **reducer)
+{
+    struct core_state *state = copier->state;
+    if (state->copyroutes->epoch != copier->epoch) {
+        copyroute_refresh(state, copier->epoch);
+    }
+    PyObject *table = state->copyroutes->reducers;
+    if (table == NULL || !PyDict_CheckExact(table)) {
+        table = state->stdlib.dispatch_table;
+    }
+    int found = PyDict_GetItemRef(table, (PyObject *)type, reducer);
+    if (found > 0 && !PyFunction_Check(*reducer) && !PyType_Check(*reducer)) {
+        found = PyObject_IsTrue(*reducer);
+    }
+    if (found <= 0) {
+        Py_CLEAR(*reducer);
+    }
+    return found;
+}
+
+/* Gets the reduce value; strong or NULL. */
+static PyObject *
+ask(struct copier *copier, PyObject *object, PyTypeObject *type, PyObject *known)
+{
+    PyObject *reducer = known, *reduce_value = NULL;
+    if (copier_before_foreign(copier) < 0) {
+        return NULL;
+    }
+    int found = known != NULL;
+    if (!found) {
+        found = find_reducer(copier, type, &reducer);
+    }
+    else {
+        Py_INCREF(reducer);
+    }
+    if (found > 0) {
+        reduce_value = PyObject_CallOneArg(reducer, object);
+        Py_DECREF(reducer);
+    }
+    else if (found == 0) {
+        reduce_value =
+            copier_ask_object(copier->state, object, "un(deep)copyable object of type %S");
+    }
+    copier_after_foreign(copier);
+    return reduce_value;
+}
+
+/* By __deepcopy__ or reduction; nothing is entered yet for what is made by __deepcopy__. */
+static PyObject *
+copy_asked(struct copier *copier, PyObject *object, PyObject *reducer, unsigned int facts)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject *copy = NULL;
+    int sure = surely_lacks_deepcopy(copier, object, facts);
+    if (!sure) {
+        int found = copy_by_hook(copier, object, &copy);
+        if (found != 0) {
+            return copy;
+        }
+    }
+    if (!sure || reducer == NULL || !PyFunction_Check(reducer)) {
+        reducer = NULL;
+    }
+    PyObject *reduce_value = ask(copier, object, type, reducer);
+    if (reduce_value == NULL) {
+        return NULL;
+    }
+    copy = copy_from(copier, object, reduce_value);
+    if (copy != NULL && copier_before_foreign(copier) < 0) {
+        Py_CLEAR(copy);
+    }
+    Py_DECREF(reduce_value);
+    copier_after_foreign(copier);
+    return copy;
+}
+
+PyObject *
+copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer,
+                    unsigned int facts)
+{
+    Py_INCREF(object);
+    PyObject *copy = copy_asked(copier, object, reducer, facts);
+    if (copy != NULL && copy != object
+        && copymemo_keep(&copier->memo, object, copy) < 0) {
+        Py_CLEAR(copy);
+    }
+    Py_DECREF(object);
+    return copy;
+}
+
+#endif

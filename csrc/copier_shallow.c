@@ -1,0 +1,299 @@
+/* copy and replace: see copier.h, and copyroute.h for the order of copy's questions. */
+#include "copier.h"
+
+/* A value of the copy module as it is now: 1 and strong, 0, -1. */
+static int
+read_global(struct core_state *state, PyObject *name, PyObject **value)
+{
+    return PyDict_GetItemRef(state->stdlib.copy_globals, name, value);
+}
+
+/* Looks a type up in a table of the copy module: 1 and strong, 0, -1.  Runs Python code only
+   for classes and tables that do. */
+static int
+read_table(struct core_state *state, PyObject *table_name, PyTypeObject *type, PyObject **value)
+{
+    PyObject *table;
+    *value = NULL;
+    int found = read_global(state, table_name, &table);
+    if (found > 0) {
+        found = PyDict_CheckExact(table)
+                    ? PyDict_GetItemRef(table, (PyObject *)type, value)
+                    : PyMapping_GetOptionalItem(table, (PyObject *)type, value);
+        Py_DECREF(table);
+    }
+    return found;
+}
+
+/* type in a set of the copy module: 1, 0, -1. */
+static int
+is_in(struct core_state *state, PyObject *set_name, PyTypeObject *type)
+{
+    PyObject *set;
+    int found = read_global(state, set_name, &set);
+    if (found > 0) {
+        found = PySequence_Contains(set, (PyObject *)type);
+        Py_DECREF(set);
+    }
+    return found;
+}
+
+/* ---- builtin types --------------------------------------------------------------------------- */
+
+/* Up to 3.13: _copy_dispatch[cls](x).  1 and the copy, 0, -1. */
+static int
+copy_by_dispatch(struct core_state *state, PyObject *object, PyObject **copy)
+{
+    PyObject *function;
+    int found = read_table(state, state->str.copy_dispatch, Py_TYPE(object), &function);
+    if (found > 0) {
+        found = PyObject_IsTrue(function);
+    }
+    if (found > 0) {
+        *copy = function == state->stdlib.copy_immutable ? Py_NewRef(object)
+                                                         : PyObject_CallOneArg(function, object);
+        found = *copy == NULL ? -1 : 1;
+    }
+    Py_XDECREF(function);
+    return found;
+}
+
+/* From 3.14: atomic types are their own copies, builtin containers have a method. */
+static int
+copy_by_sets(struct core_state *state, PyObject *object, PyObject **copy)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    int found = is_in(state, state->str.copy_atomic_types, type);
+    if (found != 0) {
+        *copy = found > 0 ? Py_NewRef(object) : NULL;
+        return found;
+    }
+    found = is_in(state, state->str.copy_builtin_containers, type);
+    if (found > 0) {
+        PyObject *method = PyObject_GetAttr((PyObject *)type, state->str.copy_method);
+        *copy = method == NULL ? NULL : PyObject_CallOneArg(method, object);
+        Py_XDECREF(method);
+        found = *copy == NULL ? -1 : 1;
+    }
+    return found;
+}
+
+/* ---- instances ---------------------------------------------------------------------------------- */
+
+#if KNOWN_LAYOUT
+
+static void
+share_slots(const struct clone_plan *plan, PyObject *object, PyObject *copy)
+{
+    for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
+        Py_ssize_t offset = plan->slots[i].offset;
+        *layout_slot(copy, offset) = Py_XNewRef(*layout_slot(object, offset));
+    }
+}
+
+static int
+share_values(PyObject *object, struct layout_values *values, PyObject *copy)
+{
+    struct layout_values *target = layout_unmade_values(copy, Py_TYPE(object));
+    if (target == NULL) {
+        PyObject *dict = PyObject_GenericGetDict(object, NULL);
+        int result = dict == NULL ? -1 : clone_update(copy, dict);
+        Py_XDECREF(dict);
+        return result;
+    }
+    for (int i = 0; i < layout_values_count(values); i++) {
+        int index = layout_values_index(values, i);
+        layout_values_append(target, index, Py_NewRef(values->values[index]));
+    }
+    return 0;
+}
+
+/* A clone that shares the object's fields; strong or NULL. */
+static PyObject *
+share_fields(struct core_state *state, struct clone_plan *plan, PyObject *object,
+             struct clone_fields *fields)
+{
+    int collector = collector_hold();
+    PyObject *copy = clone_allocate(state, Py_TYPE(object));
+    int result = copy == NULL ? -1 : 0;
+    if (result == 0 && !plan->has_dict) {
+        share_slots(plan, object, copy);
+    }
+    else if (result == 0 && fields->values != NULL) {
+        result = share_values(object, fields->values, copy);
+    }
+    else if (result == 0 && fields->dict != NULL) {
+        result = clone_update(copy, fields->dict);
+    }
+    collector_resume(collector);
+    if (result < 0) {
+        Py_CLEAR(copy);
+    }
+    return copy;
+}
+
+/* Copies an instance whose default reduction is known.  1 and the copy, 0, -1. */
+static int
+copy_by_plan(struct core_state *state, PyObject *object, PyObject **copy, int *may_have_hook)
+{
+    struct clone_plan *plan;
+    struct clone_fields fields = {NULL, NULL};
+    struct copyroute *route = copyroute_analyse(state, Py_TYPE(object), &plan);
+    if (route == NULL) {
+        return -1;
+    }
+    const unsigned int hookless = CLONE_PLAIN_GETATTR | CLONE_NO_COPY;
+    *may_have_hook = (route->facts & hookless) != hookless;
+    if (*may_have_hook || plan == NULL
+        || (plan->has_dict && !clone_find_fields(plan, object, &fields))) {
+        return 0;
+    }
+    PyObject *reducer;
+    int found = read_table(state, state->str.dispatch_table, Py_TYPE(object), &reducer);
+    if (found != 0) {
+        Py_XDECREF(reducer);
+        return found < 0 ? -1 : 0;
+    }
+    *copy = share_fields(state, plan, object, &fields);
+    return *copy == NULL ? -1 : 1;
+}
+
+#else
+
+static int
+copy_by_plan(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
+             PyObject **Py_UNUSED(copy), int *may_have_hook)
+{
+    *may_have_hook = 1;
+    return 0;
+}
+
+#endif
+
+/* type(x).__copy__(x): 1 and the copy, 0, -1. */
+static int
+copy_by_hook(struct core_state *state, PyObject *object, PyObject **copy)
+{
+    PyObject *hook;
+    int found = PyObject_GetOptionalAttr((PyObject *)Py_TYPE(object), state->str.copy, &hook);
+    if (found > 0 && hook != Py_None) {
+        *copy = PyObject_CallOneArg(hook, object);
+        found = *copy == NULL ? -1 : 1;
+    }
+    else if (found > 0) {
+        found = 0;
+    }
+    Py_XDECREF(hook);
+    return found;
+}
+
+/* ---- reductions ------------------------------------------------------------------------------------- */
+
+/* Whether a reduce value is an exact tuple of a callable, an exact tuple of arguments, and at
+   most a state. */
+static int
+is_usual(PyObject *reduce_value)
+{
+    if (!PyTuple_CheckExact(reduce_value)) {
+        return 0;
+    }
+    Py_ssize_t size = PyTuple_GET_SIZE(reduce_value);
+    if (size < 2 || size > 5 || !PyTuple_CheckExact(PyTuple_GET_ITEM(reduce_value, 1))) {
+        return 0;
+    }
+    return (size < 4 || PyTuple_GET_ITEM(reduce_value, 3) == Py_None)
+           && (size < 5 || PyTuple_GET_ITEM(reduce_value, 4) == Py_None);
+}
+
+static PyObject *
+rebuild(struct core_state *state, PyObject *object, PyObject *reduce_value)
+{
+    PyObject *copy =
+        PyObject_Call(PyTuple_GET_ITEM(reduce_value, 0), PyTuple_GET_ITEM(reduce_value, 1), NULL);
+    if (copy != NULL && PyTuple_GET_SIZE(reduce_value) > 2) {
+        PyObject *object_state = PyTuple_GET_ITEM(reduce_value, 2);
+        if (object_state != Py_None
+            && copier_apply_state(state, object, copy, object_state) < 0) {
+            Py_CLEAR(copy);
+        }
+    }
+    return copy;
+}
+
+static PyObject *
+copy_by_reduction(struct core_state *state, PyObject *object)
+{
+    PyObject *reducer, *reduce_value = NULL;
+    int found = read_table(state, state->str.dispatch_table, Py_TYPE(object), &reducer);
+    if (found > 0 && reducer != Py_None) {
+        reduce_value = PyObject_CallOneArg(reducer, object);
+    }
+    else if (found >= 0) {
+        reduce_value = copier_ask_object(state, object, "un(shallow)copyable object of type %S");
+    }
+    Py_XDECREF(reducer);
+    if (reduce_value == NULL) {
+        return NULL;
+    }
+    PyObject *copy = NULL;
+    if (is_usual(reduce_value)) {
+        copy = rebuild(state, object, reduce_value);
+    }
+    else {
+        int is_name = PyObject_IsInstance(reduce_value, (PyObject *)&PyUnicode_Type);
+        if (is_name >= 0) {
+            copy = is_name ? Py_NewRef(object)
+                           : copier_reconstruct(state, object, NULL, reduce_value);
+        }
+    }
+    Py_DECREF(reduce_value);
+    return copy;
+}
+
+/* ---- copy and replace ---------------------------------------------------------------------------------- */
+
+PyObject *
+copier_copy(struct core_state *state, PyObject *object)
+{
+    PyObject *copy = NULL;
+    int may_have_hook;
+    int done = state->copies_by_sets ? copy_by_sets(state, object, &copy)
+                                     : copy_by_dispatch(state, object, &copy);
+    if (done != 0) {
+        return copy;
+    }
+    if (PyType_Check(object)) {
+        return Py_NewRef(object);
+    }
+    done = copy_by_plan(state, object, &copy, &may_have_hook);
+    if (done == 0 && may_have_hook) {
+        done = copy_by_hook(state, object, &copy);
+    }
+    return done != 0 ? copy : copy_by_reduction(state, object);
+}
+
+PyObject *
+copier_replace(struct core_state *state, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    PyObject *type = PyObject_GetAttr(args[0], state->str.class_);
+    if (type == NULL) {
+        return NULL;
+    }
+    PyObject *function, *result = NULL;
+    int found = PyObject_GetOptionalAttr(type, state->str.replace, &function);
+    if (found > 0 && function != Py_None) {
+        result = PyObject_Vectorcall(function, args, nargsf, kwnames);
+    }
+    else if (found >= 0) {
+        PyObject *name = PyObject_GetAttr(type, state->str.name);
+        PyObject *text = name == NULL ? NULL : PyObject_Format(name, NULL);
+        if (text != NULL) {
+            PyErr_Format(PyExc_TypeError, "replace() does not support %U objects", text);
+        }
+        Py_XDECREF(name);
+        Py_XDECREF(text);
+    }
+    Py_XDECREF(function);
+    Py_DECREF(type);
+    return result;
+}

@@ -1,0 +1,467 @@
+/* The memo of a deepcopy: see copymemo.h. */
+#include "copymemo.h"
+
+#if KNOWN_LAYOUT
+
+enum {
+    FIRST_PENDING = 64,
+    KEEP_PENDING = 4096, /* bigger memory is not kept between calls */
+    TAG_BITS = 3,
+};
+
+/* ---- memory -------------------------------------------------------------------------- */
+
+static void
+free_buffers(struct copybuffers *buffers)
+{
+    if (buffers != NULL) {
+        PyMem_Free(buffers->pending);
+        PyMem_Free(buffers->kept);
+        ptrmap_free(&buffers->shared);
+        ptrmap_free(&buffers->entries);
+        PyMem_Free(buffers);
+    }
+}
+
+/* The state's idle buffers, which are this call's now, or new ones. */
+static struct copybuffers *
+claim_buffers(struct core_state *state)
+{
+    struct copybuffers *buffers = state->idle_copybuffers;
+    state->idle_copybuffers = NULL;
+    if (buffers == NULL) {
+        buffers = PyMem_Calloc(1, sizeof(struct copybuffers));
+        if (buffers == NULL) {
+            PyErr_NoMemory();
+        }
+    }
+    return buffers;
+}
+
+/* Gives the buffers, which are empty, back to the state, less what is too big to keep. */
+static void
+return_buffers(struct core_state *state, struct copybuffers *buffers)
+{
+    if (state->idle_copybuffers != NULL) {
+        free_buffers(buffers);
+        return;
+    }
+    if (buffers->pending_capacity > KEEP_PENDING) {
+        PyMem_Free(buffers->pending);
+        buffers->pending = NULL;
+        buffers->pending_capacity = 0;
+    }
+    if (buffers->kept_capacity > KEEP_PENDING) {
+        PyMem_Free(buffers->kept);
+        buffers->kept = NULL;
+        buffers->kept_capacity = 0;
+    }
+    state->idle_copybuffers = buffers;
+}
+
+int
+copymemo_grow_pending(struct copybuffers *buffers)
+{
+    size_t capacity =
+        buffers->pending_capacity == 0 ? FIRST_PENDING : 2 * buffers->pending_capacity;
+    void *pending = PyMem_Realloc(buffers->pending, capacity * sizeof(struct copyevent));
+    if (pending == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    buffers->pending = pending;
+    buffers->pending_capacity = capacity;
+    return 0;
+}
+
+int
+copymemo_start(struct core_state *state, struct copymemo *memo, PyObject *dict)
+{
+    memo->dict = memo->dict_key = NULL;
+    memo->innermost = memo->unpulled = NULL;
+    memo->state = state;
+    memo->buffers = NULL;
+    if (dict != NULL) {
+        memo->dict_key = PyLong_FromVoidPtr(dict);
+        if (memo->dict_key == NULL) {
+            return -1;
+        }
+        memo->dict = Py_NewRef(dict);
+    }
+    memo->buffers = claim_buffers(state);
+    return memo->buffers == NULL ? -1 : 0;
+}
+
+/* Empties the maps first, then drops the references: what dies may copy again. */
+static void
+drop_entries(struct copybuffers *buffers)
+{
+    struct ptrmap entries = buffers->entries;
+    buffers->entries = (struct ptrmap){0};
+    buffers->kept_count = 0;
+    for (size_t i = 0; i < entries.count; i++) {
+        Py_DECREF((PyObject *)entries.pairs[i].value);
+        Py_DECREF((PyObject *)entries.pairs[i].key);
+    }
+    ptrmap_empty(&entries);
+    buffers->entries = entries;
+}
+
+void
+copymemo_finish(struct copymemo *memo)
+{
+    struct copybuffers *buffers = memo->buffers;
+    if (buffers != NULL) {
+        buffers->pending_count = 0;
+        ptrmap_empty(&buffers->shared);
+        if (buffers->entries.count > 0) {
+            drop_entries(buffers);
+        }
+        return_buffers(memo->state, buffers);
+    }
+    Py_XDECREF(memo->dict);
+    Py_XDECREF(memo->dict_key);
+}
+
+void
+copymemo_teardown(struct core_state *state)
+{
+    free_buffers(state->idle_copybuffers);
+    state->idle_copybuffers = NULL;
+}
+
+/* ---- entries and kept ------------------------------------------------------------------ */
+
+/* memo[id(source)] = copy in the owned entries. */
+static int
+own_entry(struct copybuffers *buffers, PyObject *source, PyObject *copy)
+{
+    struct ptrpair *pair = ptrmap_find(&buffers->entries, source);
+    if (pair != NULL) {
+        PyObject *replaced = pair->value;
+        pair->value = Py_NewRef(copy);
+        Py_DECREF(replaced);
+        return 0;
+    }
+    if (ptrmap_put(&buffers->entries, source, copy) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    Py_INCREF(source);
+    Py_INCREF(copy);
+    return 0;
+}
+
+static int
+keep_owned(struct copybuffers *buffers, PyObject *source)
+{
+    if (buffers->kept_count == buffers->kept_capacity) {
+        size_t capacity = buffers->kept_capacity == 0 ? FIRST_PENDING : 2 * buffers->kept_capacity;
+        void *kept = PyMem_Realloc(buffers->kept, capacity * sizeof(PyObject *));
+        if (kept == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        buffers->kept = kept;
+        buffers->kept_capacity = capacity;
+    }
+    if (buffers->kept_count == 0) {
+        buffers->first_kept = buffers->entries.count;
+    }
+    buffers->kept[buffers->kept_count++] = source;
+    return 0;
+}
+
+/* ---- the flush ---------------------------------------------------------------------------- */
+
+/* The states of clones that were opened and are not closed yet, innermost last. */
+struct flush {
+    struct copymemo *memo;
+    struct open_clone *open; /* the next clone that will be met unfinished */
+    PyObject *states;        /* a list, made when it is needed: state, then the dict in it */
+};
+
+/* Enters the state of an unfinished clone, which was pulled back. */
+static int
+flush_unfinished(struct flush *flush)
+{
+    struct open_clone *open = flush->open;
+    flush->open = open->inner;
+    if (open->fields == NULL) {
+        return 0;
+    }
+    return own_entry(flush->memo->buffers, open->fields, open->copied);
+}
+
+/* Enters the state of a finished clone, made again from it, and remembers it for its end. */
+static int
+flush_state(struct flush *flush, PyObject *source, PyObject *copy)
+{
+    struct clone_plan *plan = copyroute_known_plan(flush->memo->state, source);
+    PyObject *state, *fields;
+    int found = clone_state(plan, source, &state, &fields);
+    if (found < 0) {
+        return -1;
+    }
+    if (found == 0) {
+        state = Py_NewRef(Py_None);
+        fields = Py_NewRef(Py_None);
+    }
+    PyObject *copied = found == 0 ? Py_NewRef(Py_None) : clone_copied_fields(plan, copy);
+    int result = -1;
+    if (copied != NULL
+        && (found == 0 || own_entry(flush->memo->buffers, fields, copied) == 0)) {
+        if (flush->states == NULL) {
+            flush->states = PyList_New(0);
+        }
+        if (flush->states != NULL && PyList_Append(flush->states, state) == 0
+            && PyList_Append(flush->states, fields) == 0
+            && PyList_Append(flush->states, copied) == 0) {
+            result = 0;
+        }
+    }
+    Py_DECREF(state);
+    Py_DECREF(fields);
+    Py_XDECREF(copied);
+    return result;
+}
+
+/* Keeps a state; (None, slots) is entered only now, as tuples are. */
+static int
+flush_state_end(struct flush *flush)
+{
+    Py_ssize_t last = PyList_GET_SIZE(flush->states);
+    PyObject *state = PyList_GET_ITEM(flush->states, last - 3);
+    PyObject *fields = PyList_GET_ITEM(flush->states, last - 2);
+    PyObject *copied = PyList_GET_ITEM(flush->states, last - 1);
+    struct copybuffers *buffers = flush->memo->buffers;
+    int result = 0;
+    if (state != Py_None) {
+        result = keep_owned(buffers, fields);
+    }
+    if (result == 0 && state != fields) {
+        PyObject *pair = PyTuple_Pack(2, Py_None, copied);
+        result = pair == NULL ? -1 : own_entry(buffers, state, pair);
+        Py_XDECREF(pair);
+        if (result == 0) {
+            result = keep_owned(buffers, state);
+        }
+    }
+    return result < 0 ? -1 : PyList_SetSlice(flush->states, last - 3, last, NULL);
+}
+
+static int
+flush_opened(struct flush *flush, size_t event, PyObject *source, int is_clone, PyObject *copy)
+{
+    if (own_entry(flush->memo->buffers, source, copy) < 0) {
+        return -1;
+    }
+    if (!is_clone) {
+        return 0;
+    }
+    if (flush->open != NULL && flush->open->event == event) {
+        return flush_unfinished(flush);
+    }
+    return flush_state(flush, source, copy);
+}
+
+static int
+flush_event(struct flush *flush, size_t event)
+{
+    const uintptr_t tags = ((uintptr_t)1 << TAG_BITS) - 1;
+    struct copyevent logged = flush->memo->buffers->pending[event];
+    PyObject *source = (PyObject *)(logged.source & ~tags);
+    PyObject *copy = (PyObject *)(logged.copy & ~tags);
+    int is_clone = (logged.source & tags) == COPY_CLONE;
+    uintptr_t phase = logged.copy & tags;
+    if (phase != COPY_CLOSED && flush_opened(flush, event, source, is_clone, copy) < 0) {
+        return -1;
+    }
+    if (phase == COPY_OPENED) {
+        return 0;
+    }
+    if (is_clone && flush_state_end(flush) < 0) {
+        return -1;
+    }
+    return keep_owned(flush->memo->buffers, source);
+}
+
+int
+copymemo_flush_pending(struct copymemo *memo)
+{
+    struct copybuffers *buffers = memo->buffers;
+    struct flush flush = {memo, memo->unpulled, NULL};
+    int result = 0;
+    for (struct open_clone *open = memo->unpulled; open != NULL && result == 0;
+         open = open->inner) {
+        result = clone_pull_back(open);
+    }
+    memo->unpulled = NULL;
+    for (size_t event = 0; event < buffers->pending_count && result == 0; event++) {
+        result = flush_event(&flush, event);
+    }
+    buffers->pending_count = 0;
+    ptrmap_empty(&buffers->shared);
+    Py_XDECREF(flush.states);
+    return result;
+}
+
+/* ---- the real memo -------------------------------------------------------------------------- */
+
+/* memo[id(source)] = copy. */
+static int
+set_by_id(PyObject *dict, PyObject *source, PyObject *copy)
+{
+    PyObject *key = PyLong_FromVoidPtr(source);
+    int result = key == NULL ? -1 : PyDict_SetItem(dict, key, copy);
+    Py_XDECREF(key);
+    return result;
+}
+
+/* The keep-alive list; a new list or NULL. */
+static PyObject *
+kept_as_list(struct copybuffers *buffers)
+{
+    PyObject *list = PyList_New((Py_ssize_t)buffers->kept_count);
+    for (size_t i = 0; list != NULL && i < buffers->kept_count; i++) {
+        PyList_SET_ITEM(list, (Py_ssize_t)i, Py_NewRef(buffers->kept[i]));
+    }
+    return list;
+}
+
+static int
+fill_visible(struct copybuffers *buffers, PyObject *dict, PyObject *dict_key)
+{
+    PyObject *list = kept_as_list(buffers);
+    int result = list == NULL ? -1 : 0;
+    for (size_t i = 0; i <= buffers->entries.count && result == 0; i++) {
+        if (buffers->kept_count > 0 && i == buffers->first_kept) {
+            result = PyDict_SetItem(dict, dict_key, list);
+        }
+        if (i < buffers->entries.count && result == 0) {
+            struct ptrpair pair = buffers->entries.pairs[i];
+            result = set_by_id(dict, pair.key, pair.value);
+        }
+    }
+    Py_XDECREF(list);
+    return result;
+}
+
+int
+copymemo_show(struct copymemo *memo)
+{
+    if (memo->dict != NULL) {
+        return 0;
+    }
+    if (copymemo_flush(memo) < 0) {
+        return -1;
+    }
+    PyObject *dict = PyDict_New();
+    PyObject *key = dict == NULL ? NULL : PyLong_FromVoidPtr(dict);
+    if (key == NULL || fill_visible(memo->buffers, dict, key) < 0) {
+        Py_XDECREF(dict);
+        Py_XDECREF(key);
+        return -1;
+    }
+    memo->dict = dict;
+    memo->dict_key = key;
+    drop_entries(memo->buffers);
+    return 0;
+}
+
+int
+copymemo_find_visible(struct copymemo *memo, PyObject *source, PyObject **copy)
+{
+    PyObject *key = PyLong_FromVoidPtr(source);
+    *copy = NULL;
+    int found = key == NULL ? -1 : PyDict_GetItemRef(memo->dict, key, copy);
+    Py_XDECREF(key);
+    return found;
+}
+
+/* memo[id(memo)].append(source), or memo[id(memo)] = [source] where that raises KeyError. */
+static int
+keep_in_dict(struct copymemo *memo, PyObject *source)
+{
+    PyObject *list;
+    int found = PyDict_GetItemRef(memo->dict, memo->dict_key, &list);
+    if (found > 0) {
+        int result;
+        if (PyList_CheckExact(list)) {
+            result = PyList_Append(list, source);
+        }
+        else {
+            PyObject *nothing =
+                PyObject_CallMethodOneArg(list, memo->state->str.append, source);
+            result = nothing == NULL ? -1 : 0;
+            Py_XDECREF(nothing);
+        }
+        Py_DECREF(list);
+        if (result == 0) {
+            return 0;
+        }
+        found = -1;
+    }
+    if (found < 0) {
+        if (!PyErr_ExceptionMatches(PyExc_KeyError)) {
+            return -1;
+        }
+        PyErr_Clear();
+    }
+    list = PyList_New(1);
+    if (list == NULL) {
+        return -1;
+    }
+    PyList_SET_ITEM(list, 0, Py_NewRef(source));
+    int result = PyDict_SetItem(memo->dict, memo->dict_key, list);
+    Py_DECREF(list);
+    return result;
+}
+
+int
+copymemo_keep_visible(struct copymemo *memo, PyObject *source, PyObject *copy)
+{
+    if (set_by_id(memo->dict, source, copy) < 0) {
+        return -1;
+    }
+    return keep_in_dict(memo, source);
+}
+
+int
+copymemo_enter_slowly(struct copymemo *memo, PyObject *source, PyObject *copy)
+{
+    if (memo->dict != NULL) {
+        return set_by_id(memo->dict, source, copy);
+    }
+    if (ptrmap_put(&memo->buffers->shared, source, copy) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
+int
+copymemo_put(struct copymemo *memo, PyObject *source, PyObject *copy)
+{
+    if (memo->dict != NULL) {
+        return set_by_id(memo->dict, source, copy);
+    }
+    if (copymemo_flush(memo) < 0) {
+        return -1;
+    }
+    return own_entry(memo->buffers, source, copy);
+}
+
+int
+copymemo_keep(struct copymemo *memo, PyObject *source, PyObject *copy)
+{
+    if (memo->dict != NULL) {
+        return copymemo_keep_visible(memo, source, copy);
+    }
+    if (copymemo_flush(memo) < 0) {
+        return -1;
+    }
+    return keep_owned(memo->buffers, source);
+}
+
+#endif

@@ -1,0 +1,139 @@
+/* Which way copy.py goes with an object, by its type.
+
+   The order in which each supported version's copy.py asks its questions; "x" is the
+   object, "cls" its type, "memo" what id(x) is found in.
+
+   copy(x)                            3.11  3.12  3.13   3.14   3.15
+     _copy_dispatch[cls](x)             1     1     1      -      -
+     cls in _copy_atomic_types: x       -     -     -      1      1   (3.14 set, 3.15 frozenset)
+     cls in _copy_builtin_containers:
+        cls.copy(x)                     -     -     -      2      2
+     issubclass(cls, type): x           2     2     2      3      3
+     cls.__copy__(x)                    3     3     3      4      4
+     dispatch_table[cls](x)             4     4     4      5      5   (asked: is it not None)
+     x.__reduce_ex__(4)                 5     5     5      6      6
+     x.__reduce__()                     6     6     6      7      7
+     Error                              7     7     7      8      8
+   A str as reduce value: x itself.  Atomic there and not in deepcopy: tuple, frozenset, slice,
+   super (3.14), frozendict (3.15).
+
+   deepcopy(x, memo)                  3.11  3.12  3.13   3.14   3.15
+     memo                               1     1     1*     2*     2*
+     cls in _atomic_types: x            -     -     -      1      1   (3.14 set, 3.15 frozenset)
+     _deepcopy_dispatch[cls](x, memo)   2     2     2      3      3   (holds the atoms up to 3.13)
+     issubclass(cls, type): x           3     3     3      4      4
+     x.__deepcopy__(memo)               4     4     4      5      5
+     dispatch_table[cls](x)             5     5     5      6      6   (asked: is it true)
+     x.__reduce_ex__(4)                 6     6     6      7      7
+     x.__reduce__()                     7     7     7      8      8
+     Error                              8     8     8      9      9
+   * Not asked where no memo was given.  Asked by memo.get(id(x), []) up to 3.14, by
+   id(x) in memo, then memo[id(x)], from 3.15.
+   Copied arguments reach the constructor out of a generator up to 3.14 (a StopIteration in
+   there becomes a RuntimeError), out of a list from 3.15.  In a dict the value is copied
+   before the key; in the dict items of a reduction the key before the value.  frozendict
+   is in the dispatch from 3.15.  replace(x) exists from 3.13.
+
+   What differs is asked of the running copy module when the core is imported, not of the
+   version.  Its tables are read at each use: nothing learned from them outlives an *epoch*,
+   which ends when foreign code may have run.  What is learned from a type lasts while the
+   type has the same version. */
+#ifndef FASTCOPYREG_COPYROUTE_H
+#define FASTCOPYREG_COPYROUTE_H
+
+#include "clone.h"
+#include "module.h"
+#include "ptrmap.h"
+
+#if KNOWN_LAYOUT
+
+enum copyroute_kind {
+    ROUTE_ATOMIC,   /* the object is its own copy */
+    ROUTE_CLASS,    /* it is too, being a class; asked only after the memo */
+    ROUTE_LIST,     /* the standard library's own functions in the dispatch, for their types: */
+    ROUTE_TUPLE,    /* done here */
+    ROUTE_DICT,
+    ROUTE_METHOD,
+    ROUTE_DISPATCH, /* `function` from the dispatch is called with the object and the memo */
+    ROUTE_CLONE,    /* as `plan` says, if the instance is as usual */
+    ROUTE_REDUCE,   /* asked: __deepcopy__, `function` from dispatch_table, __reduce_ex__ ... */
+};
+
+struct copyroute {
+    PyTypeObject *type;      /* borrowed, only compared */
+    unsigned int version;    /* of the type when facts and plan were found; 0: none */
+    unsigned int facts;      /* see clone.h */
+    struct clone_plan *plan; /* owned; NULL if there is none */
+    uint64_t epoch;          /* in which the kind was found */
+    Py_ssize_t reducer_hint; /* where in dispatch_table the type was last */
+    int seen_by_fixed_atoms; /* it is known not to be in the fixed _atomic_types */
+    enum copyroute_kind kind;
+    PyObject *function;      /* borrowed from the table, in this epoch */
+};
+
+/* What a table's keys were when they were looked at. */
+struct table_look {
+    const void *keys;
+    Py_ssize_t used, count;
+    int plain;
+};
+
+struct copyroutes {
+    struct ptrmap by_type; /* type -> struct copyroute */
+    Py_ssize_t calls;      /* that are in progress */
+    uint64_t epoch;        /* for which all below was read */
+    PyObject *dispatch;    /* borrowed: copy._deepcopy_dispatch */
+    PyObject *reducers;    /* borrowed: copy.dispatch_table */
+    PyObject *atoms;       /* borrowed: copy._atomic_types, or NULL */
+    int usable;            /* they are what they should be: exact dicts, a set */
+    int atoms_hold;        /* the usual atoms are atomic */
+    int states_hold;       /* and states are copied by the standard functions; -1: not asked */
+    int newobj_holds;      /* copyreg.__newobj__ is the original: 1, 0, or -1 for not asked */
+    struct table_look dispatch_look, reducers_look, atoms_look;
+    Py_ssize_t name_hints[4];
+    Py_ssize_t atom_hints[6];
+    Py_ssize_t state_hints[2]; /* of dict and tuple in the dispatch */
+    PyObject *fixed_atoms;     /* strong: _atomic_types where it is a frozenset, checked */
+    Py_ssize_t atoms_used;     /* members of _atomic_types when the core was imported */
+    int atoms_first;        /* the version has _atomic_types */
+    int args_by_generator;  /* how arguments are copied */
+};
+
+/* The route of a type as far as it is known, maybe from another epoch; NULL if it was never
+   met. */
+ALWAYS_INLINE struct copyroute *
+copyroute_known(struct copyroutes *routes, PyTypeObject *type)
+{
+    struct ptrpair *pair = ptrmap_find(&routes->by_type, type);
+    return pair == NULL ? NULL : pair->value;
+}
+
+/* Reads the copy module's tables for a new epoch.  Runs no Python code. */
+void copyroute_refresh(struct core_state *state, uint64_t epoch);
+
+/* Whether a look-up of a type in the tables runs no Python code. */
+int copyroute_is_pure(struct core_state *state, PyTypeObject *type);
+
+/* The route of a type in this epoch, found again; NULL with an exception.  Runs no Python code
+   if copyroute_is_pure says so, and if the type was met before. */
+struct copyroute *copyroute_find(struct core_state *state, PyTypeObject *type, uint64_t epoch);
+
+/* The plan of an instance that was taken for a clone in this epoch; borrowed. */
+struct clone_plan *copyroute_known_plan(struct core_state *state, PyObject *object);
+
+/* Facts about a type, from its route if that is up to date. */
+unsigned int copyroute_facts(struct core_state *state, PyTypeObject *type);
+
+/* The facts and the plan of a type that is in no table, for a shallow copy in this epoch: the
+   route, or NULL with an exception.  *plan is NULL if its instances must be asked. */
+struct copyroute *copyroute_analyse(struct core_state *state, PyTypeObject *type,
+                                    struct clone_plan **plan);
+
+int copyroute_setup(struct core_state *state);
+void copyroute_teardown(struct core_state *state);
+
+/* A call begins or ends; between calls too many routes are forgotten. */
+void copyroute_enter(struct copyroutes *routes);
+
+#endif
+#endif

@@ -1,0 +1,844 @@
+/* Reducers that are run as plans: see direct.h. */
+#include "direct.h"
+
+#include "errors.h"
+#include "layout.h"
+#include "reduce.h"
+#include "registry.h"
+#include "steps_run.h"
+
+#if KNOWN_LAYOUT
+
+/* Forms for this many types at a time; a place is taken over by the type that needs it. */
+enum { FORMS = 128, PARTS_MAX = 32, ARGUMENTS_BOUND_MAX = 8 };
+
+/* Where a part comes from. */
+enum part_place {
+    PART_SLOT,     /* at an offset in the object */
+    PART_INSTANCE, /* in the object's values or __dict__ */
+    PART_SHARED    /* a constant, global, cell or default, read once an epoch */
+};
+
+struct part {
+    uint8_t place;
+    uint8_t once;      /* no other part reads the same */
+    uint16_t step;     /* that yields it */
+    Py_ssize_t offset; /* of a slot, or index of a value; see instance_value() */
+    PyObject *name;    /* of an attribute; the plan owns it */
+    PyObject *shared;  /* borrowed, in a form that is ready */
+};
+
+struct form {
+    PyTypeObject *type; /* an address to compare, with `version` */
+    unsigned version;
+    const struct steps *steps; /* an address too, until `ready` */
+    int usable;
+    int busy;     /* dumps that are in the middle of an object, and go by the form */
+    int instance; /* whether a part is in the object's __dict__ */
+    int argument_count, state_count; /* state_count: -1 if there is no state */
+    uint16_t callable_step;
+    uint16_t keys_at; /* operands of the state's dict */
+    struct part parts[PARTS_MAX]; /* arguments, then the values of the state */
+    /* Of the epoch in which it is ready: */
+    uint64_t dump;
+    uint64_t epoch;
+    PyObject *code;     /* borrowed, like the others */
+    PyObject *callable;
+    Py_ssize_t callable_position;
+};
+
+struct direct_forms {
+    struct form forms[FORMS];
+};
+
+int
+direct_setup(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    state->forms = PyMem_Calloc(1, sizeof(struct direct_forms));
+    if (state->forms == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
+void
+direct_teardown(struct core_state *state)
+{
+    PyMem_Free(state->forms);
+    state->forms = NULL;
+}
+
+ALWAYS_INLINE struct form *
+form_at(struct pickler *pickler, PyTypeObject *type)
+{
+    return &pickler->state->forms->forms[((uintptr_t)type >> 6) % FORMS];
+}
+
+/* ---- finding the form of a plan --------------------------------------------------------- */
+
+/* A step whose value is no object's. */
+static int
+is_shared(const struct step *step)
+{
+    return step->kind == STEP_CONSTANT || step->kind == STEP_GLOBAL || step->kind == STEP_CELL
+           || step->kind == STEP_DEFAULT;
+}
+
+/* Where an attribute of an instance of `type` is; 0 if that takes more than a load. */
+static int
+place_attribute(PyTypeObject *type, struct part *part)
+{
+    Py_ssize_t offset = layout_slot_offset(type, part->name);
+    if (offset >= 0) {
+        part->place = PART_SLOT;
+        part->offset = offset;
+        return 1;
+    }
+    PyObject *descriptor = type_lookup(type, part->name);
+    if (descriptor != NULL && Py_TYPE(descriptor)->tp_descr_set != NULL) {
+        return 0;
+    }
+    part->place = PART_INSTANCE;
+    part->offset = 0;
+    return PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) || type->tp_dictoffset > 0;
+}
+
+static int
+form_size(const struct form *form)
+{
+    return form->argument_count + (form->state_count > 0 ? form->state_count : 0);
+}
+
+static int
+place_part(struct form *form, uint16_t number, struct part *part)
+{
+    const struct step *step = &form->steps->list[number];
+    part->step = number;
+    if (is_shared(step)) {
+        part->place = PART_SHARED;
+        return 1;
+    }
+    if (step->kind != STEP_ATTRIBUTE || form->steps->list[step->a].kind != STEP_OBJECT) {
+        return 0;
+    }
+    part->name = PyTuple_GET_ITEM(form->steps->names, step->b);
+    return place_attribute(form->type, part);
+}
+
+/* A display of `count` operands, every `stride`th from `first`. */
+static int
+place_parts(struct form *form, size_t first, int stride, int count, struct part *parts)
+{
+    for (int i = 0; i < count; i++) {
+        if (!place_part(form, form->steps->operands[first + (size_t)(i * stride)], &parts[i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int
+place_arguments(struct form *form, const struct step *arguments)
+{
+    const struct steps *steps = form->steps;
+    if (arguments->kind == STEP_CONSTANT) {
+        PyObject *constant = PyTuple_GET_ITEM(steps->constants, arguments->a);
+        form->argument_count = 0;
+        return PyTuple_CheckExact(constant) && PyTuple_GET_SIZE(constant) == 0;
+    }
+    form->argument_count = arguments->b;
+    return arguments->kind == STEP_TUPLE && arguments->b <= PARTS_MAX
+           && place_parts(form, arguments->a, 1, arguments->b, form->parts);
+}
+
+/* A state that is a dict display, whose keys are constant strings and all different. */
+static int
+place_state(struct form *form, const struct step *state)
+{
+    if (state->kind != STEP_DICT || state->b > PARTS_MAX - form->argument_count) {
+        return 0;
+    }
+    const uint16_t *operands = form->steps->operands + state->a;
+    for (int i = 0; i < state->b; i++) {
+        for (int j = 0; j < i; j++) {
+            if (operands[2 * i] == operands[2 * j]) {
+                return 0;
+            }
+        }
+    }
+    form->state_count = state->b;
+    form->keys_at = state->a;
+    return place_parts(form, (size_t)state->a + 1, 2, state->b,
+                       form->parts + form->argument_count);
+}
+
+static void
+mark_repeated(struct form *form)
+{
+    int count = form_size(form);
+    for (int i = 0; i < count; i++) {
+        form->instance |= form->parts[i].place == PART_INSTANCE;
+        form->parts[i].once = form->parts[i].place != PART_SHARED;
+        for (int j = 0; j < count; j++) {
+            if (i != j && form->parts[i].step == form->parts[j].step) {
+                form->parts[i].once = 0;
+            }
+        }
+    }
+}
+
+/* Whether the plan is a line of loads and displays that ends in RETURN, and each step has
+   its place in the form or is a test that making it ready can do. */
+static int
+is_straight(const struct steps *steps)
+{
+    for (size_t i = 0; i + 1 < steps->count; i++) {
+        int kind = steps->list[i].kind;
+        if (kind == STEP_BRANCH_TRUE || kind == STEP_BRANCH_IS || kind == STEP_ATTRIBUTE_OR) {
+            return 0;
+        }
+    }
+    return steps->count > 1 && steps->list[steps->count - 1].kind == STEP_RETURN;
+}
+
+/* Loads that the form leaves out (their values go nowhere) are not allowed to matter: each
+   attribute that the function reads must be a part. */
+static int
+reads_are_parts(const struct form *form)
+{
+    int parts = form_size(form);
+    for (size_t i = 0; i < form->steps->count; i++) {
+        int kind = form->steps->list[i].kind, found = kind != STEP_ATTRIBUTE
+            && kind != STEP_FRESH && kind != STEP_LIST && kind != STEP_BOUND
+            && kind != STEP_BOUND_KEYWORD && kind != STEP_PROTOCOL;
+        for (int j = 0; j < parts && !found; j++) {
+            found = form->parts[j].step == i;
+        }
+        if (!found && !(kind == STEP_ATTRIBUTE && i == form->callable_step)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* The constructor: a value that is no object's, or the object's class. */
+static int
+place_callable(struct core_state *state, struct form *form, uint16_t number)
+{
+    const struct step *step = &form->steps->list[number];
+    form->callable_step = number;
+    if (is_shared(step)) {
+        return 1;
+    }
+    if ((step->kind != STEP_TYPE && step->kind != STEP_ATTRIBUTE)
+        || form->steps->list[step->a].kind != STEP_OBJECT) {
+        return 0;
+    }
+    return step->kind == STEP_TYPE
+           || (PyTuple_GET_ITEM(form->steps->names, step->b) == state->str.class_
+               && type_lookup(form->type, state->str.class_)
+                      == type_lookup(&PyBaseObject_Type, state->str.class_));
+}
+
+/* Works the form of a plan for a type out. */
+static void
+form_make(struct core_state *state, struct form *form, PyTypeObject *type, unsigned version,
+          const struct steps *steps)
+{
+    memset(form, 0, sizeof(*form));
+    form->type = type;
+    form->version = version;
+    form->steps = steps;
+    form->state_count = -1;
+    if (!is_straight(steps) || type->tp_getattro != PyObject_GenericGetAttr) {
+        return;
+    }
+    const struct step *end = &steps->list[steps->count - 1];
+    const uint16_t *operands = steps->operands + end->a;
+    if (end->b > 3 || !place_callable(state, form, operands[0])
+        || !place_arguments(form, &steps->list[operands[1]])
+        || (end->b == 3 && !place_state(form, &steps->list[operands[2]]))) {
+        return;
+    }
+    form->usable = reads_are_parts(form);
+    mark_repeated(form);
+}
+
+/* ---- making it ready ------------------------------------------------------------------------ */
+
+/* The value of a step that is no object's, now; borrowed, or NULL. */
+static PyObject *
+shared_value(struct core_state *state, const struct form *form, PyObject *function,
+             uint16_t number)
+{
+    const struct step *step = &form->steps->list[number];
+    switch (step->kind) {
+    case STEP_CONSTANT:
+        return PyTuple_GET_ITEM(form->steps->constants, step->a);
+    case STEP_GLOBAL:
+        return read_global(state, function, PyTuple_GET_ITEM(form->steps->names, step->a));
+    case STEP_CELL:
+        return read_cell(function, step->a);
+    case STEP_DEFAULT:
+        return read_default(function, step->a);
+    default:
+        return (PyObject *)form->type;
+    }
+}
+
+/* Whether all that the function looks up is there, and is what the plan relies on. */
+static int
+expectations_hold(struct core_state *state, const struct form *form, PyObject *function)
+{
+    for (size_t i = 0; i < form->steps->count; i++) {
+        const struct step *step = &form->steps->list[i];
+        if (is_shared(step) && shared_value(state, form, function, (uint16_t)i) == NULL) {
+            return 0;
+        }
+        if (step->kind == STEP_EXPECT
+            && shared_value(state, form, function, step->a)
+                   != PyTuple_GET_ITEM(form->steps->constants, step->b)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Whether the constructor is one that is written by REDUCE, and found by name without
+   anything being asked of it. */
+static int
+callable_is_plain(struct core_state *state, PyObject *callable)
+{
+    enum reduction_form how;
+    return callable != NULL && !reduction_form_is_foreign(callable)
+           && reduction_find_form(state, callable, &how) == 0 && how == FORM_CALL;
+}
+
+/* Reads what the form needs once an epoch.  Whether it can be used now. */
+static int
+form_make_ready(struct pickler *pickler, struct form *form, PyObject *function)
+{
+    struct core_state *state = pickler->state;
+    form->callable = shared_value(state, form, function, form->callable_step);
+    if (!callable_is_plain(state, form->callable) || !expectations_hold(state, form, function)) {
+        return 0;
+    }
+    for (int i = 0; i < form_size(form); i++) {
+        struct part *part = &form->parts[i];
+        if (part->place == PART_SHARED) {
+            part->shared = shared_value(state, form, function, part->step);
+            /* Its one holder can be saved by itself, as above. */
+            if (has_one_reference(part->shared)) {
+                return 0;
+            }
+        }
+    }
+    form->callable_position = memo_find(&pickler->memo, form->callable);
+    form->code = PyFunction_GET_CODE(function);
+    form->dump = pickler->dump;
+    form->epoch = pickler->epoch;
+    return 1;
+}
+
+ALWAYS_INLINE int
+form_is_ready(const struct form *form, struct pickler *pickler, PyTypeObject *type)
+{
+    return form->type == type && form->epoch == pickler->epoch && form->dump == pickler->dump;
+}
+
+/* ---- reading an object ---------------------------------------------------------------------------- */
+
+/* An attribute of an instance with a __dict__; borrowed, or NULL. */
+static NOINLINE PyObject *
+instance_value_slow(PyObject *object, PyTypeObject *type, struct part *part)
+{
+    struct layout_values *values = layout_unmade_values(object, type);
+    if (values == NULL) {
+        PyObject *dict = layout_find_dict(object, type);
+        if (dict == NULL || !PyDict_CheckExact(dict) || !layout_has_only_str_keys(dict)) {
+            return NULL;
+        }
+        return PyDict_GetItemWithError(dict, part->name);
+    }
+    struct layout_keys *keys = layout_shared_keys(type);
+    struct layout_entry *entries = layout_entries(keys);
+    for (Py_ssize_t i = 0; i < keys->count; i++) {
+        if (entries[i].key == part->name) {
+            part->offset = i;
+            return values->values[i];
+        }
+    }
+    return NULL;
+}
+
+ALWAYS_INLINE PyObject *
+instance_value(PyObject *object, PyTypeObject *type, struct part *part)
+{
+    if (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+        struct layout_values *values = layout_unmade_values(object, type);
+        struct layout_keys *keys = layout_shared_keys(type);
+        if (likely(values != NULL && keys != NULL && part->offset < keys->count
+                   && layout_entries(keys)[part->offset].key == part->name)) {
+            return values->values[part->offset];
+        }
+    }
+    return instance_value_slow(object, type, part);
+}
+
+/* Bytes that a small atom may take, with the opcodes around it. */
+enum { ATOM_ROOM = 280, OBJECT_ROOM = 64, ATOM_LENGTH = 255 };
+
+/* Whether writing the value takes a few bytes and nothing but them: no room is asked for,
+   no foreign code runs. */
+ALWAYS_INLINE int
+is_small_atom(PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    int64_t number;
+    if (type == &PyUnicode_Type) {
+        return PyUnicode_IS_COMPACT_ASCII(value) && PyUnicode_GET_LENGTH(value) <= ATOM_LENGTH;
+    }
+    if (type == &PyLong_Type) {
+        return long_as_small(value, &number);
+    }
+    return type == &PyFloat_Type || value == Py_None || type == &PyBool_Type;
+}
+
+/* What was read of one object. */
+struct snapshot {
+    PyObject *values[PARTS_MAX];
+    uint32_t single; /* a bit for each value that only the object holds */
+    int count;
+    int small; /* all are small atoms */
+};
+
+/* Whether the object's attributes can come by only through the object.  If others hold its
+   __dict__, that can be saved by itself, and its values look as if they had never been
+   seen: only the dict holds them. */
+ALWAYS_INLINE int
+holds_alone(const struct form *form, PyObject *object)
+{
+    if (!form->instance) {
+        return 1;
+    }
+    PyObject *dict = layout_find_dict(object, form->type);
+    return dict == NULL || has_one_reference(dict);
+}
+
+/* Reads all parts.  0 if one is missing, or not to be had this way. */
+ALWAYS_INLINE int
+take_snapshot(struct form *form, PyObject *object, struct snapshot *snapshot)
+{
+    if (unlikely(!holds_alone(form, object))) {
+        return 0;
+    }
+    snapshot->count = form_size(form);
+    snapshot->single = 0;
+    snapshot->small = 1;
+    for (int i = 0; i < snapshot->count; i++) {
+        struct part *part = &form->parts[i];
+        PyObject *value = part->place == PART_SLOT     ? *layout_slot(object, part->offset)
+                          : part->place == PART_SHARED ? part->shared
+                                                       : instance_value(object, form->type, part);
+        if (unlikely(value == NULL)) {
+            return 0;
+        }
+        snapshot->values[i] = value;
+        snapshot->small &= is_small_atom(value);
+        snapshot->single |= (uint32_t)(part->once && has_one_reference(value)) << i;
+    }
+    return 1;
+}
+
+/* ---- writing it -------------------------------------------------------------------------------------- */
+
+/* What a dump of one object goes by. */
+struct direct {
+    struct form *form;
+    PyObject *object;
+    int single;
+    uint64_t epoch; /* in which the snapshot was taken */
+    struct snapshot snapshot;
+};
+
+ALWAYS_INLINE char *
+write_value(struct pickler *pickler, struct direct *direct, int index, char *out)
+{
+    int single = (direct->snapshot.single >> index & 1) && direct->epoch == pickler->epoch
+                 && pickler->unnumbered == 0;
+    PyObject *value = direct->snapshot.values[index];
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, value, single, out);
+    }
+    return save_inside(pickler, value, single, out);
+}
+
+/* A class that has no number yet, by the way that runs no foreign code.  NULL without an
+   exception if that is not open. */
+static char *
+write_new_class(struct pickler *pickler, PyObject *callable, char *out)
+{
+    if (!PyType_CheckExact(callable) || pickler->writer.write != NULL) {
+        return NULL;
+    }
+    PyTypeObject *type = (PyTypeObject *)callable;
+    struct plan *plan = plan_find(pickler->state, type);
+    if (plan->type != type || plan->version == 0 || plan->class_dump == pickler->dump
+        || !save_find_class(pickler, plan, callable)) {
+        return NULL;
+    }
+    return save_write_class(pickler, plan, callable, out);
+}
+
+static NOINLINE char *
+write_new_callable(struct pickler *pickler, struct direct *direct, char *out)
+{
+    struct form *form = direct->form;
+    PyObject *callable = form->callable;
+    char *behind = write_new_class(pickler, callable, out);
+    if (behind == NULL && !PyErr_Occurred()) {
+        behind = save(pickler, callable, out);
+    }
+    if (behind == NULL) {
+        error_note("when serializing %T reconstructor", direct->object);
+        return NULL;
+    }
+    if (form->callable == callable) {
+        form->callable_position = memo_find(&pickler->memo, callable);
+    }
+    return behind;
+}
+
+ALWAYS_INLINE char *
+write_callable(struct pickler *pickler, struct direct *direct, char *out)
+{
+    Py_ssize_t position = direct->form->callable_position;
+    return likely(position >= 0) ? save_get(pickler, position, out)
+                                 : write_new_callable(pickler, direct, out);
+}
+
+ALWAYS_INLINE char *
+write_arguments(struct pickler *pickler, struct direct *direct, char *out)
+{
+    int count = direct->form->argument_count;
+    out = count > 3 ? write_op(out, OP_MARK) : out;
+    for (int i = 0; i < count; i++) {
+        out = write_value(pickler, direct, i, out);
+        if (unlikely(out == NULL)) {
+            error_note("when serializing tuple item %d", i);
+            return NULL;
+        }
+    }
+    out = save_room(pickler, out);
+    if (out == NULL) {
+        return NULL;
+    }
+    out = save_tuple_op(pickler, count, out);
+    if (count == 0) {
+        return out;
+    }
+    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+}
+
+ALWAYS_INLINE char *
+write_construction(struct pickler *pickler, struct direct *direct, char *out)
+{
+    out = write_callable(pickler, direct, out);
+    if (out != NULL && unlikely(out >= pickler->writer.limit)) {
+        out = save_pass_boundary(pickler, out);
+    }
+    if (unlikely(out == NULL)) {
+        return NULL;
+    }
+    out = write_arguments(pickler, direct, out);
+    if (unlikely(out == NULL)) {
+        error_note("when serializing %T reconstructor arguments", direct->object);
+        return NULL;
+    }
+    return write_op(out, OP_REDUCE);
+}
+
+/* The items of the state's dict. */
+static char *
+write_items(struct pickler *pickler, struct direct *direct, char *out)
+{
+    struct form *form = direct->form;
+    const struct steps *steps = form->steps;
+    int count = form->state_count;
+    out = count > 1 ? write_op(out, OP_MARK) : out;
+    for (int i = 0; i < count; i++) {
+        uint16_t key_step = steps->operands[form->keys_at + 2 * i];
+        PyObject *key = PyTuple_GET_ITEM(steps->constants, steps->list[key_step].a);
+        out = save(pickler, key, out);
+        out = out == NULL ? NULL
+                          : write_value(pickler, direct, form->argument_count + i, out);
+        if (out == NULL) {
+            error_note("when serializing dict item %R", key);
+            error_note("when serializing %T state", direct->object);
+            return NULL;
+        }
+    }
+    out = save_room(pickler, out);
+    return out == NULL || count == 0
+               ? out : write_op(out, count > 1 ? OP_SETITEMS : OP_SETITEM);
+}
+
+static char *
+write_state(struct pickler *pickler, struct direct *direct, char *out)
+{
+    if (unlikely(out >= pickler->writer.limit)) {
+        out = save_pass_boundary(pickler, out);
+        if (out == NULL) {
+            return NULL;
+        }
+    }
+    if (memo_skip(&pickler->memo) < 0) {
+        return NULL;
+    }
+    out = write_op(write_op(out, OP_EMPTY_DICT), OP_MEMOIZE);
+    out = write_items(pickler, direct, out);
+    return out == NULL ? NULL : write_op(out, OP_BUILD);
+}
+
+/* The object has no number until its arguments are written; whoever presents it again
+   before that must find its parts. */
+static char *
+write_object(struct pickler *pickler, struct direct *direct, char *out)
+{
+    int single = direct->single;
+    pickler->unnumbered += !single;
+    out = write_construction(pickler, direct, out);
+    pickler->unnumbered -= !single;
+    if (out == NULL) {
+        return NULL;
+    }
+    single = single && direct->epoch == pickler->epoch;
+    if (!single) {
+        Py_ssize_t position = memo_find(&pickler->memo, direct->object);
+        if (unlikely(position >= 0)) {
+            return save_get(pickler, position, write_op(out, OP_POP));
+        }
+    }
+    out = save_memoize(pickler, direct->object, single, out);
+    return out == NULL || direct->form->state_count < 0 ? out
+                                                        : write_state(pickler, direct, out);
+}
+
+/* Whether nothing that is written of this object can end a frame, ask for room or run
+   foreign code, so that its parts need not be owned. */
+ALWAYS_INLINE int
+fits_in_window(struct pickler *pickler, const struct direct *direct, const char *out)
+{
+    return direct->snapshot.small && direct->form->callable_position >= 0
+           && direct->form->state_count < 0
+           && pickler->writer.limit - out
+                  > direct->snapshot.count * (Py_ssize_t)ATOM_ROOM + OBJECT_ROOM;
+}
+
+/* The same where anything may run: what the form and the snapshot name is owned, and the
+   form is kept for this object. */
+static NOINLINE char *
+write_owning(struct pickler *pickler, struct direct *direct, char *out)
+{
+    struct snapshot *snapshot = &direct->snapshot;
+    struct form *form = direct->form;
+    PyObject *code = Py_NewRef(form->code), *callable = Py_NewRef(form->callable);
+    for (int i = 0; i < snapshot->count; i++) {
+        Py_INCREF(snapshot->values[i]);
+    }
+    form->busy++;
+    out = write_object(pickler, direct, out);
+    form->busy--;
+    for (int i = 0; i < snapshot->count; i++) {
+        out = save_release(pickler, snapshot->values[i], out);
+    }
+    Py_DECREF(code);
+    return save_release(pickler, callable, out);
+}
+
+/* Reads the object, and writes it: a small one at once, another one as a level of nesting,
+   which is open already for whoever was asked in the general way. */
+ALWAYS_INLINE enum direct_outcome
+save_by_form(struct pickler *pickler, struct form *form, PyObject *object, int single, int open,
+             char **out)
+{
+    struct direct direct = {.form = form, .object = object, .single = single,
+                            .epoch = pickler->epoch};
+    if (unlikely(!take_snapshot(form, object, &direct.snapshot))) {
+        return DIRECT_CALL;
+    }
+    pickler->state->reduced_by_plan++;
+    if (fits_in_window(pickler, &direct, *out)) {
+        *out = write_object(pickler, &direct, *out);
+    }
+    else if (open) {
+        *out = write_owning(pickler, &direct, *out);
+    }
+    else if (save_open(pickler, object) < 0) {
+        return DIRECT_RAISED;
+    }
+    else {
+        *out = save_close(pickler, object, write_owning(pickler, &direct, *out));
+    }
+    if (unlikely(*out == NULL)) {
+        error_note("when serializing %T object", object);
+        return DIRECT_RAISED;
+    }
+    return DIRECT_SAVED;
+}
+
+enum direct_outcome
+direct_save_ready(struct pickler *pickler, PyObject *object, int single, char **out)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    struct form *form = form_at(pickler, type);
+    if (!form_is_ready(form, pickler, type)) {
+        return DIRECT_CALL;
+    }
+    return save_by_form(pickler, form, object, single, 0, out);
+}
+
+/* ---- whose plan it is -------------------------------------------------------------------------------------- */
+
+/* A function in methods and partials, and the arguments that they give before the object;
+   borrowed.  NULL if there is none. */
+static PyObject *
+unwrap(struct core_state *state, PyObject *reducer, PyObject **bound, int *count)
+{
+    *count = 0;
+    if (PyMethod_Check(reducer)) {
+        bound[(*count)++] = PyMethod_GET_SELF(reducer);
+        reducer = PyMethod_GET_FUNCTION(reducer);
+    }
+    (void)state;
+    return PyFunction_Check(reducer) ? reducer : NULL;
+}
+
+/* Whether the temporaries of a reducer can be counted and left out. */
+static int
+pickler_is_plain(const struct pickler *pickler)
+{
+    return pickler->protocol >= 4 && pickler->bin && !pickler->fast && !pickler->observable
+           && pickler->persistent_id == NULL;
+}
+
+/* The form of the plan for the object's type, made ready; NULL if there is none. */
+static struct form *
+find_form(struct pickler *pickler, const struct steps *steps, PyObject *function,
+          PyTypeObject *type)
+{
+    struct form *form = form_at(pickler, type);
+    unsigned version = type_assign_version(type, pickler->state->str.class_);
+    if (version == 0 || !pickler_is_plain(pickler)
+        || registry_find_is_foreign(pickler->dispatch_table, type)) {
+        return NULL;
+    }
+    if (form->type != type || form->version != version || form->steps != steps) {
+        if (form->busy) {
+            return NULL;
+        }
+        form_make(pickler->state, form, type, version, steps);
+    }
+    return form->usable && form_make_ready(pickler, form, function) ? form : NULL;
+}
+
+/* Makes the reduce value by the plan. */
+static enum direct_outcome
+make_reduce_value(struct pickler *pickler, const struct steps *steps, PyObject *function,
+                  PyObject *const *bound, PyObject *object, PyObject **reduce_value)
+{
+    if (save_foreign(pickler) < 0) {
+        return DIRECT_RAISED;
+    }
+    switch (steps_reduce(pickler->state, steps, function, bound, object, NULL, reduce_value)) {
+    case READ_FOUND:
+        pickler->state->reduced_by_plan++;
+        return DIRECT_VALUE;
+    case READ_RAISED:
+        return DIRECT_RAISED;
+    default:
+        return DIRECT_CALL;
+    }
+}
+
+/* The plan of a function, read now if it is due.  0 and *steps, NULL if it is to be called;
+   or -1 with an exception. */
+static int
+find_plan(struct pickler *pickler, PyObject *reducer, PyObject *function, int bound,
+          const struct steps **steps)
+{
+    struct core_state *state = pickler->state;
+    struct steps_entry *entry = steps_meet(state, PyFunction_GET_CODE(function));
+    *steps = NULL;
+    if (entry != NULL && steps_due(state, entry)) {
+        if (save_foreign(pickler) < 0 || steps_read_reducer(state, reducer, function, bound) < 0) {
+            return -1;
+        }
+        entry = steps_meet(state, PyFunction_GET_CODE(function));
+    }
+    if (entry != NULL && entry->status == STEPS_READY && entry->steps->bound == bound
+        && !steps_observed()) {
+        *steps = entry->steps;
+    }
+    return 0;
+}
+
+enum direct_outcome
+direct_save(struct pickler *pickler, PyObject *reducer, PyObject *object, int single, char **out,
+            PyObject **reduce_value)
+{
+    PyObject *bound[ARGUMENTS_BOUND_MAX];
+    int count;
+    const struct steps *steps;
+    PyObject *function = unwrap(pickler->state, reducer, bound, &count);
+    if (function == NULL || pickler->state->steps_threshold == 0) {
+        return DIRECT_CALL;
+    }
+    if (find_plan(pickler, reducer, function, count, &steps) < 0) {
+        return DIRECT_RAISED;
+    }
+    if (steps == NULL) {
+        return DIRECT_CALL;
+    }
+    struct form *form =
+        count == 0 ? find_form(pickler, steps, function, Py_TYPE(object)) : NULL;
+    if (form != NULL) {
+        enum direct_outcome outcome = save_by_form(pickler, form, object, single, 1, out);
+        if (outcome != DIRECT_CALL) {
+            return outcome;
+        }
+    }
+    return make_reduce_value(pickler, steps, function, bound, object, reduce_value);
+}
+
+#else
+
+int
+direct_setup(PyObject *Py_UNUSED(module))
+{
+    return 0;
+}
+
+void
+direct_teardown(struct core_state *Py_UNUSED(state))
+{
+}
+
+enum direct_outcome
+direct_save_ready(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(object),
+                  int Py_UNUSED(single), char **Py_UNUSED(out))
+{
+    return DIRECT_CALL;
+}
+
+enum direct_outcome
+direct_save(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(reducer),
+            PyObject *Py_UNUSED(object), int Py_UNUSED(single), char **Py_UNUSED(out),
+            PyObject **Py_UNUSED(reduce_value))
+{
+    return DIRECT_CALL;
+}
+
+#endif

@@ -1,0 +1,636 @@
+/* Constructors that are run as plans: see make.h. */
+#include "make.h"
+
+#include "layout.h"
+#include "steps_run.h"
+
+#if KNOWN_LAYOUT
+
+enum { MAKERS_FIRST_SIZE = 64, MAKERS_MAX = 4096, READINGS_MAX = 4, STORES_MAX = 32 };
+
+/* A store of a plain maker: a slot, or a value of the instance. */
+struct store {
+    uint8_t is_slot;
+    uint16_t argument; /* the positional argument that is stored */
+    uint16_t parameter; /* whose default it is if there are fewer */
+    Py_ssize_t place;  /* offset of the slot, or index of the value */
+    PyObject *name;    /* the plan owns it */
+};
+
+/* What is known of a class or function. */
+struct maker {
+    PyObject *key;    /* a class, an address only; or the code of a function, strong */
+    unsigned version; /* of the class; 0 for functions */
+    unsigned met;
+    unsigned readings;
+    enum step_status status;
+    struct steps *steps;
+    PyObject *functions[STEPS_FUNCTIONS_MAX]; /* borrowed while the version holds */
+    PyObject *codes[STEPS_FUNCTIONS_MAX];     /* strong */
+    /* Where every store is of an argument, and all names have their places: */
+    int plain;
+    int store_count;
+    struct store stores[STORES_MAX];
+};
+
+struct makers {
+    struct maker **table; /* by the address of the key; open addressing */
+    size_t mask;
+    size_t used;
+};
+
+/* ---- the store ----------------------------------------------------------------------- */
+
+int
+make_setup(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    struct makers *makers = PyMem_Calloc(1, sizeof(struct makers));
+    if (makers != NULL) {
+        makers->table = PyMem_Calloc(MAKERS_FIRST_SIZE, sizeof(struct maker *));
+        makers->mask = MAKERS_FIRST_SIZE - 1;
+    }
+    if (makers == NULL || makers->table == NULL) {
+        PyMem_Free(makers);
+        PyErr_NoMemory();
+        return -1;
+    }
+    state->makers = makers;
+    return 0;
+}
+
+static void
+forget_plan(struct maker *maker)
+{
+    steps_free(maker->steps);
+    maker->steps = NULL;
+    for (size_t i = 0; i < STEPS_FUNCTIONS_MAX; i++) {
+        Py_CLEAR(maker->codes[i]);
+    }
+}
+
+static void
+free_maker(struct maker *maker)
+{
+    forget_plan(maker);
+    if (maker->version == 0) {
+        Py_DECREF(maker->key);
+    }
+    PyMem_Free(maker);
+}
+
+void
+make_teardown(struct core_state *state)
+{
+    struct makers *makers = state->makers;
+    state->makers = NULL;
+    for (size_t i = 0; makers != NULL && i <= makers->mask; i++) {
+        if (makers->table[i] != NULL) {
+            free_maker(makers->table[i]);
+        }
+    }
+    if (makers != NULL) {
+        PyMem_Free(makers->table);
+    }
+    PyMem_Free(makers);
+}
+
+static struct maker **
+find_place(struct maker **table, size_t mask, PyObject *key)
+{
+    size_t i = ((uintptr_t)key >> 5) & mask;
+    while (table[i] != NULL && table[i]->key != key) {
+        i = (i + 1) & mask;
+    }
+    return &table[i];
+}
+
+static int
+grow_table(struct makers *makers)
+{
+    size_t mask = makers->mask * 2 + 1;
+    struct maker **table = PyMem_Calloc(mask + 1, sizeof(struct maker *));
+    if (table == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i <= makers->mask; i++) {
+        if (makers->table[i] != NULL) {
+            *find_place(table, mask, makers->table[i]->key) = makers->table[i];
+        }
+    }
+    PyMem_Free(makers->table);
+    makers->table = table;
+    makers->mask = mask;
+    return 0;
+}
+
+/* A new entry, or NULL where no more are kept. */
+static struct maker *
+add_maker(struct makers *makers, PyObject *key, unsigned version)
+{
+    if (makers->used >= MAKERS_MAX
+        || (makers->used * 2 > makers->mask && grow_table(makers) < 0)) {
+        return NULL;
+    }
+    struct maker *maker = PyMem_Calloc(1, sizeof(struct maker));
+    if (maker == NULL) {
+        return NULL;
+    }
+    maker->key = version == 0 ? Py_NewRef(key) : key;
+    maker->version = version;
+    *find_place(makers->table, makers->mask, key) = maker;
+    makers->used++;
+    return maker;
+}
+
+/* The entry of a class or code, meeting it once more.  A class that changed, or another one
+   at its address, is met anew; one that changes all the time is not read again. */
+static struct maker *
+meet(struct makers *makers, PyObject *key, unsigned version)
+{
+    struct maker *maker = *find_place(makers->table, makers->mask, key);
+    if (maker == NULL) {
+        maker = add_maker(makers, key, version);
+    }
+    else if (unlikely(maker->version != version)) {
+        forget_plan(maker);
+        maker->version = version;
+        maker->met = 0;
+        maker->status = maker->readings < READINGS_MAX ? STEPS_UNREAD : STEPS_REFUSED;
+    }
+    return maker;
+}
+
+/* ---- reading a class or function ---------------------------------------------------------- */
+
+/* Whether type.__call__ does no more for the class than object.__new__ and __init__ (or
+   tuple.__new__), and instances are allocated as usual. */
+static int
+class_is_ordinary(PyTypeObject *type)
+{
+    return PyType_CheckExact((PyObject *)type) && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+           && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)
+           && type->tp_alloc == PyType_GenericAlloc;
+}
+
+/* Whether a store of the name into an instance does no more than to keep the value. */
+static int
+store_is_ordinary(PyTypeObject *type, PyObject *name)
+{
+    if (layout_slot_offset(type, name) >= 0) {
+        return 1;
+    }
+    PyObject *descriptor = type_lookup(type, name);
+    return (descriptor == NULL || Py_TYPE(descriptor)->tp_descr_set == NULL)
+           && (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) || type->tp_dictoffset > 0);
+}
+
+static int
+stores_are_ordinary(PyTypeObject *type, const struct steps *steps)
+{
+    for (size_t i = 0; i < steps->count; i++) {
+        const struct step *step = &steps->list[i];
+        if (step->kind == STEP_STORE && type->tp_setattro != PyObject_GenericSetAttr) {
+            return 0;
+        }
+        if ((step->kind == STEP_STORE || step->kind == STEP_STORE_GENERIC)
+            && !store_is_ordinary(type, PyTuple_GET_ITEM(steps->names, step->a))) {
+            return 0;
+        }
+        if (step->kind == STEP_STORE_ITEM && !PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* The function that a class of the __mro__ has under a name; borrowed, or NULL. */
+static PyObject *
+function_at(PyTypeObject *type, uint16_t place, PyObject *name)
+{
+    if (place >= PyTuple_GET_SIZE(type->tp_mro)) {
+        return NULL;
+    }
+    PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(type->tp_mro, place);
+    PyObject *found = base->tp_dict == NULL ? NULL : PyDict_GetItemWithError(base->tp_dict, name);
+    if (found != NULL && Py_IS_TYPE(found, &PyStaticMethod_Type)) {
+        /* A __new__; what a staticmethod wraps, it gives without running code. */
+        found = Py_TYPE(found)->tp_descr_get(found, NULL, (PyObject *)type);
+        Py_XDECREF(found);
+    }
+    return found != NULL && PyFunction_Check(found) ? found : NULL;
+}
+
+/* Finds the functions whose code went into the plan. */
+static int
+find_functions(struct core_state *state, struct maker *maker, PyTypeObject *type)
+{
+    const struct steps *steps = maker->steps;
+    PyObject *name = steps->of_new ? state->str.new : state->str.init;
+    for (size_t i = 0; i < steps->function_count; i++) {
+        PyObject *function = function_at(type, steps->function_at[i], name);
+        if (function == NULL) {
+            return 0;
+        }
+        maker->functions[i] = function;
+        maker->codes[i] = Py_NewRef(PyFunction_GET_CODE(function));
+    }
+    return 1;
+}
+
+/* The index of a name in the keys that instances share; -1. */
+static Py_ssize_t
+shared_index(PyTypeObject *type, PyObject *name)
+{
+    struct layout_keys *keys = layout_shared_keys(type);
+    for (Py_ssize_t i = 0; keys != NULL && i < keys->count; i++) {
+        if (layout_entries(keys)[i].key == name) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static int
+plan_store(struct maker *maker, PyTypeObject *type, const struct step *step)
+{
+    const struct step *value = &maker->steps->list[step->b];
+    PyObject *name = PyTuple_GET_ITEM(maker->steps->names, step->a);
+    if (value->kind != STEP_ARGUMENT || maker->store_count == STORES_MAX) {
+        return 0;
+    }
+    for (int i = 0; i < maker->store_count; i++) {
+        if (maker->stores[i].name == name) {
+            return 0;
+        }
+    }
+    struct store *store = &maker->stores[maker->store_count++];
+    store->argument = value->a;
+    store->parameter = value->b;
+    store->name = name;
+    store->place = layout_slot_offset(type, name);
+    store->is_slot = store->place >= 0;
+    if (!store->is_slot) {
+        store->place = shared_index(type, name);
+    }
+    return store->place >= 0;
+}
+
+/* Whether the plan is a line of stores of arguments, so that it need not be run by steps. */
+static void
+find_stores(struct maker *maker, PyTypeObject *type)
+{
+    const struct steps *steps = maker->steps;
+    for (size_t i = 0; i < steps->count; i++) {
+        const struct step *step = &steps->list[i];
+        int stores = step->kind == STEP_STORE || step->kind == STEP_STORE_GENERIC;
+        if ((stores && !plan_store(maker, type, step))
+            || (!stores && step->kind != STEP_ARGUMENT && step->kind != STEP_CONSTANT
+                && step->kind != STEP_NEW && step->kind != STEP_RETURN_NEW)) {
+            return;
+        }
+    }
+    maker->plain = 1;
+}
+
+/* Takes a plan of a class that was just read; whether it can be used. */
+static int
+take_class_plan(struct core_state *state, struct maker *maker, PyTypeObject *type)
+{
+    PyObject *tuple_new = (PyObject *)&PyTuple_Type;
+    if (maker->steps->of_new
+            ? !PyType_IsSubtype(type, (PyTypeObject *)tuple_new)
+            : type->tp_new != PyBaseObject_Type.tp_new) {
+        return 0;
+    }
+    if (!stores_are_ordinary(type, maker->steps) || !find_functions(state, maker, type)) {
+        return 0;
+    }
+    maker->plain = maker->store_count = 0;
+    find_stores(maker, type);
+    return 1;
+}
+
+/* Reads a class or function that has been met often enough.  Its entry, which may be
+   another one by now, or NULL; *raised with an exception.  Runs Python code. */
+static struct maker *
+read_now(struct core_state *state, PyObject *callable, PyObject *key, unsigned version,
+         int *raised)
+{
+    struct steps *steps;
+    int read = steps_read_constructor(state, callable, &steps);
+    *raised = read < 0;
+    PyTypeObject *type = version == 0 ? NULL : (PyTypeObject *)callable;
+    struct maker *maker =
+        type != NULL && type_version(type) != version ? NULL : meet(state->makers, key, version);
+    if (read < 0 || maker == NULL || maker->status != STEPS_UNREAD) {
+        steps_free(steps);
+        return read < 0 ? NULL : maker;
+    }
+    maker->readings++;
+    maker->steps = steps;
+    maker->status = steps != NULL && (type == NULL || take_class_plan(state, maker, type))
+                        ? STEPS_READY : STEPS_REFUSED;
+    return maker;
+}
+
+/* The entry of a class or function if it has a plan that can be used, read now if it is due;
+   NULL if it is to be called, or with *raised. */
+static struct maker *
+find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned version,
+           int *raised)
+{
+    struct maker *maker = meet(state->makers, key, version);
+    if (maker != NULL && maker->status == STEPS_UNREAD
+        && ++maker->met >= state->steps_threshold && !steps_observed()
+        && !thread_near_recursion_limit()) {
+        maker = read_now(state, callable, key, version, raised);
+    }
+    return maker != NULL && maker->status == STEPS_READY && !steps_observed() ? maker : NULL;
+}
+
+/* ---- instances -------------------------------------------------------------------------------- */
+
+/* A fresh instance, as object.__new__ makes it. */
+ALWAYS_INLINE PyObject *
+new_instance(struct core_state *state, PyTypeObject *type)
+{
+#if VALUES_KIND == VALUES_INLINE
+    (void)state;
+    return PyType_GenericAlloc(type, 0);
+#else
+    return PyBaseObject_Type.tp_new(type, state->empty_tuple, NULL);
+#endif
+}
+
+ALWAYS_INLINE int
+codes_hold(const struct maker *maker)
+{
+    for (size_t i = 0; i < maker->steps->function_count; i++) {
+        if (PyFunction_GET_CODE(maker->functions[i]) != maker->codes[i]) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Stores at places: the values are those of a fresh instance, in the order of the stores. */
+ALWAYS_INLINE int
+store_at_places(struct maker *maker, PyTypeObject *type, PyObject *object, PyObject **values)
+{
+    struct layout_values *inside = NULL;
+    for (int i = 0; i < maker->store_count; i++) {
+        struct store *store = &maker->stores[i];
+        if (store->is_slot) {
+            *layout_slot(object, store->place) = Py_NewRef(values[i]);
+            continue;
+        }
+        if (inside == NULL) {
+            inside = layout_unmade_values(object, type);
+        }
+        if (inside == NULL || !layout_values_hold(inside, (int)store->place)) {
+            return i;
+        }
+        layout_values_append(inside, (int)store->place, Py_NewRef(values[i]));
+    }
+    return maker->store_count;
+}
+
+/* Arguments and defaults for the stores; 0 if a default is missing. */
+ALWAYS_INLINE int
+gather(const struct maker *maker, PyObject *const *arguments, Py_ssize_t count,
+       PyObject **values)
+{
+    for (int i = 0; i < maker->store_count; i++) {
+        const struct store *store = &maker->stores[i];
+        values[i] = store->argument < count ? arguments[store->argument]
+                                            : read_default(maker->functions[0], store->parameter);
+        if (unlikely(values[i] == NULL)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static enum make_outcome
+make_plain(struct core_state *state, struct maker *maker, PyTypeObject *type,
+           PyObject *const *arguments, Py_ssize_t count, PyObject **made)
+{
+    PyObject *values[STORES_MAX];
+    if (!gather(maker, arguments, count, values)) {
+        return MAKE_CALL;
+    }
+    PyObject *object = new_instance(state, type);
+    if (object == NULL) {
+        return MAKE_RAISED;
+    }
+    for (int i = store_at_places(maker, type, object, values); i < maker->store_count; i++) {
+        if (PyObject_GenericSetAttr(object, maker->stores[i].name, values[i]) < 0) {
+            Py_DECREF(object);
+            return MAKE_RAISED;
+        }
+    }
+    *made = object;
+    return MAKE_DONE;
+}
+
+/* ---- by steps ------------------------------------------------------------------------------------- */
+
+static int
+run_store(struct steps_run *run, const struct step *step, PyObject *object)
+{
+    PyObject *value = run->values[step->b];
+    if (step->kind != STEP_STORE_ITEM) {
+        return PyObject_GenericSetAttr(object, PyTuple_GET_ITEM(run->steps->names, step->a),
+                                       value);
+    }
+    PyObject *dict = PyObject_GenericGetDict(object, NULL);
+    int stored = dict == NULL ? -1
+                              : PyDict_SetItem(dict, PyTuple_GET_ITEM(run->steps->constants,
+                                                                      step->a), value);
+    Py_XDECREF(dict);
+    return stored;
+}
+
+/* The way that a path went, once more. */
+static size_t
+next_step(struct steps_run *run, size_t number)
+{
+    const struct step *step = &run->steps->list[number];
+    int holds = step->kind == STEP_BRANCH_TRUE ? read_truth(run->values[step->a])
+                : step->kind == STEP_BRANCH_IS
+                      ? run->values[step->a] == run->values[step->b] : 1;
+    return holds ? number + 1 : step->c;
+}
+
+/* A path that ended in RETURN_NEW: the instance, and its stores in order. */
+static PyObject *
+finish_new(struct steps_run *run)
+{
+    PyObject *object = new_instance(run->state, run->cls);
+    for (size_t i = 0; object != NULL && i != run->end; i = next_step(run, i)) {
+        const struct step *step = &run->steps->list[i];
+        if (step->kind >= STEP_STORE && step->kind <= STEP_STORE_ITEM
+            && run_store(run, step, object) < 0) {
+            Py_CLEAR(object);
+        }
+    }
+    return object;
+}
+
+/* A path that ended in RETURN_TUPLE: tuple.__new__(cls, items). */
+static PyObject *
+finish_tuple(struct steps_run *run)
+{
+    const struct step *end = &run->steps->list[run->end];
+    PyObject *items = PyTuple_New(end->b);
+    for (size_t i = 0; items != NULL && i < end->b; i++) {
+        PyTuple_SET_ITEM(items, (Py_ssize_t)i,
+                         Py_NewRef(run->values[run->steps->operands[end->a + i]]));
+    }
+    PyObject *arguments = items == NULL ? NULL : PyTuple_Pack(1, items);
+    Py_XDECREF(items);
+    PyObject *object = arguments == NULL ? NULL
+                                         : PyTuple_Type.tp_new(run->cls, arguments, NULL);
+    Py_XDECREF(arguments);
+    return object;
+}
+
+/* A path that ended in RETURN_CALL, with positional arguments only. */
+static enum make_outcome
+finish_call(struct steps_run *run, PyObject **made)
+{
+    const struct step *end = &run->steps->list[run->end];
+    const uint16_t *operands = run->steps->operands + end->b;
+    PyObject *callee = run->values[end->a], *arguments[STORES_MAX];
+    if (!PyType_CheckExact(callee) || operands[1] != 0 || operands[0] > STORES_MAX) {
+        return MAKE_CALL;
+    }
+    for (size_t i = 0; i < operands[0]; i++) {
+        arguments[i] = run->values[operands[2 + i]];
+    }
+    return make_object(run->state, callee, arguments, operands[0], made);
+}
+
+static enum make_outcome
+finish(struct steps_run *run, PyObject **made)
+{
+    switch (run->steps->list[run->end].kind) {
+    case STEP_RETURN_NEW:
+        *made = finish_new(run);
+        break;
+    case STEP_RETURN_TUPLE:
+        *made = finish_tuple(run);
+        break;
+    default:
+        return finish_call(run, made);
+    }
+    return *made == NULL ? MAKE_RAISED : MAKE_DONE;
+}
+
+/* The plan is not changed or freed while it runs: nothing that it does runs Python code,
+   except for a class that is read now, at the very end. */
+static enum make_outcome
+make_by_steps(struct core_state *state, struct maker *maker, PyTypeObject *type,
+              PyObject *const *functions, PyObject *const *arguments, Py_ssize_t count,
+              PyObject **made)
+{
+    enum { AT_HAND = 64 };
+    PyObject *at_hand[AT_HAND], **values = at_hand;
+    size_t size = maker->steps->count;
+    if (size > AT_HAND && (values = PyMem_New(PyObject *, size)) == NULL) {
+        PyErr_NoMemory();
+        return MAKE_RAISED;
+    }
+    memset(values, 0, size * sizeof(PyObject *));
+    struct steps_run run = {.state = state, .steps = maker->steps, .functions = functions,
+                            .cls = type, .arguments = arguments, .argument_count = count,
+                            .values = values};
+    enum read_outcome read = steps_run(&run);
+    enum make_outcome outcome = read == READ_FOUND ? finish(&run, made)
+                                : read == READ_LEFT ? MAKE_CALL : MAKE_RAISED;
+    for (size_t i = 0; i < size; i++) {
+        Py_XDECREF(values[i]);
+    }
+    if (values != at_hand) {
+        PyMem_Free(values);
+    }
+    return outcome;
+}
+
+/* ---- classes and functions ---------------------------------------------------------------------------- */
+
+static enum make_outcome
+make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arguments,
+              Py_ssize_t count, PyObject **made)
+{
+    int raised = 0;
+    unsigned version = type_assign_version(type, state->str.init);
+    if (version == 0 || !class_is_ordinary(type)) {
+        return MAKE_CALL;
+    }
+    struct maker *maker = find_maker(state, (PyObject *)type, (PyObject *)type, version, &raised);
+    if (maker == NULL) {
+        return raised ? MAKE_RAISED : MAKE_CALL;
+    }
+    if (count < maker->steps->required || count > maker->steps->accepted || !codes_hold(maker)) {
+        return MAKE_CALL;
+    }
+    state->made_by_plan++;
+    return maker->plain ? make_plain(state, maker, type, arguments, count, made)
+                        : make_by_steps(state, maker, type, maker->functions, arguments, count,
+                                        made);
+}
+
+static enum make_outcome
+make_of_function(struct core_state *state, PyObject *function, PyObject *const *arguments,
+                 Py_ssize_t count, PyObject **made)
+{
+    int raised = 0;
+    struct maker *maker =
+        find_maker(state, function, PyFunction_GET_CODE(function), 0, &raised);
+    if (maker == NULL) {
+        return raised ? MAKE_RAISED : MAKE_CALL;
+    }
+    if (count < maker->steps->required || count > maker->steps->accepted) {
+        return MAKE_CALL;
+    }
+    return make_by_steps(state, maker, NULL, &function, arguments, count, made);
+}
+
+enum make_outcome
+make_object(struct core_state *state, PyObject *callable, PyObject *const *arguments,
+            Py_ssize_t count, PyObject **made)
+{
+    if (state->steps_threshold == 0) {
+        return MAKE_CALL;
+    }
+    if (PyType_CheckExact(callable)) {
+        return make_of_class(state, (PyTypeObject *)callable, arguments, count, made);
+    }
+    return PyFunction_Check(callable) ? make_of_function(state, callable, arguments, count, made)
+                                      : MAKE_CALL;
+}
+
+#else
+
+int
+make_setup(PyObject *Py_UNUSED(module))
+{
+    return 0;
+}
+
+void
+make_teardown(struct core_state *Py_UNUSED(state))
+{
+}
+
+enum make_outcome
+make_object(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(callable),
+            PyObject *const *Py_UNUSED(arguments), Py_ssize_t Py_UNUSED(count),
+            PyObject **Py_UNUSED(made))
+{
+    return MAKE_CALL;
+}
+
+#endif

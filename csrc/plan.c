@@ -1,0 +1,320 @@
+/* What is known of a type: see plan.h. */
+#include "plan.h"
+
+#include "names.h"
+
+/* ---- the cache ------------------------------------------------------------------------ */
+
+static void
+free_plan(struct plan *plan)
+{
+    for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
+        Py_DECREF(plan->slots[i].name);
+    }
+    PyMem_Free(plan->slots);
+    Py_XDECREF(plan->slotnames);
+    Py_XDECREF(plan->module_name);
+    Py_XDECREF(plan->qualname);
+    PyMem_Free(plan);
+}
+
+void
+plan_free_retired(struct plan_cache *cache)
+{
+    struct plan *plan = cache->retired;
+    cache->retired = NULL;
+    while (plan != NULL) {
+        struct plan *next = plan->retired;
+        free_plan(plan);
+        plan = next;
+    }
+}
+
+int
+plan_setup(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    state->plans = PyMem_Calloc(1, sizeof(*state->plans));
+    if (state->plans == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    state->plans->none.kind = PLAN_GENERAL;
+    return 0;
+}
+
+void
+plan_teardown(struct core_state *state)
+{
+    struct plan_cache *cache = state->plans;
+    if (cache == NULL) {
+        return;
+    }
+    plan_free_retired(cache);
+    for (size_t i = 0; i < PLAN_TABLE + PLAN_PROBES; i++) {
+        if (cache->table[i] != NULL) {
+            free_plan(cache->table[i]);
+        }
+    }
+    PyMem_Free(cache);
+    state->plans = NULL;
+}
+
+/* ---- reading a type ----------------------------------------------------------------------- */
+
+#if KNOWN_LAYOUT
+
+/* Whether the type has under `name` what object has. */
+static int
+inherits(PyTypeObject *type, PyObject *name)
+{
+    return type_lookup(type, name) == type_lookup(&PyBaseObject_Type, name);
+}
+
+/* Whether objects of the type come apart by object.__reduce_ex__ alone. */
+static int
+is_default(struct core_state *state, PyTypeObject *type)
+{
+    const struct core_strings *str = &state->str;
+    return Py_IS_TYPE((PyObject *)type, &PyType_Type)
+           && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+           && type->tp_getattro == PyObject_GenericGetAttr && type->tp_itemsize == 0
+           && type->tp_new != NULL && inherits(type, str->reduce_ex)
+           && inherits(type, str->reduce) && inherits(type, str->getstate)
+           && inherits(type, str->class_) && type_lookup(type, str->getnewargs) == NULL
+           && type_lookup(type, str->getnewargs_ex) == NULL
+           && !PyType_FastSubclass(type, Py_TPFLAGS_LIST_SUBCLASS | Py_TPFLAGS_DICT_SUBCLASS
+                                             | Py_TPFLAGS_TYPE_SUBCLASS);
+}
+
+/* Whether instances keep their __dict__ where layout.h knows it, and show that one. */
+static int
+has_managed_dict(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *descriptor = type_lookup(type, state->str.dict);
+    return PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) && descriptor != NULL
+           && Py_IS_TYPE(descriptor, &PyGetSetDescr_Type);
+}
+
+/* cls.__slotnames__ as it lies in the class; borrowed, or NULL if it is not a list. */
+static PyObject *
+find_slotnames(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *dict = type->tp_dict;
+    PyObject *names = dict == NULL ? NULL : PyDict_GetItemWithError(dict, state->str.slotnames);
+    return names != NULL && PyList_CheckExact(names) ? names : NULL;
+}
+
+/* Whether a name comes again before the place `end`: a dict has it once. */
+static int
+comes_again(struct plan *plan, PyObject *name, Py_ssize_t end)
+{
+    for (Py_ssize_t i = 0; i < end; i++) {
+        if (PyUnicode_Compare(plan->slots[i].name, name) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Fills the slots in.  1, 0 if one of them is not a plain slot, -1 without memory. */
+static int
+read_slots(struct plan *plan, PyTypeObject *type, PyObject *names)
+{
+    Py_ssize_t count = PyList_GET_SIZE(names);
+    if (count == 0) {
+        return 1;
+    }
+    plan->slots = PyMem_Calloc((size_t)count, sizeof(*plan->slots));
+    if (plan->slots == NULL) {
+        return -1;
+    }
+    plan->slotnames = Py_NewRef(names);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *name = PyList_GET_ITEM(names, i);
+        Py_ssize_t offset = PyUnicode_CheckExact(name) ? layout_slot_offset(type, name) : -1;
+        if (offset < 0 || comes_again(plan, name, i)) {
+            return 0;
+        }
+        plan->slots[i].name = Py_NewRef(name);
+        plan->slots[i].offset = offset;
+        plan->slot_count = i + 1;
+    }
+    return 1;
+}
+
+/* Whether all of the instance is in its __dict__ and slots; else the standard library
+   refuses to pickle it. */
+static int
+is_complete(struct plan *plan, PyTypeObject *type)
+{
+    Py_ssize_t size = PyBaseObject_Type.tp_basicsize;
+    size += plan->slot_count * (Py_ssize_t)sizeof(PyObject *);
+    size += type->tp_weaklistoffset > 0 ? (Py_ssize_t)sizeof(PyObject *) : 0;
+    size += type->tp_dictoffset > 0 ? (Py_ssize_t)sizeof(PyObject *) : 0;
+    return type->tp_basicsize <= size;
+}
+
+/* The class's own names, if they make it a global of a module without a dot. */
+static void
+read_names(struct core_state *state, struct plan *plan, PyTypeObject *type)
+{
+    PyObject *qualname = ((PyHeapTypeObject *)type)->ht_qualname;
+    PyObject *module_name =
+        type->tp_dict == NULL ? NULL : PyDict_GetItemWithError(type->tp_dict, state->str.module);
+    if (module_name == NULL || !PyUnicode_CheckExact(module_name)
+        || !PyUnicode_CheckExact(qualname) || !PyUnicode_IS_COMPACT_ASCII(qualname)
+        || !PyUnicode_IS_COMPACT_ASCII(module_name) || PyUnicode_GET_LENGTH(qualname) > 255
+        || PyUnicode_GET_LENGTH(module_name) > 255
+        || PyUnicode_FindChar(qualname, '.', 0, PyUnicode_GET_LENGTH(qualname), 1) != -1) {
+        return;
+    }
+    plan->module_name = Py_NewRef(module_name);
+    plan->qualname = Py_NewRef(qualname);
+}
+
+/* Reads the type, which has a version.  Leaves the plan general if it is not to be
+   planned, or if there is no memory. */
+static void
+read_type(struct core_state *state, struct plan *plan, PyTypeObject *type)
+{
+    PyObject *slotnames = find_slotnames(state, type);
+    if (!is_default(state, type) || slotnames == NULL) {
+        return;
+    }
+    plan->has_dict = has_managed_dict(state, type);
+    if (!plan->has_dict && type->tp_dictoffset != 0) {
+        return;
+    }
+    if (read_slots(plan, type, slotnames) == 1 && is_complete(plan, type)) {
+        read_names(state, plan, type);
+        plan->kind = PLAN_DEFAULT;
+    }
+}
+
+#else
+
+static void
+read_type(struct core_state *Py_UNUSED(state), struct plan *Py_UNUSED(plan),
+          PyTypeObject *Py_UNUSED(type))
+{
+}
+
+#endif
+
+/* ---- meeting a type -------------------------------------------------------------------------- */
+
+static struct plan *
+make_plan(PyTypeObject *type)
+{
+    struct plan *plan = PyMem_Calloc(1, sizeof(*plan));
+    if (plan != NULL) {
+        plan->type = type;
+        plan->kind = PLAN_SEEN;
+        plan->class_index = NO_INDEX;
+    }
+    return plan;
+}
+
+/* The place where the type is, or one that is free, or the first of its places. */
+static struct plan **
+find_place(struct plan_cache *cache, PyTypeObject *type)
+{
+    struct plan **places = &cache->table[plan_place(type)];
+    for (int i = 0; i < PLAN_PROBES; i++) {
+        if (places[i] == NULL || places[i]->type == type) {
+            return &places[i];
+        }
+    }
+    return places;
+}
+
+struct plan *
+plan_meet(struct core_state *state, PyTypeObject *type)
+{
+    struct plan_cache *cache = state->plans;
+    struct plan **place = find_place(cache, type), *old = *place;
+    struct plan *plan = make_plan(type);
+    if (plan == NULL) {
+        return &cache->none;
+    }
+    if (old != NULL && old->type == type) {
+        plan->kind = PLAN_GENERAL;
+        plan->version = type_assign_version(type, state->str.reduce_ex);
+        if (plan->version != 0) {
+            plan->hash = hash_pointer(type);
+            read_type(state, plan, type);
+        }
+    }
+    if (old != NULL) {
+        old->retired = cache->retired;
+        cache->retired = old;
+    }
+    *place = plan;
+    return plan;
+}
+
+/* ---- guards outside of the type ------------------------------------------------------------------ */
+
+/* Whether copyreg in sys.modules offers the original __newobj__ under its name. */
+static int
+newobj_is_original(struct core_state *state)
+{
+    PyObject *copyreg = names_module(state, state->str.copyreg);
+    if (copyreg == NULL) {
+        return 0;
+    }
+    PyObject *newobj = PyDict_GetItemWithError(PyModule_GetDict(copyreg), state->str.newobj);
+    if (newobj != state->stdlib.copyreg_newobj || !PyFunction_Check(newobj)) {
+        return 0;
+    }
+    return ((PyFunctionObject *)newobj)->func_name == state->str.newobj;
+}
+
+int
+plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table)
+{
+    PyObject *table = private_table != NULL ? private_table : state->stdlib.dispatch_table;
+    if (!PyDict_CheckExact(table)
+        || dict_get_by_hash(table, (PyObject *)plan->type, plan->hash) != NULL) {
+        return 0;
+    }
+    return !PyErr_Occurred() && newobj_is_original(state);
+}
+
+/* ---- guards in the instance -------------------------------------------------------------------------- */
+
+/* Names that hide a method if an instance has them. */
+static int
+hides(struct core_state *state, PyObject *name)
+{
+    return PyUnicode_Compare(name, state->str.reduce_ex) == 0
+           || PyUnicode_Compare(name, state->str.getstate) == 0;
+}
+
+#if KNOWN_LAYOUT
+
+int
+plan_check_shared_keys(struct core_state *state, struct plan *plan, struct layout_keys *keys)
+{
+    struct layout_entry *entries = layout_entries(keys);
+    for (Py_ssize_t i = plan->keys_seen; i < keys->count; i++) {
+        if (entries[i].key != NULL && hides(state, entries[i].key)) {
+            return 1;
+        }
+    }
+    plan->keys_seen = keys->count;
+    return keys->count > PLAN_SHARED_KEYS;
+}
+
+int
+plan_dict_hides(struct core_state *state, PyObject *dict)
+{
+    if (!layout_has_only_str_keys(dict)) {
+        return 1;
+    }
+    return PyDict_GetItemWithError(dict, state->str.reduce_ex) != NULL
+           || PyDict_GetItemWithError(dict, state->str.getstate) != NULL;
+}
+
+#endif

@@ -1,0 +1,140 @@
+/* What is known of a type: how its objects come apart without a call.
+
+   The simple way is to ask each object: look its reducer up, call it, take the tuple that it
+   returns apart.  For most objects the answer is that of object.__reduce_ex__: the class,
+   the __dict__, the slots.  A plan is that answer known in advance for a type.
+
+   The rule.  A plan is used only while everything that it was read from still holds, and
+   what the user could see is the same.
+
+     - What lies in the type and its bases is guarded by the type's version, which is
+       never 0 and never that of another type.  A plan that has lost it is made anew.
+     - What lies elsewhere (the dispatch tables, copyreg.__newobj__) is looked at by
+       plan_verify().  Nothing changes without foreign code, so once an epoch is enough:
+       `verified` is the epoch in which that was done.
+     - What lies in the instance (attributes that hide methods of the type) is looked at for
+       each object, by who uses the plan.
+
+   A type gets a plan when it is met for the second time: the first object of a type
+   goes the general way, which also writes __slotnames__ to the class as it should.
+
+   Plans hold no class, function or module: a type is only compared.  A plan is published whole
+   and never edited but for what it remembers of the current dump; one that is replaced is
+   freed when no dump is under way. */
+#ifndef FASTCOPYREG_PLAN_H
+#define FASTCOPYREG_PLAN_H
+
+#include "layout.h"
+#include "module.h"
+
+enum plan_kind {
+    PLAN_SEEN,    /* met once; nothing was read yet */
+    PLAN_GENERAL, /* to be asked */
+    PLAN_DEFAULT  /* object.__reduce_ex__ with object.__getstate__ */
+};
+
+struct plan_slot {
+    PyObject *name;    /* interned; strong */
+    Py_ssize_t offset;
+    uint32_t index;    /* in the memo of `names_dump` */
+};
+
+enum { PLAN_SHARED_KEYS = 32, NO_INDEX = UINT32_MAX };
+
+struct plan {
+    PyTypeObject *type; /* only compared */
+    unsigned int version; /* 0: general plans alone */
+    enum plan_kind kind;
+    uint64_t verified;  /* the epoch in which the guards were looked at */
+    Py_hash_t hash;     /* of the type, as a key of dispatch tables */
+    /* The class as a global. */
+    PyObject *module_name; /* strong; NULL if it is not a plain global */
+    PyObject *qualname;
+    uint64_t class_dump;   /* the dump in which the class has the number class_index */
+    uint32_t class_index;
+    /* Fields. */
+    int has_dict;          /* instances have a __dict__ of their own kind */
+    Py_ssize_t keys_seen;  /* shared keys looked at: none of them hides a method */
+    PyObject *slotnames;   /* cls.__slotnames__, a list; strong; NULL if there are no slots */
+    Py_ssize_t slot_count;
+    struct plan_slot *slots;
+    /* The numbers of the attribute names in the memo of one dump. */
+    uint64_t names_dump;
+    uint32_t name_index[PLAN_SHARED_KEYS]; /* by place in the shared keys */
+    struct plan *retired;  /* the next of those to be freed */
+};
+
+enum { PLAN_TABLE = 512, PLAN_PROBES = 4 };
+
+struct plan_cache {
+    struct plan *table[PLAN_TABLE + PLAN_PROBES];
+    struct plan *retired;
+    struct plan none; /* of types for which there is no memory */
+    int busy; /* dumps, loads and copies under way */
+};
+
+/* Makes the cache.  0 or -1. */
+int plan_setup(PyObject *module);
+
+/* Frees everything. */
+void plan_teardown(struct core_state *state);
+
+/* Around each dump: plans in use are not freed. */
+static inline void
+plan_enter(struct core_state *state)
+{
+    state->plans->busy++;
+}
+
+void plan_free_retired(struct plan_cache *cache);
+
+static inline void
+plan_leave(struct core_state *state)
+{
+    struct plan_cache *cache = state->plans;
+    if (--cache->busy == 0 && unlikely(cache->retired != NULL)) {
+        plan_free_retired(cache);
+    }
+}
+
+/* The slow part of plan_find(): meets a type for the first or second time.  Never NULL: a type
+   for which there is no memory has a general plan.  Runs no Python code. */
+struct plan *plan_meet(struct core_state *state, PyTypeObject *type);
+
+/* Where a type may be: from here on, PLAN_PROBES places. */
+static inline size_t
+plan_place(PyTypeObject *type)
+{
+    uintptr_t address = (uintptr_t)type;
+    return ((address >> 4) ^ (address >> 13)) & (PLAN_TABLE - 1);
+}
+
+/* The plan of a type; borrowed, valid until plan_leave(). */
+ALWAYS_INLINE struct plan *
+plan_find(struct core_state *state, PyTypeObject *type)
+{
+    struct plan **places = &state->plans->table[plan_place(type)];
+    for (int i = 0; i < PLAN_PROBES && places[i] != NULL; i++) {
+        struct plan *plan = places[i];
+        if (likely(plan->type == type && plan->kind != PLAN_SEEN
+                   && plan->version == type_version(type))) {
+            return plan;
+        }
+    }
+    return plan_meet(state, type);
+}
+
+/* Whether what lies outside of the type still is as the plan says: no reducer in the table
+   (private or shared), copyreg.__newobj__ the original.  Runs no Python code. */
+int plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table);
+
+/* Whether the shared keys of the type's instances hide a method from the reduction, in
+   which case its instances are asked one by one. */
+int plan_check_shared_keys(struct core_state *state, struct plan *plan,
+                           struct layout_keys *keys);
+
+/* Whether a __dict__ hides a method; also if that cannot be seen without running Python
+   code. */
+int plan_dict_hides(struct core_state *state, PyObject *dict);
+
+#endif

@@ -1,0 +1,68 @@
+/* Identity map: from addresses to addresses, in the order in which they were put.
+
+   The simple way is a table of pairs.  At twice the room it needs, every look-up in a big
+   one is a cache miss on 16 or more bytes.  Here the pairs lie in a log, without gaps,
+   and the table beside it holds four bytes an entry: what is looked up and not there,
+   which is the common case in a copy, mostly touches the small table alone.
+
+       table  [ . 3 . . 1 . 2 . ]      0 is free, else 1 + index into the log
+       pairs  [ (key, value) (key, value) (key, value) ]
+
+   It knows nothing of Python objects, and owns nothing but its memory. */
+#ifndef FASTCOPYREG_PTRMAP_H
+#define FASTCOPYREG_PTRMAP_H
+
+#include "compat.h"
+
+struct ptrpair {
+    void *key;
+    void *value;
+};
+
+struct ptrmap {
+    struct ptrpair *pairs;
+    uint32_t *table; /* mask + 1 of them, NULL while nothing was put */
+    size_t count;
+    size_t capacity; /* of pairs */
+    size_t mask;
+};
+
+/* What keeps between uses at most; a bigger map is freed when it is emptied, so that one
+   huge call does not tax the clearing of every small one after it. */
+enum { PTRMAP_KEEP = 256 };
+
+ALWAYS_INLINE size_t
+ptrmap_hash(const void *key)
+{
+    uintptr_t address = (uintptr_t)key;
+    return (size_t)((address >> 4) ^ (address >> 13));
+}
+
+/* The pair of a key, good until the next put; NULL if it is not there. */
+ALWAYS_INLINE struct ptrpair *
+ptrmap_find(const struct ptrmap *map, const void *key)
+{
+    if (map->count == 0) {
+        return NULL;
+    }
+    for (size_t slot = ptrmap_hash(key) & map->mask;; slot = (slot + 1) & map->mask) {
+        uint32_t entry = map->table[slot];
+        if (entry == 0) {
+            return NULL;
+        }
+        if (map->pairs[entry - 1].key == key) {
+            return &map->pairs[entry - 1];
+        }
+    }
+}
+
+/* Puts a pair whose key is not there.  0, or -1 if there is no memory (no exception). */
+int ptrmap_put(struct ptrmap *map, void *key, void *value);
+
+/* Forgets all pairs, and the memory if it is much. */
+void ptrmap_empty(struct ptrmap *map);
+
+/* Gives all memory back. */
+void ptrmap_free(struct ptrmap *map);
+
+#endif

@@ -1,0 +1,512 @@
+/* Objects that come apart without a call, by the plan of their type.
+
+   What is written is what object.__reduce_ex__(2 or more) gives: the class, no arguments,
+   and as state the live __dict__, the slots that are set, or both.  Whenever anything is
+   not as the plan has it, nothing is done and the object is asked as any other.
+
+   Frames end where they do there, between two parts (at_part).  Without a file that runs
+   no foreign code; with one, an object in which a frame may end is asked. */
+#include "errors.h"
+#include "names.h"
+#include "save.h"
+
+#if KNOWN_LAYOUT
+
+/* The longest head: two names of a global, and the opcodes up to the first field. */
+enum { HEAD_ROOM = 2 * 260 + 32 };
+
+static_assert((int)HEAD_ROOM < (int)WRITER_ROOM, "a head is written without asking for room");
+
+/* Where another part of an object begins, a full frame ends. */
+ALWAYS_INLINE char *
+at_part(struct pickler *pickler, char *out)
+{
+    return unlikely(out >= pickler->writer.limit) ? save_end_frame(pickler, out) : out;
+}
+
+/* ---- the class ------------------------------------------------------------------------ */
+
+/* Whether the class would be found again under the names that the plan has, by an import
+   that does nothing. */
+static int
+names_are_true(struct pickler *pickler, struct plan *plan, PyObject *type)
+{
+    struct core_state *state = pickler->state;
+    if (plan->module_name == NULL
+        || ((PyHeapTypeObject *)type)->ht_qualname != plan->qualname
+        || PyDict_GET_SIZE(state->stdlib.extension_registry) != 0) {
+        return 0;
+    }
+    PyObject *import = PyDict_GetItemWithError(PyEval_GetBuiltins(), state->str.import);
+    return import == state->stdlib.builtins_import
+           && names_hold(state, plan->module_name, plan->qualname, type);
+}
+
+char *
+save_write_class(struct pickler *pickler, struct plan *plan, PyObject *type, char *out)
+{
+    out = at_part(pickler, out);
+    out = out == NULL ? NULL : save_str(pickler, plan->module_name, 0, out);
+    out = out == NULL ? NULL : at_part(pickler, out);
+    out = out == NULL ? NULL : save_str(pickler, plan->qualname, 0, out);
+    if (out == NULL) {
+        return NULL;
+    }
+    plan->class_index = (uint32_t)pickler->memo.count;
+    plan->class_dump = pickler->dump;
+    return save_memoize(pickler, type, 0, write_op(out, OP_STACK_GLOBAL));
+}
+
+int
+save_find_class(struct pickler *pickler, struct plan *plan, PyObject *type)
+{
+    if (likely(plan->class_dump == pickler->dump)) {
+        return 1;
+    }
+    Py_ssize_t position = memo_find(&pickler->memo, type);
+    if (position >= 0) {
+        plan->class_index = (uint32_t)position;
+        plan->class_dump = pickler->dump;
+        return 1;
+    }
+    return names_are_true(pickler, plan, type);
+}
+
+/* The class, no arguments, NEWOBJ, and the number of the object. */
+static char *
+write_head(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
+{
+    out = at_part(pickler, out);
+    if (out == NULL) {
+        return NULL;
+    }
+    if (likely(plan->class_dump == pickler->dump)) {
+        out = save_get(pickler, (Py_ssize_t)plan->class_index, out);
+    }
+    else {
+        out = save_write_class(pickler, plan, (PyObject *)plan->type, out);
+    }
+    out = out == NULL ? NULL : at_part(pickler, out);
+    if (out == NULL) {
+        return NULL;
+    }
+    out = write_op(write_op(out, OP_EMPTY_TUPLE), OP_NEWOBJ);
+    return save_memoize(pickler, object, single, out);
+}
+
+/* ---- attribute names ---------------------------------------------------------------------- */
+
+/* A name that is held by the type.  *index remembers its number. */
+ALWAYS_INLINE char *
+write_name(struct pickler *pickler, PyObject *name, uint32_t *index, char *out)
+{
+    if (likely(*index != NO_INDEX)) {
+        return save_get(pickler, (Py_ssize_t)*index, out);
+    }
+    out = save_str(pickler, name, 0, out);
+    *index = (uint32_t)memo_find(&pickler->memo, name);
+    return out;
+}
+
+/* The numbers of names are those of this dump. */
+ALWAYS_INLINE void
+begin_names(struct pickler *pickler, struct plan *plan)
+{
+    if (likely(plan->names_dump == pickler->dump)) {
+        return;
+    }
+    plan->names_dump = pickler->dump;
+    for (size_t i = 0; i < PLAN_SHARED_KEYS; i++) {
+        plan->name_index[i] = NO_INDEX;
+    }
+    for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
+        plan->slots[i].index = NO_INDEX;
+    }
+}
+
+/* Notes on what could not be saved. */
+static char *
+failed_value(PyObject *name)
+{
+    (void)name;
+    error_note("when serializing dict item %R", name);
+    return NULL;
+}
+
+static char *
+failed_state(PyObject *object)
+{
+    (void)object;
+    error_note("when serializing %T state", object);
+    error_note("when serializing %T object", object);
+    return NULL;
+}
+
+static char *
+failed_part(int index)
+{
+    (void)index;
+    error_note("when serializing tuple item %d", index);
+    return NULL;
+}
+
+/* ---- the __dict__ ----------------------------------------------------------------------------- */
+
+/* The pairs of a __dict__ from `position` on, foreign code having run since the walk
+   began, or being about to. */
+static NOINLINE char *
+save_rest(struct pickler *pickler, PyObject *object, Py_ssize_t position, Py_ssize_t size,
+          char *out)
+{
+    if (save_foreign(pickler) < 0) {
+        return NULL;
+    }
+    PyObject *dict = PyObject_GenericGetDict(object, NULL);
+    if (dict == NULL) {
+        return NULL;
+    }
+    out = save_dict_rest(pickler, dict, position, size, out);
+    return save_release(pickler, dict, out);
+}
+
+/* The values of an instance whose __dict__ is not made, as the pairs of that dict. */
+static char *
+save_values(struct pickler *pickler, struct plan *plan, PyObject *object,
+            struct layout_values *values, char *out)
+{
+    struct layout_entry *entries = layout_entries(layout_shared_keys(plan->type));
+    int count = layout_values_count(values);
+    uint64_t epoch = pickler->epoch;
+    for (int i = 0; i < count; i++) {
+        int place = layout_values_index(values, i);
+        PyObject *name = entries[place].key, *value = values->values[place];
+        if (unlikely(out >= pickler->writer.limit)) {
+            if (pickler->writer.write != NULL) {
+                return save_rest(pickler, object, i, count, out);
+            }
+            out = save_end_frame(pickler, out);
+        }
+        out = unlikely(out == NULL) ? NULL
+                                    : write_name(pickler, name, &plan->name_index[place], out);
+        out = unlikely(out == NULL) ? NULL : save_child(pickler, value, out);
+        if (unlikely(out == NULL)) {
+            return failed_value(name);
+        }
+        if (unlikely(epoch != pickler->epoch)) {
+            return save_rest(pickler, object, i + 1, count, out);
+        }
+    }
+    return out;
+}
+
+/* The state of an instance whose __dict__ is not made and not empty.  The dict is numbered
+   all the same. */
+static char *
+save_unmade_dict(struct pickler *pickler, struct plan *plan, PyObject *object,
+                 struct layout_values *values, char *out)
+{
+    int count = layout_values_count(values);
+    if (memo_put_unmade(&pickler->memo, object) < 0) {
+        return NULL;
+    }
+    out = write_op(write_op(out, OP_EMPTY_DICT), OP_MEMOIZE);
+    if (count > 1) {
+        out = write_op(out, OP_MARK);
+    }
+    out = save_values(pickler, plan, object, values, out);
+    out = out == NULL ? NULL : save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, count > 1 ? OP_SETITEMS : OP_SETITEM);
+}
+
+/* ---- slots ---------------------------------------------------------------------------------------- */
+
+/* Reads all slots at once, as the reducer would.  The values are owned until they are
+   written.  The number of those that are set, or -1. */
+static Py_ssize_t
+take_snapshot(struct pickler *pickler, struct plan *plan, PyObject *object)
+{
+    struct snapshots *stack = &pickler->snapshots;
+    size_t needed = stack->count + (size_t)plan->slot_count;
+    if (needed > stack->capacity) {
+        size_t capacity = needed * 2 + 16;
+        PyObject **values = PyMem_Realloc(stack->values, capacity * sizeof(*values));
+        if (values == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        stack->values = values;
+        stack->capacity = capacity;
+    }
+    Py_ssize_t set = 0;
+    for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
+        PyObject *value = *layout_slot(object, plan->slots[i].offset);
+        stack->values[stack->count++] = Py_XNewRef(value);
+        set += value != NULL;
+    }
+    return set;
+}
+
+/* Drops the snapshot; `out` as it is, or NULL. */
+static char *
+drop_snapshot(struct pickler *pickler, Py_ssize_t slots, char *out)
+{
+    struct snapshots *stack = &pickler->snapshots;
+    for (Py_ssize_t i = 0; i < slots; i++) {
+        PyObject *value = stack->values[--stack->count];
+        if (value != NULL) {
+            out = save_release(pickler, value, out);
+        }
+    }
+    return out;
+}
+
+/* A value that is held by its slot and by the snapshot. */
+ALWAYS_INLINE char *
+save_snapshot_value(struct pickler *pickler, PyObject *value, uint64_t epoch, char *out)
+{
+    int single = KNOWN_LAYOUT && Py_REFCNT(value) == 2 && pickler->unnumbered == 0
+                 && epoch == pickler->epoch;
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, value, single, out);
+    }
+    return save_inside(pickler, value, single, out);
+}
+
+/* The pair of a slot that is set. */
+ALWAYS_INLINE char *
+save_slot_pair(struct pickler *pickler, struct plan_slot *slot, PyObject *value,
+               uint64_t epoch, char *out)
+{
+    if (unlikely(out >= pickler->writer.limit || epoch != pickler->epoch)) {
+        out = save(pickler, slot->name, out);
+    }
+    else {
+        out = write_name(pickler, slot->name, &slot->index, out);
+    }
+    out = unlikely(out == NULL) ? NULL : save_snapshot_value(pickler, value, epoch, out);
+    return unlikely(out == NULL) ? failed_value(slot->name) : out;
+}
+
+static char *
+save_slot_pairs(struct pickler *pickler, struct plan *plan, uint64_t epoch, char *out)
+{
+    size_t base = pickler->snapshots.count - (size_t)plan->slot_count;
+    for (Py_ssize_t i = 0; out != NULL && i < plan->slot_count; i++) {
+        PyObject *value = pickler->snapshots.values[base + (size_t)i];
+        if (value != NULL) {
+            out = save_slot_pair(pickler, &plan->slots[i], value, epoch, out);
+        }
+    }
+    return out;
+}
+
+/* {name: value} of the slots in the snapshot, a dict that nobody else ever sees. */
+static char *
+save_slots(struct pickler *pickler, struct plan *plan, Py_ssize_t set, uint64_t epoch, char *out)
+{
+    if (memo_skip(&pickler->memo) < 0) {
+        return NULL;
+    }
+    out = write_op(write_op(out, OP_EMPTY_DICT), OP_MEMOIZE);
+    if (set > 1) {
+        out = write_op(out, OP_MARK);
+    }
+    out = save_slot_pairs(pickler, plan, epoch, out);
+    out = out == NULL ? NULL : save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, set > 1 ? OP_SETITEMS : OP_SETITEM);
+}
+
+/* Whether cls.__slotnames__, which the plan was made from, is as it was. */
+static int
+slotnames_hold(struct plan *plan)
+{
+    if (PyList_GET_SIZE(plan->slotnames) != plan->slot_count) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
+        if (PyList_GET_ITEM(plan->slotnames, i) != plan->slots[i].name) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* ---- the whole object -------------------------------------------------------------------------------- */
+
+/* The instance's own __dict__.  0 if something in it hides a method of the type. */
+static int
+find_dict(struct pickler *pickler, struct plan *plan, PyObject *object, struct fields *fields)
+{
+    struct layout_values *values = layout_unmade_values(object, plan->type);
+    if (likely(values != NULL)) {
+        struct layout_keys *keys = layout_shared_keys(plan->type);
+        if (unlikely(keys->count != plan->keys_seen)
+            && plan_check_shared_keys(pickler->state, plan, keys)) {
+            return 0;
+        }
+        fields->values = layout_values_count(values) != 0 ? values : NULL;
+        return 1;
+    }
+    PyObject *dict = layout_made_dict(object);
+    if (dict == NULL) {
+        return 1;
+    }
+    if (!PyDict_CheckExact(dict) || plan_dict_hides(pickler->state, dict)) {
+        return 0;
+    }
+    if (PyDict_GET_SIZE(dict) != 0) {
+        fields->single_dict = save_is_single(pickler, dict);
+        fields->dict = Py_NewRef(dict);
+    }
+    return 1;
+}
+
+/* A __dict__ that is made. */
+static char *
+save_made_dict(struct pickler *pickler, struct fields *fields, char *out)
+{
+    int single = fields->single_dict;
+    return out >= pickler->writer.limit ? save_slow(pickler, fields->dict, 0, out)
+                                        : save_object(pickler, fields->dict, single, out);
+}
+
+/* The __dict__ as the state, or as the first of two. */
+static char *
+save_dict_state(struct pickler *pickler, struct plan *plan, PyObject *object,
+                struct fields *fields, char *out)
+{
+    if (fields->dict != NULL) {
+        return save_made_dict(pickler, fields, out);
+    }
+    out = at_part(pickler, out);
+    if (out == NULL || fields->values == NULL) {
+        return out == NULL ? NULL : write_op(out, OP_NONE);
+    }
+    return save_unmade_dict(pickler, plan, object, fields->values, out);
+}
+
+/* (dict, {slots}), which nobody else ever sees. */
+static char *
+save_pair_state(struct pickler *pickler, struct plan *plan, PyObject *object,
+                struct fields *fields, uint64_t epoch, char *out)
+{
+    out = at_part(pickler, out);
+    out = out == NULL ? NULL : save_dict_state(pickler, plan, object, fields, out);
+    if (out == NULL) {
+        return failed_part(0);
+    }
+    out = save_room(pickler, out);
+    out = out == NULL ? NULL : save_pass_boundary(pickler, out);
+    out = out == NULL ? NULL : save_slots(pickler, plan, fields->set, epoch, out);
+    if (out == NULL) {
+        return failed_part(1);
+    }
+    if (memo_skip(&pickler->memo) < 0) {
+        return NULL;
+    }
+    return write_op(write_op(out, OP_TUPLE2), OP_MEMOIZE);
+}
+
+/* The object with the fields that were found. */
+static char *
+save_fields(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
+            struct fields *fields, char *out)
+{
+    uint64_t epoch = pickler->epoch;
+    out = write_head(pickler, plan, object, single, out);
+    if (out == NULL || (fields->values == NULL && fields->dict == NULL && fields->set == 0)) {
+        return out;
+    }
+    out = fields->set != 0 ? save_pair_state(pickler, plan, object, fields, epoch, out)
+                           : save_dict_state(pickler, plan, object, fields, out);
+    out = out == NULL ? NULL : save_room(pickler, out);
+    return out == NULL ? failed_state(object) : write_op(out, OP_BUILD);
+}
+
+/* Whether the dump and the memo are of the form for which plans are written. */
+static int
+dump_is_planned(struct pickler *pickler, struct plan *plan)
+{
+    return pickler->protocol >= 4 && pickler->bin && !pickler->fast
+           && pickler->persistent_id == NULL && pickler->reducer_override == NULL
+           && pickler->memo.indices == NULL
+           && (plan->slot_count == 0 || !pickler->observable);
+}
+
+/* Looks at the guards, in an epoch in which that was not done yet. */
+static NOINLINE int
+verify(struct pickler *pickler, struct plan *plan)
+{
+    if (pickler->generation != pickler->memo.generation) {
+        pickler->generation = pickler->memo.generation;
+        pickler->dump = ++pickler->state->epoch;
+    }
+    if (!dump_is_planned(pickler, plan)
+        || !plan_verify(pickler->state, plan, pickler->dispatch_table)) {
+        return 0;
+    }
+    plan->verified = pickler->epoch;
+    return 1;
+}
+
+int
+save_find_fields(struct pickler *pickler, struct plan *plan, PyObject *object, char *out)
+{
+    struct fields *fields = &pickler->fields;
+    memset(fields, 0, sizeof(*fields));
+    if (unlikely(plan->verified != pickler->epoch) && !verify(pickler, plan)) {
+        return 0;
+    }
+    if (unlikely(pickler->writer.write != NULL && out + HEAD_ROOM >= pickler->writer.limit)) {
+        return 0;
+    }
+    return save_find_class(pickler, plan, (PyObject *)plan->type)
+           && (plan->slot_count == 0 || slotnames_hold(plan))
+           && (!plan->has_dict || find_dict(pickler, plan, object, fields));
+}
+
+char *
+save_by_plan(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
+{
+    struct fields fields = pickler->fields;
+    if (save_open(pickler, object) < 0) {
+        Py_XDECREF(fields.dict);
+        return NULL;
+    }
+    begin_names(pickler, plan);
+    if (plan->slot_count != 0) {
+        fields.set = take_snapshot(pickler, plan, object);
+        out = fields.set < 0 ? NULL : out;
+    }
+    if (out != NULL) {
+        out = save_fields(pickler, plan, object, single, &fields, out);
+    }
+    if (plan->slot_count != 0 && fields.set >= 0) {
+        out = drop_snapshot(pickler, plan->slot_count, out);
+    }
+    if (unlikely(pickler->poll_at_next)) {
+        pickler->writer.limit = pickler->writer.start;
+    }
+    if (fields.dict != NULL) {
+        out = save_release(pickler, fields.dict, out);
+    }
+    return save_close(pickler, object, out);
+}
+
+#else
+
+int
+save_find_fields(struct pickler *Py_UNUSED(pickler), struct plan *Py_UNUSED(plan),
+                 PyObject *Py_UNUSED(object), char *Py_UNUSED(out))
+{
+    return 0;
+}
+
+char *
+save_by_plan(struct pickler *Py_UNUSED(pickler), struct plan *Py_UNUSED(plan),
+             PyObject *Py_UNUSED(object), int Py_UNUSED(single), char *Py_UNUSED(out))
+{
+    return NULL;
+}
+
+#endif

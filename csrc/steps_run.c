@@ -1,0 +1,458 @@
+/* Running a plan step by step: see steps_run.h. */
+#include "steps_run.h"
+
+#include "layout.h"
+
+#include <structmember.h>
+
+/* ---- names ------------------------------------------------------------------------------ */
+
+/* What a dict of names holds; borrowed, or NULL. */
+static PyObject *
+read_name(PyObject *names, PyObject *name)
+{
+    if (!PyDict_CheckExact(names) || !layout_has_only_str_keys(names)) {
+        return NULL;
+    }
+    return PyDict_GetItemWithError(names, name);
+}
+
+/* A name whose import was put off until it is used (3.15) is not there yet. */
+static int
+is_lazy_import(struct core_state *state, PyObject *value)
+{
+    return state->lazy_import_type != NULL && (PyObject *)Py_TYPE(value) == state->lazy_import_type;
+}
+
+PyObject *
+read_global(struct core_state *state, PyObject *function, PyObject *name)
+{
+    PyFunctionObject *called = (PyFunctionObject *)function;
+    PyObject *value = read_name(called->func_globals, name);
+    if (value == NULL && layout_has_only_str_keys(called->func_globals)) {
+        value = read_name(called->func_builtins, name);
+    }
+    return value != NULL && !is_lazy_import(state, value) ? value : NULL;
+}
+
+/* The default of a keyword-only parameter. */
+static PyObject *
+read_keyword_default(PyFunctionObject *function, PyCodeObject *code, size_t parameter)
+{
+    PyObject *defaults = function->func_kwdefaults;
+    PyObject *names = defaults == NULL ? NULL : PyCode_GetVarnames(code);
+    if (names == NULL) {
+        return NULL;
+    }
+    PyObject *value = read_name(defaults, PyTuple_GET_ITEM(names, (Py_ssize_t)parameter));
+    Py_DECREF(names);
+    return value;
+}
+
+PyObject *
+read_default(PyObject *function, size_t parameter)
+{
+    PyFunctionObject *called = (PyFunctionObject *)function;
+    PyCodeObject *code = (PyCodeObject *)called->func_code;
+    if (parameter >= (size_t)code->co_argcount) {
+        return read_keyword_default(called, code, parameter);
+    }
+    PyObject *defaults = called->func_defaults;
+    Py_ssize_t count = defaults == NULL ? 0 : PyTuple_GET_SIZE(defaults);
+    Py_ssize_t index = (Py_ssize_t)parameter - (code->co_argcount - count);
+    return index < 0 ? NULL : PyTuple_GET_ITEM(defaults, index);
+}
+
+PyObject *
+read_cell(PyObject *function, size_t index)
+{
+    PyObject *closure = ((PyFunctionObject *)function)->func_closure;
+    if (closure == NULL || (Py_ssize_t)index >= PyTuple_GET_SIZE(closure)) {
+        return NULL;
+    }
+    return PyCell_GET(PyTuple_GET_ITEM(closure, (Py_ssize_t)index));
+}
+
+/* ---- attributes ---------------------------------------------------------------------------- */
+
+static enum read_outcome
+found(PyObject *value, PyObject **result)
+{
+    *result = value;
+    return value != NULL ? READ_FOUND : READ_RAISED;
+}
+
+static enum read_outcome
+read_of_module(struct core_state *state, PyObject *module, PyObject *name, PyObject **value)
+{
+    if (type_lookup(Py_TYPE(module), name) != NULL) {
+        return READ_LEFT;
+    }
+    *value = Py_XNewRef(read_name(PyModule_GetDict(module), name));
+    if (*value == NULL || is_lazy_import(state, *value)) {
+        Py_CLEAR(*value);
+        return READ_LEFT;
+    }
+    return READ_FOUND;
+}
+
+/* A class whose metaclass is type: its name, or what its __mro__ holds and gives as it is. */
+static enum read_outcome
+read_of_class(struct core_state *state, PyObject *cls, PyObject *name, PyObject **value)
+{
+    if (name == state->str.name) {
+        return found(PyType_GetName((PyTypeObject *)cls), value);
+    }
+    if (type_lookup(&PyType_Type, name) != NULL) {
+        return READ_LEFT;
+    }
+    PyObject *attribute = type_lookup((PyTypeObject *)cls, name);
+    if (attribute == NULL
+        || (Py_TYPE(attribute)->tp_descr_get != NULL && !PyFunction_Check(attribute))) {
+        return READ_LEFT;
+    }
+    return found(Py_NewRef(attribute), value);
+}
+
+/* __class__ and __dict__, if they are object's and the class's own. */
+static enum read_outcome
+read_getset(struct core_state *state, PyObject *owner, PyObject *descriptor, PyObject *name,
+            PyObject **value)
+{
+    if (name == state->str.class_ && descriptor == type_lookup(&PyBaseObject_Type, name)) {
+        return found(Py_NewRef((PyObject *)Py_TYPE(owner)), value);
+    }
+    PyTypeObject *defining = PyDescr_TYPE(descriptor);
+    if (name != state->str.dict || !PyType_HasFeature(defining, Py_TPFLAGS_HEAPTYPE)
+        || defining->tp_base == NULL || defining->tp_base->tp_dictoffset != 0) {
+        return READ_LEFT;
+    }
+    return found(PyObject_GenericGetDict(owner, NULL), value);
+}
+
+/* A slot, or a member of a built-in type. */
+static enum read_outcome
+read_member(PyObject *owner, PyObject *descriptor, PyObject **value)
+{
+    PyMemberDef *member = ((PyMemberDescrObject *)descriptor)->d_member;
+    if ((member->flags & ~READONLY) != 0
+        || !PyType_IsSubtype(Py_TYPE(owner), PyDescr_TYPE(descriptor))) {
+        return READ_LEFT;
+    }
+    if (member->type == T_OBJECT_EX) {
+        *value = Py_XNewRef(*layout_slot(owner, member->offset));
+        return *value != NULL ? READ_FOUND : READ_ABSENT;
+    }
+    return found(PyMember_GetOne((char *)owner, member), value);
+}
+
+/* From the instance, or else the class; no descriptor is in the way. */
+static enum read_outcome
+read_generic(PyObject *owner, PyObject *name, PyObject **value)
+{
+    PyObject *dict = layout_find_dict(owner, Py_TYPE(owner));
+    if (dict != NULL && (!PyDict_CheckExact(dict) || !layout_has_only_str_keys(dict))) {
+        return READ_LEFT;
+    }
+    *value = PyObject_GenericGetAttr(owner, name);
+    if (*value == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        return READ_ABSENT;
+    }
+    return *value != NULL ? READ_FOUND : READ_RAISED;
+}
+
+static enum read_outcome
+read_of_instance(struct core_state *state, PyObject *owner, PyObject *name, PyObject **value)
+{
+    PyTypeObject *type = Py_TYPE(owner);
+    if (type->tp_getattro != PyObject_GenericGetAttr || !PyType_CheckExact((PyObject *)type)) {
+        return READ_LEFT;
+    }
+    PyObject *descriptor = type_lookup(type, name);
+    if (descriptor != NULL && Py_TYPE(descriptor)->tp_descr_get != NULL) {
+        if (Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
+            return read_member(owner, descriptor, value);
+        }
+        if (Py_IS_TYPE(descriptor, &PyGetSetDescr_Type)) {
+            return read_getset(state, owner, descriptor, name, value);
+        }
+        return READ_LEFT;
+    }
+    if (descriptor != NULL && Py_TYPE(descriptor)->tp_descr_set != NULL) {
+        return READ_LEFT;
+    }
+    return read_generic(owner, name, value);
+}
+
+enum read_outcome
+read_attribute(struct core_state *state, PyObject *owner, PyObject *name, PyObject **value)
+{
+    if (PyModule_CheckExact(owner)) {
+        return read_of_module(state, owner, name, value);
+    }
+    if (PyType_CheckExact(owner)) {
+        return read_of_class(state, owner, name, value);
+    }
+    return read_of_instance(state, owner, name, value);
+}
+
+/* ---- tests ------------------------------------------------------------------------------------ */
+
+int
+read_truth(PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (value == Py_None || type == &PyBool_Type) {
+        return value == Py_True;
+    }
+    if (type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type
+        || type == &PyTuple_Type || type == &PyList_Type || type == &PyDict_Type
+        || type == &PySet_Type || type == &PyFrozenSet_Type || type == &PyBytes_Type) {
+        return PyObject_IsTrue(value);
+    }
+    int has_truth = (type->tp_as_number != NULL && type->tp_as_number->nb_bool != NULL)
+                    || (type->tp_as_mapping != NULL && type->tp_as_mapping->mp_length != NULL)
+                    || (type->tp_as_sequence != NULL && type->tp_as_sequence->sq_length != NULL);
+    return has_truth ? -1 : 1;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------- */
+
+static enum read_outcome
+borrowed(PyObject *value, PyObject **result)
+{
+    *result = Py_XNewRef(value);
+    return value != NULL ? READ_FOUND : READ_LEFT;
+}
+
+static enum read_outcome
+run_attribute(struct steps_run *run, const struct step *step, PyObject **value)
+{
+    PyObject *name = PyTuple_GET_ITEM(run->steps->names, step->b);
+    enum read_outcome outcome =
+        read_attribute(run->state, run->values[step->a], name, value);
+    if (outcome != READ_ABSENT) {
+        return outcome;
+    }
+    return step->kind == STEP_ATTRIBUTE_OR ? borrowed(run->values[step->c], value) : READ_LEFT;
+}
+
+static enum read_outcome
+run_fresh(struct steps_run *run, const struct step *step, PyObject **value)
+{
+    PyObject *made = run->values[step->a];
+    if (made == (PyObject *)&PyList_Type) {
+        return found(PyList_New(0), value);
+    }
+    if (made == (PyObject *)&PyDict_Type) {
+        return found(PyDict_New(), value);
+    }
+    return made == (PyObject *)&PySet_Type ? found(PySet_New(NULL), value) : READ_LEFT;
+}
+
+static enum read_outcome
+run_sequence(struct steps_run *run, const struct step *step, PyObject **value)
+{
+    int is_tuple = step->kind != STEP_LIST;
+    PyObject *made = is_tuple ? PyTuple_New(step->b) : PyList_New(step->b);
+    for (size_t i = 0; made != NULL && i < step->b; i++) {
+        PyObject *item = Py_NewRef(run->values[run->steps->operands[step->a + i]]);
+        if (is_tuple) {
+            PyTuple_SET_ITEM(made, (Py_ssize_t)i, item);
+        }
+        else {
+            PyList_SET_ITEM(made, (Py_ssize_t)i, item);
+        }
+    }
+    return found(made, value);
+}
+
+static enum read_outcome
+run_dict(struct steps_run *run, const struct step *step, PyObject **value)
+{
+    const uint16_t *operands = run->steps->operands + step->a;
+    PyObject *made = PyDict_New();
+    for (size_t i = 0; made != NULL && i < step->b; i++) {
+        if (PyDict_SetItem(made, run->values[operands[2 * i]],
+                           run->values[operands[2 * i + 1]]) < 0) {
+            Py_CLEAR(made);
+        }
+    }
+    return found(made, value);
+}
+
+static enum read_outcome
+run_argument(struct steps_run *run, const struct step *step, PyObject **value)
+{
+    if (step->a < run->argument_count) {
+        return borrowed(run->arguments[step->a], value);
+    }
+    return borrowed(read_default(run->functions[0], step->b), value);
+}
+
+/* A step that yields a value. */
+static enum read_outcome
+run_step(struct steps_run *run, const struct step *step, PyObject **value)
+{
+    const struct steps *steps = run->steps;
+    switch (step->kind) {
+    case STEP_OBJECT:
+        return borrowed(run->object, value);
+    case STEP_PROTOCOL:
+        return borrowed(run->protocol, value);
+    case STEP_BOUND:
+        return borrowed(run->bound[step->a], value);
+    case STEP_DEFAULT:
+        return borrowed(read_default(run->functions[step->b], step->a), value);
+    case STEP_CONSTANT:
+        return borrowed(PyTuple_GET_ITEM(steps->constants, step->a), value);
+    case STEP_GLOBAL:
+        return borrowed(read_global(run->state, run->functions[step->b],
+                                    PyTuple_GET_ITEM(steps->names, step->a)), value);
+    case STEP_CELL:
+        return borrowed(read_cell(run->functions[step->b], step->a), value);
+    case STEP_ATTRIBUTE:
+    case STEP_ATTRIBUTE_OR:
+        return run_attribute(run, step, value);
+    case STEP_TYPE:
+        return borrowed((PyObject *)Py_TYPE(run->values[step->a]), value);
+    case STEP_FRESH:
+        return run_fresh(run, step, value);
+    case STEP_TUPLE:
+    case STEP_LIST:
+        return run_sequence(run, step, value);
+    case STEP_DICT:
+        return run_dict(run, step, value);
+    case STEP_CLASS:
+        return borrowed((PyObject *)run->cls, value);
+    case STEP_ARGUMENT:
+        return run_argument(run, step, value);
+    default:
+        return READ_LEFT;
+    }
+}
+
+static int
+is_base(const struct steps_run *run, size_t place, PyObject *value)
+{
+    PyObject *mro = run->cls->tp_mro;
+    return place < (size_t)PyTuple_GET_SIZE(mro)
+           && value == PyTuple_GET_ITEM(mro, (Py_ssize_t)place);
+}
+
+/* A step that yields none, and where to go on: READ_FOUND and *next, or READ_LEFT.  NEW and
+   the stores are for the end of the path. */
+static enum read_outcome
+run_test(struct steps_run *run, const struct step *step, size_t *next)
+{
+    PyObject **values = run->values;
+    int holds;
+    switch (step->kind) {
+    case STEP_EXPECT:
+        holds = values[step->a] == PyTuple_GET_ITEM(run->steps->constants, step->b) ? 1 : -1;
+        break;
+    case STEP_EXPECT_CLASS:
+        holds = is_base(run, step->b, values[step->a]) ? 1 : -1;
+        break;
+    case STEP_BRANCH_TRUE:
+        holds = read_truth(values[step->a]);
+        break;
+    case STEP_BRANCH_IS:
+        holds = values[step->a] == values[step->b];
+        break;
+    default:
+        return READ_FOUND;
+    }
+    if (holds == 0) {
+        *next = step->c;
+    }
+    return holds < 0 ? READ_LEFT : READ_FOUND;
+}
+
+static int
+yields_value(int kind)
+{
+    return kind < STEP_EXPECT || kind == STEP_CLASS || kind == STEP_ARGUMENT;
+}
+
+static int
+ends_path(int kind)
+{
+    return (kind >= STEP_RETURN && kind <= STEP_LEAVE) || kind >= STEP_RETURN_NEW;
+}
+
+enum read_outcome
+steps_run(struct steps_run *run)
+{
+    for (size_t i = 0;;) {
+        const struct step *step = &run->steps->list[i];
+        size_t next = i + 1;
+        enum read_outcome outcome;
+        if (ends_path(step->kind)) {
+            run->end = i;
+            return step->kind == STEP_LEAVE ? READ_LEFT : READ_FOUND;
+        }
+        if (yields_value(step->kind)) {
+            outcome = run_step(run, step, &run->values[i]);
+        }
+        else {
+            outcome = run_test(run, step, &next);
+        }
+        if (outcome != READ_FOUND) {
+            return outcome;
+        }
+        i = next;
+    }
+}
+
+void
+steps_run_release(struct steps_run *run)
+{
+    for (size_t i = 0; i < run->steps->count; i++) {
+        Py_XDECREF(run->values[i]);
+    }
+}
+
+/* ---- reducers --------------------------------------------------------------------------------------- */
+
+static enum read_outcome
+take_reduce_value(struct steps_run *run, PyObject **reduce_value)
+{
+    const struct step *end = &run->steps->list[run->end];
+    if (end->kind == STEP_RETURN_VALUE) {
+        return borrowed(run->values[end->a], reduce_value);
+    }
+    return run_sequence(run, end, reduce_value);
+}
+
+/* The values of a short plan lie on the stack, which is what a called function takes. */
+enum { VALUES_AT_HAND = 48 };
+
+enum read_outcome
+steps_reduce(struct core_state *state, const struct steps *steps, PyObject *function,
+             PyObject *const *bound, PyObject *object, PyObject *protocol,
+             PyObject **reduce_value)
+{
+    PyObject *at_hand[VALUES_AT_HAND], **values = at_hand;
+    if (steps->count > VALUES_AT_HAND) {
+        values = PyMem_New(PyObject *, steps->count);
+        if (values == NULL) {
+            PyErr_NoMemory();
+            return READ_RAISED;
+        }
+    }
+    memset(values, 0, steps->count * sizeof(PyObject *));
+    struct steps_run run = {.state = state, .steps = steps, .functions = &function,
+                            .object = object, .protocol = protocol, .bound = bound,
+                            .values = values};
+    enum read_outcome outcome = steps_run(&run);
+    if (outcome == READ_FOUND) {
+        outcome = take_reduce_value(&run, reduce_value);
+    }
+    steps_run_release(&run);
+    if (values != at_hand) {
+        PyMem_Free(values);
+    }
+    return outcome;
+}

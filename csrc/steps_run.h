@@ -1,0 +1,59 @@
+/* Running a plan step by step, on an array of values.
+
+   This is the general way, which any plan can go.  It only loads, so that it can be left at
+   any step as if nothing had been done.  No function here runs Python code; where the
+   collector may run at an allocation (3.11), what it makes is no more than the called
+   function would make. */
+#ifndef FASTCOPYREG_STEPS_RUN_H
+#define FASTCOPYREG_STEPS_RUN_H
+
+#include "steps.h"
+
+/* READ_LEFT: finding out would run code; READ_ABSENT: there is none; READ_RAISED: an
+   exception is set, which can only be MemoryError. */
+enum read_outcome { READ_RAISED = -1, READ_LEFT, READ_FOUND, READ_ABSENT };
+
+/* What a plan is run with; all borrowed. */
+struct steps_run {
+    struct core_state *state;
+    const struct steps *steps;
+    PyObject *const *functions;
+    PyObject *object; /* of reducers */
+    PyObject *protocol;
+    PyObject *const *bound;
+    PyTypeObject *cls; /* of constructors */
+    PyObject *const *arguments;
+    Py_ssize_t argument_count;
+    PyObject **values; /* strong, one for each step */
+    size_t end;        /* the step that the path ended with */
+};
+
+/* Runs up to the end of a path.  READ_FOUND and run->end, READ_LEFT or READ_RAISED.  The
+   values are to be dropped with steps_run_release() in any case. */
+enum read_outcome steps_run(struct steps_run *run);
+
+void steps_run_release(struct steps_run *run);
+
+/* The reduce value of an object by a reducer's plan, strong.  `bound` are the arguments
+   that methods and partials give before the object. */
+enum read_outcome steps_reduce(struct core_state *state, const struct steps *steps,
+                               PyObject *function, PyObject *const *bound, PyObject *object,
+                               PyObject *protocol, PyObject **reduce_value);
+
+/* An attribute that is there to be loaded; strong. */
+enum read_outcome read_attribute(struct core_state *state, PyObject *owner, PyObject *name,
+                                 PyObject **value);
+
+/* A global of a function, or else a builtin; borrowed. */
+PyObject *read_global(struct core_state *state, PyObject *function, PyObject *name);
+
+/* A default of a parameter; borrowed, NULL if there is none. */
+PyObject *read_default(PyObject *function, size_t parameter);
+
+/* The contents of a closure cell; borrowed, NULL if it is empty. */
+PyObject *read_cell(PyObject *function, size_t index);
+
+/* Whether the value is true: 1, 0, or -1 if telling would run code. */
+int read_truth(PyObject *value);
+
+#endif

@@ -92,6 +92,12 @@ setup_constants(struct core_state *state)
             return -1;
         }
     }
+    for (int i = 0; i < 256; i++) {
+        state->small_integers[i] = PyLong_FromLong(i);
+        if (state->small_integers[i] == NULL) {
+            return -1;
+        }
+    }
     return 0;
 }
 
@@ -104,6 +110,20 @@ core_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
     }
     *type = (PyTypeObject *)object;
     return PyModule_AddType(module, *type);
+}
+
+int
+core_add_functions(PyObject *module, PyMethodDef *functions, const char *owner)
+{
+    PyObject *owner_name = PyUnicode_InternFromString(owner);
+    int result = owner_name == NULL ? -1 : 0;
+    for (; result == 0 && functions->ml_name != NULL; functions++) {
+        PyObject *function = PyCFunction_NewEx(functions, module, owner_name);
+        result = PyModule_AddObjectRef(module, functions->ml_name, function);
+        Py_XDECREF(function);
+    }
+    Py_XDECREF(owner_name);
+    return result;
 }
 
 static int
@@ -166,6 +186,9 @@ module_clear(PyObject *module)
     Py_CLEAR(state->copy_helpers);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_CLEAR(state->protocols[i]);
+    }
+    for (int i = 0; i < 256; i++) {
+        Py_CLEAR(state->small_integers[i]);
     }
     return 0;
 }

@@ -2,7 +2,9 @@
 
 from collections.abc import Buffer, Callable, Iterable
 from pickle import PickleBuffer
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+_T = TypeVar("_T")
 
 class _Writable(Protocol):
     def write(self, data: bytes, /) -> object: ...
@@ -50,8 +52,6 @@ def dumps(
     fix_imports: bool = True,
     buffer_callback: Callable[[PickleBuffer], object] | None = None,
 ) -> bytes: ...
-def plan_counts() -> tuple[int, int]: ...
-def plan_threshold(number: int, /) -> int: ...
 def load(
     file: _Readable,
     *,
@@ -69,3 +69,15 @@ def loads(
     errors: str = "strict",
     buffers: Iterable[Buffer] | None = (),
 ) -> Any: ...
+
+class CopyFunction:
+    """The type of the copy functions, which bind as methods like the functions they stand for."""
+
+def copy(x: _T) -> _T: ...
+def deepcopy(x: _T, memo: dict[int, Any] | None = None) -> _T: ...
+def replace(obj: _T, /, **changes: Any) -> _T: ...  # From 3.13.
+
+# For install(), `explain` and the tests.
+def plan_counts() -> tuple[int, int]: ...
+def plan_threshold(number: int, /) -> int: ...
+def set_type_module(type: type, name: str, /) -> None: ...

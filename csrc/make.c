@@ -632,7 +632,8 @@ make_object(struct core_state *state, PyObject *callable, PyObject *const *argum
             ? make_of_class(state, (PyTypeObject *)callable, arguments, count, made)
         : PyFunction_Check(callable)
             ? make_of_function(state, callable, arguments, count, made) : MAKE_CALL;
-    state->made_by_plan += outcome == MAKE_DONE;
+    /* The class that a function calls was counted. */
+    state->made_by_plan += outcome == MAKE_DONE && !PyFunction_Check(callable);
     return outcome;
 }
 

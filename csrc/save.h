@@ -33,7 +33,8 @@ struct fields {
     struct layout_values *values; /* of a __dict__ that is not made, and not empty */
     PyObject *dict;               /* strong; a __dict__ that is made, and not empty */
     int single_dict;              /* nobody else has it */
-    Py_ssize_t set;               /* slots that are set, and in the snapshot */
+    Py_ssize_t set;               /* slots that are set */
+    int in_place;                 /* they are read where they lie, not from a snapshot */
 };
 
 struct pickler {

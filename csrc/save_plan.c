@@ -287,6 +287,48 @@ save_slot_pair(struct pickler *pickler, struct plan_slot *slot, PyObject *value,
     return unlikely(out == NULL) ? failed_value(slot->name) : out;
 }
 
+/* The longest pair of a slot that is written without a snapshot. */
+enum { PAIR_ROOM = 2 * 260 };
+
+/* How many slots are set, if all are scalars of which none is long, so that they can be
+   written from where they lie; else -1. */
+static Py_ssize_t
+count_short_scalars(struct plan *plan, PyObject *object)
+{
+    Py_ssize_t set = 0;
+    for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
+        PyObject *value = *layout_slot(object, plan->slots[i].offset);
+        if (value == NULL) {
+            continue;
+        }
+        if (!save_is_scalar(value)
+            || (PyUnicode_CheckExact(value)
+                && (!PyUnicode_IS_COMPACT_ASCII(value) || PyUnicode_GET_LENGTH(value) > 255))
+            || (PyLong_CheckExact(value) && !long_is_short(value))) {
+            return -1;
+        }
+        set++;
+    }
+    return set;
+}
+
+/* The pairs of such slots.  No frame ends among them. */
+static char *
+save_short_scalars(struct pickler *pickler, struct plan *plan, PyObject *object, char *out)
+{
+    for (Py_ssize_t i = 0; out != NULL && i < plan->slot_count; i++) {
+        PyObject *value = *layout_slot(object, plan->slots[i].offset);
+        if (value == NULL) {
+            continue;
+        }
+        out = write_name(pickler, plan->slots[i].name, &plan->slots[i].index, out);
+        if (likely(out != NULL)) {
+            out = save_inside(pickler, value, save_is_single(pickler, value), out);
+        }
+    }
+    return out;
+}
+
 static char *
 save_slot_pairs(struct pickler *pickler, struct plan *plan, uint64_t epoch, char *out)
 {
@@ -302,8 +344,10 @@ save_slot_pairs(struct pickler *pickler, struct plan *plan, uint64_t epoch, char
 
 /* {name: value} of the slots in the snapshot, a dict that nobody else ever sees. */
 static char *
-save_slots(struct pickler *pickler, struct plan *plan, Py_ssize_t set, uint64_t epoch, char *out)
+save_slots(struct pickler *pickler, struct plan *plan, PyObject *object, struct fields *fields,
+           uint64_t epoch, char *out)
 {
+    Py_ssize_t set = fields->set;
     if (memo_skip(&pickler->memo) < 0) {
         return NULL;
     }
@@ -311,7 +355,8 @@ save_slots(struct pickler *pickler, struct plan *plan, Py_ssize_t set, uint64_t 
     if (set > 1) {
         out = write_op(out, OP_MARK);
     }
-    out = save_slot_pairs(pickler, plan, epoch, out);
+    out = fields->in_place ? save_short_scalars(pickler, plan, object, out)
+                           : save_slot_pairs(pickler, plan, epoch, out);
     out = out == NULL ? NULL : save_room(pickler, out);
     return out == NULL ? NULL : write_op(out, set > 1 ? OP_SETITEMS : OP_SETITEM);
 }
@@ -397,7 +442,7 @@ save_pair_state(struct pickler *pickler, struct plan *plan, PyObject *object,
     }
     out = save_room(pickler, out);
     out = out == NULL ? NULL : save_pass_boundary(pickler, out);
-    out = out == NULL ? NULL : save_slots(pickler, plan, fields->set, epoch, out);
+    out = out == NULL ? NULL : save_slots(pickler, plan, object, fields, epoch, out);
     if (out == NULL) {
         return failed_part(1);
     }
@@ -465,6 +510,23 @@ save_find_fields(struct pickler *pickler, struct plan *plan, PyObject *object, c
            && (!plan->has_dict || find_dict(pickler, plan, object, fields));
 }
 
+/* The slots: to be read in place, or in the snapshot.  0 or -1. */
+ALWAYS_INLINE int
+find_slots(struct pickler *pickler, struct plan *plan, PyObject *object, struct fields *fields,
+           char *out)
+{
+    if (!plan->has_dict
+        && pickler->writer.limit - out > HEAD_ROOM + plan->slot_count * PAIR_ROOM) {
+        fields->set = count_short_scalars(plan, object);
+        if (fields->set >= 0) {
+            fields->in_place = 1;
+            return 0;
+        }
+    }
+    fields->set = take_snapshot(pickler, plan, object);
+    return fields->set < 0 ? -1 : 0;
+}
+
 char *
 save_by_plan(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
 {
@@ -474,14 +536,13 @@ save_by_plan(struct pickler *pickler, struct plan *plan, PyObject *object, int s
         return NULL;
     }
     begin_names(pickler, plan);
-    if (plan->slot_count != 0) {
-        fields.set = take_snapshot(pickler, plan, object);
-        out = fields.set < 0 ? NULL : out;
+    if (plan->slot_count != 0 && find_slots(pickler, plan, object, &fields, out) < 0) {
+        out = NULL;
     }
     if (out != NULL) {
         out = save_fields(pickler, plan, object, single, &fields, out);
     }
-    if (plan->slot_count != 0 && fields.set >= 0) {
+    if (plan->slot_count != 0 && !fields.in_place && fields.set >= 0) {
         out = drop_snapshot(pickler, plan->slot_count, out);
     }
     if (unlikely(pickler->poll_at_next)) {

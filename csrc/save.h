@@ -234,6 +234,21 @@ char *save_fast_leave(struct pickler *pickler, PyObject *container, char *out);
 
 /* ---- scalars, in line --------------------------------------------------------------- */
 
+/* LONG1 with as few bytes of two's complement as do; up to 8. */
+ALWAYS_INLINE char *
+write_long1(char *out, int64_t value)
+{
+    uint64_t magnitude = value < 0 ? ~(uint64_t)value : (uint64_t)value;
+    int size = 5;
+    while (size < 8 && (magnitude >> (8 * size - 1)) != 0) {
+        size++;
+    }
+    out[0] = (char)OP_LONG1;
+    out[1] = (char)size;
+    write_u64(out + 2, (uint64_t)value);
+    return out + 2 + size;
+}
+
 ALWAYS_INLINE char *
 save_long(struct pickler *pickler, PyObject *integer, char *out)
 {
@@ -252,7 +267,8 @@ save_long(struct pickler *pickler, PyObject *integer, char *out)
     if (value >= INT32_MIN && value <= INT32_MAX) {
         return write_u32(write_op(out, OP_BININT), (uint32_t)(int32_t)value);
     }
-    return save_long_large(pickler, integer, out);
+    return pickler->protocol >= 2 ? write_long1(out, value)
+                                  : save_long_large(pickler, integer, out);
 }
 
 ALWAYS_INLINE char *

@@ -375,8 +375,9 @@ save_pair_owned(struct pickler *pickler, PyObject *holder, PyObject *key, PyObje
 ALWAYS_INLINE int
 is_plain_pair(struct pickler *pickler, PyObject *key, PyObject *value, char *out)
 {
-    return PyUnicode_CheckExact(key) && save_is_scalar(value) && out < pickler->writer.limit
-           && PyUnicode_GET_LENGTH(key) < FRAME_TARGET_SIZE / 4;
+    return save_is_scalar(key) && save_is_scalar(value) && out < pickler->writer.limit
+           && (!PyUnicode_CheckExact(key)
+               || PyUnicode_GET_LENGTH(key) < FRAME_TARGET_SIZE / 4);
 }
 
 static char *
@@ -410,7 +411,7 @@ save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *valu
 {
     if (likely(is_plain_pair(pickler, key, value, out))) {
         int single_key = single_keys && save_is_single(pickler, key);
-        out = save_str(pickler, key, single_key, out);
+        out = save_inside(pickler, key, single_key, out);
         return unlikely(out == NULL) ? NULL : save_child(pickler, value, out);
     }
     int single = save_is_single(pickler, value);

@@ -152,16 +152,28 @@ failed_part(int index)
 
 /* ---- the __dict__ ----------------------------------------------------------------------------- */
 
+/* The dict that was numbered at a place in the memo before it was made, and is made by now;
+   strong, or NULL.  A program that took the memo away gets what the instance has. */
+static PyObject *
+made_dict(struct pickler *pickler, PyObject *object, size_t numbered)
+{
+    struct memo *memo = &pickler->memo;
+    PyObject *dict = numbered < memo->flushed && !(memo->log[numbered] & MEMO_MARKS)
+                         ? (PyObject *)memo->log[numbered]
+                         : NULL;
+    if (dict != NULL && pickler->generation == memo->generation && PyDict_CheckExact(dict)) {
+        return Py_NewRef(dict);
+    }
+    return PyObject_GenericGetDict(object, NULL);
+}
+
 /* The pairs of a __dict__ from `position` on, foreign code having run since the walk
    began, or being about to. */
 static NOINLINE char *
-save_rest(struct pickler *pickler, PyObject *object, Py_ssize_t position, Py_ssize_t size,
-          char *out)
+save_rest(struct pickler *pickler, PyObject *object, size_t numbered, Py_ssize_t position,
+          Py_ssize_t size, char *out)
 {
-    if (save_foreign(pickler) < 0) {
-        return NULL;
-    }
-    PyObject *dict = PyObject_GenericGetDict(object, NULL);
+    PyObject *dict = save_foreign(pickler) < 0 ? NULL : made_dict(pickler, object, numbered);
     if (dict == NULL) {
         return NULL;
     }
@@ -169,9 +181,10 @@ save_rest(struct pickler *pickler, PyObject *object, Py_ssize_t position, Py_ssi
     return save_release(pickler, dict, out);
 }
 
-/* The values of an instance whose __dict__ is not made, as the pairs of that dict. */
+/* The values of an instance whose __dict__ is not made, as the pairs of that dict, which is
+   numbered already. */
 static char *
-save_values(struct pickler *pickler, struct plan *plan, PyObject *object,
+save_values(struct pickler *pickler, struct plan *plan, PyObject *object, size_t numbered,
             struct layout_values *values, char *out)
 {
     struct layout_entry *entries = layout_entries(layout_shared_keys(plan->type));
@@ -182,7 +195,7 @@ save_values(struct pickler *pickler, struct plan *plan, PyObject *object,
         PyObject *name = entries[place].key, *value = values->values[place];
         if (unlikely(out >= pickler->writer.limit)) {
             if (pickler->writer.write != NULL) {
-                return save_rest(pickler, object, i, count, out);
+                return save_rest(pickler, object, numbered, i, count, out);
             }
             out = save_end_frame(pickler, out);
         }
@@ -193,7 +206,7 @@ save_values(struct pickler *pickler, struct plan *plan, PyObject *object,
             return failed_value(name);
         }
         if (unlikely(epoch != pickler->epoch)) {
-            return save_rest(pickler, object, i + 1, count, out);
+            return save_rest(pickler, object, numbered, i + 1, count, out);
         }
     }
     return out;
@@ -206,6 +219,7 @@ save_unmade_dict(struct pickler *pickler, struct plan *plan, PyObject *object,
                  struct layout_values *values, char *out)
 {
     int count = layout_values_count(values);
+    size_t numbered = pickler->memo.count;
     if (memo_put_unmade(&pickler->memo, object) < 0) {
         return NULL;
     }
@@ -213,7 +227,7 @@ save_unmade_dict(struct pickler *pickler, struct plan *plan, PyObject *object,
     if (count > 1) {
         out = write_op(out, OP_MARK);
     }
-    out = save_values(pickler, plan, object, values, out);
+    out = save_values(pickler, plan, object, numbered, values, out);
     out = out == NULL ? NULL : save_room(pickler, out);
     return out == NULL ? NULL : write_op(out, count > 1 ? OP_SETITEMS : OP_SETITEM);
 }

@@ -442,6 +442,14 @@ long_as_small(PyObject *object, int64_t *value)
 }
 #endif
 
+/* Whether it surely has few digits. */
+ALWAYS_INLINE int
+long_is_short(PyObject *integer)
+{
+    int64_t value;
+    return long_as_small(integer, &value);
+}
+
 /* ---- reference counts -------------------------------------------------------- */
 
 /* Whether only the one holder that the caller knows of holds the object.  Never true

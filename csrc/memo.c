@@ -4,9 +4,10 @@
 enum {
     LEAST_TABLE = 64,
     LEAST_LOG = 64,
-    /* What is kept between two uses: more would tax each small dump after a huge one. */
-    KEPT_TABLE = 1 << 14,
-    KEPT_LOG = 1 << 13
+    /* What is kept between two uses, a megabyte each: no more than a large dump needs again.
+       Emptying a large table costs what was entered, not its size. */
+    KEPT_TABLE = 1 << 18,
+    KEPT_LOG = 1 << 17
 };
 
 static_assert((LEAST_TABLE & (LEAST_TABLE - 1)) == 0, "tables are masked");

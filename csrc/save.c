@@ -294,3 +294,52 @@ save_object(struct pickler *pickler, PyObject *object, int single, char *out)
     }
     return save_by_type(pickler, object, single, out);
 }
+
+/* ---- cycles in fast mode ------------------------------------------------------------------ */
+
+/* Where nothing is memoized, containers nested deeply are remembered by address. */
+static int
+fast_remember(struct pickler *pickler, PyObject *container)
+{
+    if (pickler->fast_memo == NULL && (pickler->fast_memo = PyDict_New()) == NULL) {
+        return -1;
+    }
+    PyObject *key = PyLong_FromVoidPtr(container);
+    if (key == NULL) {
+        return -1;
+    }
+    int known = PyDict_Contains(pickler->fast_memo, key);
+    if (known > 0) {
+        PyErr_Format(PyExc_ValueError,
+                     "fast mode: can't pickle cyclic objects including object type %.200s at %p",
+                     Py_TYPE(container)->tp_name, container);
+    }
+    else if (known == 0) {
+        known = PyDict_SetItem(pickler->fast_memo, key, Py_None);
+    }
+    Py_DECREF(key);
+    return known == 0 ? 0 : -1;
+}
+
+int
+save_fast_enter(struct pickler *pickler, PyObject *container)
+{
+    if (++pickler->fast_nesting >= FAST_NESTING_LIMIT) {
+        return fast_remember(pickler, container);
+    }
+    return 0;
+}
+
+char *
+save_fast_leave(struct pickler *pickler, PyObject *container, char *out)
+{
+    if (out == NULL || pickler->fast_nesting-- < FAST_NESTING_LIMIT) {
+        return out;
+    }
+    PyObject *key = PyLong_FromVoidPtr(container);
+    if (key == NULL || PyDict_DelItem(pickler->fast_memo, key) < 0) {
+        out = NULL;
+    }
+    Py_XDECREF(key);
+    return out;
+}

@@ -33,7 +33,8 @@ struct fields {
     struct layout_values *values; /* of a __dict__ that is not made, and not empty */
     PyObject *dict;               /* strong; a __dict__ that is made, and not empty */
     int single_dict;              /* nobody else has it */
-    Py_ssize_t set;               /* slots that are set, and in the snapshot */
+    Py_ssize_t set;               /* slots that are set */
+    int in_place;                 /* they are read where they lie, not from a snapshot */
 };
 
 struct pickler {
@@ -195,6 +196,9 @@ char *save_tuple_mark(struct pickler *pickler, Py_ssize_t size, char *out);
 char *save_tuple_op(struct pickler *pickler, Py_ssize_t size, char *out);
 char *save_tuple_end(struct pickler *pickler, PyObject *tuple, char *out);
 
+/* The next of an iterator, which is foreign code: 1 and strong, 0 at the end, -1. */
+int save_next_item(struct pickler *pickler, PyObject *iterator, PyObject **item);
+
 /* Items of a reduction, from an iterator. */
 char *save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out);
 char *save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out);
@@ -233,6 +237,21 @@ char *save_fast_leave(struct pickler *pickler, PyObject *container, char *out);
 
 /* ---- scalars, in line --------------------------------------------------------------- */
 
+/* LONG1 with as few bytes of two's complement as do; up to 8. */
+ALWAYS_INLINE char *
+write_long1(char *out, int64_t value)
+{
+    uint64_t magnitude = value < 0 ? ~(uint64_t)value : (uint64_t)value;
+    int size = 5;
+    while (size < 8 && (magnitude >> (8 * size - 1)) != 0) {
+        size++;
+    }
+    out[0] = (char)OP_LONG1;
+    out[1] = (char)size;
+    write_u64(out + 2, (uint64_t)value);
+    return out + 2 + size;
+}
+
 ALWAYS_INLINE char *
 save_long(struct pickler *pickler, PyObject *integer, char *out)
 {
@@ -251,7 +270,8 @@ save_long(struct pickler *pickler, PyObject *integer, char *out)
     if (value >= INT32_MIN && value <= INT32_MAX) {
         return write_u32(write_op(out, OP_BININT), (uint32_t)(int32_t)value);
     }
-    return save_long_large(pickler, integer, out);
+    return pickler->protocol >= 2 ? write_long1(out, value)
+                                  : save_long_large(pickler, integer, out);
 }
 
 ALWAYS_INLINE char *

@@ -152,16 +152,28 @@ failed_part(int index)
 
 /* ---- the __dict__ ----------------------------------------------------------------------------- */
 
+/* The dict that was numbered at a place in the memo before it was made, and is made by now;
+   strong, or NULL.  A program that took the memo away gets what the instance has. */
+static PyObject *
+made_dict(struct pickler *pickler, PyObject *object, size_t numbered)
+{
+    struct memo *memo = &pickler->memo;
+    PyObject *dict = numbered < memo->flushed && !(memo->log[numbered] & MEMO_MARKS)
+                         ? (PyObject *)memo->log[numbered]
+                         : NULL;
+    if (dict != NULL && pickler->generation == memo->generation && PyDict_CheckExact(dict)) {
+        return Py_NewRef(dict);
+    }
+    return PyObject_GenericGetDict(object, NULL);
+}
+
 /* The pairs of a __dict__ from `position` on, foreign code having run since the walk
    began, or being about to. */
 static NOINLINE char *
-save_rest(struct pickler *pickler, PyObject *object, Py_ssize_t position, Py_ssize_t size,
-          char *out)
+save_rest(struct pickler *pickler, PyObject *object, size_t numbered, Py_ssize_t position,
+          Py_ssize_t size, char *out)
 {
-    if (save_foreign(pickler) < 0) {
-        return NULL;
-    }
-    PyObject *dict = PyObject_GenericGetDict(object, NULL);
+    PyObject *dict = save_foreign(pickler) < 0 ? NULL : made_dict(pickler, object, numbered);
     if (dict == NULL) {
         return NULL;
     }
@@ -169,9 +181,10 @@ save_rest(struct pickler *pickler, PyObject *object, Py_ssize_t position, Py_ssi
     return save_release(pickler, dict, out);
 }
 
-/* The values of an instance whose __dict__ is not made, as the pairs of that dict. */
+/* The values of an instance whose __dict__ is not made, as the pairs of that dict, which is
+   numbered already. */
 static char *
-save_values(struct pickler *pickler, struct plan *plan, PyObject *object,
+save_values(struct pickler *pickler, struct plan *plan, PyObject *object, size_t numbered,
             struct layout_values *values, char *out)
 {
     struct layout_entry *entries = layout_entries(layout_shared_keys(plan->type));
@@ -182,7 +195,7 @@ save_values(struct pickler *pickler, struct plan *plan, PyObject *object,
         PyObject *name = entries[place].key, *value = values->values[place];
         if (unlikely(out >= pickler->writer.limit)) {
             if (pickler->writer.write != NULL) {
-                return save_rest(pickler, object, i, count, out);
+                return save_rest(pickler, object, numbered, i, count, out);
             }
             out = save_end_frame(pickler, out);
         }
@@ -193,7 +206,7 @@ save_values(struct pickler *pickler, struct plan *plan, PyObject *object,
             return failed_value(name);
         }
         if (unlikely(epoch != pickler->epoch)) {
-            return save_rest(pickler, object, i + 1, count, out);
+            return save_rest(pickler, object, numbered, i + 1, count, out);
         }
     }
     return out;
@@ -206,6 +219,7 @@ save_unmade_dict(struct pickler *pickler, struct plan *plan, PyObject *object,
                  struct layout_values *values, char *out)
 {
     int count = layout_values_count(values);
+    size_t numbered = pickler->memo.count;
     if (memo_put_unmade(&pickler->memo, object) < 0) {
         return NULL;
     }
@@ -213,7 +227,7 @@ save_unmade_dict(struct pickler *pickler, struct plan *plan, PyObject *object,
     if (count > 1) {
         out = write_op(out, OP_MARK);
     }
-    out = save_values(pickler, plan, object, values, out);
+    out = save_values(pickler, plan, object, numbered, values, out);
     out = out == NULL ? NULL : save_room(pickler, out);
     return out == NULL ? NULL : write_op(out, count > 1 ? OP_SETITEMS : OP_SETITEM);
 }
@@ -287,6 +301,48 @@ save_slot_pair(struct pickler *pickler, struct plan_slot *slot, PyObject *value,
     return unlikely(out == NULL) ? failed_value(slot->name) : out;
 }
 
+/* The longest pair of a slot that is written without a snapshot. */
+enum { PAIR_ROOM = 2 * 260 };
+
+/* How many slots are set, if all are scalars of which none is long, so that they can be
+   written from where they lie; else -1. */
+static Py_ssize_t
+count_short_scalars(struct plan *plan, PyObject *object)
+{
+    Py_ssize_t set = 0;
+    for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
+        PyObject *value = *layout_slot(object, plan->slots[i].offset);
+        if (value == NULL) {
+            continue;
+        }
+        if (!save_is_scalar(value)
+            || (PyUnicode_CheckExact(value)
+                && (!PyUnicode_IS_COMPACT_ASCII(value) || PyUnicode_GET_LENGTH(value) > 255))
+            || (PyLong_CheckExact(value) && !long_is_short(value))) {
+            return -1;
+        }
+        set++;
+    }
+    return set;
+}
+
+/* The pairs of such slots.  No frame ends among them. */
+static char *
+save_short_scalars(struct pickler *pickler, struct plan *plan, PyObject *object, char *out)
+{
+    for (Py_ssize_t i = 0; out != NULL && i < plan->slot_count; i++) {
+        PyObject *value = *layout_slot(object, plan->slots[i].offset);
+        if (value == NULL) {
+            continue;
+        }
+        out = write_name(pickler, plan->slots[i].name, &plan->slots[i].index, out);
+        if (likely(out != NULL)) {
+            out = save_inside(pickler, value, save_is_single(pickler, value), out);
+        }
+    }
+    return out;
+}
+
 static char *
 save_slot_pairs(struct pickler *pickler, struct plan *plan, uint64_t epoch, char *out)
 {
@@ -302,8 +358,10 @@ save_slot_pairs(struct pickler *pickler, struct plan *plan, uint64_t epoch, char
 
 /* {name: value} of the slots in the snapshot, a dict that nobody else ever sees. */
 static char *
-save_slots(struct pickler *pickler, struct plan *plan, Py_ssize_t set, uint64_t epoch, char *out)
+save_slots(struct pickler *pickler, struct plan *plan, PyObject *object, struct fields *fields,
+           uint64_t epoch, char *out)
 {
+    Py_ssize_t set = fields->set;
     if (memo_skip(&pickler->memo) < 0) {
         return NULL;
     }
@@ -311,7 +369,8 @@ save_slots(struct pickler *pickler, struct plan *plan, Py_ssize_t set, uint64_t 
     if (set > 1) {
         out = write_op(out, OP_MARK);
     }
-    out = save_slot_pairs(pickler, plan, epoch, out);
+    out = fields->in_place ? save_short_scalars(pickler, plan, object, out)
+                           : save_slot_pairs(pickler, plan, epoch, out);
     out = out == NULL ? NULL : save_room(pickler, out);
     return out == NULL ? NULL : write_op(out, set > 1 ? OP_SETITEMS : OP_SETITEM);
 }
@@ -397,7 +456,7 @@ save_pair_state(struct pickler *pickler, struct plan *plan, PyObject *object,
     }
     out = save_room(pickler, out);
     out = out == NULL ? NULL : save_pass_boundary(pickler, out);
-    out = out == NULL ? NULL : save_slots(pickler, plan, fields->set, epoch, out);
+    out = out == NULL ? NULL : save_slots(pickler, plan, object, fields, epoch, out);
     if (out == NULL) {
         return failed_part(1);
     }
@@ -465,6 +524,23 @@ save_find_fields(struct pickler *pickler, struct plan *plan, PyObject *object, c
            && (!plan->has_dict || find_dict(pickler, plan, object, fields));
 }
 
+/* The slots: to be read in place, or in the snapshot.  0 or -1. */
+ALWAYS_INLINE int
+find_slots(struct pickler *pickler, struct plan *plan, PyObject *object, struct fields *fields,
+           char *out)
+{
+    if (!plan->has_dict
+        && pickler->writer.limit - out > HEAD_ROOM + plan->slot_count * PAIR_ROOM) {
+        fields->set = count_short_scalars(plan, object);
+        if (fields->set >= 0) {
+            fields->in_place = 1;
+            return 0;
+        }
+    }
+    fields->set = take_snapshot(pickler, plan, object);
+    return fields->set < 0 ? -1 : 0;
+}
+
 char *
 save_by_plan(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
 {
@@ -474,14 +550,13 @@ save_by_plan(struct pickler *pickler, struct plan *plan, PyObject *object, int s
         return NULL;
     }
     begin_names(pickler, plan);
-    if (plan->slot_count != 0) {
-        fields.set = take_snapshot(pickler, plan, object);
-        out = fields.set < 0 ? NULL : out;
+    if (plan->slot_count != 0 && find_slots(pickler, plan, object, &fields, out) < 0) {
+        out = NULL;
     }
     if (out != NULL) {
         out = save_fields(pickler, plan, object, single, &fields, out);
     }
-    if (plan->slot_count != 0 && fields.set >= 0) {
+    if (plan->slot_count != 0 && !fields.in_place && fields.set >= 0) {
         out = drop_snapshot(pickler, plan->slot_count, out);
     }
     if (unlikely(pickler->poll_at_next)) {

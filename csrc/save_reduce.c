@@ -361,12 +361,38 @@ save_built(struct pickler *pickler, PyObject *object, PyObject *reduce_value, ch
 /* How an object comes apart. */
 enum answer { ANSWER_NAME, ANSWER_VALUE, ANSWER_SAVED };
 
+/* __reduce_ex__ as a method in C, of a type whose instances have no attributes of their
+   own that could hide it; borrowed, or NULL. */
+static PyObject *
+find_plain_method(struct core_state *state, PyTypeObject *type)
+{
+#if KNOWN_LAYOUT
+    if (type->tp_getattro != PyObject_GenericGetAttr || type->tp_dictoffset != 0
+        || PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+        return NULL;
+    }
+    PyObject *method = type_lookup(type, state->str.reduce_ex);
+    return method != NULL && Py_IS_TYPE(method, &PyMethodDescr_Type) ? method : NULL;
+#else
+    (void)state;
+    (void)type;
+    return NULL;
+#endif
+}
+
 /* The object's own __reduce_ex__ or __reduce__; a new reduce value, or NULL. */
 static PyObject *
 call_own_reducer(struct pickler *pickler, PyObject *object)
 {
     struct core_state *state = pickler->state;
-    PyObject *method, *reduce_value;
+    PyObject *reduce_value, *method = find_plain_method(state, Py_TYPE(object));
+    if (method != NULL) {
+        PyObject *args[] = {object, state->protocols[pickler->protocol]};
+        Py_INCREF(method);
+        reduce_value = PyObject_Vectorcall(method, args, 2, NULL);
+        Py_DECREF(method);
+        return reduce_value;
+    }
     int found = PyObject_GetOptionalAttr(object, state->str.reduce_ex, &method);
     if (found < 0) {
         return NULL;

@@ -1,5 +1,6 @@
 """`explain`: every rule, the reason for a verdict, places, costs, warnings, the three forms."""
 
+import _thread
 import abc
 import collections
 import copyreg
@@ -9,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -113,6 +115,18 @@ def test_where_a_reducer_was_registered():
     line = line_of("fastcopyreg.copyreg.pickle(orders.Named", __file__)
     assert rows(orders.Named, "reduce")["registered at"] == f"{__file__}:{line}"
     copyreg.pickle(orders.Named, orders.reduce_printed)
+    assert "registered at" not in rows(orders.Named, "reduce")
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"), [(fastcopyreg.copyreg.pickle, len), (register, ("x",))]
+)
+def test_registering_from_a_thread_that_runs_nothing_else(function, argument):
+    _thread.start_new_thread(function, (orders.Named, argument))
+    deadline = time.monotonic() + 10
+    while copyreg.dispatch_table[orders.Named] is orders.reduce_named:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
     assert "registered at" not in rows(orders.Named, "reduce")
 
 

@@ -1,6 +1,7 @@
 """`register`: where fields are found, what travels and how, and every mistake with its remedy."""
 
 import abc
+import ast
 import collections
 import copy
 import copyreg
@@ -8,6 +9,7 @@ import datetime
 import dis
 import enum
 import functools
+import inspect
 import itertools
 import os
 import pickle
@@ -17,6 +19,7 @@ import textwrap
 import threading
 import types
 from dataclasses import InitVar, dataclass, field
+from importlib.resources import files
 from typing import NamedTuple
 
 import pytest
@@ -804,3 +807,15 @@ def test_what_to_do_instead():
         register(types.FunctionType)
     with pytest.raises(TypeError, match="register a subclass of dict, or override persistent_id"):
         register(dict)
+
+
+def test_the_stub_has_these_parameters():
+    text = files("fastcopyreg").joinpath("registration.pyi").read_text(encoding="utf-8")
+    public = {"register": register, "restore": restore}
+    public.update(explain=fastcopyreg.explain, check=fastcopyreg.check)
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef) and node.name in public:
+            stub = node.args
+            names = [a.arg for a in (*stub.args, *([stub.vararg] if stub.vararg else []))]
+            names += [a.arg for a in stub.kwonlyargs]
+            assert names == list(inspect.signature(public[node.name]).parameters), node.name

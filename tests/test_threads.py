@@ -16,6 +16,7 @@ from support import classes
 from support.child import Crash, in_child, requires_fork
 from support.classes import Plain, Registered, make_plain
 from support.implementations import OURS, STANDARD, requires_core
+from support.recording import Sink
 
 pytestmark = requires_core
 
@@ -292,28 +293,24 @@ class Alarm(Exception):
     """What the signal handler raises."""
 
 
-def longest_gap(dumps, obj):
-    """The longest time that another thread had to wait for its turn during a dump."""
-    gaps, stop = [0.0], threading.Event()
+def turns_of_another_thread(dumps, obj):
+    """How many turns another thread had during a dump, and how long the dump took."""
+    turns, stop = [], threading.Event()
 
     def watch():
-        last = time.perf_counter()
         while not stop.is_set():
             time.sleep(0.0005)
-            now = time.perf_counter()
-            gaps.append(now - last)
-            last = now
+            turns.append(time.perf_counter())
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     time.sleep(0.01)
-    gaps.clear()
     begin = time.perf_counter()
     dumps(obj)
-    took = time.perf_counter() - begin
+    end = time.perf_counter()
     stop.set()
     watcher.join(10)
-    return max(gaps, default=took), took
+    return sum(begin < turn < end for turn in turns), end - begin
 
 
 @pytest.mark.skipif(OURS.name != "ours", reason="the standard library does not do this")
@@ -321,38 +318,44 @@ def longest_gap(dumps, obj):
 def test_other_threads_run_during_a_long_dump(name):
     sys.setswitchinterval(0.005)
     obj = LONG[name]()
-    gap, took = min(longest_gap(OURS.dumps, obj) for _ in range(3))
-    if took < 0.03:
-        pytest.skip(f"took {took:.3f} s only")
-    assert gap < took / 2 or gap < 0.03, f"a thread waited {gap:.3f} s of {took:.3f} s"
+    tries = [turns_of_another_thread(OURS.dumps, obj) for _ in range(5)]
+    if max(took for _, took in tries) < 0.03:
+        pytest.skip("the machine is too fast for this length")
+    assert max(turns for turns, _ in tries) >= 3, tries
 
 
 @pytest.mark.skipif(OURS.name != "ours", reason="the standard library does not do this")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
 @pytest.mark.parametrize("name", LONG)
 def test_signal_is_handled_during_a_long_dump(name):
+    """Protocol 2 is written at once, when all is done: what was interrupted wrote nothing."""
     obj = LONG[name]()
-    begin = time.perf_counter()
-    expected = OURS.dumps(obj, 4)
-    took = time.perf_counter() - begin
-    handled = []
+    begin = time.process_time()
+    expected = OURS.dumps(obj, 2)
+    took = time.process_time() - begin
+    # The timer is coarse, and may come too late for one dump.
+    assert any(interrupted(obj, took / 4) for _ in range(10))
+    assert OURS.dumps(obj, 2) == expected
+
+
+def interrupted(obj, seconds):
+    """Whether a dump ends by the exception of a handler, nothing written."""
+    sink = Sink()
 
     def handler(number, frame):
-        handled.append(time.perf_counter())
         raise Alarm
 
-    before = signal.signal(signal.SIGALRM, handler)
-    remaining = signal.setitimer(signal.ITIMER_REAL, took / 4)
-    begin = time.perf_counter()
+    before = signal.signal(signal.SIGPROF, handler)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
-        with pytest.raises(Alarm):
-            OURS.dumps(obj, 4)
-            raise AssertionError("the dump was not interrupted")
+        OURS.dump(obj, sink, 2)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    except Alarm:
+        return not sink.writes
     finally:
-        signal.setitimer(signal.ITIMER_REAL, *remaining)
-        signal.signal(signal.SIGALRM, before)
-    assert handled[0] - begin < took * 0.9 + 0.05
-    assert OURS.dumps(obj, 4) == expected
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+    return False
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")

@@ -11,14 +11,21 @@ _places = WeakKeyDictionary()
 
 
 def caller():
-    """Return the file name and the line from which the caller of this function was called."""
-    frame = sys._getframe(2)
-    return frame.f_code.co_filename, frame.f_lineno
+    """Return (file name, line) from where the caller of this function was called, and the module.
+
+    All are None if that is not Python code, as in a thread that runs nothing else.
+    """
+    try:
+        frame = sys._getframe(2)
+    except ValueError:
+        return None, None
+    return (frame.f_code.co_filename, frame.f_lineno), frame.f_globals.get("__name__")
 
 
 def note(ob_type, reducer, place):
-    """Remember that *reducer* was registered for *ob_type* at *place*."""
-    if isinstance(ob_type, type):  # Any hashable object can be registered, to no effect.
+    """Remember that *reducer* was registered for *ob_type* at *place*, if that is known."""
+    # Any hashable object can be registered, to no effect.
+    if isinstance(ob_type, type) and place is not None:
         _places[ob_type] = id(reducer), *place
 
 

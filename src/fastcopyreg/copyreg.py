@@ -18,7 +18,7 @@ def pickle(ob_type, pickle_function, constructor_ob=None):
     ``copyreg.dispatch_table``, where the standard library's ``pickle`` and ``copy`` find it too.
     """
     _stdlib.register_reducer(ob_type, pickle_function, constructor_ob)
-    _places.note(ob_type, pickle_function, _places.caller())
+    _places.note(ob_type, pickle_function, _places.caller()[0])
     if constructor_ob is not None:
         _constructors.remember(constructor_ob)
 

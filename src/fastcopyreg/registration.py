@@ -8,10 +8,7 @@ Fields taken by name, and versions, cannot be said so.  Objects of such classes 
 `restore`, whose name is in their pickles and therefore stays what it is.
 """
 
-import sys
-
 from . import _constructors, _places, _rules, _stdlib
-from . import copyreg as our_copyreg
 
 __all__ = ("Registration", "register", "restore")
 
@@ -123,8 +120,7 @@ def register(
     about whose objects pickle never asks the registry, a name that is no attribute, a constructor
     that does not take the fields.  The constructor becomes a registered constructor.
     """
-    place = _places.caller()
-    caller = sys._getframe(1).f_globals.get("__name__")
+    place, caller = _places.caller()
     declared = fields, constructor, state, exclude, version, upgrade
 
     def register_here(decorated):
@@ -159,7 +155,8 @@ def _put_into_table(registration, place):
     """Make the registration that of its class, for every pickler and copier."""
     cls = registration.cls
     _registrations[cls] = registration
-    our_copyreg.pickle(cls, registration.reducer, registration.constructor)
+    _stdlib.register_reducer(cls, registration.reducer, registration.constructor)
+    _constructors.remember(registration.constructor)
     if registration.needs_fastcopyreg():
         _constructors.remember(restore)
     _places.note(cls, registration.reducer, place)

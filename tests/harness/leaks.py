@@ -31,7 +31,7 @@ def leak_of(operation, phase=PHASE):
     """What the second phase of an operation leaves behind, or None if nothing does."""
     call = operation.prepare()
     operation.view(call())
-    for _ in range(phase):
+    for _ in range(max(phase, operation.warm)):
         call()
     for _ in range(REPEATS):
         grown = measure.growth(call, phase)

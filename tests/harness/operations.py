@@ -18,6 +18,7 @@ import fractions
 import functools
 import importlib.util
 import io
+import itertools
 import pathlib
 import pickle as std_pickle
 import types
@@ -25,6 +26,8 @@ import uuid
 
 PROTOCOLS = range(std_pickle.HIGHEST_PROTOCOL + 1)
 FRAME = 64 * 1024
+FILLED = 20000  # objects of new types after which the tables of what is known of types are full
+OFTEN = 400  # objects of a type after which reducers and constructors are compiled
 
 
 class Plain:
@@ -157,6 +160,7 @@ class Outer:
 
 
 Pair = collections.namedtuple("Pair", "first second")
+LINES = itertools.count(1000)
 SINGLETON = RegisteredName()
 
 
@@ -340,14 +344,16 @@ REFUSED = {
 class Operation:
     """One thing to repeat: its name, how to prepare it, and how to look at its result.
 
-    *spared*: why its allocations are not made to fail, if they are not.
+    *spared*: why its allocations are not made to fail, if they are not. *warm*: how often it must
+    have been done before its leaks are judged, if that is more than a phase.
     """
 
-    def __init__(self, name, prepare, view=lambda result: result, spared=None):
+    def __init__(self, name, prepare, view=lambda result: result, spared=None, warm=0):
         self.name = name
         self.prepare = prepare
         self.view = view
         self.spared = spared
+        self.warm = warm
 
 
 def values_of(protocol):
@@ -717,6 +723,67 @@ def copy_operations(subject):
     )
 
 
+Fresh = None  # the class made last by fresh_class
+
+
+def fresh_init(self, left, right):
+    self.left = left
+    self.right = right
+
+
+def fresh_reducer(obj):
+    return Fresh, (obj.left, obj.right)
+
+
+def fresh_class(kind):
+    """A class made now, so that whatever is known of types has to be learnt, kept and dropped."""
+    global Fresh
+    names = {"__module__": __name__, "__init__": fresh_function(fresh_init)}
+    if kind == "slots":
+        names["__slots__"] = ("left", "right")
+    Fresh = type("Fresh", (), names)
+    if kind == "registered":
+        copyreg.pickle(Fresh, fresh_function(fresh_reducer))
+    return Fresh
+
+
+def fresh_function(function):
+    """A copy of the function with code of its own, so that it has to be read again."""
+    code = function.__code__.replace(co_firstlineno=next(LINES))
+    return types.FunctionType(code, globals())
+
+
+def fresh(kind, count, use):
+    """A function that makes a class, so many objects of it, and hands them to *use*."""
+
+    def operation():
+        cls = fresh_class(kind)
+        try:
+            return use([cls(i, "right") for i in range(count)])
+        finally:
+            copyreg.dispatch_table.pop(cls, None)
+
+    return operation
+
+
+def fresh_operations(subject):
+    """Types met for the first time, a few times, and often enough to be learnt by heart."""
+    pickle, deepcopy = subject.pickle, subject.copy.deepcopy
+    uses = {
+        "dumps": lambda objects: pickle.dumps(objects, 4),
+        "loads": lambda objects: len(pickle.loads(pickle.dumps(objects, 4))),
+        "deepcopy": lambda objects: len(deepcopy(objects)),
+    }
+    for name, use in uses.items():
+        for kind in ("plain", "slots", "registered"):
+            for count in (2, OFTEN):
+                yield Operation(
+                    f"{name} of {count} of a new class, {kind}",
+                    lambda kind=kind, count=count, use=use: fresh(kind, count, use),
+                    warm=FILLED // count,
+                )
+
+
 #: Every group of operations; a crash costs no more than its own case of its own group.
 GROUPS = {
     "core": core_operations,
@@ -727,4 +794,5 @@ GROUPS = {
     "loads": loads_operations,
     "unpickler": unpickler_operations,
     "copy": copy_operations,
+    "fresh": fresh_operations,
 }

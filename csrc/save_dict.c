@@ -1,0 +1,330 @@
+/* Dicts and the dict items of a reduction.  What holds for all containers is said in
+   save_sequence.c. */
+#include "errors.h"
+#include "save.h"
+
+/* ---- dicts ----------------------------------------------------------------------------- */
+
+/* An object that is owned here, and may be at a boundary. */
+ALWAYS_INLINE char *
+save_owned_child(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, object, single, out);
+    }
+    return save_inside(pickler, object, single, out);
+}
+
+/* A key that may run foreign code, under which the value must live on. */
+static NOINLINE char *
+save_odd_key(struct pickler *pickler, PyObject *key, PyObject *value, char *out)
+{
+    (void)value;
+    return save_owned_child(pickler, key, 0, out);
+}
+
+/* Key and value of a dict, both owned by the caller.  A note names the key. */
+ALWAYS_INLINE char *
+save_owned_key_value(struct pickler *pickler, PyObject *holder, PyObject *key, PyObject *value,
+                     int single, char *out)
+{
+    uint64_t epoch = pickler->epoch;
+    (void)holder;
+    out = save_odd_key(pickler, key, value, out);
+    if (unlikely(out == NULL)) {
+        return NULL;
+    }
+    out = save_owned_child(pickler, value, single && epoch == pickler->epoch, out);
+    if (unlikely(out == NULL)) {
+        error_note("when serializing %T item %R", holder, key);
+    }
+    return out;
+}
+
+/* Key and value of a dict, owned over the time. */
+static char *
+save_pair_owned(struct pickler *pickler, PyObject *holder, PyObject *key, PyObject *value,
+                char *out)
+{
+    int single = save_is_single(pickler, value);
+    Py_INCREF(key);
+    Py_INCREF(value);
+    out = save_owned_key_value(pickler, holder, key, value, single, out);
+    out = save_release(pickler, key, out);
+    return save_release(pickler, value, out);
+}
+
+/* A pair of which nothing runs foreign code but at a boundary. */
+ALWAYS_INLINE int
+is_plain_pair(struct pickler *pickler, PyObject *key, PyObject *value, char *out)
+{
+    return save_is_scalar(key) && save_is_scalar(value) && out < pickler->writer.limit
+           && (!PyUnicode_CheckExact(key)
+               || PyUnicode_GET_LENGTH(key) < FRAME_TARGET_SIZE / 4);
+}
+
+static char *
+changed_dict(void)
+{
+    PyErr_SetString(PyExc_RuntimeError, "dictionary changed size during iteration");
+    return NULL;
+}
+
+char *
+save_dict_rest(struct pickler *pickler, PyObject *dict, Py_ssize_t position, Py_ssize_t size,
+               char *out)
+{
+    PyObject *key, *value;
+    while (position < size || size > 1) {
+        if (!PyDict_Next(dict, &position, &key, &value)) {
+            break;
+        }
+        out = save_pair_owned(pickler, dict, key, value, out);
+        if (out == NULL) {
+            return NULL;
+        }
+    }
+    return size > 1 && PyDict_GET_SIZE(dict) != size ? changed_dict() : out;
+}
+
+/* One pair of the walk; see save_pairs(). */
+ALWAYS_INLINE char *
+save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value,
+          int single_keys, char *out)
+{
+    if (likely(is_plain_pair(pickler, key, value, out))) {
+        int single_key = single_keys && save_is_single(pickler, key);
+        out = save_inside(pickler, key, single_key, out);
+        return unlikely(out == NULL) ? NULL : save_child(pickler, value, out);
+    }
+    int single = save_is_single(pickler, value);
+    Py_INCREF(key);
+    Py_INCREF(value);
+    out = save_owned_key_value(pickler, dict, key, value, single, out);
+    out = save_release(pickler, key, out);
+    return save_release(pickler, value, out);
+}
+
+/* Behind a batch of pairs: SETITEMS or SETITEM.  *done if it was the last, or an error. */
+static char *
+end_batch(struct pickler *pickler, PyObject *dict, Py_ssize_t size, Py_ssize_t total, int count,
+          int *done, char *out)
+{
+    int alone = size - total == 1 && (total == 0 || pickler->state->dialect.single_last_item);
+    *done = 1;
+    out = save_room(pickler, out);
+    if (out == NULL || (alone && count == 1)) {
+        return out == NULL ? NULL : write_op(out, OP_SETITEM);
+    }
+    out = write_op(out, OP_SETITEMS);
+    if (PyDict_GET_SIZE(dict) != size) {
+        return changed_dict();
+    }
+    if (pickler->state->dialect.single_last_item) {
+        /* Changed and changed back, the walk may end before its time. */
+        *done = total + count >= size;
+        return count == 0 ? changed_dict() : out;
+    }
+    *done = count < BATCH_SIZE;
+    return out;
+}
+
+/* The pairs of a dict that is not empty, in protocols with SETITEMS. */
+static char *
+save_pairs(struct pickler *pickler, PyObject *dict, PyObject *walked, char *out)
+{
+    Py_ssize_t size = PyDict_GET_SIZE(dict), position = 0, total = 0;
+    int count, done, single_last = pickler->state->dialect.single_last_item;
+    PyObject *key, *value;
+    do {
+        Py_ssize_t most = size - total == 1 && (total == 0 || single_last) ? 1 : BATCH_SIZE;
+        if (most > 1) {
+            out = write_op(out, OP_MARK);
+        }
+        for (count = 0; count < most && PyDict_Next(walked, &position, &key, &value); count++) {
+            out = save_pair(pickler, dict, key, value, dict_owns_keys(walked), out);
+            if (unlikely(out == NULL)) {
+                return NULL;
+            }
+        }
+        out = end_batch(pickler, dict, size, total, count, &done, out);
+        total += count;
+    } while (out != NULL && !done);
+    return out;
+}
+
+/* Protocol 0 goes by items(), as for what is not a dict. */
+static char *
+save_by_items(struct pickler *pickler, PyObject *dict, char *out)
+{
+    if (save_foreign(pickler) < 0) {
+        return NULL;
+    }
+    PyObject *items = PyObject_CallMethodNoArgs(dict, pickler->state->str.items);
+    if (items == NULL) {
+        return NULL;
+    }
+    PyObject *iterator = PyObject_GetIter(items);
+    Py_DECREF(items);
+    if (iterator == NULL) {
+        return NULL;
+    }
+    out = save_dictitems(pickler, iterator, dict, out);
+    Py_DECREF(iterator);
+    return out;
+}
+
+/* What is in a dict that is not empty. */
+static char *
+save_dict_contents(struct pickler *pickler, PyObject *dict, char *out)
+{
+    if (save_open(pickler, dict) < 0) {
+        return NULL;
+    }
+    if (unlikely(pickler->protocol == 0)) {
+        return save_close(pickler, dict, save_by_items(pickler, dict, out));
+    }
+    PyObject *walked = dict_for_walk(dict);
+    if (walked == NULL) {
+        return save_close(pickler, dict, NULL);
+    }
+    out = save_pairs(pickler, dict, walked, out);
+    Py_DECREF(walked);
+    return save_close(pickler, dict, out);
+}
+
+ALWAYS_INLINE char *
+save_dict_opcodes(struct pickler *pickler, PyObject *dict, int single, char *out)
+{
+    if (likely(pickler->bin)) {
+        out = write_op(out, OP_EMPTY_DICT);
+    }
+    else {
+        out = write_op(write_op(out, OP_MARK), OP_DICT);
+    }
+    out = save_memoize(pickler, dict, single, out);
+    if (out == NULL || PyDict_GET_SIZE(dict) == 0) {
+        return out;
+    }
+    return save_dict_contents(pickler, dict, out);
+}
+
+static NOINLINE char *
+save_dict_fast(struct pickler *pickler, PyObject *dict, char *out)
+{
+    if (save_fast_enter(pickler, dict) < 0) {
+        return NULL;
+    }
+    return save_fast_leave(pickler, dict, save_dict_opcodes(pickler, dict, 0, out));
+}
+
+char *
+save_dict(struct pickler *pickler, PyObject *dict, int single, char *out)
+{
+    if (unlikely(pickler->fast)) {
+        return save_dict_fast(pickler, dict, out);
+    }
+    return save_dict_opcodes(pickler, dict, single, out);
+}
+
+/* ---- dict items of a reduction ------------------------------------------------------------ */
+
+/* A pair from an iterator: 1 and strong, 0 at the end, -1. */
+static int
+next_pair(struct pickler *pickler, PyObject *iterator, PyObject **pair)
+{
+    int more = save_next_item(pickler, iterator, pair);
+    if (more == 1 && (!PyTuple_Check(*pair) || PyTuple_GET_SIZE(*pair) != 2)) {
+        PyErr_SetString(PyExc_TypeError, "dict items iterator must return 2-tuples");
+        Py_CLEAR(*pair);
+        return -1;
+    }
+    return more;
+}
+
+/* Saves key and value of a pair that is owned here and drops it. */
+ALWAYS_INLINE char *
+save_owned_pair(struct pickler *pickler, PyObject *pair, PyObject *holder, char *out)
+{
+    (void)holder;
+    out = save(pickler, PyTuple_GET_ITEM(pair, 0), out);
+    if (out != NULL) {
+        out = save(pickler, PyTuple_GET_ITEM(pair, 1), out);
+        if (out == NULL) {
+            error_note("when serializing %T item %R", holder, PyTuple_GET_ITEM(pair, 0));
+        }
+    }
+    out = save_release(pickler, pair, out);
+    return out == NULL ? NULL : save_room(pickler, out);
+}
+
+static NOINLINE char *
+save_dictitems_singly(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
+{
+    PyObject *pair;
+    int more;
+    while ((more = next_pair(pickler, iterator, &pair)) == 1) {
+        out = save_owned_pair(pickler, pair, holder, out);
+        if (out == NULL) {
+            return NULL;
+        }
+        out = write_op(out, OP_SETITEM);
+    }
+    return more < 0 ? NULL : out;
+}
+
+/* As the standard library, this looks at a later pair only when it comes to save it. */
+static int
+check_pair(PyObject *pair)
+{
+    if (PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2) {
+        return 0;
+    }
+    PyErr_SetString(PyExc_TypeError, "dict items iterator must return 2-tuples");
+    return -1;
+}
+
+ALWAYS_INLINE char *
+save_dictitem_batch(struct pickler *pickler, PyObject *iterator, PyObject *holder,
+                    PyObject *first, PyObject *pair, int *count, char *out)
+{
+    out = save_owned_pair(pickler, first, holder, write_op(out, OP_MARK));
+    for (*count = 1; out != NULL && check_pair(pair) == 0; ) {
+        out = save_owned_pair(pickler, pair, holder, out);
+        pair = NULL;
+        int more = 0;
+        if (out == NULL || ++*count == BATCH_SIZE
+            || (more = save_next_item(pickler, iterator, &pair)) != 1) {
+            return out == NULL || more < 0 ? NULL : write_op(out, OP_SETITEMS);
+        }
+    }
+    Py_XDECREF(pair);
+    return NULL;
+}
+
+char *
+save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
+{
+    if (pickler->protocol == 0) {
+        return save_dictitems_singly(pickler, iterator, holder, out);
+    }
+    int count;
+    do {
+        PyObject *first, *second;
+        int more = next_pair(pickler, iterator, &first);
+        if (more != 1) {
+            return more < 0 ? NULL : out;
+        }
+        more = save_next_item(pickler, iterator, &second);
+        if (more < 0) {
+            Py_DECREF(first);
+            return NULL;
+        }
+        if (more == 0) {
+            out = save_owned_pair(pickler, first, holder, out);
+            return out == NULL ? NULL : write_op(out, OP_SETITEM);
+        }
+        out = save_dictitem_batch(pickler, iterator, holder, first, second, &count, out);
+    } while (out != NULL && count == BATCH_SIZE);
+    return out;
+}

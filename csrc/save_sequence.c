@@ -1,0 +1,322 @@
+/* Tuples, lists and the list items of a reduction.
+
+   What holds for all containers:
+
+   Lists, dicts and sets are numbered before their elements and walked while they are
+   live: a reducer may change them under our hands.  After each element the container is
+   read again, and what the standard library raises for a changed one is raised at the
+   places where it looks.  Tuples and frozen sets are numbered after their elements; if
+   one came by again meanwhile, it has a number by then and what was written is dropped.
+
+   A level of nesting is one C frame, and a small one: nothing nests less deeply here than
+   in the standard library.  So the functions that recurse keep little, and what leads to
+   them ends in a tail call. */
+#include "errors.h"
+#include "save.h"
+
+/* The note that an element of a container could not be saved. */
+static char *
+failed_at(PyObject *holder, Py_ssize_t index)
+{
+    (void)holder;
+    (void)index;
+    error_note("when serializing %T item %zd", holder, index);
+    return NULL;
+}
+
+/* ---- tuples ---------------------------------------------------------------------- */
+
+static char *
+save_empty_tuple(struct pickler *pickler, char *out)
+{
+    if (pickler->protocol > 0) {
+        return write_op(out, OP_EMPTY_TUPLE);
+    }
+    return write_op(write_op(out, OP_MARK), OP_TUPLE);
+}
+
+/* Drops the elements that were written, and gets the tuple, which came by among them. */
+static char *
+get_recursive_tuple(struct pickler *pickler, Py_ssize_t size, int marked, Py_ssize_t position,
+                    char *out)
+{
+    if (marked && pickler->bin) {
+        return save_get(pickler, position, write_op(out, OP_POP_MARK));
+    }
+    for (Py_ssize_t pops = size + marked; pops > 0; pops--) {
+        out = save_room(pickler, out);
+        if (out == NULL) {
+            return NULL;
+        }
+        out = write_op(out, OP_POP);
+    }
+    return save_get(pickler, position, out);
+}
+
+/* Whether the elements stand behind a MARK. */
+static int
+tuple_is_marked(struct pickler *pickler, Py_ssize_t size)
+{
+    return size > 3 || pickler->protocol < 2;
+}
+
+char *
+save_tuple_mark(struct pickler *pickler, Py_ssize_t size, char *out)
+{
+    return tuple_is_marked(pickler, size) ? write_op(out, OP_MARK) : out;
+}
+
+char *
+save_tuple_op(struct pickler *pickler, Py_ssize_t size, char *out)
+{
+    static const unsigned char short_tuples[] = {OP_EMPTY_TUPLE, OP_TUPLE1, OP_TUPLE2, OP_TUPLE3};
+    return write_op(out, tuple_is_marked(pickler, size) ? OP_TUPLE : short_tuples[size]);
+}
+
+char *
+save_tuple_end(struct pickler *pickler, PyObject *tuple, char *out)
+{
+    Py_ssize_t size = PyTuple_GET_SIZE(tuple), position = memo_find(&pickler->memo, tuple);
+    if (unlikely(position >= 0)) {
+        int marked = tuple_is_marked(pickler, size);
+        return get_recursive_tuple(pickler, size, marked, position, out);
+    }
+    return save_memoize(pickler, tuple, 0, save_tuple_op(pickler, size, out));
+}
+
+/* A tuple that is not empty.  While one that others hold is open, it is shared and has no
+   number. */
+static char *
+save_tuple_items(struct pickler *pickler, PyObject *tuple, int single, char *out)
+{
+    uint64_t epoch = pickler->epoch;
+    if (save_open(pickler, tuple) < 0) {
+        return NULL;
+    }
+    pickler->unnumbered += !single;
+    out = save_tuple_mark(pickler, PyTuple_GET_SIZE(tuple), out);
+    out = save_elements_inside(pickler, tuple, out);
+    pickler->unnumbered -= !single;
+    out = out == NULL ? NULL : save_room(pickler, out);
+    if (out != NULL && single && epoch == pickler->epoch) {
+        out = save_memoize(pickler, tuple, 1,
+                           save_tuple_op(pickler, PyTuple_GET_SIZE(tuple), out));
+    }
+    else if (out != NULL) {
+        out = save_tuple_end(pickler, tuple, out);
+    }
+    return save_close(pickler, tuple, out);
+}
+
+char *
+save_tuple(struct pickler *pickler, PyObject *tuple, int single, char *out)
+{
+    if (PyTuple_GET_SIZE(tuple) == 0) {
+        return save_empty_tuple(pickler, out);
+    }
+    return save_tuple_items(pickler, tuple, single, out);
+}
+
+/* ---- lists ------------------------------------------------------------------------- */
+
+/* Whether what begins at `index` is one item without MARK. */
+static int
+stands_alone(struct pickler *pickler, Py_ssize_t index, Py_ssize_t size)
+{
+    return size - index == 1 && (index == 0 || pickler->state->dialect.single_last_item);
+}
+
+/* Whether a list that was walked must not have changed its size, and has. */
+static int
+list_changed(struct pickler *pickler, PyObject *list, Py_ssize_t size)
+{
+    if (PyList_GET_SIZE(list) == size || !pickler->state->dialect.list_change_raises) {
+        return 0;
+    }
+    PyErr_SetString(PyExc_RuntimeError, "list changed size during iteration");
+    return 1;
+}
+
+/* The items of a list that is not empty, in protocols with APPENDS. */
+static char *
+save_batches(struct pickler *pickler, PyObject *list, char *out)
+{
+    Py_ssize_t index = 0, size = PyList_GET_SIZE(list);
+    if (save_open(pickler, list) < 0) {
+        return NULL;
+    }
+    while (!stands_alone(pickler, index, PyList_GET_SIZE(list))) {
+        Py_ssize_t end = index + BATCH_SIZE;
+        PyObject *item;
+        out = write_op(out, OP_MARK);
+        for (; index < end && (item = list_item(list, index)) != NULL; index++) {
+            out = save_child(pickler, item, out);
+            list_item_done(item);
+            if (unlikely(out == NULL)) {
+                failed_at(list, index);
+                return save_close(pickler, list, NULL);
+            }
+        }
+        out = save_room(pickler, out);
+        out = out == NULL ? NULL : write_op(out, OP_APPENDS);
+        if (out == NULL || list_changed(pickler, list, size)) {
+            return save_close(pickler, list, NULL);
+        }
+        if (index >= PyList_GET_SIZE(list)) {
+            return save_close(pickler, list, out);
+        }
+    }
+    PyObject *last = list_item(list, index);
+    out = save_child(pickler, last, out);
+    list_item_done(last);
+    if (out == NULL) {
+        failed_at(list, index);
+    }
+    else if ((out = save_room(pickler, out)) != NULL) {
+        out = write_op(out, OP_APPEND);
+    }
+    return save_close(pickler, list, out);
+}
+
+/* Protocol 0 goes by the iterator, as for what is not a list. */
+static char *
+save_by_iterator(struct pickler *pickler, PyObject *list, char *out)
+{
+    if (save_open(pickler, list) < 0) {
+        return NULL;
+    }
+    PyObject *iterator = save_foreign(pickler) < 0 ? NULL : PyObject_GetIter(list);
+    if (iterator == NULL) {
+        return save_close(pickler, list, NULL);
+    }
+    out = save_listitems(pickler, iterator, list, out);
+    Py_DECREF(iterator);
+    return save_close(pickler, list, out);
+}
+
+/* The opcodes of a list in the order in which they come. */
+ALWAYS_INLINE char *
+save_list_opcodes(struct pickler *pickler, PyObject *list, int single, char *out)
+{
+    Py_ssize_t size = PyList_GET_SIZE(list);
+    if (likely(pickler->bin)) {
+        out = write_op(out, OP_EMPTY_LIST);
+    }
+    else {
+        out = write_op(write_op(out, OP_MARK), OP_LIST);
+    }
+    out = save_memoize(pickler, list, single, out);
+    if (out == NULL || size == 0) {
+        return out;
+    }
+    return pickler->protocol > 0 ? save_batches(pickler, list, out)
+                                 : save_by_iterator(pickler, list, out);
+}
+
+static NOINLINE char *
+save_list_fast(struct pickler *pickler, PyObject *list, char *out)
+{
+    if (save_fast_enter(pickler, list) < 0) {
+        return NULL;
+    }
+    return save_fast_leave(pickler, list, save_list_opcodes(pickler, list, 0, out));
+}
+
+char *
+save_list(struct pickler *pickler, PyObject *list, int single, char *out)
+{
+    if (unlikely(pickler->fast)) {
+        return save_list_fast(pickler, list, out);
+    }
+    return save_list_opcodes(pickler, list, single, out);
+}
+
+/* ---- items of a reduction ------------------------------------------------------------ */
+
+int
+save_next_item(struct pickler *pickler, PyObject *iterator, PyObject **item)
+{
+    *item = NULL;
+    if (save_foreign(pickler) < 0) {
+        return -1;
+    }
+    *item = PyIter_Next(iterator);
+    return *item != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+
+/* Saves an item that is owned here and drops it. */
+ALWAYS_INLINE char *
+save_owned_item(struct pickler *pickler, PyObject *item, PyObject *holder, Py_ssize_t index,
+                char *out)
+{
+    out = save(pickler, item, out);
+    if (out == NULL) {
+        failed_at(holder, index);
+    }
+    out = save_release(pickler, item, out);
+    return out == NULL ? NULL : save_room(pickler, out);
+}
+
+/* Protocol 0: one item at a time. */
+static NOINLINE char *
+save_listitems_singly(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
+{
+    PyObject *item;
+    int more;
+    for (Py_ssize_t index = 0; (more = save_next_item(pickler, iterator, &item)) == 1; index++) {
+        out = save_owned_item(pickler, item, holder, index, out);
+        if (out == NULL) {
+            return NULL;
+        }
+        out = write_op(out, OP_APPEND);
+    }
+    return more < 0 ? NULL : out;
+}
+
+/* A batch that begins with `first` and `item`, both of which are dropped.  *count: how
+   many items it had. */
+ALWAYS_INLINE char *
+save_item_batch(struct pickler *pickler, PyObject *iterator, PyObject *holder,
+                Py_ssize_t *index, PyObject *first, PyObject *item, int *count, char *out)
+{
+    out = save_owned_item(pickler, first, holder, (*index)++, write_op(out, OP_MARK));
+    for (*count = 1; out != NULL; ) {
+        out = save_owned_item(pickler, item, holder, (*index)++, out);
+        item = NULL;
+        int more = 0;
+        if (out == NULL || ++*count == BATCH_SIZE
+            || (more = save_next_item(pickler, iterator, &item)) != 1) {
+            return out == NULL || more < 0 ? NULL : write_op(out, OP_APPENDS);
+        }
+    }
+    Py_XDECREF(item);
+    return NULL;
+}
+
+char *
+save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
+{
+    if (pickler->protocol == 0) {
+        return save_listitems_singly(pickler, iterator, holder, out);
+    }
+    Py_ssize_t index = 0;
+    int count;
+    do {
+        PyObject *first, *second;
+        int more = save_next_item(pickler, iterator, &first);
+        if (more != 1) {
+            return more < 0 ? NULL : out;
+        }
+        more = save_next_item(pickler, iterator, &second);
+        if (more < 0) {
+            Py_DECREF(first);
+            return NULL;
+        }
+        if (more == 0) {
+            out = save_owned_item(pickler, first, holder, index, out);
+            return out == NULL ? NULL : write_op(out, OP_APPEND);
+        }
+        out = save_item_batch(pickler, iterator, holder, &index, first, second, &count, out);
+    } while (out != NULL && count == BATCH_SIZE);
+    return out;
+}

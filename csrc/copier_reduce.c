@@ -5,6 +5,9 @@
    its errors and their order are its own. */
 #include "copier.h"
 
+#include "direct.h"
+#include "make.h"
+
 /* Two functions that say in Python what C would have to word errors for. */
 static const char helpers_source[] =
     "def reconstruct(function, x, memo, reduce_value):\n"
@@ -358,6 +361,29 @@ call_constructor(struct copier *copier, PyObject *function, PyObject **args, Py_
     return result;
 }
 
+/* The same by the plan of the function, if it has one. */
+static PyObject *
+make_or_call(struct copier *copier, PyObject *function, PyObject **args, Py_ssize_t count)
+{
+    PyObject *made;
+    enum make_outcome outcome = make_object(copier->state, function, args, count, &made);
+    if (outcome == MAKE_DONE || outcome == MAKE_RAISED) {
+        return outcome == MAKE_DONE ? made : NULL;
+    }
+    PyObject *due = outcome == MAKE_DUE ? made : NULL, *result = NULL;
+    if (copier_before_foreign(copier) < 0) {
+        Py_XDECREF(due);
+        return NULL;
+    }
+    Py_INCREF(function);
+    if (due == NULL || make_read(copier->state, due) == 0) {
+        result = call_constructor(copier, function, args, count);
+    }
+    Py_DECREF(function);
+    copier_after_foreign(copier);
+    return result;
+}
+
 /* Copies arguments until one fails; the number that did not. */
 static Py_ssize_t
 copy_arguments(struct copier *copier, PyObject *args, PyObject **copies)
@@ -388,11 +414,8 @@ construct(struct copier *copier, PyObject *function, PyObject *args)
         copies++;
     }
     Py_ssize_t ready = copy_arguments(copier, args, copies);
-    if (ready == count && copier_before_foreign(copier) == 0) {
-        Py_INCREF(function);
-        result = call_constructor(copier, function, copies, count);
-        Py_DECREF(function);
-        copier_after_foreign(copier);
+    if (ready == count) {
+        result = make_or_call(copier, function, copies, count);
     }
     while (ready > 0) {
         Py_DECREF(copies[--ready]);
@@ -574,6 +597,129 @@ ask(struct copier *copier, PyObject *object, PyTypeObject *type, PyObject *known
     return reduce_value;
 }
 
+/* The reduce value that the plan of a reducer gives, strong: 1 if others hold all that is in
+   it, or 2; 0 if there is no plan that can be used, and *callable NULL if it is to be looked
+   up again; -1. */
+static int
+ask_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObject **reduce_value)
+{
+    struct reducer reducer;
+    enum reducer_verdict verdict = reducer_meet(copier->state, *callable, &reducer);
+    if (verdict == REDUCER_DUE) {
+        PyObject *owned = Py_NewRef(*callable);
+        int read = copier_before_foreign(copier) < 0 ? -1 : reducer_read(copier->state, &reducer);
+        Py_DECREF(owned);
+        copier_after_foreign(copier);
+        *callable = NULL;
+        return read;
+    }
+    if (verdict != REDUCER_PLAN) {
+        return 0;
+    }
+    /* Others of its type, in this epoch, will go by the form. */
+    (void)direct_prepare(copier->state, copier->epoch, &reducer, Py_TYPE(object));
+    switch (reducer_run(copier->state, &reducer, object, reduce_value)) {
+    case READ_FOUND:
+        return reducer.steps->leaves_only && PyTuple_CheckExact(*reduce_value) ? 1 : 2;
+    case READ_RAISED:
+        return -1;
+    default:
+        return 0;
+    }
+}
+
+/* Whether dropping our references leaves each object to another holder. */
+static int
+are_held(PyObject *const *objects, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (Py_REFCNT(objects[i]) == 1) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* constructor(*parts) of copies of what was read from an object; strong or NULL. */
+static PyObject *
+construct_from(struct copier *copier, struct direct_parts *parts)
+{
+    PyObject *room[DIRECT_PARTS_MAX + 1], **copies = room + 1, *result = NULL;
+    PyObject *callable = Py_NewRef(parts->callable);
+    Py_ssize_t count = parts->count, ready = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_INCREF(parts->values[i]);
+    }
+    while (ready < count) {
+        copies[ready] = copier_copy_part(copier, parts->values[ready], 0);
+        if (copies[ready] == NULL) {
+            leave_generator(copier);
+            break;
+        }
+        ready++;
+    }
+    if (ready == count) {
+        result = make_or_call(copier, callable, copies, count);
+    }
+    while (ready > 0) {
+        Py_DECREF(copies[--ready]);
+    }
+    int held = are_held(parts->values, count) && are_held(&callable, 1);
+    if (!held && result != NULL && copier_before_foreign(copier) < 0) {
+        Py_CLEAR(result);
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_DECREF(parts->values[i]);
+    }
+    Py_DECREF(callable);
+    if (!held) {
+        copier_after_foreign(copier);
+    }
+    return result;
+}
+
+static int
+are_usual_atoms(struct copier *copier, const struct direct_parts *parts)
+{
+    for (Py_ssize_t i = 0; i < parts->count; i++) {
+        if (!is_usual_atom(parts->values[i])) {
+            return 0;
+        }
+    }
+    return copier->atoms_hold;
+}
+
+/* By the form of the plan of a reducer, without a reduce value: 1 and the copy, 0 if there is
+   none that can be used, -1. */
+static int
+copy_by_form(struct copier *copier, PyObject *object, PyObject **copy)
+{
+    struct direct_parts parts;
+    if (!direct_read(copier->state, copier->epoch, object, &parts)) {
+        return 0;
+    }
+    enum make_outcome outcome = MAKE_CALL;
+    if (are_usual_atoms(copier, &parts)) {
+        outcome = make_object(copier->state, parts.callable, parts.values, parts.count, copy);
+    }
+    if (outcome == MAKE_CALL || outcome == MAKE_DUE) {
+        if (outcome == MAKE_DUE) {
+            Py_DECREF(*copy);
+        }
+        copier_open_unentered(copier, 0);
+        *copy = construct_from(copier, &parts);
+        copier_close_unentered(copier);
+    }
+    else if (outcome == MAKE_RAISED) {
+        return -1;
+    }
+    if (*copy == NULL || copymemo_put(&copier->memo, object, *copy) < 0) {
+        Py_CLEAR(*copy);
+        return -1;
+    }
+    return 1;
+}
+
 /* By __deepcopy__ or reduction; nothing is entered yet for what is made by __deepcopy__. */
 static PyObject *
 copy_asked(struct copier *copier, PyObject *object, PyObject *reducer, unsigned int facts)
@@ -590,11 +736,25 @@ copy_asked(struct copier *copier, PyObject *object, PyObject *reducer, unsigned 
     if (!sure || reducer == NULL || !PyFunction_Check(reducer)) {
         reducer = NULL;
     }
-    PyObject *reduce_value = ask(copier, object, type, reducer);
+    int done = reducer == NULL ? 0 : copy_by_form(copier, object, &copy);
+    if (done != 0) {
+        return done < 0 ? NULL : copy;
+    }
+    PyObject *reduce_value = NULL;
+    int planned = reducer == NULL ? 0 : ask_plan(copier, object, &reducer, &reduce_value);
+    if (planned == 0) {
+        reduce_value = ask(copier, object, type, reducer);
+    }
     if (reduce_value == NULL) {
         return NULL;
     }
+    uint64_t epoch = copier->epoch;
     copy = copy_from(copier, object, reduce_value);
+    if (planned == 1 && epoch == copier->epoch && PyTuple_GET_SIZE(reduce_value) == 2) {
+        /* The object still holds what the reduce value was made of. */
+        Py_DECREF(reduce_value);
+        return copy;
+    }
     if (copy != NULL && copier_before_foreign(copier) < 0) {
         Py_CLEAR(copy);
     }

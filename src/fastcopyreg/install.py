@@ -181,7 +181,7 @@ class Substitutes:
 
     def found_in(self, holder):
         """Return (name, old, new) for each name of *holder* that has an object to be replaced."""
-        pairs = self._pairs  # Read many thousand times: every global of the process is asked about.
+        pairs = self._pairs  # A plain dict, as every global of the process is looked up in it.
         items = list(holder.namespace().items())
         return [(name, *pairs[id(value)]) for name, value in items if id(value) in pairs]
 

@@ -181,8 +181,9 @@ class Substitutes:
 
     def found_in(self, holder):
         """Return (name, old, new) for each name of *holder* that has an object to be replaced."""
+        pairs = self._pairs  # A plain dict, as every global of the process is looked up in it.
         items = list(holder.namespace().items())
-        return [(name, value, self.get(value)) for name, value in items if value in self]
+        return [(name, *pairs[id(value)]) for name, value in items if id(value) in pairs]
 
 
 _twins = {}

@@ -774,7 +774,7 @@ int
 direct_prepare(struct core_state *state, uint64_t epoch, const struct reducer *reducer,
                PyTypeObject *type)
 {
-    struct form *form = reducer->count == 0 ? form_of(state, reducer->steps, type) : NULL;
+    struct form *form = reducer->count == 0 && reducer->keywords == NULL ? form_of(state, reducer->steps, type) : NULL;
     if (form == NULL || form->state_count >= 0
         || !form_look_up(state, form, reducer->function)) {
         return 0;
@@ -798,7 +798,7 @@ static struct form *
 find_form(struct pickler *pickler, const struct steps *steps, PyObject *function,
           PyTypeObject *type)
 {
-    if (!pickler_is_plain(pickler)
+    if (!pickler_is_plain(pickler) || save_asks_override(pickler, type)
         || registry_find_is_foreign(pickler->dispatch_table, type)) {
         return NULL;
     }
@@ -840,7 +840,7 @@ direct_save(struct pickler *pickler, PyObject *callable, PyObject *object, int s
         return DIRECT_CALL;
     }
     struct form *form =
-        reducer.count == 0
+        reducer.count == 0 && reducer.keywords == NULL
             ? find_form(pickler, reducer.steps, reducer.function, Py_TYPE(object)) : NULL;
     if (form != NULL) {
         enum direct_outcome outcome = save_by_form(pickler, form, object, single, 1, out);

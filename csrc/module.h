@@ -65,6 +65,7 @@
     V(reduce, "__reduce__")                  \
     V(reduce_ex, "__reduce_ex__")            \
     V(reducer_override, "reducer_override")  \
+    V(reducer_override_types, "reducer_override_types") \
     V(replace, "__replace__")                \
     V(setstate, "__setstate__")              \
     V(slotnames, "__slotnames__")            \

@@ -18,6 +18,7 @@ typedef struct {
     V(pickler.dispatch_table)      \
     V(pickler.persistent_id)       \
     V(pickler.reducer_override)    \
+    V(pickler.override_types)      \
     V(pickler.buffer_callback)     \
     V(write)                       \
     V(persistent_id)
@@ -322,12 +323,30 @@ pickler_tp_init(PicklerObject *self, PyObject *args, PyObject *kwargs)
     return result;
 }
 
+/* The class attribute reducer_override_types: *types, or NULL if there is none.  0 or -1. */
+static int
+find_override_types(PicklerObject *self, PyObject **types)
+{
+    if (find_hook(self, self->pickler.state->str.reducer_override_types, types) < 0) {
+        return -1;
+    }
+    int valid = *types == NULL || PyTuple_Check(*types);
+    for (Py_ssize_t i = 0; valid && *types != NULL && i < PyTuple_GET_SIZE(*types); i++) {
+        valid = PyType_Check(PyTuple_GET_ITEM(*types, i));
+    }
+    if (!valid) {
+        PyErr_SetString(PyExc_TypeError, "reducer_override_types must be a tuple of types");
+        Py_CLEAR(*types);
+    }
+    return valid ? 0 : -1;
+}
+
 /* The hooks of a dump that begins.  0 or -1. */
 static int
 find_hooks(PicklerObject *self)
 {
     struct pickler *pickler = &self->pickler;
-    PyObject *override = NULL;
+    PyObject *override = NULL, *types = NULL;
     if (find_persistent_id(self) < 0) {
         return -1;
     }
@@ -335,6 +354,11 @@ find_hooks(PicklerObject *self)
         && find_hook(self, pickler->state->str.reducer_override, &override) < 0) {
         return -1;
     }
+    if (override != NULL && find_override_types(self, &types) < 0) {
+        Py_DECREF(override);
+        return -1;
+    }
+    Py_XSETREF(pickler->override_types, types);
     Py_XSETREF(pickler->reducer_override, override);
     return 0;
 }
@@ -356,6 +380,7 @@ end_dump(PicklerObject *self)
     self->running = 0;
     Py_CLEAR(pickler->persistent_id);
     Py_CLEAR(pickler->reducer_override);
+    Py_CLEAR(pickler->override_types);
     if (exception != NULL) {
         PyErr_SetRaisedException(exception);
     }
@@ -617,7 +642,8 @@ PyDoc_STRVAR(pickler_doc,
 "\n"
 "file has a method write() that takes bytes.  The other arguments are those of dumps().\n"
 "A subclass may define persistent_id(), reducer_override() and dispatch_table, as the\n"
-"library reference describes.");
+"library reference describes, and reducer_override_types, a tuple of types: then\n"
+"reducer_override() is only asked about instances of these and of their subclasses.");
 
 static PyMethodDef pickler_methods[] = {
 #if PERSISTENT_ID_IS_METHOD

@@ -62,6 +62,7 @@ struct pickler {
     PyObject *dispatch_table;   /* the pickler's own, or NULL */
     PyObject *persistent_id;    /* the hooks, or NULL */
     PyObject *reducer_override;
+    PyObject *override_types; /* a tuple of the types that it looks at; NULL: all */
     PyObject *buffer_callback;
 };
 
@@ -369,6 +370,21 @@ save(struct pickler *pickler, PyObject *object, char *out)
         return save_slow(pickler, object, 0, out);
     }
     return save_inside(pickler, object, 0, out);
+}
+
+/* Whether reducer_override() is to be asked about the objects of a type. */
+static inline int
+save_asks_override(const struct pickler *pickler, PyTypeObject *type)
+{
+    if (likely(pickler->reducer_override == NULL)) {
+        return 0;
+    }
+    PyObject *types = pickler->override_types;
+    int asks = types == NULL;
+    for (Py_ssize_t i = 0; !asks && i < PyTuple_GET_SIZE(types); i++) {
+        asks = PyType_IsSubtype(type, (PyTypeObject *)PyTuple_GET_ITEM(types, i));
+    }
+    return asks;
 }
 
 /* What was read, once, from a container or instance that holds it. */

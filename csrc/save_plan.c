@@ -487,7 +487,7 @@ static int
 dump_is_planned(struct pickler *pickler, struct plan *plan)
 {
     return pickler->protocol >= 4 && pickler->bin && !pickler->fast
-           && pickler->persistent_id == NULL && pickler->reducer_override == NULL
+           && pickler->persistent_id == NULL && !save_asks_override(pickler, plan->type)
            && pickler->memo.indices == NULL
            && (plan->slot_count == 0 || !pickler->observable);
 }

@@ -493,7 +493,7 @@ find_reduce_value(struct pickler *pickler, PyObject *object, int single, char **
 {
     PyTypeObject *type = Py_TYPE(object);
     PyObject *reducer;
-    if (pickler->reducer_override != NULL) {
+    if (save_asks_override(pickler, type)) {
         int answered = ask_override(pickler, object, reduce_value);
         if (answered != 0) {
             return answered;

@@ -25,6 +25,7 @@ steps_free(struct steps *steps)
     }
     PyMem_Free(steps->list);
     PyMem_Free(steps->operands);
+    Py_XDECREF(steps->keywords);
     Py_XDECREF(steps->names);
     Py_XDECREF(steps->constants);
     PyMem_Free(steps);
@@ -260,11 +261,14 @@ steps_read_constructor(struct core_state *state, PyObject *constructor, struct s
 }
 
 int
-steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *function, int bound)
+steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *function, int bound,
+                   PyObject *keywords)
 {
     PyObject *code = Py_NewRef(PyFunction_GET_CODE(function));
-    struct steps *steps;
-    int read = compile_with(state, "compile_reducer", reducer, &steps);
+    struct steps *steps = NULL;
+    PyObject *names = keywords == NULL ? NULL : PySequence_Tuple(keywords);
+    int read = keywords != NULL && names == NULL
+                   ? -1 : compile_with(state, "compile_reducer", reducer, &steps);
     /* The code runs now, so the entry may be another one, or gone. */
     struct steps_entry *entry = read < 0 ? NULL : steps_meet(state, code);
     if (entry == NULL || entry->status != STEPS_UNREAD) {
@@ -274,9 +278,11 @@ steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *functi
         entry->status = steps != NULL ? STEPS_READY : STEPS_REFUSED;
         if (steps != NULL) {
             steps->bound = bound;
+            steps->keywords = Py_XNewRef(names);
         }
         entry->steps = steps;
     }
+    Py_XDECREF(names);
     Py_DECREF(code);
     return read < 0 ? -1 : 0;
 }

@@ -238,6 +238,13 @@ run_attribute(struct steps_run *run, const struct step *step, PyObject **value)
     return step->kind == STEP_ATTRIBUTE_OR ? borrowed(run->values[step->c], value) : READ_LEFT;
 }
 
+static PyObject *
+run_keyword(struct steps_run *run, const struct step *step)
+{
+    PyObject *name = PyTuple_GET_ITEM(run->steps->names, step->a);
+    return run->keywords == NULL ? NULL : PyDict_GetItemWithError(run->keywords, name);
+}
+
 static enum read_outcome
 run_fresh(struct steps_run *run, const struct step *step, PyObject **value)
 {
@@ -303,6 +310,8 @@ run_step(struct steps_run *run, const struct step *step, PyObject **value)
         return borrowed(run->protocol, value);
     case STEP_BOUND:
         return borrowed(run->bound[step->a], value);
+    case STEP_BOUND_KEYWORD:
+        return borrowed(run_keyword(run, step), value);
     case STEP_DEFAULT:
         return borrowed(read_default(run->functions[step->b], step->a), value);
     case STEP_CONSTANT:
@@ -429,29 +438,94 @@ take_reduce_value(struct steps_run *run, PyObject **reduce_value)
 /* The values of a short plan lie on the stack, which is what a called function takes. */
 enum { VALUES_AT_HAND = 48 };
 
-/* The function in a method of a method, and what they bind before the object. */
+/* Puts arguments before those that are bound already.  0 if they are too many. */
 static int
-unwrap(PyObject *callable, struct reducer *reducer)
+bind_first(struct reducer *reducer, PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count > REDUCER_BOUND_MAX - reducer->count) {
+        return 0;
+    }
+    memmove(reducer->bound + count, reducer->bound, (size_t)reducer->count * sizeof(PyObject *));
+    memcpy(reducer->bound, arguments, (size_t)count * sizeof(PyObject *));
+    reducer->count += (int)count;
+    return 1;
+}
+
+/* An attribute of a partial, which holds it; borrowed, or NULL. */
+static PyObject *
+partial_attribute(PyObject *partial, const char *name)
+{
+    PyObject *value = PyObject_GetAttrString(partial, name);
+    if (value == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    Py_DECREF(value);
+    return value;
+}
+
+/* Takes what an exact functools.partial binds; the callable in it, or NULL. */
+static PyObject *
+unwrap_partial(PyObject *partial, struct reducer *reducer)
+{
+    PyObject *args = partial_attribute(partial, "args");
+    PyObject *keywords = partial_attribute(partial, "keywords");
+    if (args == NULL || !PyTuple_CheckExact(args) || keywords == NULL
+        || !PyDict_CheckExact(keywords) || !layout_has_only_str_keys(keywords)) {
+        return NULL;
+    }
+    if (PyDict_GET_SIZE(keywords) != 0) {
+        if (reducer->keywords != NULL) {
+            return NULL;
+        }
+        reducer->keywords = keywords;
+    }
+    return bind_first(reducer, &PyTuple_GET_ITEM(args, 0), PyTuple_GET_SIZE(args))
+               ? partial_attribute(partial, "func") : NULL;
+}
+
+/* The function in methods and partials, and what they bind. */
+static int
+unwrap(struct core_state *state, PyObject *callable, struct reducer *reducer)
 {
     reducer->callable = callable;
     reducer->count = 0;
-    while (PyMethod_Check(callable)) {
-        if (reducer->count == REDUCER_BOUND_MAX) {
-            return 0;
+    reducer->keywords = NULL;
+    while (callable != NULL && !PyFunction_Check(callable)) {
+        if (PyMethod_Check(callable)) {
+            PyObject *self = PyMethod_GET_SELF(callable);
+            callable = bind_first(reducer, &self, 1) ? PyMethod_GET_FUNCTION(callable) : NULL;
         }
-        memmove(reducer->bound + 1, reducer->bound, (size_t)reducer->count * sizeof(PyObject *));
-        reducer->bound[0] = PyMethod_GET_SELF(callable);
-        reducer->count++;
-        callable = PyMethod_GET_FUNCTION(callable);
+        else if ((PyObject *)Py_TYPE(callable) == state->stdlib.partial) {
+            callable = unwrap_partial(callable, reducer);
+        }
+        else {
+            callable = NULL;
+        }
     }
     reducer->function = callable;
-    return PyFunction_Check(callable);
+    return callable != NULL;
+}
+
+/* Whether a partial binds the keywords of these names and no others. */
+static int
+keywords_are(PyObject *names, PyObject *keywords)
+{
+    if (names == NULL || keywords == NULL) {
+        return names == NULL && keywords == NULL;
+    }
+    Py_ssize_t count = PyTuple_GET_SIZE(names);
+    int same = PyDict_GET_SIZE(keywords) == count;
+    for (Py_ssize_t i = 0; same && i < count; i++) {
+        same = PyDict_GetItemWithError(keywords, PyTuple_GET_ITEM(names, i)) != NULL;
+    }
+    return same;
 }
 
 enum reducer_verdict
 reducer_meet(struct core_state *state, PyObject *callable, struct reducer *reducer)
 {
-    if (state->steps_threshold == 0 || !unwrap(callable, reducer)) {
+    if (state->steps_threshold == 0 || !unwrap(state, callable, reducer)) {
         return REDUCER_CALL;
     }
     struct steps_entry *entry = steps_meet(state, PyFunction_GET_CODE(reducer->function));
@@ -462,14 +536,17 @@ reducer_meet(struct core_state *state, PyObject *callable, struct reducer *reduc
         return steps_due(state, entry) ? REDUCER_DUE : REDUCER_CALL;
     }
     reducer->steps = entry->steps;
-    return entry->steps->bound == reducer->count && !steps_observed() ? REDUCER_PLAN
+    return entry->steps->bound == reducer->count
+                   && keywords_are(entry->steps->keywords, reducer->keywords)
+                   && !steps_observed() ? REDUCER_PLAN
                                                                       : REDUCER_CALL;
 }
 
 int
 reducer_read(struct core_state *state, const struct reducer *reducer)
 {
-    return steps_read_reducer(state, reducer->callable, reducer->function, reducer->count);
+    return steps_read_reducer(state, reducer->callable, reducer->function, reducer->count,
+                              reducer->keywords);
 }
 
 enum read_outcome
@@ -487,7 +564,8 @@ reducer_run(struct core_state *state, const struct reducer *reducer, PyObject *o
     }
     memset(values, 0, steps->count * sizeof(PyObject *));
     struct steps_run run = {.state = state, .steps = steps, .functions = &reducer->function,
-                            .object = object, .bound = reducer->bound, .values = values};
+                            .object = object, .bound = reducer->bound,
+                            .keywords = reducer->keywords, .values = values};
     enum read_outcome outcome = steps_run(&run);
     if (outcome == READ_FOUND) {
         outcome = take_reduce_value(&run, reduce_value);

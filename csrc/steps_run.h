@@ -21,6 +21,7 @@ struct steps_run {
     PyObject *object; /* of reducers */
     PyObject *protocol;
     PyObject *const *bound;
+    PyObject *keywords;
     PyTypeObject *cls; /* of constructors */
     PyObject *const *arguments;
     Py_ssize_t argument_count;
@@ -36,13 +37,14 @@ void steps_run_release(struct steps_run *run);
 
 enum { REDUCER_BOUND_MAX = 8 };
 
-/* A reducer as a function, the arguments that methods give before the object, and its plan;
-   all borrowed, until Python code runs. */
+/* A reducer as a function, the arguments that methods and partials give it besides the object,
+   and its plan; all borrowed, until Python code runs. */
 struct reducer {
     PyObject *callable;
     PyObject *function;
     PyObject *bound[REDUCER_BOUND_MAX];
     int count;
+    PyObject *keywords; /* a dict that a partial binds, or NULL */
     const struct steps *steps;
 };
 

@@ -5,9 +5,11 @@ a plan, and then breaks something that the plan was read from. Whatever the stan
 pickler does from then on is what ours must do: the same bytes, or the same exception.
 """
 
+import collections
 import contextlib
 import copyreg
 import functools
+import io
 import pickle as std_pickle
 import re
 import sys
@@ -666,8 +668,6 @@ def test_private_tables_use_the_same_plans(read_at_once):
 
 
 def through(cls, value):
-    import io
-
     file = io.BytesIO()
     try:
         cls(file, 5).dump(value)
@@ -695,16 +695,87 @@ def test_hooks_are_asked_as_often(read_at_once):
         assert seen[:half] == seen[half:]
 
 
-def test_partials(read_at_once):
-    def reduce(constructor, o, extra=None):
-        return constructor, (o.x, extra)
+class Reducers:
+    def __init__(self, extra):
+        self.extra = extra
 
-    for arguments in ((tuple,), ()):
-        reducer = functools.partial(reduce, tuple) if arguments else functools.partial(reduce, set)
+    def reduce(self, first, o, second=2, *, third=3):
+        return collections.namedtuple, (self.extra, first, o.x, second, third)
+
+
+def test_partials(read_at_once):
+    """Partials of one function, which bind other arguments, and other values to them."""
+    method = Reducers("extra").reduce
+    reducers = [
+        functools.partial(method, "first"),
+        functools.partial(method, "another"),
+        functools.partial(method, "first", third="third"),
+        functools.partial(method, "first", second="second"),
+        functools.partial(method, "first", second="second", third="third"),
+        functools.partial(Reducers.reduce, Reducers("other"), ["first"]),
+        functools.partial(functools.partial(Reducers.reduce, Reducers("other")), "first"),
+        functools.partial(method, "first", fourth="no such argument"),
+        functools.partial(method),
+        functools.partial(method, *range(9)),
+    ]
+    counts = []
+    for reducer in reducers * 2:
         with case_of(lambda module, reducer=reducer: reducer) as case:
             for _ in range(3):
                 value = case.objects()
-                assert pickle.dumps(value, 5) == std_pickle.dumps(value, 5)
+                answer, count = planned(value, 5)
+                assert answer == outcome(std_pickle.dumps, value, 5)
+            counts.append(count)
+    if PLANS_ARE_ON:
+        assert counts[0] == counts[1] == counts[10] == 4
+
+
+class Types:
+    """Two picklers that ask an override about all objects, and about those that it looks at."""
+
+    asked = ()
+
+    def reducer_override(self, obj):
+        self.asked.append(obj)
+        if isinstance(obj, type) and obj.__module__ == "guarded":
+            return str, (obj.__name__,)
+        return NotImplemented
+
+
+class AskingAll(Types, std_pickle.Pickler):
+    pass
+
+
+class AskingSome(Types, pickle.Pickler):
+    reducer_override_types = (type, types.FunctionType)
+
+
+@pytest.mark.parametrize("reducer", ("reduce_global", "reduce_class", "reduce_plain_state"))
+def test_overrides_that_name_their_types(reducer, read_at_once):
+    with case_of(reducer) as case:
+        warm_up(case, 5)
+        value = [*case.objects(), case.module.Twin, case.module.Twin(), len, int]
+        Types.asked = []
+        expected = through(AskingAll, value)
+        asked = [item for item in Types.asked if isinstance(item, (type, types.FunctionType))]
+        Types.asked = []
+        assert through(AskingSome, value) == expected
+        assert Types.asked == asked
+
+
+def test_overrides_of_wrong_types():
+    class Wrong(AskingSome):
+        reducer_override_types = [type]
+
+    with pytest.raises(TypeError, match="must be a tuple of types"):
+        Wrong(io.BytesIO()).dump(1)
+    Wrong.reducer_override_types = (type, 5)
+    with pytest.raises(TypeError, match="must be a tuple of types"):
+        Wrong(io.BytesIO()).dump(1)
+    Wrong.reducer_override_types = ()
+    Types.asked = []
+    Wrong(io.BytesIO()).dump([int, AskingAll])
+    assert Types.asked == []
 
 
 # Threads and reading itself

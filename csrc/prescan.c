@@ -173,13 +173,22 @@ scan_opcodes(struct prescan *scan, const unsigned char *at, const unsigned char 
     return 0;
 }
 
-/* Whether it is a pickle without a global, so that nothing in it calls anything and
-   there is nothing to be won: globals are STACK_GLOBAL from protocol 4. */
+enum {
+    /* Where the first global of a pickle that has any mostly is. */
+    WHERE_GLOBALS_BEGIN = 4096
+};
+
+/* Whether it seems to be a pickle without a global, so that nothing in it calls anything
+   and there is nothing to be won: globals are STACK_GLOBAL from protocol 4. */
 static int
-is_plain_data(const unsigned char *at, const unsigned char *end)
+seems_plain_data(const unsigned char *at, const unsigned char *end)
 {
-    return end - at > 2 && at[0] == OP_PROTO && at[1] >= 4
-           && memchr(at + 2, OP_STACK_GLOBAL, (size_t)(end - at - 2)) == NULL;
+    if (end - at <= 2 || at[0] != OP_PROTO || at[1] < 4) {
+        return 0;
+    }
+    size_t size = (size_t)(end - at);
+    return memchr(at, OP_STACK_GLOBAL, size < WHERE_GLOBALS_BEGIN ? size : WHERE_GLOBALS_BEGIN)
+           == NULL;
 }
 
 int
@@ -187,5 +196,5 @@ prescan(struct prescan *scan, const unsigned char *at, const unsigned char *end)
 {
     scan->count = 0;
     scan->keeps_all = 0;
-    return !is_plain_data(at, end) && scan_opcodes(scan, at, end);
+    return !seems_plain_data(at, end) && scan_opcodes(scan, at, end);
 }

@@ -20,9 +20,10 @@ struct store {
 /* What is known of a class or function. */
 struct maker {
     PyObject *key;    /* a class, an address only; or the code of a function, strong */
+    PyObject *weak;   /* a weak reference to the class */
     unsigned version; /* of the class; 0 for functions */
     unsigned met;
-    unsigned readings;
+    unsigned readings; /* of this very class, which changes now and then */
     enum step_status status;
     struct steps *steps;
     PyObject *functions[STEPS_FUNCTIONS_MAX]; /* borrowed while the version holds */
@@ -76,6 +77,7 @@ free_maker(struct maker *maker)
     if (maker->version == 0) {
         Py_DECREF(maker->key);
     }
+    Py_XDECREF(maker->weak);
     PyMem_Free(maker);
 }
 
@@ -138,13 +140,42 @@ add_maker(struct makers *makers, PyObject *key, unsigned version)
     }
     maker->key = version == 0 ? Py_NewRef(key) : key;
     maker->version = version;
+    if (version != 0) {
+        maker->weak = PyWeakref_NewRef(key, NULL);
+        PyErr_Clear();
+    }
     *find_place(makers->table, makers->mask, key) = maker;
     makers->used++;
     return maker;
 }
 
-/* The entry of a class or code, meeting it once more.  A class that changed, or another one
-   at its address, is met anew; one that changes all the time is not read again. */
+/* Whether the entry is of the class at its address, and not of one that is dead. */
+static int
+is_same_class(struct maker *maker)
+{
+    PyObject *alive = maker->weak == NULL ? NULL : PyObject_CallNoArgs(maker->weak);
+    int same = alive == maker->key;
+    Py_XDECREF(alive);
+    return same;
+}
+
+/* The entry is of another version, or another class at the same address. */
+static void
+renew(struct maker *maker, unsigned version)
+{
+    forget_plan(maker);
+    if (!is_same_class(maker)) {
+        maker->readings = 0;
+        Py_XSETREF(maker->weak, PyWeakref_NewRef(maker->key, NULL));
+    }
+    PyErr_Clear();
+    maker->version = version;
+    maker->met = 0;
+    maker->status = maker->readings < READINGS_MAX ? STEPS_UNREAD : STEPS_REFUSED;
+}
+
+/* The entry of a class or code, meeting it once more.  A class that changes all the time is
+   not read again. */
 static struct maker *
 meet(struct makers *makers, PyObject *key, unsigned version)
 {
@@ -153,10 +184,7 @@ meet(struct makers *makers, PyObject *key, unsigned version)
         maker = add_maker(makers, key, version);
     }
     else if (unlikely(maker->version != version)) {
-        forget_plan(maker);
-        maker->version = version;
-        maker->met = 0;
-        maker->status = maker->readings < READINGS_MAX ? STEPS_UNREAD : STEPS_REFUSED;
+        renew(maker, version);
     }
     return maker;
 }

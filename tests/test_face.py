@@ -98,11 +98,20 @@ def test_the_package_is_typed():
         assert folder.joinpath(stub_name).is_file()
 
 
+def of_this_version(nodes):
+    """Yield the definitions, those under `if sys.version_info ...` where that is true."""
+    for node in nodes:
+        if isinstance(node, ast.If):
+            holds = eval(ast.unparse(node.test), {"sys": sys})
+            yield from of_this_version(node.body if holds else node.orelse)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node
+
+
 def stub():
     """Return the public definitions of _core.pyi by name."""
     tree = ast.parse(files("fastcopyreg").joinpath("_core.pyi").read_text(encoding="utf-8"))
-    kinds = (ast.FunctionDef, ast.ClassDef)
-    definitions = {node.name: node for node in tree.body if isinstance(node, kinds)}
+    definitions = {node.name: node for node in of_this_version(tree.body)}
     return {name: node for name, node in definitions.items() if not name.startswith("_")}
 
 

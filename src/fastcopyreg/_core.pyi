@@ -1,8 +1,11 @@
 """The C core as type checkers see it; a test binds this to the module."""
 
+import sys
 from collections.abc import Buffer, Callable, Iterable
 from pickle import PickleBuffer
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+_T = TypeVar("_T")
 
 class _Writable(Protocol):
     def write(self, data: bytes, /) -> object: ...
@@ -50,6 +53,17 @@ def dumps(
     fix_imports: bool = True,
     buffer_callback: Callable[[PickleBuffer], object] | None = None,
 ) -> bytes: ...
+def copy(x: _T) -> _T: ...
+
+if sys.version_info >= (3, 15):
+    def deepcopy(x: _T, memo: Any = None) -> _T: ...
+
+else:
+    def deepcopy(x: _T, memo: Any = None, _nil: Any = []) -> _T: ...
+
+if sys.version_info >= (3, 13):
+    def replace(obj: _T, /, **changes: Any) -> _T: ...
+
 def plan_counts() -> tuple[int, int]: ...
 def plan_threshold(number: int, /) -> int: ...
 def load(

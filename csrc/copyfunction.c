@@ -244,9 +244,8 @@ copyfunction_setup(PyObject *module)
     struct core_state *state = core_state_of_module(module);
     state->copies_by_sets =
         PyDict_Contains(state->stdlib.copy_globals, state->str.copy_atomic_types);
-    PyObject *type = PyType_FromModuleAndSpec(module, &copyfunction_spec, NULL);
-    state->copyfunction_type = (PyTypeObject *)type;
-    if (state->copies_by_sets < 0 || type == NULL
+    if (state->copies_by_sets < 0
+        || core_add_type(module, &copyfunction_spec, &state->copyfunction_type) < 0
         || add_function(module, "copy", call_copy, &state->stdlib.copy_copy) < 0
         || add_function(module, "deepcopy", call_deepcopy, &state->stdlib.copy_deepcopy) < 0) {
         return -1;

@@ -197,4 +197,8 @@ core_state_of_type(PyTypeObject *type)
    keeps a strong reference to it in *type.  0, or -1 with an exception. */
 int core_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type);
 
+/* Adds functions that say, and are pickled as, that they are of the module `owner`, a
+   drop-in: whoever reads that may have no core.  0, or -1 with an exception. */
+int core_add_functions(PyObject *module, PyMethodDef *functions, const char *owner);
+
 #endif

@@ -269,5 +269,8 @@ static PyMethodDef functions[] = {
 int
 pickler_setup(PyObject *module)
 {
-    return pickler_type_setup(module) < 0 ? -1 : PyModule_AddFunctions(module, functions);
+    if (pickler_type_setup(module) < 0) {
+        return -1;
+    }
+    return core_add_functions(module, functions, "fastcopyreg.pickle");
 }

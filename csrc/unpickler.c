@@ -822,7 +822,7 @@ static PyType_Slot Unpickler_slots[] = {
 };
 
 static PyType_Spec Unpickler_spec = {
-    .name = "fastcopyreg._core.Unpickler",
+    .name = "fastcopyreg.pickle.Unpickler",
     .basicsize = sizeof(UnpicklerObject),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC
              | Py_TPFLAGS_IMMUTABLETYPE,
@@ -850,5 +850,5 @@ unpickler_setup(PyObject *module)
     if (core_add_type(module, &Unpickler_spec, &state->unpickler_type) < 0) {
         return -1;
     }
-    return PyModule_AddFunctions(module, functions);
+    return core_add_functions(module, functions, "fastcopyreg.pickle");
 }

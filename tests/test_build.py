@@ -61,7 +61,9 @@ def test_only_the_tables_of_the_c_api_can_be_written_to(c_core):
 
     They are the module's definition, which it initialises, and tables that it only reads.
     """
-    table = re.compile(r"_?\w*(module|methods|functions|slots|spec|getset|members|keywords|kwlist)(\.\d+)?$")
+    table = re.compile(
+        r"_?\w*(module|methods|functions|slots|spec|getsets?|members|keywords|kwlist)(\.\d+)?$"
+    )
     symbols = [line.split("|") for line in run(["nm", "-f", "sysv", c_core.__file__]).splitlines()]
     variables = [
         fields[0].strip()

@@ -88,6 +88,19 @@ def test_plan_or_call_and_why():
     assert printed["because of"] == expected
 
 
+@pytest.mark.skipif(fastcopyreg.backend != "c", reason="it is the core that runs plans")
+@pytest.mark.parametrize("cls", [orders.Named, orders.Printed])
+def test_the_verdict_is_what_the_core_does(cls, capsys):
+    core = fastcopyreg._backend.core
+    many = [cls(n) for n in range(1000)]
+    fastcopyreg.pickle.dumps(many)
+    before = core.plan_counts()[0]
+    fastcopyreg.pickle.dumps(many)
+    runs_by_plan = rows(cls, "reduce")["runs"].startswith("by plan")
+    assert core.plan_counts()[0] - before == (1000 if runs_by_plan else 0)
+    assert runs_by_plan == (cls is orders.Named)
+
+
 def test_where_a_reducer_is():
     found = rows(orders.Named, "reduce")
     assert found["reducer"] == "support.orders.reduce_named"

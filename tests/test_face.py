@@ -98,20 +98,13 @@ def test_the_package_is_typed():
         assert folder.joinpath(stub_name).is_file()
 
 
-def of_this_version(nodes):
-    """Yield the definitions, those under `if sys.version_info ...` where that is true."""
-    for node in nodes:
-        if isinstance(node, ast.If):
-            holds = eval(ast.unparse(node.test), {"sys": sys})
-            yield from of_this_version(node.body if holds else node.orelse)
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            yield node
-
-
 def stub():
     """Return the public definitions of _core.pyi by name."""
     tree = ast.parse(files("fastcopyreg").joinpath("_core.pyi").read_text(encoding="utf-8"))
-    definitions = {node.name: node for node in of_this_version(tree.body)}
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    definitions = {node.name: node for node in tree.body if isinstance(node, kinds)}
+    if "replace" not in _stdlib.COPY:
+        del definitions["replace"]
     return {name: node for name, node in definitions.items() if not name.startswith("_")}
 
 
@@ -129,7 +122,9 @@ def parameters(node):
 
 
 def runtime_parameters(function):
-    return [(p.name, p.kind) for p in inspect.signature(function).parameters.values()]
+    """Return the names and kinds of the parameters, but for the private one of `deepcopy`."""
+    named = inspect.signature(function).parameters.values()
+    return [(p.name, p.kind) for p in named if not p.name.startswith("_")]
 
 
 def test_the_stub_names_what_the_core_has(c_core):

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle as std_pickle
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -35,7 +36,7 @@ def test_info():
     assert finished.returncode == 0, finished.stderr
     assert fastcopyreg.__version__ in finished.stdout
     assert sys.version.split()[0] in finished.stdout
-    assert f"backend:      {fastcopyreg.backend}" in finished.stdout
+    assert f"backend: {fastcopyreg.backend}\n" in re.sub(" +", " ", finished.stdout)
 
 
 def test_info_says_why_the_core_is_missing():

@@ -1,6 +1,7 @@
 """Whether a reducer or constructor runs by plan or by call, and why, in words; for `explain`."""
 
 import linecache
+import os
 from functools import partial
 from types import FunctionType, MethodType
 
@@ -48,6 +49,8 @@ def _rows(function, verdict):
         return [("runs", f"by call: {verdict.reason}"), *_source_rows(function, verdict)]
     if backend != "c":
         return [("runs", _NO_CORE)]
+    if os.environ.get("FASTCOPYREG_PLANS_AFTER") == "0":
+        return [("runs", "by call, as FASTCOPYREG_PLANS_AFTER=0 turns plans off")]
     leaves = getattr(verdict, "leaves", ())
     if not leaves:
         return [("runs", "by plan, from the time on when its class has been met often enough")]

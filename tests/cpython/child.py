@@ -157,7 +157,7 @@ def main(path):
         try:
             run(job, emit)
         except ModuleNotFoundError as error:
-            absent = error.name == job["module"]
+            absent = f"{job['module']}.".startswith(f"{error.name}.")
             emit(event="stopped", kind="absent" if absent else "failed", detail=str(error))
         except unittest.SkipTest as error:
             emit(event="stopped", kind="skipped", detail=str(error))

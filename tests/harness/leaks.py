@@ -93,7 +93,7 @@ def main(arguments=None):
         f"judged by {measure.judged_by()}"
     )
     failed = 0
-    for group in options.group or operations.groups_of(options.subject):
+    for group in options.group or operations.GROUPS:
         count, defects = examine(group, subject, options.pattern, options.phase)
         say(f"{group:10} {count:4} operations {len(defects):4} leak")
         for defect in defects:

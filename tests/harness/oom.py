@@ -283,7 +283,7 @@ def main(arguments=None):
         f"leaks judged by {measure.judged_by()}",
         flush=True,
     )
-    groups = options.group or operations.groups_of(options.subject)
+    groups = options.group or operations.GROUPS
     return 1 if sum(report_group(group, options) for group in groups) else 0
 
 

@@ -728,11 +728,3 @@ GROUPS = {
     "unpickler": unpickler_operations,
     "copy": copy_operations,
 }
-
-#: Groups whose functions still are the standard library's own: nothing of ours to look at.
-NOT_OURS_YET = ("loads", "unpickler", "copy")
-
-
-def groups_of(subject_name):
-    """The groups that there is something to look at in."""
-    return [group for group in GROUPS if subject_name == "stdlib" or group not in NOT_OURS_YET]

@@ -649,7 +649,9 @@ write_owning(struct pickler *pickler, struct direct *direct, char *out)
         Py_INCREF(snapshot->values[i]);
     }
     form->busy++;
+    pickler->nested_forms++;
     out = write_object(pickler, direct, out);
+    pickler->nested_forms--;
     form->busy--;
     for (int i = 0; i < snapshot->count; i++) {
         out = save_release(pickler, snapshot->values[i], out);
@@ -657,6 +659,10 @@ write_owning(struct pickler *pickler, struct direct *direct, char *out)
     Py_DECREF(code);
     return save_release(pickler, callable, out);
 }
+
+/* The snapshot lies on the C stack: where forms are nested more deeply than this, the
+   functions are called, so that nothing nests less deeply than in the standard library. */
+enum { NESTED_FORMS = 500 };
 
 /* Reads the object, and writes it: a small one at once, another one as a level of nesting,
    which is open already for whoever was asked in the general way. */
@@ -669,8 +675,12 @@ save_by_form(struct pickler *pickler, struct form *form, PyObject *object, int s
     if (unlikely(!take_snapshot(form, object, &direct.snapshot))) {
         return DIRECT_CALL;
     }
+    int small = fits_in_window(pickler, &direct, *out);
+    if (!small && pickler->nested_forms >= NESTED_FORMS) {
+        return DIRECT_CALL;
+    }
     pickler->state->reduced_by_plan++;
-    if (fits_in_window(pickler, &direct, *out)) {
+    if (small) {
         *out = write_object(pickler, &direct, *out);
     }
     else if (open) {
@@ -690,14 +700,16 @@ save_by_form(struct pickler *pickler, struct form *form, PyObject *object, int s
 }
 
 enum direct_outcome
-direct_save_ready(struct pickler *pickler, PyObject *object, int single, char **out)
+direct_save_ready(struct pickler *pickler, PyObject *object, int single, char *out)
 {
     PyTypeObject *type = Py_TYPE(object);
     struct form *form = form_at(pickler, type);
     if (!form_is_ready(form, pickler, type)) {
         return DIRECT_CALL;
     }
-    return save_by_form(pickler, form, object, single, 0, out);
+    enum direct_outcome outcome = save_by_form(pickler, form, object, single, 0, &out);
+    pickler->direct_end = out;
+    return outcome;
 }
 
 /* ---- whose plan it is -------------------------------------------------------------------------------------- */
@@ -828,7 +840,7 @@ direct_teardown(struct core_state *Py_UNUSED(state))
 
 enum direct_outcome
 direct_save_ready(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(object),
-                  int Py_UNUSED(single), char **Py_UNUSED(out))
+                  int Py_UNUSED(single), char *Py_UNUSED(out))
 {
     return DIRECT_CALL;
 }

@@ -35,10 +35,11 @@ enum direct_outcome {
     DIRECT_VALUE  /* *reduce_value is what the function would return; strong */
 };
 
-/* Saves an object whose type's form is ready in this epoch: DIRECT_SAVED, DIRECT_RAISED, or
-   DIRECT_CALL if the object is to be asked in the general way. */
+/* Saves an object whose type's form is ready in this epoch: DIRECT_SAVED, and
+   pickler->direct_end is the place behind it; DIRECT_RAISED; or DIRECT_CALL if the object
+   is to be asked in the general way. */
 enum direct_outcome direct_save_ready(struct pickler *pickler, PyObject *object, int single,
-                                      char **out);
+                                      char *out);
 
 /* Runs the plan of `reducer`, which the dispatch table holds for the type of the object; the
    caller owns both.  The function is read if it has been met often enough. */

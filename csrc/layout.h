@@ -27,6 +27,33 @@ layout_slot(PyObject *object, Py_ssize_t offset)
 
 #if KNOWN_LAYOUT
 
+/* Moves `count` items to the end of an exact list, with the room to spare that
+   list.extend() leaves.  1, or 0 and nothing done if there is no memory. */
+ALWAYS_INLINE int
+list_take_items(PyObject *object, PyObject **items, Py_ssize_t count)
+{
+    PyListObject *list = (PyListObject *)object;
+    size_t size = (size_t)PyList_GET_SIZE(object), needed = size + (size_t)count;
+    if (needed > (size_t)list->allocated) {
+        size_t room = (needed + (needed >> 3) + 6) & ~(size_t)3;
+        if ((size_t)count > room - needed) {
+            room = (needed + 3) & ~(size_t)3;
+        }
+        if (room > PY_SSIZE_T_MAX / sizeof(PyObject *)) {
+            return 0;
+        }
+        PyObject **memory = PyMem_Realloc(list->ob_item, room * sizeof(PyObject *));
+        if (memory == NULL) {
+            return 0;
+        }
+        list->ob_item = memory;
+        list->allocated = (Py_ssize_t)room;
+    }
+    memcpy(list->ob_item + size, items, (size_t)count * sizeof(PyObject *));
+    Py_SET_SIZE(list, (Py_ssize_t)needed);
+    return 1;
+}
+
 /* The keys of a dict, as in CPython's pycore_dict.h; the same on 3.11 to 3.15. */
 struct layout_keys {
     Py_ssize_t reference_count;
@@ -193,6 +220,15 @@ layout_values_take_last(struct layout_values *values)
     ((uint8_t *)values)[-2]--;
 #endif
     return value;
+}
+
+#else
+
+ALWAYS_INLINE int
+list_take_items(PyObject *Py_UNUSED(object), PyObject **Py_UNUSED(items),
+                Py_ssize_t Py_UNUSED(count))
+{
+    return 0;
 }
 
 #endif

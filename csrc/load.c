@@ -1,5 +1,6 @@
 /* The load loop, the stack and the marks: see load.h. */
 #include "load_inline.h"
+#include "load_state.h"
 
 enum {
     FIRST_STACK_SIZE = 64,
@@ -79,6 +80,9 @@ void
 load_free(struct unpickler *unpickler)
 {
     load_clear_stack(unpickler);
+    load_forget_shapes(unpickler);
+    PyMem_Free(unpickler->shapes);
+    unpickler->shapes = NULL;
     load_memo_free(&unpickler->memo);
     reader_free(&unpickler->reader);
     PyMem_Free(unpickler->stack);
@@ -207,7 +211,10 @@ load_run(struct unpickler *unpickler)
     if (unpickler->stack == NULL && load_grow_stack(unpickler) < 0) {
         return NULL;
     }
-    if (load_opcodes(unpickler) < 0 || reader_finish(&unpickler->reader) < 0) {
+    int result = load_opcodes(unpickler);
+    load_forget_shapes(unpickler);
+    Py_CLEAR(unpickler->spare_dict);
+    if (result < 0 || reader_finish(&unpickler->reader) < 0) {
         return NULL;
     }
     return load_take(unpickler);

@@ -43,6 +43,9 @@ struct unpickler {
     int protocol;
     int fix_imports;
     int64_t last_poll;
+    PyObject *spare_dict;       /* empty, for EMPTY_DICT; NULL if there is none */
+    struct load_shapes *shapes; /* what is remembered of types; see load_state.c */
+    int shapes_used;
 };
 
 /* Reads one pickle.  A new reference, or NULL with an exception.  Runs Python code. */
@@ -108,6 +111,35 @@ load_drop_to(struct unpickler *unpickler, PyObject **start)
     }
 }
 
+/* Takes a dict off our hands that is empty, for the next EMPTY_DICT. */
+ALWAYS_INLINE void
+load_keep_spare_dict(struct unpickler *unpickler, PyObject *dict)
+{
+    if (unpickler->spare_dict == NULL) {
+        unpickler->spare_dict = dict;
+    }
+    else {
+        Py_DECREF(dict);
+    }
+}
+
+/* An empty dict: the spare one, if nobody has found it meanwhile (the collector shows all
+   objects), or a new one.  Strong, or NULL with an exception. */
+ALWAYS_INLINE PyObject *
+load_make_dict(struct unpickler *unpickler)
+{
+    PyObject *dict = unpickler->spare_dict;
+    if (dict == NULL) {
+        return PyDict_New();
+    }
+    unpickler->spare_dict = NULL;
+    if (likely(has_one_reference(dict) && PyDict_GET_SIZE(dict) == 0)) {
+        return dict;
+    }
+    Py_DECREF(dict);
+    return PyDict_New();
+}
+
 /* The opcode that comes next if it is in the window, or 0, which is no opcode. */
 ALWAYS_INLINE unsigned char
 load_next_opcode(struct unpickler *unpickler)
@@ -170,6 +202,15 @@ int load_plain_object(struct unpickler *unpickler);
 /* The class that two lines of ASCII name, as INST wants it; strong, or NULL with an
    exception.  Runs Python code. */
 PyObject *load_class_of_lines(struct unpickler *unpickler);
+
+/* MEMOIZE, SHORT_BINUNICODE, MEMOIZE and STACK_GLOBAL behind a string, as one: `bytes` are
+   the module's name up to the end of the name.  1 and the global is pushed, 0 and nothing
+   done, -1 with an exception.  Runs Python code. */
+int load_global_of_bytes(struct unpickler *unpickler, const unsigned char *bytes, size_t size,
+                         size_t module_size, size_t name_size);
+
+/* Frees the names seen before. */
+void load_free_globals(struct core_state *state);
 
 /* Unpickler.find_class() as it is where nobody overrides it; strong, or NULL with an
    exception.  Runs Python code. */

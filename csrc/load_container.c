@@ -1,5 +1,6 @@
 /* Opcodes of lists, dicts and sets, and those that move objects about. */
-#include "load.h"
+#include "layout.h"
+#include "load_state.h"
 
 /* ---- the stack --------------------------------------------------------------------------- */
 
@@ -154,6 +155,11 @@ extend_object(struct unpickler *unpickler, PyObject *object, PyObject **start)
 static int
 extend_list(struct unpickler *unpickler, PyObject *list, PyObject **start)
 {
+    Py_ssize_t count = unpickler->top - start;
+    if (list_take_items(list, start, count)) {
+        unpickler->top = start;
+        return 0;
+    }
     Py_ssize_t size = PyList_GET_SIZE(list);
     PyObject *items = take_list(unpickler, start);
     if (items == NULL) {
@@ -269,6 +275,9 @@ set_items_from(struct unpickler *unpickler, PyObject **start)
     }
     if ((unpickler->top - start) % 2 != 0) {
         return odd_number(unpickler, "SETITEMS");
+    }
+    if (load_store_state(unpickler, start)) {
+        return 0;
     }
     int result = set_items(unpickler, container, start);
     load_drop_to(unpickler, start);

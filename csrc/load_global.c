@@ -5,6 +5,7 @@
    dict, and is taken only where the general way would do nothing else: __import__ is
    the original, the module is exact and initialised, and what is found is a class or
    function, so neither a descriptor nor something imported lazily. */
+#include "layout.h"
 #include "load.h"
 
 /* ---- the short way -------------------------------------------------------------------------- */
@@ -28,8 +29,35 @@ imports_as_usual(struct core_state *state)
     return import != NULL && import == state->stdlib.builtins_import;
 }
 
-/* Whether the module's import is over, read from its spec as the import system does.
-   Runs no Python code. */
+#if KNOWN_LAYOUT
+/* spec._initializing where it lies in the spec; borrowed, or NULL if it is not found. */
+static PyObject *
+initializing_of(struct core_state *state, PyObject *spec)
+{
+    PyTypeObject *type = Py_TYPE(spec);
+    struct layout_keys *keys = layout_has_values(type) ? layout_shared_keys(type) : NULL;
+    struct layout_values *values = keys == NULL ? NULL : layout_unmade_values(spec, type);
+    if (values == NULL) {
+        return NULL;
+    }
+    struct layout_entry *entries = layout_entries(keys);
+    for (Py_ssize_t i = 0; i < keys->count && layout_values_hold(values, (int)i); i++) {
+        if (entries[i].key == state->str.initializing) {
+            return values->values[i];
+        }
+    }
+    return NULL;
+}
+#else
+static PyObject *
+initializing_of(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(spec))
+{
+    return NULL;
+}
+#endif
+
+/* Whether the module's import is over, read from its spec as the import system does.  No
+   is also the answer where that cannot be told.  Runs no Python code. */
 static int
 is_initialised(struct core_state *state, PyObject *module_dict)
 {
@@ -37,16 +65,8 @@ is_initialised(struct core_state *state, PyObject *module_dict)
     if (spec == NULL || spec == Py_None) {
         return spec != NULL || !PyErr_Occurred();
     }
-    if (!Py_IS_TYPE(spec, (PyTypeObject *)state->stdlib.module_spec)) {
-        return 0;
-    }
-    PyObject *initializing;
-    if (PyObject_GetOptionalAttr(spec, state->str.initializing, &initializing) < 0) {
-        PyErr_Clear();
-        return 0;
-    }
-    Py_XDECREF(initializing);
-    return initializing == NULL || initializing == Py_False;
+    return Py_IS_TYPE(spec, (PyTypeObject *)state->stdlib.module_spec)
+           && initializing_of(state, spec) == Py_False;
 }
 
 /* The dict of a module that is there and initialised, borrowed from the module that
@@ -64,22 +84,6 @@ module_dict_if_there(struct core_state *state, PyObject *module_name)
     }
     PyObject *dict = PyModule_GetDict(module);
     return is_initialised(state, dict) ? dict : NULL;
-}
-
-/* Whether the package that a dotted module name begins with is there, too: __import__
-   would import it. */
-static int
-has_package_there(struct core_state *state, PyObject *module_name)
-{
-    Py_ssize_t length = PyUnicode_GET_LENGTH(module_name);
-    Py_ssize_t dot = PyUnicode_FindChar(module_name, '.', 0, length, 1);
-    if (dot < 0) {
-        return dot == -1;
-    }
-    PyObject *package = PyUnicode_Substring(module_name, 0, dot);
-    int there = package != NULL && module_dict_if_there(state, package) != NULL;
-    Py_XDECREF(package);
-    return there;
 }
 
 /* Whether a module's attribute of this name is what its dict holds, at any protocol. */
@@ -101,18 +105,56 @@ is_class_or_function(PyObject *object)
     return PyType_Check(object) || PyFunction_Check(object) || PyCFunction_Check(object);
 }
 
+/* The two names of a global.  A dotted module's package is imported with it. */
+struct global_names {
+    PyObject *module_name;
+    PyObject *name;
+    PyObject *package; /* NULL if the module's name has no dot */
+    int simple;        /* the short way may be tried */
+};
+
+/* Learns what the short way wants to know of two names, of which it keeps references.
+   0, or -1 with an exception. */
+static int
+names_learn(struct global_names *names, PyObject *module_name, PyObject *name)
+{
+    *names = (struct global_names){.module_name = module_name, .name = name};
+    if (PyUnicode_CheckExact(module_name) && PyUnicode_CheckExact(name)) {
+        Py_ssize_t length = PyUnicode_GET_LENGTH(module_name);
+        Py_ssize_t dot = PyUnicode_FindChar(module_name, '.', 0, length, 1);
+        names->simple = KNOWN_LAYOUT && is_simple_name(name);
+        if (dot >= 0) {
+            names->package = PyUnicode_Substring(module_name, 0, dot);
+            if (names->package == NULL) {
+                return -1;
+            }
+        }
+    }
+    Py_INCREF(module_name);
+    Py_INCREF(name);
+    return 0;
+}
+
+static void
+names_forget(struct global_names *names)
+{
+    Py_CLEAR(names->module_name);
+    Py_CLEAR(names->name);
+    Py_CLEAR(names->package);
+}
+
 /* The global by the short way; strong, or NULL without an exception.  Runs no Python
    code. */
 static PyObject *
-find_class_there(struct core_state *state, PyObject *module_name, PyObject *name)
+find_class_there(struct core_state *state, const struct global_names *names)
 {
-    if (KNOWN_LAYOUT == 0 || !PyUnicode_CheckExact(module_name) || !PyUnicode_CheckExact(name)
-        || !is_simple_name(name) || !imports_as_usual(state)) {
+    if (!names->simple || !imports_as_usual(state)) {
         return NULL;
     }
-    PyObject *object = NULL, *dict = module_dict_if_there(state, module_name);
-    if (dict != NULL && has_package_there(state, module_name)) {
-        object = PyDict_GetItemWithError(dict, name);
+    PyObject *object = NULL, *dict = module_dict_if_there(state, names->module_name);
+    if (dict != NULL
+        && (names->package == NULL || module_dict_if_there(state, names->package) != NULL)) {
+        object = PyDict_GetItemWithError(dict, names->name);
     }
     return object != NULL && is_class_or_function(object) ? Py_NewRef(object) : NULL;
 }
@@ -257,20 +299,33 @@ find_in_module(struct unpickler *unpickler, PyObject *module, PyObject *module_n
     return object;
 }
 
-/* Imports the module, whose names are already as they are in this version of Python. */
+/* The global whose names are as they are in this version of Python.  Strong, or NULL
+   with an exception.  Runs Python code. */
 static PyObject *
-import_and_find(struct unpickler *unpickler, PyObject *module_name, PyObject *name)
+find_by_names(struct unpickler *unpickler, const struct global_names *names)
 {
-    PyObject *object = find_class_there(unpickler->state, module_name, name);
-    if (object != NULL || PyErr_Occurred()) {
+    PyObject *object = find_class_there(unpickler->state, names);
+    if (object != NULL) {
         return object;
     }
-    PyObject *module = PyImport_Import(module_name);
+    PyObject *module = PyImport_Import(names->module_name);
     if (module == NULL) {
         return NULL;
     }
-    object = find_in_module(unpickler, module, module_name, name);
+    object = find_in_module(unpickler, module, names->module_name, names->name);
     Py_DECREF(module);
+    return object;
+}
+
+static PyObject *
+import_and_find(struct unpickler *unpickler, PyObject *module_name, PyObject *name)
+{
+    struct global_names names;
+    if (names_learn(&names, module_name, name) < 0) {
+        return NULL;
+    }
+    PyObject *object = find_by_names(unpickler, &names);
+    names_forget(&names);
     return object;
 }
 
@@ -297,6 +352,103 @@ load_find_class(struct unpickler *unpickler, PyObject *module_name, PyObject *na
     Py_DECREF(name);
     return object;
 }
+
+/* ---- names seen before ----------------------------------------------------------------------------- */
+
+enum {
+    NAMES_COUNT = 128,
+    NAMES_SIZE = 120
+};
+
+/* The names that STACK_GLOBAL was given lately, by the bytes that said them, so that a
+   pickle of one object makes no strings.  They hold nothing but strings. */
+struct global_cache {
+    struct {
+        struct global_names names;
+        size_t size;
+        unsigned char bytes[NAMES_SIZE];
+    } entries[NAMES_COUNT];
+};
+
+/* The entry of these bytes, of which the first `module_size` are the module's name and
+   the last `name_size` the name; NULL, with an exception or not, if there is none. */
+static struct global_names *
+cached_names(struct core_state *state, const unsigned char *bytes, size_t size,
+             size_t module_size, size_t name_size)
+{
+    if (size > NAMES_SIZE) {
+        return NULL;
+    }
+    if (state->globals == NULL) {
+        state->globals = PyMem_Calloc(1, sizeof(struct global_cache));
+        if (state->globals == NULL) {
+            return NULL;
+        }
+    }
+    const unsigned char *name = bytes + size - name_size;
+    size_t place = (size * 31 + bytes[module_size - 1] * 7u + name[0] * 5u
+                    + name[name_size / 2] * 3u + name[name_size - 1])
+                   % NAMES_COUNT;
+    struct global_names *names = &state->globals->entries[place].names;
+    if (likely(state->globals->entries[place].size == size
+               && memcmp(state->globals->entries[place].bytes, bytes, size) == 0)) {
+        return names;
+    }
+    names_forget(names);
+    state->globals->entries[place].size = 0;
+    PyObject *module_string = load_make_string(bytes, module_size);
+    PyObject *string = module_string == NULL ? NULL : load_make_string(name, name_size);
+    int result = string == NULL ? -1 : names_learn(names, module_string, string);
+    Py_XDECREF(module_string);
+    Py_XDECREF(string);
+    if (result < 0) {
+        return NULL;
+    }
+    state->globals->entries[place].size = size;
+    memcpy(state->globals->entries[place].bytes, bytes, size);
+    return names;
+}
+
+int
+load_global_of_bytes(struct unpickler *unpickler, const unsigned char *bytes, size_t size,
+                     size_t module_size, size_t name_size)
+{
+    if (module_size == 0 || name_size == 0 || unpickler->protocol < 3) {
+        return 0;
+    }
+    struct global_names *cached =
+        cached_names(unpickler->state, bytes, size, module_size, name_size);
+    if (cached == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    struct global_names names = {
+        .module_name = Py_NewRef(cached->module_name),
+        .name = Py_NewRef(cached->name),
+        .package = Py_XNewRef(cached->package),
+        .simple = cached->simple,
+    };
+    PyObject *object = NULL;
+    if (PySys_Audit("pickle.find_class", "OO", names.module_name, names.name) == 0) {
+        object = find_by_names(unpickler, &names);
+    }
+    names_forget(&names);
+    unpickler->memo.length += 2;
+    unpickler->reader.at = bytes + size + 2;
+    return load_push(unpickler, object) < 0 ? -1 : 1;
+}
+
+void
+load_free_globals(struct core_state *state)
+{
+    for (size_t i = 0; state->globals != NULL && i < NAMES_COUNT; i++) {
+        names_forget(&state->globals->entries[i].names);
+    }
+    PyMem_Free(state->globals);
+    state->globals = NULL;
+}
+
+/* ---- find_class ------------------------------------------------------------------------------------------ */
 
 /* find_class() of the unpickler that was made, overridden or not.  Strong, or NULL with
    an exception.  Runs Python code. */

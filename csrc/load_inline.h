@@ -40,7 +40,10 @@ ALWAYS_INLINE int
 load_binint1(struct unpickler *unpickler)
 {
     const unsigned char *bytes = reader_take(&unpickler->reader, 1);
-    return unlikely(bytes == NULL) ? -1 : load_push(unpickler, PyLong_FromLong(bytes[0]));
+    if (unlikely(bytes == NULL)) {
+        return -1;
+    }
+    return load_push(unpickler, Py_NewRef(unpickler->state->small_integers[bytes[0]]));
 }
 
 ALWAYS_INLINE int
@@ -80,6 +83,26 @@ load_binfloat(struct unpickler *unpickler)
     return load_push(unpickler, PyFloat_FromDouble(value));
 }
 
+/* Whether a string is the first name of a STACK_GLOBAL, and nobody will fetch the two
+   names: the size of both and what lies between them, else 0. */
+ALWAYS_INLINE size_t
+load_size_of_names(struct unpickler *unpickler, const unsigned char *bytes, size_t size)
+{
+    const unsigned char *next = bytes + size, *end = unpickler->reader.end;
+    struct load_memo *memo = &unpickler->memo;
+    if (!memo->prescanned || end - next < 5 || next[0] != OP_MEMOIZE
+        || next[1] != OP_SHORT_BINUNICODE) {
+        return 0;
+    }
+    size_t both = size + 3 + next[2];
+    if ((size_t)(end - bytes) < both + 2 || bytes[both] != OP_MEMOIZE
+        || bytes[both + 1] != OP_STACK_GLOBAL) {
+        return 0;
+    }
+    const unsigned char *wanted = memo->scan.wanted + memo->length;
+    return (wanted[0] | wanted[1]) == 0 ? both : 0;
+}
+
 ALWAYS_INLINE int
 load_short_binunicode(struct unpickler *unpickler)
 {
@@ -89,7 +112,17 @@ load_short_binunicode(struct unpickler *unpickler)
     }
     size_t size = bytes[0];
     bytes = reader_take(&unpickler->reader, size);
-    return unlikely(bytes == NULL) ? -1 : load_push(unpickler, load_make_string(bytes, size));
+    if (unlikely(bytes == NULL)) {
+        return -1;
+    }
+    size_t both = load_size_of_names(unpickler, bytes, size);
+    if (both != 0) {
+        int pushed = load_global_of_bytes(unpickler, bytes, both, size, both - size - 3);
+        if (pushed != 0) {
+            return pushed < 0 ? -1 : 0;
+        }
+    }
+    return load_push(unpickler, load_make_string(bytes, size));
 }
 
 /* ---- the memo --------------------------------------------------------------------------- */
@@ -160,7 +193,7 @@ load_empty_list(struct unpickler *unpickler)
 ALWAYS_INLINE int
 load_empty_dict(struct unpickler *unpickler)
 {
-    return load_push(unpickler, PyDict_New());
+    return load_push(unpickler, load_make_dict(unpickler));
 }
 
 ALWAYS_INLINE int
@@ -189,6 +222,14 @@ load_is_call(struct unpickler *unpickler, PyObject **start)
                && load_memo_skips(&unpickler->memo));
 }
 
+/* Whether the collector has no business with it: it can be part of no cycle. */
+ALWAYS_INLINE int
+load_is_atom(PyObject *object)
+{
+    return !PyObject_IS_GC(object)
+           || (PyTuple_CheckExact(object) && !PyObject_GC_IsTracked(object));
+}
+
 ALWAYS_INLINE int
 load_make_tuple(struct unpickler *unpickler, PyObject **start)
 {
@@ -200,8 +241,13 @@ load_make_tuple(struct unpickler *unpickler, PyObject **start)
     if (unlikely(tuple == NULL)) {
         return -1;
     }
+    int atoms = 1;
     for (Py_ssize_t i = 0; i < size; i++) {
         PyTuple_SET_ITEM(tuple, i, start[i]);
+        atoms &= load_is_atom(start[i]);
+    }
+    if (atoms) {
+        PyObject_GC_UnTrack(tuple);
     }
     unpickler->top = start;
     return load_push(unpickler, tuple);

@@ -144,20 +144,29 @@ load_memo_begin_prescanned(struct load_memo *memo)
     return 0;
 }
 
+/* Nobody but the load can look at a prescanned memo. */
+static void
+clear_prescanned(struct load_memo *memo)
+{
+    for (size_t i = memo->length; i-- > 0;) {
+        if (memo->scan.wanted[i]) {
+            Py_DECREF(memo->items[i]);
+        }
+    }
+    memo->length = 0;
+    memo->prescanned = 0;
+}
+
 /* Empties the memo before anything is dropped, as that may run code that looks at it. */
-void
-load_memo_clear(struct load_memo *memo)
+static void
+clear_full(struct load_memo *memo)
 {
     struct load_memo old = *memo;
-    size_t count = old.prescanned ? old.length : old.reach;
     memo->items = NULL;
     memo->sparse = NULL;
     memo->capacity = memo->reach = memo->length = 0;
-    memo->prescanned = 0;
-    for (size_t i = count; i-- > 0;) {
-        if (old.prescanned ? old.scan.wanted[i] : old.items[i] != NULL) {
-            Py_DECREF(old.items[i]);
-        }
+    for (size_t i = old.reach; i-- > 0;) {
+        Py_XDECREF(old.items[i]);
     }
     Py_XDECREF(old.sparse);
     if (memo->items == NULL) {
@@ -166,6 +175,17 @@ load_memo_clear(struct load_memo *memo)
     }
     else { /* filled again by what ran meanwhile */
         PyMem_Free(old.items);
+    }
+}
+
+void
+load_memo_clear(struct load_memo *memo)
+{
+    if (memo->prescanned) {
+        clear_prescanned(memo);
+    }
+    else if (memo->reach > 0 || memo->sparse != NULL) {
+        clear_full(memo);
     }
 }
 

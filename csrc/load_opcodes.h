@@ -1,15 +1,14 @@
 /* The table of opcodes that the load loop and the prescan share, in two parts: what is
    compiled into the loop (load_inline.h), and what it calls.
 
-   V(opcode, function of load*.c that executes it, shape of what follows it).  Shapes
-   below SHAPE_COUNT1 are the length of the opcode with a fixed argument. */
+   V(opcode, function of load*.c that executes it, shape of what follows it).  The first
+   shapes are the length of the opcode with its fixed argument. */
 #ifndef FASTCOPYREG_LOAD_OPCODES_H
 #define FASTCOPYREG_LOAD_OPCODES_H
 
 #include "opcodes.h"
 
 enum opcode_shape {
-    SHAPE_UNKNOWN = 0,
     SHAPE_PLAIN = 1,
     SHAPE_ARGUMENT1 = 2,
     SHAPE_ARGUMENT2 = 3,
@@ -27,7 +26,6 @@ enum opcode_shape {
     SHAPE_PUT4,
     SHAPE_GET1,
     SHAPE_GET4,
-    SHAPE_STOP,
     SHAPE_REFUSED /* not worth or not safe to prescan */
 };
 

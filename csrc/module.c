@@ -92,6 +92,12 @@ setup_constants(struct core_state *state)
             return -1;
         }
     }
+    for (int i = 0; i < 256; i++) {
+        state->small_integers[i] = PyLong_FromLong(i);
+        if (state->small_integers[i] == NULL) {
+            return -1;
+        }
+    }
     return 0;
 }
 
@@ -180,6 +186,9 @@ module_clear(PyObject *module)
     Py_CLEAR(state->copy_helpers);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_CLEAR(state->protocols[i]);
+    }
+    for (int i = 0; i < 256; i++) {
+        Py_CLEAR(state->small_integers[i]);
     }
     return 0;
 }

@@ -127,6 +127,7 @@ struct steps_store;
 struct plan_cache;
 struct copybuffers;
 struct copyroutes;
+struct global_cache;
 struct rebuild_cache;
 struct unpickler;
 
@@ -149,6 +150,7 @@ struct core_state {
     CORE_TYPES(DECLARE_TYPE)
     PyObject *empty_tuple;
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
+    PyObject *small_integers[256]; /* those that CPython has one object of each */
     struct dialect dialect;
     uint64_t epoch;               /* counts the times foreign code was run; see save.h */
     struct plan_cache *plans;     /* what is known of types; see plan.h */
@@ -169,6 +171,7 @@ struct core_state {
     PyObject *copy_helpers;        /* a dict of Python functions, or NULL; see copier_reduce.c */
     struct load_dialect load_dialect;
     struct unpickler *idle_unpickler; /* between calls of loads; see unpickler.c */
+    struct global_cache *globals;     /* names seen before; see load_global.c */
     struct rebuild_cache *rebuild;    /* what is known of types; see rebuild.c */
 };
 

@@ -92,7 +92,8 @@ write_head(struct pickler *pickler, PyObject *write)
 static int
 begin(struct pickler *pickler)
 {
-    pickler->unnumbered = pickler->fast_nesting = pickler->poll_at_next = 0;
+    pickler->unnumbered = pickler->fast_nesting = 0;
+    pickler->poll_at_next = pickler->nested_forms = 0;
     pickler->last_poll = 0;
     pickler->epoch = pickler->dump = ++pickler->state->epoch;
     pickler->generation = pickler->memo.generation;

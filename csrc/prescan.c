@@ -25,10 +25,6 @@
 
 #include "load_opcodes.h"
 
-#define SHAPE_ENTRY(opcode, function, shape) [opcode] = shape,
-
-static const unsigned char shapes[256] = {LOAD_OPCODES(SHAPE_ENTRY)[OP_STOP] = SHAPE_STOP};
-
 /* Counts a memo index; 0 if there is no memory. */
 static int
 grow(struct prescan *scan)
@@ -109,13 +105,19 @@ is_put_next(const unsigned char *at, const unsigned char *end)
     return at < end && (*at == OP_MEMOIZE || *at == OP_BINPUT || *at == OP_LONG_BINPUT);
 }
 
-/* Passes the argument of an opcode whose shape is not a fixed length.  Where the next
-   opcode is, or NULL if the pickle is refused. */
+/* Passes the argument of an opcode of this shape, which is a constant where it is
+   compiled in.  Where the next opcode is, or NULL if the pickle is refused. */
 ALWAYS_INLINE const unsigned char *
-pass_shape(struct prescan *scan, unsigned char shape, const unsigned char *at,
+pass_shape(struct prescan *scan, enum opcode_shape shape, const unsigned char *at,
            const unsigned char *end)
 {
     switch (shape) {
+    case SHAPE_PLAIN:
+    case SHAPE_ARGUMENT1:
+    case SHAPE_ARGUMENT2:
+    case SHAPE_ARGUMENT4:
+    case SHAPE_ARGUMENT8:
+        return at + (shape - 1);
     case SHAPE_MEMOIZE:
         return count_put(scan, scan->count) ? at : NULL;
     case SHAPE_COUNT1:
@@ -143,9 +145,41 @@ pass_shape(struct prescan *scan, unsigned char shape, const unsigned char *at,
         return pass_lines(at, end, 1);
     case SHAPE_TWO_LINES:
         return pass_lines(at, end, 2);
-    default:
-        return NULL;
+    case SHAPE_REFUSED:
+        break;
     }
+    return NULL;
+}
+
+#define CASE(opcode, function, shape)             \
+    case opcode:                                  \
+        at = pass_shape(scan, shape, at, end);    \
+        break;
+
+/* One case for each opcode, rather than one for each shape by a table: where the next
+   opcode is must not wait for two loads. */
+static int
+scan_opcodes(struct prescan *scan, const unsigned char *at, const unsigned char *end)
+{
+    while (likely(at != NULL && at < end)) {
+        switch (*at++) {
+            LOAD_OPCODES(CASE)
+        case OP_STOP:
+            return 1;
+        default:
+            return 0;
+        }
+    }
+    return 0;
+}
+
+/* Whether it is a pickle without a global, so that nothing in it calls anything and
+   there is nothing to be won: globals are STACK_GLOBAL from protocol 4. */
+static int
+is_plain_data(const unsigned char *at, const unsigned char *end)
+{
+    return end - at > 2 && at[0] == OP_PROTO && at[1] >= 4
+           && memchr(at + 2, OP_STACK_GLOBAL, (size_t)(end - at - 2)) == NULL;
 }
 
 int
@@ -153,17 +187,5 @@ prescan(struct prescan *scan, const unsigned char *at, const unsigned char *end)
 {
     scan->count = 0;
     scan->keeps_all = 0;
-    while (likely(at != NULL && at < end)) {
-        unsigned char shape = shapes[*at];
-        if (likely(shape != SHAPE_UNKNOWN && shape <= SHAPE_ARGUMENT8)) {
-            at += shape;
-        }
-        else if (shape == SHAPE_STOP) {
-            return 1;
-        }
-        else {
-            at = pass_shape(scan, shape, at + 1, end);
-        }
-    }
-    return 0;
+    return !is_plain_data(at, end) && scan_opcodes(scan, at, end);
 }

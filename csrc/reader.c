@@ -180,7 +180,14 @@ reader_set_window(struct reader *reader, PyObject *input)
 int
 reader_open_memory(struct reader *reader, PyObject *input)
 {
-    return reader_set_window(reader, input) < 0 ? -1 : 0;
+    if (!PyBytes_CheckExact(input)) {
+        return reader_set_window(reader, input) < 0 ? -1 : 0;
+    }
+    /* What PyObject_GetBuffer() comes to for bytes, which PyBuffer_Release() undoes. */
+    reader->window.obj = Py_NewRef(input);
+    reader->at = (const unsigned char *)PyBytes_AS_STRING(input);
+    reader->end = reader->skipped = reader->at + PyBytes_GET_SIZE(input);
+    return 0;
 }
 
 int

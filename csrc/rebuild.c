@@ -177,6 +177,19 @@ rebuild_setup(PyObject *module)
     return learn_from_class(state, state->rebuild);
 }
 
+/* Whether two exact strings are equal; such have the same kind. */
+ALWAYS_INLINE int
+same_string(PyObject *a, PyObject *b)
+{
+    if (a == b) {
+        return 1;
+    }
+    return PyUnicode_GET_LENGTH(a) == PyUnicode_GET_LENGTH(b)
+           && PyUnicode_KIND(a) == PyUnicode_KIND(b)
+           && memcmp(PyUnicode_DATA(a), PyUnicode_DATA(b),
+                     (size_t)PyUnicode_GET_LENGTH(a) * PyUnicode_KIND(a)) == 0;
+}
+
 int
 rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride, Py_ssize_t count,
                   uint8_t *indices)
@@ -188,8 +201,10 @@ rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride, Py_ss
         return 0;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        Py_ssize_t index = 0;
-        while (index < keys->count && entries[index].key != names[i * stride]) {
+        PyObject *name = names[i * stride];
+        /* Mostly in the order in which they were first set. */
+        Py_ssize_t index = i < keys->count && same_string(entries[i].key, name) ? i : 0;
+        while (index < keys->count && !same_string(entries[index].key, name)) {
             index++;
         }
         if (index == keys->count || (met >> index & 1) != 0) {

@@ -28,7 +28,7 @@ unsigned int rebuild_facts(struct core_state *state, PyTypeObject *type);
 PyObject *rebuild_allocate(struct core_state *state, PyTypeObject *type);
 
 /* Finds where in the keys that the instances share `count` names lie, which are exact
-   and interned strings, `stride` pointers apart.  1 if all are there and different, 0 if
+   strings, `stride` pointers apart.  1 if all are there and different, 0 if
    not. */
 int rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride,
                       Py_ssize_t count, uint8_t *indices);

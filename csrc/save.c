@@ -245,9 +245,9 @@ static char *
 save_instance(struct pickler *pickler, PyObject *object, int single, char *out)
 {
     if (likely(pickler->reducer_override == NULL)) {
-        enum direct_outcome outcome = direct_save_ready(pickler, object, single, &out);
+        enum direct_outcome outcome = direct_save_ready(pickler, object, single, out);
         if (outcome != DIRECT_CALL) {
-            return outcome == DIRECT_SAVED ? out : NULL;
+            return outcome == DIRECT_SAVED ? pickler->direct_end : NULL;
         }
     }
     struct plan *plan = plan_find(pickler->state, Py_TYPE(object));

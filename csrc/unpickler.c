@@ -171,6 +171,7 @@ unpickler_teardown(struct core_state *state)
         free_machine(state->idle_unpickler);
         state->idle_unpickler = NULL;
     }
+    load_free_globals(state);
 }
 
 /* Reads from bytes, which nobody can change, or from other memory.  0, or -1 with an

@@ -356,7 +356,7 @@ def fake_copyreg():
 
 @pytest.fixture
 def restored():
-    """copyreg, its tables and sys.modules are put back; returns a function that does so at once."""
+    """copyreg, its tables and sys.modules are put back; returns a function that does so."""
     tables = (
         copyreg.dispatch_table,
         copyreg._extension_registry,

@@ -1,0 +1,287 @@
+/* State stored straight into the instance, without the dict that SETITEMS would fill for
+   BUILD to empty again.
+
+   The simple way makes the state dict, and BUILD looks up __setstate__ and __dict__,
+   makes the instance's dict and copies every item into it.  Where nobody can tell the
+   difference, the values go from the stack to the places of the attributes: the values
+   of an instance whose __dict__ was never made, or its slots.  Nobody can if
+
+   - the state dict is empty, and only the stack holds it; a memo that holds it too is
+     one in which it may be looked at;
+   - the type finds and sets attributes in the usual way and has no __setstate__; an
+     instance without attributes cannot have one either;
+   - the instance has no __dict__ yet and no attribute in it, or none of the slots set;
+   - the keys are exact strings that name different attributes, all of which the type's
+     instances have shared keys or slots for.
+
+   What of this depends on the type and the keys is worked out once and remembered for
+   the load as a shape: the type's version, the very keys, and where each goes.  The keys
+   are the same objects in the pickle of every further instance. */
+#include "load_state.h"
+
+#include "rebuild.h"
+
+#if KNOWN_LAYOUT
+
+enum {
+    SHAPE_COUNT = 16,
+    /* The shared keys of a type have at most 30 names. */
+    SHAPE_KEYS = 30
+};
+
+struct load_shape {
+    unsigned int version; /* of the type; 0: no shape */
+    int count;
+    int in_slots;
+    int greatest; /* of the places in the values */
+    PyObject *keys[SHAPE_KEYS];
+    Py_ssize_t places[SHAPE_KEYS];
+};
+
+struct load_shapes {
+    struct load_shape shapes[SHAPE_COUNT];
+};
+
+static void
+forget_shape(struct load_shape *shape)
+{
+    shape->version = 0;
+    while (shape->count > 0) {
+        Py_DECREF(shape->keys[--shape->count]);
+    }
+}
+
+void
+load_forget_shapes(struct unpickler *unpickler)
+{
+    struct load_shapes *shapes = unpickler->shapes;
+    if (shapes != NULL && unpickler->shapes_used) {
+        for (int i = 0; i < SHAPE_COUNT; i++) {
+            forget_shape(&shapes->shapes[i]);
+        }
+    }
+    unpickler->shapes_used = 0;
+}
+
+/* The shape's place for a version and number of keys, or NULL without memory. */
+static struct load_shape *
+find_shape(struct unpickler *unpickler, unsigned int version)
+{
+    if (unlikely(unpickler->shapes == NULL)) {
+        unpickler->shapes = PyMem_Calloc(1, sizeof(struct load_shapes));
+        if (unpickler->shapes == NULL) {
+            return NULL;
+        }
+    }
+    return &unpickler->shapes->shapes[version % SHAPE_COUNT];
+}
+
+ALWAYS_INLINE int
+fits_shape(const struct load_shape *shape, unsigned int version, int in_slots,
+           PyObject **pairs, Py_ssize_t count)
+{
+    if (unlikely(shape->version != version || shape->count != count
+                 || shape->in_slots != in_slots)) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (unlikely(shape->keys[i] != pairs[2 * i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Where the keys go in the values.  Those that are there are interned already, which
+   BUILD would do with them.  1, or 0 if not all have a place of their own. */
+static int
+find_values(struct load_shape *shape, PyTypeObject *type)
+{
+    uint8_t indices[SHAPE_KEYS];
+    if (!rebuild_find_keys(type, shape->keys, 1, shape->count, indices)) {
+        return 0;
+    }
+    shape->greatest = 0;
+    for (int i = 0; i < shape->count; i++) {
+        shape->places[i] = indices[i];
+        shape->greatest = indices[i] > shape->greatest ? indices[i] : shape->greatest;
+    }
+    return 1;
+}
+
+/* Which slots the keys name.  1, or 0 if not all have a slot of their own. */
+static int
+find_slots(struct load_shape *shape, PyTypeObject *type)
+{
+    for (int i = 0; i < shape->count; i++) {
+        PyObject *name = Py_NewRef(shape->keys[i]);
+        PyUnicode_InternInPlace(&name); /* as setattr does */
+        shape->places[i] = layout_slot_offset(type, name);
+        Py_DECREF(name);
+        for (int j = 0; j < i; j++) {
+            if (shape->places[j] == shape->places[i]) {
+                return 0;
+            }
+        }
+        if (shape->places[i] < 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Works out the shape of a type and keys.  1, or 0 if it has none. */
+static int
+learn_shape(struct load_shape *shape, PyTypeObject *type, unsigned int version, int in_slots,
+            PyObject **pairs, Py_ssize_t count)
+{
+    forget_shape(shape);
+    if (count > SHAPE_KEYS) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!PyUnicode_CheckExact(pairs[2 * i])) {
+            return 0;
+        }
+    }
+    shape->in_slots = in_slots;
+    for (; shape->count < count; shape->count++) {
+        shape->keys[shape->count] = Py_NewRef(pairs[2 * shape->count]);
+    }
+    if (!(in_slots ? find_slots(shape, type) : find_values(shape, type))) {
+        forget_shape(shape);
+        return 0;
+    }
+    shape->version = version;
+    return 1;
+}
+
+/* The shape of the instance's type and these keys, or NULL. */
+static struct load_shape *
+shape_of(struct unpickler *unpickler, PyObject *object, int in_slots, PyObject **pairs,
+         Py_ssize_t count)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    unsigned int version = type_version(type);
+    struct load_shape *shape = find_shape(unpickler, version);
+    if (unlikely(shape == NULL)) {
+        return NULL;
+    }
+    if (likely(version != 0 && fits_shape(shape, version, in_slots, pairs, count))) {
+        return shape;
+    }
+    unsigned int needed = REBUILD_PLAIN_STATE | (in_slots ? 0u : REBUILD_OWN_DICT);
+    if ((rebuild_facts(unpickler->state, type) & needed) != needed) {
+        return NULL;
+    }
+    version = type_version(type);
+    shape = find_shape(unpickler, version);
+    unpickler->shapes_used = 1;
+    return learn_shape(shape, type, version, in_slots, pairs, count) ? shape : NULL;
+}
+
+/* Moves values into the instance's own.  1, or 0 if it has attributes already. */
+ALWAYS_INLINE int
+store_values(PyObject *object, const struct load_shape *shape, PyObject **pairs)
+{
+    struct layout_values *values = layout_unmade_values(object, Py_TYPE(object));
+    if (unlikely(values == NULL || layout_values_count(values) != 0
+                 || !layout_values_hold(values, shape->greatest))) {
+        return 0;
+    }
+    for (int i = 0; i < shape->count; i++) {
+        layout_values_append(values, (int)shape->places[i], pairs[2 * i + 1]);
+    }
+    return 1;
+}
+
+/* Moves values into slots.  1, or 0 if one of them is set already. */
+ALWAYS_INLINE int
+store_slots(PyObject *object, const struct load_shape *shape, PyObject **pairs)
+{
+    for (int i = 0; i < shape->count; i++) {
+        if (unlikely(*layout_slot(object, shape->places[i]) != NULL)) {
+            return 0;
+        }
+    }
+    for (int i = 0; i < shape->count; i++) {
+        *layout_slot(object, shape->places[i]) = pairs[2 * i + 1];
+    }
+    return 1;
+}
+
+/* What follows SETITEMS: 1 if BUILD with the dict as state, 2 if TUPLE2 and BUILD with
+   the dict as slot state of a tuple that nobody will see, else 0. */
+ALWAYS_INLINE int
+state_that_follows(struct unpickler *unpickler)
+{
+    const unsigned char *at = unpickler->reader.at;
+    Py_ssize_t there = unpickler->reader.end - at;
+    if (there > 0 && at[0] == OP_BUILD) {
+        return 1;
+    }
+    if (there < 2 || at[0] != OP_TUPLE2) {
+        return 0;
+    }
+    if (at[1] == OP_BUILD) {
+        return 2;
+    }
+    return there > 2 && at[1] == OP_MEMOIZE && at[2] == OP_BUILD && load_memo_skips(&unpickler->memo) ? 2 : 0;
+}
+
+/* Drops the keys and the state from the stack, and passes the opcodes that made of it. */
+static void
+finish_store(struct unpickler *unpickler, PyObject **pairs, int follows)
+{
+    for (PyObject **key = pairs; key < unpickler->top; key += 2) {
+        Py_DECREF(*key);
+    }
+    unpickler->top = pairs - 1;
+    load_keep_spare_dict(unpickler, *unpickler->top);
+    if (follows == 1) {
+        unpickler->reader.at++;
+        return;
+    }
+    load_drop_to(unpickler, unpickler->top - 1); /* None */
+    int memoized = unpickler->reader.at[1] == OP_MEMOIZE;
+    unpickler->memo.length += (size_t)memoized;
+    unpickler->reader.at += 2 + memoized;
+}
+
+int
+load_store_state(struct unpickler *unpickler, PyObject **pairs)
+{
+    int follows = state_that_follows(unpickler);
+    if (follows == 0) {
+        return 0;
+    }
+    PyObject *dict = pairs[-1], **below = pairs - 1 - follows;
+    if (below < unpickler->fence || !PyDict_CheckExact(dict) || PyDict_GET_SIZE(dict) != 0
+        || !has_one_reference(dict) || (follows == 2 && pairs[-2] != Py_None)) {
+        return 0;
+    }
+    Py_ssize_t count = (unpickler->top - pairs) / 2;
+    struct load_shape *shape = shape_of(unpickler, *below, follows == 2, pairs, count);
+    if (shape == NULL
+        || !(follows == 2 ? store_slots(*below, shape, pairs)
+                          : store_values(*below, shape, pairs))) {
+        return 0;
+    }
+    finish_store(unpickler, pairs, follows);
+    return 1;
+}
+
+#else
+
+void
+load_forget_shapes(struct unpickler *Py_UNUSED(unpickler))
+{
+}
+
+int
+load_store_state(struct unpickler *Py_UNUSED(unpickler), PyObject **Py_UNUSED(pairs))
+{
+    return 0;
+}
+
+#endif

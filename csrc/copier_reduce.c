@@ -5,6 +5,9 @@
    its errors and their order are its own. */
 #include "copier.h"
 
+#include "make.h"
+#include "steps_run.h"
+
 /* Two functions that say in Python what C would have to word errors for. */
 static const char helpers_source[] =
     "def reconstruct(function, x, memo, reduce_value):\n"
@@ -358,6 +361,29 @@ call_constructor(struct copier *copier, PyObject *function, PyObject **args, Py_
     return result;
 }
 
+/* The same by the plan of the function, if it has one. */
+static PyObject *
+make_or_call(struct copier *copier, PyObject *function, PyObject **args, Py_ssize_t count)
+{
+    PyObject *made;
+    enum make_outcome outcome = make_object(copier->state, function, args, count, &made);
+    if (outcome == MAKE_DONE || outcome == MAKE_RAISED) {
+        return outcome == MAKE_DONE ? made : NULL;
+    }
+    PyObject *due = outcome == MAKE_DUE ? made : NULL, *result = NULL;
+    if (copier_before_foreign(copier) < 0) {
+        Py_XDECREF(due);
+        return NULL;
+    }
+    Py_INCREF(function);
+    if (due == NULL || make_read(copier->state, due) == 0) {
+        result = call_constructor(copier, function, args, count);
+    }
+    Py_DECREF(function);
+    copier_after_foreign(copier);
+    return result;
+}
+
 /* Copies arguments until one fails; the number that did not. */
 static Py_ssize_t
 copy_arguments(struct copier *copier, PyObject *args, PyObject **copies)
@@ -388,11 +414,8 @@ construct(struct copier *copier, PyObject *function, PyObject *args)
         copies++;
     }
     Py_ssize_t ready = copy_arguments(copier, args, copies);
-    if (ready == count && copier_before_foreign(copier) == 0) {
-        Py_INCREF(function);
-        result = call_constructor(copier, function, copies, count);
-        Py_DECREF(function);
-        copier_after_foreign(copier);
+    if (ready == count) {
+        result = make_or_call(copier, function, copies, count);
     }
     while (ready > 0) {
         Py_DECREF(copies[--ready]);
@@ -574,6 +597,35 @@ ask(struct copier *copier, PyObject *object, PyTypeObject *type, PyObject *known
     return reduce_value;
 }
 
+/* The reduce value that the plan of a reducer gives, strong: 1 if others hold all that is in
+   it, or 2; 0 if there is no plan that can be used, and *callable NULL if it is to be looked
+   up again; -1. */
+static int
+ask_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObject **reduce_value)
+{
+    struct reducer reducer;
+    enum reducer_verdict verdict = reducer_meet(copier->state, *callable, &reducer);
+    if (verdict == REDUCER_DUE) {
+        PyObject *owned = Py_NewRef(*callable);
+        int read = copier_before_foreign(copier) < 0 ? -1 : reducer_read(copier->state, &reducer);
+        Py_DECREF(owned);
+        copier_after_foreign(copier);
+        *callable = NULL;
+        return read;
+    }
+    if (verdict != REDUCER_PLAN) {
+        return 0;
+    }
+    switch (reducer_run(copier->state, &reducer, object, reduce_value)) {
+    case READ_FOUND:
+        return reducer.steps->leaves_only && PyTuple_CheckExact(*reduce_value) ? 1 : 2;
+    case READ_RAISED:
+        return -1;
+    default:
+        return 0;
+    }
+}
+
 /* By __deepcopy__ or reduction; nothing is entered yet for what is made by __deepcopy__. */
 static PyObject *
 copy_asked(struct copier *copier, PyObject *object, PyObject *reducer, unsigned int facts)
@@ -590,11 +642,21 @@ copy_asked(struct copier *copier, PyObject *object, PyObject *reducer, unsigned 
     if (!sure || reducer == NULL || !PyFunction_Check(reducer)) {
         reducer = NULL;
     }
-    PyObject *reduce_value = ask(copier, object, type, reducer);
+    PyObject *reduce_value = NULL;
+    int planned = reducer == NULL ? 0 : ask_plan(copier, object, &reducer, &reduce_value);
+    if (planned == 0) {
+        reduce_value = ask(copier, object, type, reducer);
+    }
     if (reduce_value == NULL) {
         return NULL;
     }
+    uint64_t epoch = copier->epoch;
     copy = copy_from(copier, object, reduce_value);
+    if (planned == 1 && epoch == copier->epoch && PyTuple_GET_SIZE(reduce_value) == 2) {
+        /* The object still holds what the reduce value was made of. */
+        Py_DECREF(reduce_value);
+        return copy;
+    }
     if (copy != NULL && copier_before_foreign(copier) < 0) {
         Py_CLEAR(copy);
     }

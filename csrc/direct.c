@@ -10,7 +10,7 @@
 #if KNOWN_LAYOUT
 
 /* Forms for this many types at a time; a place is taken over by the type that needs it. */
-enum { FORMS = 128, PARTS_MAX = 32, ARGUMENTS_BOUND_MAX = 8 };
+enum { FORMS = 128, PARTS_MAX = 32 };
 
 /* Where a part comes from. */
 enum part_place {
@@ -714,20 +714,6 @@ direct_save_ready(struct pickler *pickler, PyObject *object, int single, char *o
 
 /* ---- whose plan it is -------------------------------------------------------------------------------------- */
 
-/* A function in methods and partials, and the arguments that they give before the object;
-   borrowed.  NULL if there is none. */
-static PyObject *
-unwrap(struct core_state *state, PyObject *reducer, PyObject **bound, int *count)
-{
-    *count = 0;
-    if (PyMethod_Check(reducer)) {
-        bound[(*count)++] = PyMethod_GET_SELF(reducer);
-        reducer = PyMethod_GET_FUNCTION(reducer);
-    }
-    (void)state;
-    return PyFunction_Check(reducer) ? reducer : NULL;
-}
-
 /* Whether the temporaries of a reducer can be counted and left out. */
 static int
 pickler_is_plain(const struct pickler *pickler)
@@ -758,15 +744,14 @@ find_form(struct pickler *pickler, const struct steps *steps, PyObject *function
 
 /* Makes the reduce value by the plan. */
 static enum direct_outcome
-make_reduce_value(struct pickler *pickler, const struct steps *steps, PyObject *function,
-                  PyObject *const *bound, PyObject *object, PyObject **reduce_value)
+make_reduce_value(struct pickler *pickler, const struct reducer *reducer, PyObject *object,
+                  PyObject **reduce_value)
 {
     if (save_foreign(pickler) < 0) {
         return DIRECT_RAISED;
     }
-    switch (steps_reduce(pickler->state, steps, function, bound, object, NULL, reduce_value)) {
+    switch (reducer_run(pickler->state, reducer, object, reduce_value)) {
     case READ_FOUND:
-        pickler->state->reduced_by_plan++;
         return DIRECT_VALUE;
     case READ_RAISED:
         return DIRECT_RAISED;
@@ -775,54 +760,31 @@ make_reduce_value(struct pickler *pickler, const struct steps *steps, PyObject *
     }
 }
 
-/* The plan of a function, read now if it is due.  0 and *steps, NULL if it is to be called;
-   or -1 with an exception. */
-static int
-find_plan(struct pickler *pickler, PyObject *reducer, PyObject *function, int bound,
-          const struct steps **steps)
-{
-    struct core_state *state = pickler->state;
-    struct steps_entry *entry = steps_meet(state, PyFunction_GET_CODE(function));
-    *steps = NULL;
-    if (entry != NULL && steps_due(state, entry)) {
-        if (save_foreign(pickler) < 0 || steps_read_reducer(state, reducer, function, bound) < 0) {
-            return -1;
-        }
-        entry = steps_meet(state, PyFunction_GET_CODE(function));
-    }
-    if (entry != NULL && entry->status == STEPS_READY && entry->steps->bound == bound
-        && !steps_observed()) {
-        *steps = entry->steps;
-    }
-    return 0;
-}
-
 enum direct_outcome
-direct_save(struct pickler *pickler, PyObject *reducer, PyObject *object, int single, char **out,
+direct_save(struct pickler *pickler, PyObject *callable, PyObject *object, int single, char **out,
             PyObject **reduce_value)
 {
-    PyObject *bound[ARGUMENTS_BOUND_MAX];
-    int count;
-    const struct steps *steps;
-    PyObject *function = unwrap(pickler->state, reducer, bound, &count);
-    if (function == NULL || pickler->state->steps_threshold == 0) {
-        return DIRECT_CALL;
+    struct reducer reducer;
+    enum reducer_verdict verdict = reducer_meet(pickler->state, callable, &reducer);
+    if (verdict == REDUCER_DUE) {
+        if (save_foreign(pickler) < 0 || reducer_read(pickler->state, &reducer) < 0) {
+            return DIRECT_RAISED;
+        }
+        verdict = reducer_meet(pickler->state, callable, &reducer);
     }
-    if (find_plan(pickler, reducer, function, count, &steps) < 0) {
-        return DIRECT_RAISED;
-    }
-    if (steps == NULL) {
+    if (verdict != REDUCER_PLAN) {
         return DIRECT_CALL;
     }
     struct form *form =
-        count == 0 ? find_form(pickler, steps, function, Py_TYPE(object)) : NULL;
+        reducer.count == 0
+            ? find_form(pickler, reducer.steps, reducer.function, Py_TYPE(object)) : NULL;
     if (form != NULL) {
         enum direct_outcome outcome = save_by_form(pickler, form, object, single, 1, out);
         if (outcome != DIRECT_CALL) {
             return outcome;
         }
     }
-    return make_reduce_value(pickler, steps, function, bound, object, reduce_value);
+    return make_reduce_value(pickler, &reducer, object, reduce_value);
 }
 
 #else
@@ -846,7 +808,7 @@ direct_save_ready(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(object
 }
 
 enum direct_outcome
-direct_save(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(reducer),
+direct_save(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(callable),
             PyObject *Py_UNUSED(object), int Py_UNUSED(single), char **Py_UNUSED(out),
             PyObject **Py_UNUSED(reduce_value))
 {

@@ -41,9 +41,9 @@ enum direct_outcome {
 enum direct_outcome direct_save_ready(struct pickler *pickler, PyObject *object, int single,
                                       char *out);
 
-/* Runs the plan of `reducer`, which the dispatch table holds for the type of the object; the
-   caller owns both.  The function is read if it has been met often enough. */
-enum direct_outcome direct_save(struct pickler *pickler, PyObject *reducer, PyObject *object,
+/* Runs the plan of `callable`, the reducer that the dispatch table holds for the type of the
+   object; the caller owns both.  The function is read if it has been met often enough. */
+enum direct_outcome direct_save(struct pickler *pickler, PyObject *callable, PyObject *object,
                                 int single, char **out, PyObject **reduce_value);
 
 #endif

@@ -1,6 +1,7 @@
 /* Opcodes that call something: REDUCE, NEWOBJ, OBJ, INST, BUILD, persistent ids. */
 #include "load.h"
 
+#include "make.h"
 #include "rebuild.h"
 
 /* ---- REDUCE --------------------------------------------------------------------------------- */
@@ -24,6 +25,23 @@ call_without_arguments(struct core_state *state, PyObject *callable)
     return object;
 }
 
+/* callable(*arguments), by its plan if it has one.  Strong, or NULL with an exception.  Runs
+   Python code. */
+static PyObject *
+call_with_tuple(struct core_state *state, PyObject *callable, PyObject *arguments)
+{
+    enum make_outcome outcome = MAKE_CALL;
+    PyObject *object;
+    if (PyTuple_CheckExact(arguments)) {
+        outcome = make_or_read(state, callable, &PyTuple_GET_ITEM(arguments, 0),
+                               PyTuple_GET_SIZE(arguments), &object);
+    }
+    if (outcome == MAKE_CALL) {
+        return PyObject_CallObject(callable, arguments);
+    }
+    return outcome == MAKE_DONE ? object : NULL;
+}
+
 int
 load_reduce(struct unpickler *unpickler)
 {
@@ -34,7 +52,7 @@ load_reduce(struct unpickler *unpickler)
     PyObject *object = NULL, *callable = load_take(unpickler);
     if (callable != NULL) {
         object = arguments == Py_None ? call_without_arguments(unpickler->state, callable)
-                                      : PyObject_CallObject(callable, arguments);
+                                      : call_with_tuple(unpickler->state, callable, arguments);
         Py_DECREF(callable);
     }
     Py_DECREF(arguments);

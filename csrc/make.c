@@ -311,42 +311,65 @@ take_class_plan(struct core_state *state, struct maker *maker, PyTypeObject *typ
     return 1;
 }
 
-/* Reads a class or function that has been met often enough.  Its entry, which may be
-   another one by now, or NULL; *raised with an exception.  Runs Python code. */
-static struct maker *
-read_now(struct core_state *state, PyObject *callable, PyObject *key, unsigned version,
-         int *raised)
+/* The entry that a callable has: its key, and the version of a class. */
+static PyObject *
+key_of(struct core_state *state, PyObject *callable, unsigned *version)
 {
-    struct steps *steps;
-    int read = steps_read_constructor(state, callable, &steps);
-    *raised = read < 0;
-    PyTypeObject *type = version == 0 ? NULL : (PyTypeObject *)callable;
-    struct maker *maker =
-        type != NULL && type_version(type) != version ? NULL : meet(state->makers, key, version);
-    if (read < 0 || maker == NULL || maker->status != STEPS_UNREAD) {
-        steps_free(steps);
-        return read < 0 ? NULL : maker;
+    *version = 0;
+    if (PyFunction_Check(callable)) {
+        return PyFunction_GET_CODE(callable);
     }
-    maker->readings++;
-    maker->steps = steps;
-    maker->status = steps != NULL && (type == NULL || take_class_plan(state, maker, type))
-                        ? STEPS_READY : STEPS_REFUSED;
-    return maker;
+    *version = type_assign_version((PyTypeObject *)callable, state->str.init);
+    return callable;
 }
 
-/* The entry of a class or function if it has a plan that can be used, read now if it is due;
-   NULL if it is to be called, or with *raised. */
-static struct maker *
-find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned version,
-           int *raised)
+int
+make_read(struct core_state *state, PyObject *callable)
 {
-    struct maker *maker = meet(state->makers, key, version);
-    if (maker != NULL && maker->status == STEPS_UNREAD
-        && ++maker->met >= state->steps_threshold && !steps_observed()
-        && !thread_near_recursion_limit()) {
-        maker = read_now(state, callable, key, version, raised);
+    unsigned before, version;
+    PyObject *key = Py_NewRef(key_of(state, callable, &before));
+    struct steps *steps;
+    int read = steps_read_constructor(state, callable, &steps);
+    /* Whatever ran meanwhile may have changed the callable, and the table. */
+    struct maker *maker =
+        key_of(state, callable, &version) == key && version == before && read >= 0
+            ? meet(state->makers, key, version) : NULL;
+    if (maker == NULL || maker->status != STEPS_UNREAD) {
+        steps_free(steps);
     }
-    return maker != NULL && maker->status == STEPS_READY && !steps_observed() ? maker : NULL;
+    else {
+        maker->readings++;
+        maker->steps = steps;
+        maker->status =
+            steps != NULL
+                    && (version == 0
+                        || take_class_plan(state, maker, (PyTypeObject *)callable))
+                ? STEPS_READY : STEPS_REFUSED;
+    }
+    Py_DECREF(key);
+    Py_DECREF(callable);
+    return read < 0 ? -1 : 0;
+}
+
+/* The entry of a class or function if it has a plan that can be used: MAKE_DONE and *maker;
+   else MAKE_CALL, or MAKE_DUE and the callable in *due. */
+static enum make_outcome
+find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned version,
+           struct maker **maker, PyObject **due)
+{
+    *maker = meet(state->makers, key, version);
+    if (*maker == NULL || (*maker)->status == STEPS_REFUSED) {
+        return MAKE_CALL;
+    }
+    if ((*maker)->status == STEPS_READY) {
+        return steps_observed() ? MAKE_CALL : MAKE_DONE;
+    }
+    if (++(*maker)->met < state->steps_threshold || steps_observed()
+        || thread_near_recursion_limit()) {
+        return MAKE_CALL;
+    }
+    *due = Py_NewRef(callable);
+    return MAKE_DUE;
 }
 
 /* ---- instances -------------------------------------------------------------------------------- */
@@ -528,8 +551,7 @@ finish(struct steps_run *run, PyObject **made)
     return *made == NULL ? MAKE_RAISED : MAKE_DONE;
 }
 
-/* The plan is not changed or freed while it runs: nothing that it does runs Python code,
-   except for a class that is read now, at the very end. */
+/* The plan is not changed or freed while it runs: nothing that it does runs Python code. */
 static enum make_outcome
 make_by_steps(struct core_state *state, struct maker *maker, PyTypeObject *type,
               PyObject *const *functions, PyObject *const *arguments, Py_ssize_t count,
@@ -564,19 +586,19 @@ static enum make_outcome
 make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arguments,
               Py_ssize_t count, PyObject **made)
 {
-    int raised = 0;
-    unsigned version = type_assign_version(type, state->str.init);
-    if (version == 0 || !class_is_ordinary(type)) {
+    struct maker *maker;
+    unsigned version = class_is_ordinary(type) ? type_assign_version(type, state->str.init) : 0;
+    if (version == 0) {
         return MAKE_CALL;
     }
-    struct maker *maker = find_maker(state, (PyObject *)type, (PyObject *)type, version, &raised);
-    if (maker == NULL) {
-        return raised ? MAKE_RAISED : MAKE_CALL;
+    enum make_outcome found =
+        find_maker(state, (PyObject *)type, (PyObject *)type, version, &maker, made);
+    if (found != MAKE_DONE) {
+        return found;
     }
     if (count < maker->steps->required || count > maker->steps->accepted || !codes_hold(maker)) {
         return MAKE_CALL;
     }
-    state->made_by_plan++;
     return maker->plain ? make_plain(state, maker, type, arguments, count, made)
                         : make_by_steps(state, maker, type, maker->functions, arguments, count,
                                         made);
@@ -586,11 +608,11 @@ static enum make_outcome
 make_of_function(struct core_state *state, PyObject *function, PyObject *const *arguments,
                  Py_ssize_t count, PyObject **made)
 {
-    int raised = 0;
-    struct maker *maker =
-        find_maker(state, function, PyFunction_GET_CODE(function), 0, &raised);
-    if (maker == NULL) {
-        return raised ? MAKE_RAISED : MAKE_CALL;
+    struct maker *maker;
+    enum make_outcome found =
+        find_maker(state, function, PyFunction_GET_CODE(function), 0, &maker, made);
+    if (found != MAKE_DONE) {
+        return found;
     }
     if (count < maker->steps->required || count > maker->steps->accepted) {
         return MAKE_CALL;
@@ -605,11 +627,13 @@ make_object(struct core_state *state, PyObject *callable, PyObject *const *argum
     if (state->steps_threshold == 0) {
         return MAKE_CALL;
     }
-    if (PyType_CheckExact(callable)) {
-        return make_of_class(state, (PyTypeObject *)callable, arguments, count, made);
-    }
-    return PyFunction_Check(callable) ? make_of_function(state, callable, arguments, count, made)
-                                      : MAKE_CALL;
+    enum make_outcome outcome =
+        PyType_CheckExact(callable)
+            ? make_of_class(state, (PyTypeObject *)callable, arguments, count, made)
+        : PyFunction_Check(callable)
+            ? make_of_function(state, callable, arguments, count, made) : MAKE_CALL;
+    state->made_by_plan += outcome == MAKE_DONE;
+    return outcome;
 }
 
 #else
@@ -633,4 +657,30 @@ make_object(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(callable),
     return MAKE_CALL;
 }
 
+int
+make_read(struct core_state *Py_UNUSED(state), PyObject *callable)
+{
+    Py_DECREF(callable);
+    return 0;
+}
+
 #endif
+
+enum make_outcome
+make_or_read(struct core_state *state, PyObject *callable, PyObject *const *arguments,
+             Py_ssize_t count, PyObject **made)
+{
+    enum make_outcome outcome = make_object(state, callable, arguments, count, made);
+    if (outcome != MAKE_DUE) {
+        return outcome;
+    }
+    if (make_read(state, *made) < 0) {
+        return MAKE_RAISED;
+    }
+    outcome = make_object(state, callable, arguments, count, made);
+    if (outcome == MAKE_DUE) {
+        Py_CLEAR(*made);
+        outcome = MAKE_CALL;
+    }
+    return outcome;
+}

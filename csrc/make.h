@@ -17,13 +17,24 @@
 int make_setup(PyObject *module);
 void make_teardown(struct core_state *state);
 
-enum make_outcome { MAKE_RAISED = -1, MAKE_CALL, MAKE_DONE };
+enum make_outcome {
+    MAKE_RAISED = -1,
+    MAKE_CALL, /* the callable is to be called */
+    MAKE_DONE, /* and *made is what it would have returned; strong */
+    MAKE_DUE   /* *made is a callable to be read, strong, before this is tried again */
+};
 
-/* Makes what callable(*arguments) would return.  MAKE_DONE and *made, strong; MAKE_CALL, if
-   it is to be called; MAKE_RAISED with an exception.  The arguments are borrowed, and
-   somebody holds them.  Runs Python code only where the callable has been met often enough
-   to be read now. */
+/* Makes what callable(*arguments) would return.  The arguments are borrowed, and somebody
+   holds them.  Runs no Python code. */
 enum make_outcome make_object(struct core_state *state, PyObject *callable,
                               PyObject *const *arguments, Py_ssize_t count, PyObject **made);
+
+/* Reads a callable that is due, which is stolen.  0, or -1 with an exception.  Runs Python
+   code. */
+int make_read(struct core_state *state, PyObject *callable);
+
+/* Both in one, for callers to whom every call is foreign code. */
+enum make_outcome make_or_read(struct core_state *state, PyObject *callable,
+                               PyObject *const *arguments, Py_ssize_t count, PyObject **made);
 
 #endif

@@ -178,6 +178,10 @@ read_names(struct core_state *state, struct plan *plan, PyTypeObject *type)
 static void
 read_type(struct core_state *state, struct plan *plan, PyTypeObject *type)
 {
+    /* Also of a class whose objects come apart otherwise: it may be a constructor. */
+    if (PyType_CheckExact((PyObject *)type) && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
+        read_names(state, plan, type);
+    }
     PyObject *slotnames = find_slotnames(state, type);
     if (!is_default(state, type) || slotnames == NULL) {
         return;
@@ -187,7 +191,6 @@ read_type(struct core_state *state, struct plan *plan, PyTypeObject *type)
         return;
     }
     if (read_slots(plan, type, slotnames) == 1 && is_complete(plan, type)) {
-        read_names(state, plan, type);
         plan->kind = PLAN_DEFAULT;
     }
 }

@@ -1,6 +1,8 @@
 /* Reduction parts -> object: see rebuild.h. */
 #include "rebuild.h"
 
+#include "make.h"
+
 /* ---- state --------------------------------------------------------------------------------- */
 
 /* Sets the items of a state dict in the instance's __dict__; keys are interned, as the
@@ -330,6 +332,11 @@ PyObject *
 rebuild_call(struct core_state *state, PyObject *callable, PyObject **arguments,
              Py_ssize_t count)
 {
+    PyObject *made;
+    enum make_outcome outcome = make_or_read(state, callable, arguments, count, &made);
+    if (outcome != MAKE_CALL) {
+        return outcome == MAKE_DONE ? made : NULL;
+    }
     if (PyType_Check(callable)) {
         const unsigned int needed = REBUILD_PLAIN_NEW | REBUILD_PYTHON_INIT;
         if ((rebuild_facts(state, (PyTypeObject *)callable) & needed) == needed) {

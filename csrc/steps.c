@@ -152,6 +152,21 @@ read_constructor_parts(struct core_state *state, struct steps *steps, PyObject *
     return read_functions(state, steps, PyTuple_GET_ITEM(parts, PLAN_FUNCTIONS));
 }
 
+/* Whether the plan makes at most one display, a tuple: what it holds, others hold. */
+static int
+has_leaves_only(const struct steps *steps)
+{
+    int tuples = 0;
+    for (size_t i = 0; i < steps->count; i++) {
+        int kind = steps->list[i].kind;
+        tuples += kind == STEP_TUPLE;
+        if (kind == STEP_LIST || kind == STEP_DICT || kind == STEP_FRESH || tuples > 1) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 /* A plan from what the compiler returned.  NULL with an exception. */
 static struct steps *
 steps_from_plan(struct core_state *state, PyObject *parts)
@@ -167,6 +182,7 @@ steps_from_plan(struct core_state *state, PyObject *parts)
         steps_free(steps);
         return NULL;
     }
+    steps->leaves_only = has_leaves_only(steps);
     return steps;
 }
 

@@ -66,6 +66,7 @@ struct steps {
     PyObject *names;     /* tuple of interned str */
     PyObject *constants; /* tuple */
     int bound;           /* arguments that are given before the object */
+    int leaves_only;     /* displays are of nothing that is made here, but for the arguments */
     /* Of constructors: */
     int required, accepted;
     size_t function_count;

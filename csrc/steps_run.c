@@ -429,11 +429,54 @@ take_reduce_value(struct steps_run *run, PyObject **reduce_value)
 /* The values of a short plan lie on the stack, which is what a called function takes. */
 enum { VALUES_AT_HAND = 48 };
 
-enum read_outcome
-steps_reduce(struct core_state *state, const struct steps *steps, PyObject *function,
-             PyObject *const *bound, PyObject *object, PyObject *protocol,
-             PyObject **reduce_value)
+/* The function in a method of a method, and what they bind before the object. */
+static int
+unwrap(PyObject *callable, struct reducer *reducer)
 {
+    reducer->callable = callable;
+    reducer->count = 0;
+    while (PyMethod_Check(callable)) {
+        if (reducer->count == REDUCER_BOUND_MAX) {
+            return 0;
+        }
+        memmove(reducer->bound + 1, reducer->bound, (size_t)reducer->count * sizeof(PyObject *));
+        reducer->bound[0] = PyMethod_GET_SELF(callable);
+        reducer->count++;
+        callable = PyMethod_GET_FUNCTION(callable);
+    }
+    reducer->function = callable;
+    return PyFunction_Check(callable);
+}
+
+enum reducer_verdict
+reducer_meet(struct core_state *state, PyObject *callable, struct reducer *reducer)
+{
+    if (state->steps_threshold == 0 || !unwrap(callable, reducer)) {
+        return REDUCER_CALL;
+    }
+    struct steps_entry *entry = steps_meet(state, PyFunction_GET_CODE(reducer->function));
+    if (entry == NULL || entry->status == STEPS_REFUSED) {
+        return REDUCER_CALL;
+    }
+    if (entry->status == STEPS_UNREAD) {
+        return steps_due(state, entry) ? REDUCER_DUE : REDUCER_CALL;
+    }
+    reducer->steps = entry->steps;
+    return entry->steps->bound == reducer->count && !steps_observed() ? REDUCER_PLAN
+                                                                      : REDUCER_CALL;
+}
+
+int
+reducer_read(struct core_state *state, const struct reducer *reducer)
+{
+    return steps_read_reducer(state, reducer->callable, reducer->function, reducer->count);
+}
+
+enum read_outcome
+reducer_run(struct core_state *state, const struct reducer *reducer, PyObject *object,
+            PyObject **reduce_value)
+{
+    const struct steps *steps = reducer->steps;
     PyObject *at_hand[VALUES_AT_HAND], **values = at_hand;
     if (steps->count > VALUES_AT_HAND) {
         values = PyMem_New(PyObject *, steps->count);
@@ -443,12 +486,12 @@ steps_reduce(struct core_state *state, const struct steps *steps, PyObject *func
         }
     }
     memset(values, 0, steps->count * sizeof(PyObject *));
-    struct steps_run run = {.state = state, .steps = steps, .functions = &function,
-                            .object = object, .protocol = protocol, .bound = bound,
-                            .values = values};
+    struct steps_run run = {.state = state, .steps = steps, .functions = &reducer->function,
+                            .object = object, .bound = reducer->bound, .values = values};
     enum read_outcome outcome = steps_run(&run);
     if (outcome == READ_FOUND) {
         outcome = take_reduce_value(&run, reduce_value);
+        state->reduced_by_plan += outcome == READ_FOUND;
     }
     steps_run_release(&run);
     if (values != at_hand) {

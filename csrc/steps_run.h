@@ -34,11 +34,31 @@ enum read_outcome steps_run(struct steps_run *run);
 
 void steps_run_release(struct steps_run *run);
 
-/* The reduce value of an object by a reducer's plan, strong.  `bound` are the arguments
-   that methods and partials give before the object. */
-enum read_outcome steps_reduce(struct core_state *state, const struct steps *steps,
-                               PyObject *function, PyObject *const *bound, PyObject *object,
-                               PyObject *protocol, PyObject **reduce_value);
+enum { REDUCER_BOUND_MAX = 8 };
+
+/* A reducer as a function, the arguments that methods give before the object, and its plan;
+   all borrowed, until Python code runs. */
+struct reducer {
+    PyObject *callable;
+    PyObject *function;
+    PyObject *bound[REDUCER_BOUND_MAX];
+    int count;
+    const struct steps *steps;
+};
+
+enum reducer_verdict { REDUCER_CALL, REDUCER_PLAN, REDUCER_DUE };
+
+/* Meets a reducer: REDUCER_PLAN if it has a plan that can be run now, REDUCER_DUE if it is to
+   be read, after which it is to be met again.  Runs no Python code. */
+enum reducer_verdict reducer_meet(struct core_state *state, PyObject *callable,
+                                  struct reducer *reducer);
+
+/* Reads a reducer that is due.  0, or -1 with an exception.  Runs Python code. */
+int reducer_read(struct core_state *state, const struct reducer *reducer);
+
+/* The reduce value of an object by a reducer's plan, strong. */
+enum read_outcome reducer_run(struct core_state *state, const struct reducer *reducer,
+                              PyObject *object, PyObject **reduce_value);
 
 /* An attribute that is there to be loaded; strong. */
 enum read_outcome read_attribute(struct core_state *state, PyObject *owner, PyObject *name,

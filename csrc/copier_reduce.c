@@ -5,8 +5,8 @@
    its errors and their order are its own. */
 #include "copier.h"
 
+#include "direct.h"
 #include "make.h"
-#include "steps_run.h"
 
 /* Two functions that say in Python what C would have to word errors for. */
 static const char helpers_source[] =
@@ -616,6 +616,8 @@ ask_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObject 
     if (verdict != REDUCER_PLAN) {
         return 0;
     }
+    /* Others of its type, in this epoch, will go by the form. */
+    (void)direct_prepare(copier->state, copier->epoch, &reducer, Py_TYPE(object));
     switch (reducer_run(copier->state, &reducer, object, reduce_value)) {
     case READ_FOUND:
         return reducer.steps->leaves_only && PyTuple_CheckExact(*reduce_value) ? 1 : 2;
@@ -624,6 +626,98 @@ ask_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObject 
     default:
         return 0;
     }
+}
+
+/* Whether dropping our references leaves each object to another holder. */
+static int
+are_held(PyObject *const *objects, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (Py_REFCNT(objects[i]) == 1) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* constructor(*parts) of copies of what was read from an object; strong or NULL. */
+static PyObject *
+construct_from(struct copier *copier, struct direct_parts *parts)
+{
+    PyObject *room[DIRECT_PARTS_MAX + 1], **copies = room + 1, *result = NULL;
+    PyObject *callable = Py_NewRef(parts->callable);
+    Py_ssize_t count = parts->count, ready = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_INCREF(parts->values[i]);
+    }
+    while (ready < count) {
+        copies[ready] = copier_copy_part(copier, parts->values[ready], 0);
+        if (copies[ready] == NULL) {
+            leave_generator(copier);
+            break;
+        }
+        ready++;
+    }
+    if (ready == count) {
+        result = make_or_call(copier, callable, copies, count);
+    }
+    while (ready > 0) {
+        Py_DECREF(copies[--ready]);
+    }
+    int held = are_held(parts->values, count) && are_held(&callable, 1);
+    if (!held && result != NULL && copier_before_foreign(copier) < 0) {
+        Py_CLEAR(result);
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_DECREF(parts->values[i]);
+    }
+    Py_DECREF(callable);
+    if (!held) {
+        copier_after_foreign(copier);
+    }
+    return result;
+}
+
+static int
+are_usual_atoms(struct copier *copier, const struct direct_parts *parts)
+{
+    for (Py_ssize_t i = 0; i < parts->count; i++) {
+        if (!is_usual_atom(parts->values[i])) {
+            return 0;
+        }
+    }
+    return copier->atoms_hold;
+}
+
+/* By the form of the plan of a reducer, without a reduce value: 1 and the copy, 0 if there is
+   none that can be used, -1. */
+static int
+copy_by_form(struct copier *copier, PyObject *object, PyObject **copy)
+{
+    struct direct_parts parts;
+    if (!direct_read(copier->state, copier->epoch, object, &parts)) {
+        return 0;
+    }
+    enum make_outcome outcome = MAKE_CALL;
+    if (are_usual_atoms(copier, &parts)) {
+        outcome = make_object(copier->state, parts.callable, parts.values, parts.count, copy);
+    }
+    if (outcome == MAKE_CALL || outcome == MAKE_DUE) {
+        if (outcome == MAKE_DUE) {
+            Py_DECREF(*copy);
+        }
+        copier_open_unentered(copier, 0);
+        *copy = construct_from(copier, &parts);
+        copier_close_unentered(copier);
+    }
+    else if (outcome == MAKE_RAISED) {
+        return -1;
+    }
+    if (*copy == NULL || copymemo_put(&copier->memo, object, *copy) < 0) {
+        Py_CLEAR(*copy);
+        return -1;
+    }
+    return 1;
 }
 
 /* By __deepcopy__ or reduction; nothing is entered yet for what is made by __deepcopy__. */
@@ -641,6 +735,10 @@ copy_asked(struct copier *copier, PyObject *object, PyObject *reducer, unsigned 
     }
     if (!sure || reducer == NULL || !PyFunction_Check(reducer)) {
         reducer = NULL;
+    }
+    int done = reducer == NULL ? 0 : copy_by_form(copier, object, &copy);
+    if (done != 0) {
+        return done < 0 ? NULL : copy;
     }
     PyObject *reduce_value = NULL;
     int planned = reducer == NULL ? 0 : ask_plan(copier, object, &reducer, &reduce_value);

@@ -5,12 +5,11 @@
 #include "layout.h"
 #include "reduce.h"
 #include "registry.h"
-#include "steps_run.h"
 
 #if KNOWN_LAYOUT
 
 /* Forms for this many types at a time; a place is taken over by the type that needs it. */
-enum { FORMS = 128, PARTS_MAX = 32 };
+enum { FORMS = 128, PARTS_MAX = DIRECT_PARTS_MAX };
 
 /* Where a part comes from. */
 enum part_place {
@@ -36,12 +35,14 @@ struct form {
     int busy;     /* dumps that are in the middle of an object, and go by the form */
     int instance; /* whether a part is in the object's __dict__ */
     int argument_count, state_count; /* state_count: -1 if there is no state */
+    int size;     /* of both together */
     uint16_t callable_step;
     uint16_t keys_at; /* operands of the state's dict */
     struct part parts[PARTS_MAX]; /* arguments, then the values of the state */
     /* Of the epoch in which it is ready: */
     uint64_t dump;
     uint64_t epoch;
+    uint64_t copy_epoch; /* the same of a copier */
     PyObject *code;     /* borrowed, like the others */
     PyObject *callable;
     Py_ssize_t callable_position;
@@ -71,9 +72,9 @@ direct_teardown(struct core_state *state)
 }
 
 ALWAYS_INLINE struct form *
-form_at(struct pickler *pickler, PyTypeObject *type)
+form_at(struct core_state *state, PyTypeObject *type)
 {
-    return &pickler->state->forms->forms[((uintptr_t)type >> 6) % FORMS];
+    return &state->forms->forms[((uintptr_t)type >> 6) % FORMS];
 }
 
 /* ---- finding the form of a plan --------------------------------------------------------- */
@@ -103,12 +104,6 @@ place_attribute(PyTypeObject *type, struct part *part)
     part->place = PART_INSTANCE;
     part->offset = 0;
     return PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) || type->tp_dictoffset > 0;
-}
-
-static int
-form_size(const struct form *form)
-{
-    return form->argument_count + (form->state_count > 0 ? form->state_count : 0);
 }
 
 static int
@@ -177,7 +172,7 @@ place_state(struct form *form, const struct step *state)
 static void
 mark_repeated(struct form *form)
 {
-    int count = form_size(form);
+    int count = form->size;
     for (int i = 0; i < count; i++) {
         form->instance |= form->parts[i].place == PART_INSTANCE;
         form->parts[i].once = form->parts[i].place != PART_SHARED;
@@ -208,7 +203,7 @@ is_straight(const struct steps *steps)
 static int
 reads_are_parts(const struct form *form)
 {
-    int parts = form_size(form);
+    int parts = form->size;
     for (size_t i = 0; i < form->steps->count; i++) {
         int kind = form->steps->list[i].kind, found = kind != STEP_ATTRIBUTE
             && kind != STEP_FRESH && kind != STEP_LIST && kind != STEP_BOUND
@@ -262,6 +257,7 @@ form_make(struct core_state *state, struct form *form, PyTypeObject *type, unsig
         || (end->b == 3 && !place_state(form, &steps->list[operands[2]]))) {
         return;
     }
+    form->size = form->argument_count + (form->state_count > 0 ? form->state_count : 0);
     form->usable = reads_are_parts(form);
     mark_repeated(form);
 }
@@ -271,9 +267,8 @@ form_make(struct core_state *state, struct form *form, PyTypeObject *type, unsig
 /* The value of a step that is no object's, now; borrowed, or NULL. */
 static PyObject *
 shared_value(struct core_state *state, const struct form *form, PyObject *function,
-             uint16_t number)
+             const struct step *step)
 {
-    const struct step *step = &form->steps->list[number];
     switch (step->kind) {
     case STEP_CONSTANT:
         return PyTuple_GET_ITEM(form->steps->constants, step->a);
@@ -288,24 +283,6 @@ shared_value(struct core_state *state, const struct form *form, PyObject *functi
     }
 }
 
-/* Whether all that the function looks up is there, and is what the plan relies on. */
-static int
-expectations_hold(struct core_state *state, const struct form *form, PyObject *function)
-{
-    for (size_t i = 0; i < form->steps->count; i++) {
-        const struct step *step = &form->steps->list[i];
-        if (is_shared(step) && shared_value(state, form, function, (uint16_t)i) == NULL) {
-            return 0;
-        }
-        if (step->kind == STEP_EXPECT
-            && shared_value(state, form, function, step->a)
-                   != PyTuple_GET_ITEM(form->steps->constants, step->b)) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 /* Whether the constructor is one that is written by REDUCE, and found by name without
    anything being asked of it. */
 static int
@@ -316,27 +293,58 @@ callable_is_plain(struct core_state *state, PyObject *callable)
            && reduction_find_form(state, callable, &how) == 0 && how == FORM_CALL;
 }
 
-/* Reads what the form needs once an epoch.  Whether it can be used now. */
+/* Gives a value that was looked up to the parts that it is.  0 if its one holder could be
+   saved by itself: see holds_alone(). */
 static int
-form_make_ready(struct pickler *pickler, struct form *form, PyObject *function)
+share_value(struct form *form, uint16_t number, PyObject *value)
 {
-    struct core_state *state = pickler->state;
-    form->callable = shared_value(state, form, function, form->callable_step);
-    if (!callable_is_plain(state, form->callable) || !expectations_hold(state, form, function)) {
-        return 0;
+    if (number == form->callable_step) {
+        form->callable = value;
     }
-    for (int i = 0; i < form_size(form); i++) {
-        struct part *part = &form->parts[i];
-        if (part->place == PART_SHARED) {
-            part->shared = shared_value(state, form, function, part->step);
-            /* Its one holder can be saved by itself, as above. */
-            if (has_one_reference(part->shared)) {
+    for (int i = 0; i < form->size; i++) {
+        if (form->parts[i].step == number) {
+            form->parts[i].shared = value;
+            if (has_one_reference(value)) {
                 return 0;
             }
         }
     }
-    form->callable_position = memo_find(&pickler->memo, form->callable);
+    return 1;
+}
+
+/* Looks up what the function would look up, once an epoch.  Whether all of it is there, and
+   is what the plan relies on. */
+static int
+form_look_up(struct core_state *state, struct form *form, PyObject *function)
+{
+    const struct steps *steps = form->steps;
+    form->callable = (PyObject *)form->type;
+    for (size_t i = 0; i < steps->count; i++) {
+        const struct step *step = &steps->list[i];
+        if (is_shared(step)) {
+            PyObject *value = shared_value(state, form, function, step);
+            if (value == NULL || !share_value(form, (uint16_t)i, value)) {
+                return 0;
+            }
+        }
+        else if (step->kind == STEP_EXPECT
+                 && shared_value(state, form, function, &steps->list[step->a])
+                        != PyTuple_GET_ITEM(steps->constants, step->b)) {
+            return 0;
+        }
+    }
     form->code = PyFunction_GET_CODE(function);
+    return callable_is_plain(state, form->callable);
+}
+
+/* Reads what the form needs once an epoch of a pickler.  Whether it can be used now. */
+static int
+form_make_ready(struct pickler *pickler, struct form *form, PyObject *function)
+{
+    if (!form_look_up(pickler->state, form, function)) {
+        return 0;
+    }
+    form->callable_position = memo_find(&pickler->memo, form->callable);
     form->dump = pickler->dump;
     form->epoch = pickler->epoch;
     return 1;
@@ -427,6 +435,16 @@ holds_alone(const struct form *form, PyObject *object)
     return dict == NULL || has_one_reference(dict);
 }
 
+/* A part of an object; borrowed, or NULL. */
+ALWAYS_INLINE PyObject *
+read_part(struct part *part, PyTypeObject *type, PyObject *object)
+{
+    if (likely(part->place == PART_SLOT)) {
+        return *layout_slot(object, part->offset);
+    }
+    return part->place == PART_SHARED ? part->shared : instance_value(object, type, part);
+}
+
 /* Reads all parts.  0 if one is missing, or not to be had this way. */
 ALWAYS_INLINE int
 take_snapshot(struct form *form, PyObject *object, struct snapshot *snapshot)
@@ -434,14 +452,12 @@ take_snapshot(struct form *form, PyObject *object, struct snapshot *snapshot)
     if (unlikely(!holds_alone(form, object))) {
         return 0;
     }
-    snapshot->count = form_size(form);
+    snapshot->count = form->size;
     snapshot->single = 0;
     snapshot->small = 1;
     for (int i = 0; i < snapshot->count; i++) {
         struct part *part = &form->parts[i];
-        PyObject *value = part->place == PART_SLOT     ? *layout_slot(object, part->offset)
-                          : part->place == PART_SHARED ? part->shared
-                                                       : instance_value(object, form->type, part);
+        PyObject *value = read_part(part, form->type, object);
         if (unlikely(value == NULL)) {
             return 0;
         }
@@ -670,8 +686,11 @@ ALWAYS_INLINE enum direct_outcome
 save_by_form(struct pickler *pickler, struct form *form, PyObject *object, int single, int open,
              char **out)
 {
-    struct direct direct = {.form = form, .object = object, .single = single,
-                            .epoch = pickler->epoch};
+    struct direct direct;
+    direct.form = form;
+    direct.object = object;
+    direct.single = single;
+    direct.epoch = pickler->epoch;
     if (unlikely(!take_snapshot(form, object, &direct.snapshot))) {
         return DIRECT_CALL;
     }
@@ -703,13 +722,65 @@ enum direct_outcome
 direct_save_ready(struct pickler *pickler, PyObject *object, int single, char *out)
 {
     PyTypeObject *type = Py_TYPE(object);
-    struct form *form = form_at(pickler, type);
+    struct form *form = form_at(pickler->state, type);
     if (!form_is_ready(form, pickler, type)) {
         return DIRECT_CALL;
     }
     enum direct_outcome outcome = save_by_form(pickler, form, object, single, 0, &out);
     pickler->direct_end = out;
     return outcome;
+}
+
+/* ---- for copies ----------------------------------------------------------------------------------- */
+
+/* The form of a plan for a type, made or made again; NULL if there is none. */
+static struct form *
+form_of(struct core_state *state, const struct steps *steps, PyTypeObject *type)
+{
+    struct form *form = form_at(state, type);
+    unsigned version = type_assign_version(type, state->str.class_);
+    if (version == 0) {
+        return NULL;
+    }
+    if (form->type != type || form->version != version || form->steps != steps) {
+        if (form->busy) {
+            return NULL;
+        }
+        form_make(state, form, type, version, steps);
+    }
+    return form->usable ? form : NULL;
+}
+
+int
+direct_read(struct core_state *state, uint64_t epoch, PyObject *object, struct direct_parts *parts)
+{
+    struct form *form = form_at(state, Py_TYPE(object));
+    if (form->type != Py_TYPE(object) || form->copy_epoch != epoch || form->state_count >= 0) {
+        return 0;
+    }
+    parts->callable = form->callable;
+    parts->count = form->argument_count;
+    for (int i = 0; i < form->argument_count; i++) {
+        parts->values[i] = read_part(&form->parts[i], form->type, object);
+        if (parts->values[i] == NULL) {
+            return 0;
+        }
+    }
+    state->reduced_by_plan++;
+    return 1;
+}
+
+int
+direct_prepare(struct core_state *state, uint64_t epoch, const struct reducer *reducer,
+               PyTypeObject *type)
+{
+    struct form *form = reducer->count == 0 ? form_of(state, reducer->steps, type) : NULL;
+    if (form == NULL || form->state_count >= 0
+        || !form_look_up(state, form, reducer->function)) {
+        return 0;
+    }
+    form->copy_epoch = epoch;
+    return 1;
 }
 
 /* ---- whose plan it is -------------------------------------------------------------------------------------- */
@@ -727,19 +798,12 @@ static struct form *
 find_form(struct pickler *pickler, const struct steps *steps, PyObject *function,
           PyTypeObject *type)
 {
-    struct form *form = form_at(pickler, type);
-    unsigned version = type_assign_version(type, pickler->state->str.class_);
-    if (version == 0 || !pickler_is_plain(pickler)
+    if (!pickler_is_plain(pickler)
         || registry_find_is_foreign(pickler->dispatch_table, type)) {
         return NULL;
     }
-    if (form->type != type || form->version != version || form->steps != steps) {
-        if (form->busy) {
-            return NULL;
-        }
-        form_make(pickler->state, form, type, version, steps);
-    }
-    return form->usable && form_make_ready(pickler, form, function) ? form : NULL;
+    struct form *form = form_of(pickler->state, steps, type);
+    return form != NULL && form_make_ready(pickler, form, function) ? form : NULL;
 }
 
 /* Makes the reduce value by the plan. */
@@ -813,6 +877,20 @@ direct_save(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(callable),
             PyObject **Py_UNUSED(reduce_value))
 {
     return DIRECT_CALL;
+}
+
+int
+direct_read(struct core_state *Py_UNUSED(state), uint64_t Py_UNUSED(epoch),
+            PyObject *Py_UNUSED(object), struct direct_parts *Py_UNUSED(parts))
+{
+    return 0;
+}
+
+int
+direct_prepare(struct core_state *Py_UNUSED(state), uint64_t Py_UNUSED(epoch),
+               const struct reducer *Py_UNUSED(reducer), PyTypeObject *Py_UNUSED(type))
+{
+    return 0;
 }
 
 #endif

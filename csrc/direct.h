@@ -22,11 +22,13 @@
 #define FASTCOPYREG_DIRECT_H
 
 #include "save.h"
-#include "steps.h"
+#include "steps_run.h"
 
 /* 0, or -1 with MemoryError. */
 int direct_setup(PyObject *module);
 void direct_teardown(struct core_state *state);
+
+enum { DIRECT_PARTS_MAX = 32 };
 
 enum direct_outcome {
     DIRECT_RAISED = -1,
@@ -45,5 +47,22 @@ enum direct_outcome direct_save_ready(struct pickler *pickler, PyObject *object,
    object; the caller owns both.  The function is read if it has been met often enough. */
 enum direct_outcome direct_save(struct pickler *pickler, PyObject *callable, PyObject *object,
                                 int single, char **out, PyObject **reduce_value);
+
+/* What a reducer gives for an object whose reduce value is a constructor and arguments;
+   borrowed, until foreign code runs. */
+struct direct_parts {
+    PyObject *callable;
+    PyObject *values[DIRECT_PARTS_MAX];
+    Py_ssize_t count;
+};
+
+/* The same for a copier, whose epochs have numbers of their own: reads an object whose type's
+   form is ready in this epoch.  1 or 0.  Runs no Python code. */
+int direct_read(struct core_state *state, uint64_t epoch, PyObject *object,
+                struct direct_parts *parts);
+
+/* Makes the form ready.  1, or 0 if there is none.  Runs no Python code. */
+int direct_prepare(struct core_state *state, uint64_t epoch, const struct reducer *reducer,
+                   PyTypeObject *type);
 
 #endif

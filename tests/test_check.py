@@ -9,7 +9,6 @@ import os
 import pickle
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from fastcopyreg._check import CheckError
 from fastcopyreg.registration import check, register
 from support import orders
 
-LOCK = threading.Lock()
+LOCK = orders.Lock()
 PROTOCOLS = "protocol 2, protocol 3, protocol 4, protocol 5"
 
 
@@ -124,8 +123,8 @@ REFUSED = {
     "list": (lambda: [1, [2, LOCK]], "list[1][1]"),
     "tuple": (lambda: (1, LOCK), "tuple[1]"),
     "dict value": (lambda: {"a": {2: LOCK}}, "dict['a'][2]"),
-    "dict key": (lambda: {LOCK: 1}, "dict(key of type lock)"),
-    "set": (lambda: {1, LOCK}, "set(element of type lock)"),
+    "dict key": (lambda: {LOCK: 1}, "dict(key of type Lock)"),
+    "set": (lambda: {1, LOCK}, "set(element of type Lock)"),
     "slot": (slotted, "Slotted.lock"),
     "list items": (locked_items, "Bag[2]"),
     "dict items": (locked_pairs, "OrderedDict['b']"),
@@ -152,8 +151,8 @@ def test_the_way_to_what_is_refused(make, way):
 
 def test_the_root_may_be_what_is_refused():
     (first, _) = check(LOCK).problems
-    assert first[0] == "lock"
-    assert first[1].startswith("its reducer raises TypeError: cannot pickle '_thread.lock'")
+    assert first[0] == "Lock"
+    assert first[1].startswith("its reducer raises TypeError: cannot pickle 'Lock'")
 
 
 def test_a_reducer_that_makes_ever_new_refused_objects():
@@ -223,8 +222,9 @@ def test_bad_reduce_values(reducer, message):
     report = check(orders.Order(1))
     way, text = report.problems[0]
     assert (way, text[: len(message)]) == ("Order", message)
-    with pytest.raises((pickle.PicklingError, TypeError, AttributeError)):
-        pickle.dumps(orders.Order(1))
+    if sys.implementation.name == "cpython":  # PyPy's pickle is not so strict.
+        with pytest.raises((pickle.PicklingError, TypeError, AttributeError)):
+            pickle.dumps(orders.Order(1))
 
 
 # --- round trips

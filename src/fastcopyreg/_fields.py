@@ -130,7 +130,8 @@ def _codes(value):
     if type(value) in (classmethod, staticmethod, MethodType):
         value = value.__func__
     for function in (value.fget, value.fset) if type(value) is property else (value,):
-        if type(function) is FunctionType:
+        # PyPy's built-in functions are functions too, with code of another type.
+        if type(function) is FunctionType and type(function.__code__) is CodeType:
             yield function.__code__
 
 

@@ -129,7 +129,7 @@ def static_attribute(cls, name):
 
 def has_instance_dict(cls):
     """Return whether objects of *cls* have a ``__dict__``."""
-    return cls.__dictoffset__ != 0
+    return static_attribute(cls, "__dict__") is not None
 
 
 def is_slot(cls, name):

@@ -3,7 +3,7 @@
 import linecache
 import os
 from functools import partial
-from types import FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType
 
 from . import _rules
 from ._backend import backend
@@ -68,9 +68,10 @@ def _source_rows(function, refusal):
 
 
 def _code_of(function):
-    """Return the code that a callable runs first; None if that is written in C."""
+    """Return the code that a callable runs first; None if it is not written in Python."""
     if isinstance(function, type):
         function = _rules.static_attribute(function, "__init__")
     while isinstance(function, (MethodType, partial, classmethod, staticmethod)):
         function = function.func if isinstance(function, partial) else function.__func__
-    return function.__code__ if type(function) is FunctionType else None
+    code = function.__code__ if type(function) is FunctionType else None
+    return code if type(code) is CodeType else None

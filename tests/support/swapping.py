@@ -114,9 +114,11 @@ class Core:
         uninstall()
 
 
-KINDS = (
-    {"stand-ins": StandIns, "c": Core} if fastcopyreg.backend == "c" else {"stand-ins": StandIns}
-)
+KINDS = {}
+if sys.implementation.name == "cpython":  # PyPy pickles functions and classes in other ways.
+    KINDS["stand-ins"] = StandIns
+if fastcopyreg.backend == "c":
+    KINDS["c"] = Core
 
 
 def every_global():

@@ -353,7 +353,10 @@ def record(module, operation, make):
     trace.take()
     error = rows = None
     try:
-        rows, _ = describe(operation(module, source), numbers)
+        made = operation(module, source)
+        # What died meanwhile may have left its address to a copy.
+        alive = describe(source)[1]
+        rows, _ = describe(made, {key: numbers[key] for key in numbers.keys() & alive.keys()})
     except RecursionError:
         trace.take()
         return None

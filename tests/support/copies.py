@@ -6,6 +6,7 @@ the same object. In the description of a copy, an object of the source says so.
 """
 
 import collections
+import contextlib
 import copy as std_copy
 import copyreg
 import dataclasses
@@ -284,10 +285,8 @@ def fields_of(obj):
     for cls in type(obj).__mro__:
         for name, member in vars(cls).items():
             if isinstance(member, types.MemberDescriptorType) and member.__objclass__ is cls:
-                try:
+                with contextlib.suppress(AttributeError):
                     found[name] = member.__get__(obj)
-                except AttributeError:
-                    pass
     return found
 
 

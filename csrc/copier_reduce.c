@@ -31,8 +31,15 @@ call_helper(struct core_state *state, const char *name, PyObject *const *args, s
         Py_DECREF(none);
         Py_XSETREF(state->copy_helpers, helpers);
     }
-    PyObject *helper = PyDict_GetItemString(state->copy_helpers, name);
-    return PyObject_Vectorcall(helper, args, count, NULL);
+    PyObject *key = PyUnicode_FromString(name), *helper = NULL;
+    if (key == NULL || PyDict_GetItemRef(state->copy_helpers, key, &helper) <= 0) {
+        Py_XDECREF(key);
+        return NULL;
+    }
+    Py_DECREF(key);
+    PyObject *result = PyObject_Vectorcall(helper, args, count, NULL);
+    Py_DECREF(helper);
+    return result;
 }
 
 PyObject *

@@ -46,6 +46,7 @@ struct pickler {
     int fast;         /* whether nothing is memoized; users may change it */
     int fix_imports;
     int observable;   /* whether the memo can be looked at when the dump is done */
+    int saved_by_id;  /* persistent_id has answered for the object that was asked about */
     int poll_at_next; /* signals are to be seen to at the next object */
     int unnumbered;   /* shared objects that are open and have no number yet */
     int fast_nesting; /* containers open in fast mode */

@@ -65,7 +65,7 @@ bench: bench-environment ## the workloads of benchmarks/ against their floors
 bench-short: bench-environment
 	$(PY) benchmarks/race.py --short
 
-warnings: | $(PY)
+warnings: | $(PY) ## compiles the core with every warning an error; CC=clang too
 	$(PY) tools/strict.py $(CC)
 
 lint: lint-environment ## ruff and clang-format; changes nothing

@@ -137,10 +137,11 @@ def memory_verdicts(workload: Workload, operation: str, settings: Settings) -> l
     return [Verdict(wanted, standard / ours, "memory")]
 
 
-def chosen(only: str, wanted: list[str]) -> Iterator[tuple[str, Workload]]:
+def chosen(patterns: list[str], wanted: list[str]) -> Iterator[tuple[str, Workload]]:
     for operation in wanted:
         for workload in WORKLOADS:
-            if operation in workload.operations and fnmatch.fnmatch(workload.name, only):
+            named = any(fnmatch.fnmatch(workload.name, pattern) for pattern in patterns)
+            if named and operation in workload.operations:
                 yield operation, workload
 
 
@@ -176,7 +177,9 @@ def _processor() -> str:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", default="*", metavar="PATTERN", help="workloads, as a glob")
+    parser.add_argument(
+        "--only", action="append", metavar="PATTERN", help="workloads, as a glob; repeatable"
+    )
     parser.add_argument(
         "--operation", action="append", choices=operations.OPERATIONS, help="repeatable"
     )
@@ -204,7 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = options.operation or list(operations.OPERATIONS)
     wanted = [name for name in wanted if operations.OPERATION[name].is_ours]
     outcomes = []
-    for operation, workload in chosen(options.only, wanted):
+    for operation, workload in chosen(options.only or ["*"], wanted):
         outcomes.append(run_one(workload, operation, settings))
         print(outcomes[-1].line(settings.scale), flush=True)
     if options.json:

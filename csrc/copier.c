@@ -562,7 +562,7 @@ copy_clone(struct copier *copier, struct copyroute *route, PyObject *object, int
     int usual = plan->has_dict ? clone_find_fields(plan, object, &cursor.fields)
                                : copier->memo.dict == NULL;
     if (!usual) {
-        return copier_by_reduction(copier, object, NULL, route->facts);
+        return copier_by_reduction(copier, object, NULL, route->facts, alone);
     }
     if (copier->memo.dict != NULL
         || (cursor.fields.dict != NULL && !has_one_reference(cursor.fields.dict))) {
@@ -679,7 +679,7 @@ copy_by_route(struct copier *copier, struct copyroute *route, PyObject *object, 
         copy = copy_by_dispatch(copier, object, route->function);
         break;
     default:
-        copy = copier_by_reduction(copier, object, route->function, route->facts);
+        copy = copier_by_reduction(copier, object, route->function, route->facts, alone);
         break;
     }
     copier->depth--;

@@ -60,7 +60,7 @@ PyObject *copier_hand_over(struct copier *copier, PyObject *object);
 
 /* A deep copy of an owned object by its reduction: `reducer` from dispatch_table, or NULL. */
 PyObject *copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer,
-                              unsigned int facts);
+                              unsigned int facts, int alone);
 
 /* y.__setstate__(state), or y.__dict__.update and setattr.  0 or -1.  Runs Python code. */
 int copier_apply_state(struct core_state *state, PyObject *source, PyObject *copy,

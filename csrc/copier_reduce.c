@@ -31,8 +31,15 @@ call_helper(struct core_state *state, const char *name, PyObject *const *args, s
         Py_DECREF(none);
         Py_XSETREF(state->copy_helpers, helpers);
     }
-    PyObject *helper = PyDict_GetItemString(state->copy_helpers, name);
-    return PyObject_Vectorcall(helper, args, count, NULL);
+    PyObject *key = PyUnicode_FromString(name), *helper = NULL;
+    if (key == NULL || PyDict_GetItemRef(state->copy_helpers, key, &helper) <= 0) {
+        Py_XDECREF(key);
+        return NULL;
+    }
+    Py_DECREF(key);
+    PyObject *result = PyObject_Vectorcall(helper, args, count, NULL);
+    Py_DECREF(helper);
+    return result;
 }
 
 PyObject *
@@ -384,6 +391,19 @@ make_or_call(struct copier *copier, PyObject *function, PyObject **args, Py_ssiz
     return result;
 }
 
+/* Has the memo own copied arguments that were stored nowhere, if it names them: they are about
+   to be dropped.  0 or -1. */
+static int
+own_arguments(struct copier *copier, PyObject *const *copies, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (Py_REFCNT(copies[i]) == 1 && !is_usual_atom(copies[i])) {
+            return copymemo_flush(&copier->memo);
+        }
+    }
+    return 0;
+}
+
 /* Copies arguments until one fails; the number that did not. */
 static Py_ssize_t
 copy_arguments(struct copier *copier, PyObject *args, PyObject **copies)
@@ -416,6 +436,9 @@ construct(struct copier *copier, PyObject *function, PyObject *args)
     Py_ssize_t ready = copy_arguments(copier, args, copies);
     if (ready == count) {
         result = make_or_call(copier, function, copies, count);
+    }
+    if (result != NULL && own_arguments(copier, copies, count) < 0) {
+        Py_CLEAR(result);
     }
     while (ready > 0) {
         Py_DECREF(copies[--ready]);
@@ -459,18 +482,30 @@ fill(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject *
     return items != NULL && set_items(copier, items, copy) < 0 ? -1 : 0;
 }
 
+/* memo[id(object)] = copy.  Where no foreign code ran since `epoch`, in which the object was read
+   and was not in the memo, it is not there now. */
+static int
+enter(struct copier *copier, PyObject *object, PyObject *copy, int alone, uint64_t epoch)
+{
+    if (copier->epoch != epoch) {
+        return copymemo_put(&copier->memo, object, copy);
+    }
+    return copymemo_open(&copier->memo, object, COPY_OBJECT, copy, alone);
+}
+
 /* _reconstruct(object, memo, *reduce_value) for a usual reduce value; strong or NULL. */
 static PyObject *
-rebuild(struct copier *copier, PyObject *object, PyObject *reduce_value)
+rebuild(struct copier *copier, PyObject *object, PyObject *reduce_value, int alone)
 {
-    copier_open_unentered(copier, 0);
+    uint64_t epoch = copier->epoch;
+    copier_open_unentered(copier, alone);
     PyObject *copy = construct(copier, PyTuple_GET_ITEM(reduce_value, 0),
                                PyTuple_GET_ITEM(reduce_value, 1));
     copier_close_unentered(copier);
     if (copy == NULL) {
         return NULL;
     }
-    if (copymemo_put(&copier->memo, object, copy) < 0
+    if (enter(copier, object, copy, alone, epoch) < 0
         || (PyTuple_GET_SIZE(reduce_value) > 2 && fill(copier, object, reduce_value, copy) < 0)) {
         Py_DECREF(copy);
         return NULL;
@@ -488,10 +523,10 @@ is_usual(PyObject *reduce_value)
 
 /* What the standard library makes of a reduce value; strong or NULL. */
 static PyObject *
-copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value)
+copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value, int alone)
 {
     if (is_usual(reduce_value)) {
-        return rebuild(copier, object, reduce_value);
+        return rebuild(copier, object, reduce_value, alone);
     }
     if (copymemo_show(&copier->memo) < 0 || copier_before_foreign(copier) < 0) {
         return NULL;
@@ -661,6 +696,9 @@ construct_from(struct copier *copier, struct direct_parts *parts)
     if (ready == count) {
         result = make_or_call(copier, callable, copies, count);
     }
+    if (result != NULL && own_arguments(copier, copies, count) < 0) {
+        Py_CLEAR(result);
+    }
     while (ready > 0) {
         Py_DECREF(copies[--ready]);
     }
@@ -689,57 +727,52 @@ are_usual_atoms(struct copier *copier, const struct direct_parts *parts)
     return copier->atoms_hold;
 }
 
-/* By the form of the plan of a reducer, without a reduce value: 1 and the copy, 0 if there is
-   none that can be used, -1. */
-static int
-copy_by_form(struct copier *copier, PyObject *object, PyObject **copy)
+/* The reducer's answer for an object, by form: CLOSED if the memo is done with it too, DONE if
+   its end is to be entered yet, NOT_SO if there is no form that can be used. */
+enum by_form { FORM_RAISED = -1, FORM_NOT_SO, FORM_DONE, FORM_CLOSED };
+
+static enum by_form
+copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy)
 {
     struct direct_parts parts;
-    if (!direct_read(copier->state, copier->epoch, object, &parts)) {
-        return 0;
+    uint64_t epoch = copier->epoch;
+    if (!direct_read(copier->state, epoch, object, &parts)) {
+        return FORM_NOT_SO;
     }
     enum make_outcome outcome = MAKE_CALL;
     if (are_usual_atoms(copier, &parts)) {
         outcome = make_object(copier->state, parts.callable, parts.values, parts.count, copy);
     }
-    if (outcome == MAKE_CALL || outcome == MAKE_DUE) {
-        if (outcome == MAKE_DUE) {
-            Py_DECREF(*copy);
+    if (likely(outcome == MAKE_DONE)) {
+        if (copymemo_whole(&copier->memo, object, COPY_OBJECT, *copy, alone) == 0) {
+            return FORM_CLOSED;
         }
-        copier_open_unentered(copier, 0);
-        *copy = construct_from(copier, &parts);
-        copier_close_unentered(copier);
-    }
-    else if (outcome == MAKE_RAISED) {
-        return -1;
-    }
-    if (*copy == NULL || copymemo_put(&copier->memo, object, *copy) < 0) {
         Py_CLEAR(*copy);
-        return -1;
+        return FORM_RAISED;
     }
-    return 1;
+    if (outcome == MAKE_RAISED) {
+        return FORM_RAISED;
+    }
+    if (outcome == MAKE_DUE) {
+        Py_DECREF(*copy);
+    }
+    Py_INCREF(object);
+    copier_open_unentered(copier, alone);
+    *copy = construct_from(copier, &parts);
+    copier_close_unentered(copier);
+    if (*copy != NULL && enter(copier, object, *copy, alone, epoch) < 0) {
+        Py_CLEAR(*copy);
+    }
+    Py_DECREF(object);
+    return *copy == NULL ? FORM_RAISED : FORM_DONE;
 }
 
-/* By __deepcopy__ or reduction; nothing is entered yet for what is made by __deepcopy__. */
+/* The copy by a reduce value; strong or NULL.  `reducer` may be NULL for one that is to be
+   looked up. */
 static PyObject *
-copy_asked(struct copier *copier, PyObject *object, PyObject *reducer, unsigned int facts)
+copy_by_value(struct copier *copier, PyObject *object, PyTypeObject *type, PyObject *reducer,
+              int alone)
 {
-    PyTypeObject *type = Py_TYPE(object);
-    PyObject *copy = NULL;
-    int sure = surely_lacks_deepcopy(copier, object, facts);
-    if (!sure) {
-        int found = copy_by_hook(copier, object, &copy);
-        if (found != 0) {
-            return copy;
-        }
-    }
-    if (!sure || reducer == NULL || !PyFunction_Check(reducer)) {
-        reducer = NULL;
-    }
-    int done = reducer == NULL ? 0 : copy_by_form(copier, object, &copy);
-    if (done != 0) {
-        return done < 0 ? NULL : copy;
-    }
     PyObject *reduce_value = NULL;
     int planned = reducer == NULL ? 0 : ask_plan(copier, object, &reducer, &reduce_value);
     if (planned == 0) {
@@ -749,7 +782,7 @@ copy_asked(struct copier *copier, PyObject *object, PyObject *reducer, unsigned 
         return NULL;
     }
     uint64_t epoch = copier->epoch;
-    copy = copy_from(copier, object, reduce_value);
+    PyObject *copy = copy_from(copier, object, reduce_value, planned > 0 ? alone : 0);
     if (planned == 1 && epoch == copier->epoch && PyTuple_GET_SIZE(reduce_value) == 2) {
         /* The object still holds what the reduce value was made of. */
         Py_DECREF(reduce_value);
@@ -763,14 +796,40 @@ copy_asked(struct copier *copier, PyObject *object, PyObject *reducer, unsigned 
     return copy;
 }
 
+/* The copy of an object that may have a __deepcopy__; strong or NULL. */
+static PyObject *
+copy_asked(struct copier *copier, PyObject *object, int alone)
+{
+    PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
+    PyObject *copy = NULL;
+    if (copy_by_hook(copier, object, &copy) == 0) {
+        copy = copy_by_value(copier, object, type, NULL, alone);
+    }
+    Py_DECREF(type);
+    return copy;
+}
+
 PyObject *
 copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer,
-                    unsigned int facts)
+                    unsigned int facts, int alone)
 {
+    PyObject *copy = NULL;
+    enum by_form done = FORM_NOT_SO;
+    int sure = surely_lacks_deepcopy(copier, object, facts);
+    reducer = sure && reducer != NULL && PyFunction_Check(reducer) ? reducer : NULL;
+    if (reducer != NULL) {
+        done = copy_by_form(copier, object, alone, &copy);
+        if (done == FORM_CLOSED || done == FORM_RAISED) {
+            return copy;
+        }
+    }
     Py_INCREF(object);
-    PyObject *copy = copy_asked(copier, object, reducer, facts);
+    if (done == FORM_NOT_SO) {
+        copy = sure ? copy_by_value(copier, object, Py_TYPE(object), reducer, alone)
+                    : copy_asked(copier, object, alone);
+    }
     if (copy != NULL && copy != object
-        && copymemo_keep(&copier->memo, object, copy) < 0) {
+        && copymemo_close(&copier->memo, object, COPY_OBJECT, copy) < 0) {
         Py_CLEAR(copy);
     }
     Py_DECREF(object);

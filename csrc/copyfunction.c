@@ -74,6 +74,12 @@ is_name(PyObject *name, const char *text)
     return PyUnicode_Check(name) && PyUnicode_EqualToUTF8(name, text);
 }
 
+/* What describes a function, and is the original's here; not what only Python code has. */
+static const char *const describing[] = {
+    "__doc__",        "__name__",        "__qualname__",    "__defaults__",
+    "__kwdefaults__", "__annotations__", "__type_params__", "__annotate__",
+};
+
 static PyObject *
 copyfunction_getattro(PyObject *self, PyObject *name)
 {
@@ -81,15 +87,12 @@ copyfunction_getattro(PyObject *self, PyObject *name)
     if (is_name(name, "__module__")) {
         return Py_NewRef(function->module);
     }
-    if (is_name(name, "__doc__")) {
-        return PyObject_GetAttr(function->original, name);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(describing); i++) {
+        if (is_name(name, describing[i])) {
+            return PyObject_GetAttr(function->original, name);
+        }
     }
-    PyObject *value = PyObject_GenericGetAttr(self, name);
-    if (value == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        PyErr_Clear();
-        value = PyObject_GetAttr(function->original, name);
-    }
-    return value;
+    return PyObject_GenericGetAttr(self, name);
 }
 
 static int
@@ -241,7 +244,8 @@ copyfunction_setup(PyObject *module)
     struct core_state *state = core_state_of_module(module);
     state->copies_by_sets =
         PyDict_Contains(state->stdlib.copy_globals, state->str.copy_atomic_types);
-    if (state->copies_by_sets < 0 || core_add_type(module, &copyfunction_spec, &state->copyfunction_type) < 0
+    if (state->copies_by_sets < 0
+        || core_add_type(module, &copyfunction_spec, &state->copyfunction_type) < 0
         || add_function(module, "copy", call_copy, &state->stdlib.copy_copy) < 0
         || add_function(module, "deepcopy", call_deepcopy, &state->stdlib.copy_deepcopy) < 0) {
         return -1;

@@ -2,8 +2,8 @@
 
    The standard library's are Python functions: they bind when a class holds them, have
    a signature, take attributes, and pickle by name.  Builtin functions do not bind.  So
-   these are of a type of their own, which answers what it does not know itself by the
-   attributes of the function that it stands for.  Calls with arguments that are not the
+   these are of a type of their own, which has name, doc and signature of the function that
+   it stands for (its __wrapped__).  Calls with arguments that are not the
    usual ones go to that function too, for its results and its errors. */
 #ifndef FASTCOPYREG_COPYFUNCTION_H
 #define FASTCOPYREG_COPYFUNCTION_H

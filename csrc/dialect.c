@@ -91,11 +91,14 @@ probe_list_change(PyObject *std_dumps, struct dialect *dialect)
     if (globals == NULL) {
         return -1;
     }
-    dialect->list_change_raises = PyDict_GetItemString(globals, "refused") == Py_True;
+    PyObject *name = PyUnicode_FromString("refused");
+    PyObject *refused = name == NULL ? NULL : PyDict_GetItemWithError(globals, name);
+    Py_XDECREF(name);
+    dialect->list_change_raises = refused == Py_True;
     /* The class and its method hold the globals, which hold the class. */
     PyDict_Clear(globals);
     Py_DECREF(globals);
-    return 0;
+    return refused == NULL ? -1 : 0;
 }
 
 /* The function pickle._Pickler.dump is at hand everywhere, and found by a dotted name. */

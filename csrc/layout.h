@@ -54,6 +54,9 @@ list_take_items(PyObject *object, PyObject **items, Py_ssize_t count)
     return 1;
 }
 
+/* The kind of keys that are all exact strings, and whose entries have no hash. */
+#define LAYOUT_KEYS_UNICODE 1
+
 /* The keys of a dict, as in CPython's pycore_dict.h; the same on 3.11 to 3.15. */
 struct layout_keys {
     Py_ssize_t reference_count;

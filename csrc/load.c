@@ -1,6 +1,7 @@
 /* The load loop, the stack and the marks: see load.h. */
 #include "load_inline.h"
 #include "load_state.h"
+#include "load_template.h"
 
 enum {
     FIRST_STACK_SIZE = 64,
@@ -81,8 +82,11 @@ load_free(struct unpickler *unpickler)
 {
     load_clear_stack(unpickler);
     load_forget_shapes(unpickler);
+    load_forget_templates(unpickler);
     PyMem_Free(unpickler->shapes);
+    PyMem_Free(unpickler->templates);
     unpickler->shapes = NULL;
+    unpickler->templates = NULL;
     load_memo_free(&unpickler->memo);
     reader_free(&unpickler->reader);
     PyMem_Free(unpickler->stack);
@@ -213,6 +217,7 @@ load_run(struct unpickler *unpickler)
     }
     int result = load_opcodes(unpickler);
     load_forget_shapes(unpickler);
+    load_forget_templates(unpickler);
     Py_CLEAR(unpickler->spare_dict);
     if (result < 0 || reader_finish(&unpickler->reader) < 0) {
         return NULL;

@@ -45,7 +45,9 @@ struct unpickler {
     int64_t last_poll;
     PyObject *spare_dict;       /* empty, for EMPTY_DICT; NULL if there is none */
     struct load_shapes *shapes; /* what is remembered of types; see load_state.c */
+    struct load_templates *templates; /* of dicts; see load_template.c */
     int shapes_used;
+    int templates_used;
 };
 
 /* Reads one pickle.  A new reference, or NULL with an exception.  Runs Python code. */
@@ -179,12 +181,15 @@ load_is_ascii(const unsigned char *bytes, size_t size)
     return (seen & UINT64_C(0x8080808080808080)) == 0;
 }
 
-/* The same, quickly for ASCII.  Strings of one character are shared, so they are made
-   the long way. */
+/* The same, quickly for ASCII. */
 ALWAYS_INLINE PyObject *
-load_make_string(const unsigned char *bytes, size_t size)
+load_make_string(struct core_state *state, const unsigned char *bytes, size_t size)
 {
-    if (size < 2 || !load_is_ascii(bytes, size)) {
+    if (size < 2) {
+        return size == 1 && bytes[0] < 128 ? Py_NewRef(state->ascii_characters[bytes[0]])
+                                           : load_decode_string(bytes, size);
+    }
+    if (!load_is_ascii(bytes, size)) {
         return load_decode_string(bytes, size);
     }
     PyObject *string = PyUnicode_New((Py_ssize_t)size, 127);
@@ -215,6 +220,10 @@ void load_free_globals(struct core_state *state);
 /* Unpickler.find_class() as it is where nobody overrides it; strong, or NULL with an
    exception.  Runs Python code. */
 PyObject *load_find_class(struct unpickler *unpickler, PyObject *module_name, PyObject *name);
+
+/* cls.__new__(cls, *arguments) in the same way, at NEWOBJ.  1 and done, 0 and nothing
+   done if that takes a tuple, -1 with an exception.  Runs Python code. */
+int load_call_new(struct unpickler *unpickler, PyObject **arguments);
 
 /* callable(*arguments) for the arguments from `arguments` to the top of the stack, with
    the callable right below them; replaces all by the result.  Runs Python code. */

@@ -1,6 +1,7 @@
 /* Opcodes of lists, dicts and sets, and those that move objects about. */
 #include "layout.h"
 #include "load_state.h"
+#include "load_template.h"
 
 /* ---- the stack --------------------------------------------------------------------------- */
 
@@ -278,6 +279,10 @@ set_items_from(struct unpickler *unpickler, PyObject **start)
     }
     if (load_store_state(unpickler, start)) {
         return 0;
+    }
+    int filled = PyDict_CheckExact(container) ? load_fill_dict(unpickler, container, start) : 0;
+    if (filled != 0) {
+        return filled < 0 ? -1 : 0;
     }
     int result = set_items(unpickler, container, start);
     load_drop_to(unpickler, start);

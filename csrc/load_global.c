@@ -396,8 +396,8 @@ cached_names(struct core_state *state, const unsigned char *bytes, size_t size,
     }
     names_forget(names);
     state->globals->entries[place].size = 0;
-    PyObject *module_string = load_make_string(bytes, module_size);
-    PyObject *string = module_string == NULL ? NULL : load_make_string(name, name_size);
+    PyObject *module_string = load_make_string(state, bytes, module_size);
+    PyObject *string = module_string == NULL ? NULL : load_make_string(state, name, name_size);
     int result = string == NULL ? -1 : names_learn(names, module_string, string);
     Py_XDECREF(module_string);
     Py_XDECREF(string);

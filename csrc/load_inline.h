@@ -122,7 +122,7 @@ load_short_binunicode(struct unpickler *unpickler)
             return pushed < 0 ? -1 : 0;
         }
     }
-    return load_push(unpickler, load_make_string(bytes, size));
+    return load_push(unpickler, load_make_string(unpickler->state, bytes, size));
 }
 
 /* ---- the memo --------------------------------------------------------------------------- */
@@ -208,18 +208,20 @@ load_empty_tuple(struct unpickler *unpickler)
     return load_push(unpickler, Py_NewRef(unpickler->state->empty_tuple));
 }
 
-/* What follows a TUPLE whose items begin at `start`: 1 if a REDUCE whose arguments they
-   are and nobody will see the tuple, else 0. */
-ALWAYS_INLINE int
-load_is_call(struct unpickler *unpickler, PyObject **start)
+/* The opcode behind a TUPLE whose items begin at `start` if it takes the tuple as its
+   arguments and nobody else will see it; else 0. */
+ALWAYS_INLINE unsigned char
+load_taker_of_tuple(struct unpickler *unpickler, PyObject **start)
 {
     struct reader *reader = &unpickler->reader;
     if (start <= unpickler->fence || reader->end - reader->at < 2) {
         return 0;
     }
-    return reader->at[0] == OP_REDUCE
-           || (reader->at[0] == OP_MEMOIZE && reader->at[1] == OP_REDUCE
-               && load_memo_skips(&unpickler->memo));
+    unsigned char opcode = reader->at[0];
+    if (opcode == OP_MEMOIZE && load_memo_skips(&unpickler->memo)) {
+        opcode = reader->at[1];
+    }
+    return opcode;
 }
 
 /* Whether the collector has no business with it: it can be part of no cycle. */
@@ -233,8 +235,15 @@ load_is_atom(PyObject *object)
 ALWAYS_INLINE int
 load_make_tuple(struct unpickler *unpickler, PyObject **start)
 {
-    if (load_is_call(unpickler, start)) {
+    unsigned char taker = load_taker_of_tuple(unpickler, start);
+    if (taker == OP_REDUCE) {
         return load_call(unpickler, start);
+    }
+    if (taker == OP_NEWOBJ) {
+        int made = load_call_new(unpickler, start);
+        if (made != 0) {
+            return made < 0 ? -1 : 0;
+        }
     }
     Py_ssize_t size = unpickler->top - start;
     PyObject *tuple = PyTuple_New(size);

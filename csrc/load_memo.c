@@ -111,6 +111,9 @@ load_memo_put_full(struct load_memo *memo, struct core_state *state, size_t inde
         return -1;
     }
     memo->length += (size_t)is_new;
+    if (index >= memo->end) {
+        memo->end = index + 1;
+    }
     Py_XSETREF(memo->items[index], Py_NewRef(value));
     return 0;
 }
@@ -164,8 +167,8 @@ clear_full(struct load_memo *memo)
     struct load_memo old = *memo;
     memo->items = NULL;
     memo->sparse = NULL;
-    memo->capacity = memo->reach = memo->length = 0;
-    for (size_t i = old.reach; i-- > 0;) {
+    memo->capacity = memo->reach = memo->end = memo->length = 0;
+    for (size_t i = old.end; i-- > 0;) {
         Py_XDECREF(old.items[i]);
     }
     Py_XDECREF(old.sparse);
@@ -207,7 +210,7 @@ PyObject *
 load_memo_as_dict(struct load_memo *memo)
 {
     PyObject *dict = memo->sparse == NULL ? PyDict_New() : PyDict_Copy(memo->sparse);
-    for (size_t i = 0; dict != NULL && i < memo->reach; i++) {
+    for (size_t i = 0; dict != NULL && i < memo->end; i++) {
         if (memo->items[i] == NULL) {
             continue;
         }

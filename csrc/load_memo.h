@@ -19,6 +19,7 @@ struct load_memo {
     PyObject **items; /* in full: NULL where absent; prescanned: set where wanted[i] */
     size_t capacity;
     size_t reach;     /* in full: an index not below it may belong into the dict */
+    size_t end;       /* in full: behind the last of items that is set */
     size_t length;    /* the index of the next MEMOIZE */
     PyObject *sparse; /* in full: index -> object for the others, or NULL */
     struct prescan scan;
@@ -113,6 +114,9 @@ load_memo_put(struct load_memo *memo, struct core_state *state, size_t index, Py
     if (likely(index < memo->reach && memo->items[index] == NULL && memo->sparse == NULL)) {
         memo->items[index] = Py_NewRef(value);
         memo->length++;
+        if (likely(index >= memo->end)) {
+            memo->end = index + 1;
+        }
         return 0;
     }
     return load_memo_put_full(memo, state, index, value);

@@ -84,20 +84,50 @@ keep_arguments(struct unpickler *unpickler, PyObject **arguments)
     return 0;
 }
 
+/* Passes MEMOIZE, if it is there, and the opcode that takes the arguments.  0, or -1 with
+   an exception. */
+static int
+pass_taker(struct unpickler *unpickler, PyObject **arguments)
+{
+    if (*unpickler->reader.at++ != OP_MEMOIZE) {
+        return 0;
+    }
+    unpickler->reader.at++;
+    return keep_arguments(unpickler, arguments);
+}
+
 int
 load_call(struct unpickler *unpickler, PyObject **arguments)
 {
-    if (*unpickler->reader.at++ == OP_MEMOIZE) {
-        unpickler->reader.at++;
-        if (keep_arguments(unpickler, arguments) < 0) {
-            return -1;
-        }
+    if (pass_taker(unpickler, arguments) < 0) {
+        return -1;
     }
     PyObject *callable = arguments[-1];
     PyObject *object =
         rebuild_call(unpickler->state, callable, arguments, unpickler->top - arguments);
     load_drop_to(unpickler, arguments - 1);
     return load_push(unpickler, object);
+}
+
+int
+load_call_new(struct unpickler *unpickler, PyObject **arguments)
+{
+    PyTypeObject *type = (PyTypeObject *)arguments[-1];
+    if (!PyType_Check(type) || !rebuild_has_python_new(unpickler->state, type)) {
+        return 0;
+    }
+    if (pass_taker(unpickler, arguments) < 0) {
+        return -1;
+    }
+    PyObject *object = NULL, *new =
+        PyObject_GetAttr((PyObject *)type, unpickler->state->str.new);
+    if (new != NULL) {
+        size_t count = (size_t)(unpickler->top - arguments) + 1;
+        object = PyObject_Vectorcall(new, arguments - 1, count, NULL);
+        Py_DECREF(new);
+    }
+    load_drop_to(unpickler, arguments - 1);
+    return load_push(unpickler, object) < 0 ? -1 : 1;
 }
 
 /* ---- NEWOBJ ----------------------------------------------------------------------------------- */

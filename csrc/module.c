@@ -98,6 +98,13 @@ setup_constants(struct core_state *state)
             return -1;
         }
     }
+    for (int i = 0; i < 128; i++) {
+        const char character = (char)i;
+        state->ascii_characters[i] = PyUnicode_FromStringAndSize(&character, 1);
+        if (state->ascii_characters[i] == NULL) {
+            return -1;
+        }
+    }
     return 0;
 }
 
@@ -189,6 +196,9 @@ module_clear(PyObject *module)
     }
     for (int i = 0; i < 256; i++) {
         Py_CLEAR(state->small_integers[i]);
+    }
+    for (int i = 0; i < 128; i++) {
+        Py_CLEAR(state->ascii_characters[i]);
     }
     return 0;
 }

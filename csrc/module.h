@@ -103,6 +103,7 @@
     V(builtins_import, "builtins", "__import__")                  \
     V(module_spec, "_frozen_importlib", "ModuleSpec")             \
     V(plain_class, "pickle", "_Pickler")                          \
+    V(namedtuple_class, "functools", "_CacheInfo")                          \
     V(sys_dict, "sys", "__dict__")
 
 /* The same, of versions that have them; NULL on the others. */
@@ -151,7 +152,9 @@ struct core_state {
     CORE_TYPES(DECLARE_TYPE)
     PyObject *empty_tuple;
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
-    PyObject *small_integers[256]; /* those that CPython has one object of each */
+    /* Those that CPython has one object of each. */
+    PyObject *small_integers[256];
+    PyObject *ascii_characters[128];
     struct dialect dialect;
     uint64_t epoch;               /* counts the times foreign code was run; see save.h */
     struct plan_cache *plans;     /* what is known of types; see plan.h */

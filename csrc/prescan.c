@@ -25,35 +25,48 @@
 
 #include "load_opcodes.h"
 
-/* Counts a memo index; 0 if there is no memory. */
-static int
-grow(struct prescan *scan)
+/* The scan while it runs, in registers: nothing that is stored through a pointer to bytes
+   may be one of these. */
+struct scan {
+    const unsigned char *at;
+    const unsigned char *end;
+    unsigned char *wanted;
+    size_t capacity;
+    size_t count;
+    int keeps_all;
+};
+
+/* Twice the room, or NULL and nothing done. */
+static NOINLINE unsigned char *
+grow(unsigned char *wanted, size_t capacity)
 {
-    size_t capacity = scan->capacity == 0 ? 256 : scan->capacity * 2;
-    unsigned char *wanted = PyMem_Realloc(scan->wanted, capacity);
-    if (wanted == NULL) {
-        return 0;
-    }
-    scan->wanted = wanted;
-    scan->capacity = capacity;
-    return 1;
+    return PyMem_Realloc(wanted, capacity);
 }
 
 ALWAYS_INLINE int
-count_put(struct prescan *scan, size_t index)
+count_put(struct scan *scan, size_t index)
 {
     if (index < scan->count) {
         return 1;
     }
-    if (index > scan->count || (scan->count == scan->capacity && !grow(scan))) {
+    if (index > scan->count) {
         return 0;
+    }
+    if (unlikely(scan->count == scan->capacity)) {
+        size_t capacity = scan->capacity == 0 ? 256 : scan->capacity * 2;
+        unsigned char *wanted = grow(scan->wanted, capacity);
+        if (wanted == NULL) {
+            return 0;
+        }
+        scan->wanted = wanted;
+        scan->capacity = capacity;
     }
     scan->wanted[scan->count++] = 0;
     return 1;
 }
 
 ALWAYS_INLINE int
-count_get(struct prescan *scan, size_t index)
+count_get(struct scan *scan, size_t index)
 {
     if (index >= scan->count) {
         return 0;
@@ -62,7 +75,7 @@ count_get(struct prescan *scan, size_t index)
     return 1;
 }
 
-static uint64_t
+ALWAYS_INLINE uint64_t
 little_endian(const unsigned char *bytes, int size)
 {
     uint64_t value = 0;
@@ -74,42 +87,64 @@ little_endian(const unsigned char *bytes, int size)
 
 /* Where the text of so many lines ends, or NULL. */
 static const unsigned char *
-pass_lines(const unsigned char *at, const unsigned char *end, int lines)
+behind_lines(const unsigned char *at, const unsigned char *end, int lines)
 {
-    while (lines-- > 0) {
+    while (at != NULL && lines-- > 0) {
         const unsigned char *newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
-        if (newline == NULL) {
-            return NULL;
-        }
-        at = newline + 1;
+        at = newline == NULL ? NULL : newline + 1;
     }
     return at;
 }
 
-/* Behind a count of `size` bytes and what it counts, or NULL. */
-static const unsigned char *
-pass_counted(const unsigned char *at, const unsigned char *end, int size)
+static int
+pass_lines(struct scan *scan, int lines)
 {
-    if (end - at < size) {
-        return NULL;
-    }
-    uint64_t count = little_endian(at, size);
-    at += size;
-    return count <= (uint64_t)(end - at) ? at + count : NULL;
+    const unsigned char *behind = behind_lines(scan->at, scan->end, lines);
+    scan->at = behind == NULL ? scan->at : behind;
+    return behind != NULL;
 }
 
-/* Whether the object just made is put into the memo at once. */
-static int
-is_put_next(const unsigned char *at, const unsigned char *end)
+/* Passes a count of `size` bytes and what it counts. */
+ALWAYS_INLINE int
+pass_counted(struct scan *scan, int size)
 {
-    return at < end && (*at == OP_MEMOIZE || *at == OP_BINPUT || *at == OP_LONG_BINPUT);
+    if (scan->end - scan->at < size) {
+        return 0;
+    }
+    uint64_t count = little_endian(scan->at, size);
+    scan->at += size;
+    if (count > (uint64_t)(scan->end - scan->at)) {
+        return 0;
+    }
+    scan->at += count;
+    return 1;
+}
+
+/* An index of `size` bytes that is put or fetched. */
+ALWAYS_INLINE int
+pass_index(struct scan *scan, int size, int fetched)
+{
+    if (scan->end - scan->at < size) {
+        return 0;
+    }
+    size_t index = (size_t)little_endian(scan->at, size);
+    scan->at += size;
+    return fetched ? count_get(scan, index) : count_put(scan, index);
+}
+
+/* Notes whether the object just made is put into the memo at once. */
+ALWAYS_INLINE int
+pass_object(struct scan *scan)
+{
+    unsigned char next = scan->at < scan->end ? *scan->at : 0;
+    scan->keeps_all |= next != OP_MEMOIZE && next != OP_BINPUT && next != OP_LONG_BINPUT;
+    return 1;
 }
 
 /* Passes the argument of an opcode of this shape, which is a constant where it is
-   compiled in.  Where the next opcode is, or NULL if the pickle is refused. */
-ALWAYS_INLINE const unsigned char *
-pass_shape(struct prescan *scan, enum opcode_shape shape, const unsigned char *at,
-           const unsigned char *end)
+   compiled in.  1, or 0 if the pickle is refused. */
+ALWAYS_INLINE int
+pass_shape(struct scan *scan, enum opcode_shape shape)
 {
     switch (shape) {
     case SHAPE_PLAIN:
@@ -117,52 +152,52 @@ pass_shape(struct prescan *scan, enum opcode_shape shape, const unsigned char *a
     case SHAPE_ARGUMENT2:
     case SHAPE_ARGUMENT4:
     case SHAPE_ARGUMENT8:
-        return at + (shape - 1);
+        scan->at += shape - 1; /* beyond the end, the loop ends */
+        return 1;
     case SHAPE_MEMOIZE:
-        return count_put(scan, scan->count) ? at : NULL;
+        return count_put(scan, scan->count);
     case SHAPE_COUNT1:
-        return at < end ? at + 1 + *at : NULL;
-    case SHAPE_GET1:
-        return at < end && count_get(scan, *at) ? at + 1 : NULL;
-    case SHAPE_PUT1:
-        return at < end && count_put(scan, *at) ? at + 1 : NULL;
-    case SHAPE_GET4:
-        return end - at >= 4 && count_get(scan, little_endian(at, 4)) ? at + 4 : NULL;
-    case SHAPE_PUT4:
-        return end - at >= 4 && count_put(scan, little_endian(at, 4)) ? at + 4 : NULL;
+        return pass_counted(scan, 1);
     case SHAPE_COUNT4:
-        return pass_counted(at, end, 4);
+        return pass_counted(scan, 4);
     case SHAPE_COUNT8:
-        return pass_counted(at, end, 8);
+        return pass_counted(scan, 8);
+    case SHAPE_GET1:
+        return pass_index(scan, 1, 1);
+    case SHAPE_GET4:
+        return pass_index(scan, 4, 1);
+    case SHAPE_PUT1:
+        return pass_index(scan, 1, 0);
+    case SHAPE_PUT4:
+        return pass_index(scan, 4, 0);
     case SHAPE_OBJECT:
-        scan->keeps_all |= !is_put_next(at, end);
-        return at;
+        return pass_object(scan);
     case SHAPE_TWO_LINES_OBJECT:
-        at = pass_lines(at, end, 2);
-        scan->keeps_all |= at == NULL || !is_put_next(at, end);
-        return at;
+        return pass_lines(scan, 2) && pass_object(scan);
     case SHAPE_LINE:
-        return pass_lines(at, end, 1);
+        return pass_lines(scan, 1);
     case SHAPE_TWO_LINES:
-        return pass_lines(at, end, 2);
+        return pass_lines(scan, 2);
     case SHAPE_REFUSED:
         break;
     }
-    return NULL;
+    return 0;
 }
 
-#define CASE(opcode, function, shape)             \
-    case opcode:                                  \
-        at = pass_shape(scan, shape, at, end);    \
+#define CASE(opcode, function, shape)      \
+    case opcode:                           \
+        if (!pass_shape(scan, shape)) {    \
+            return 0;                      \
+        }                                  \
         break;
 
 /* One case for each opcode, rather than one for each shape by a table: where the next
    opcode is must not wait for two loads. */
-static int
-scan_opcodes(struct prescan *scan, const unsigned char *at, const unsigned char *end)
+ALWAYS_INLINE int
+scan_opcodes(struct scan *scan)
 {
-    while (likely(at != NULL && at < end)) {
-        switch (*at++) {
+    while (likely(scan->at < scan->end)) {
+        switch (*scan->at++) {
             LOAD_OPCODES(CASE)
         case OP_STOP:
             return 1;
@@ -173,19 +208,36 @@ scan_opcodes(struct prescan *scan, const unsigned char *at, const unsigned char 
     return 0;
 }
 
-/* Whether it is a pickle without a global, so that nothing in it calls anything and
-   there is nothing to be won: globals are STACK_GLOBAL from protocol 4. */
+enum {
+    /* Where the first global of a pickle that has any mostly is. */
+    WHERE_GLOBALS_BEGIN = 4096
+};
+
+/* Whether it seems to be a pickle without a global, so that nothing in it calls anything
+   and there is nothing to be won: globals are STACK_GLOBAL from protocol 4. */
 static int
-is_plain_data(const unsigned char *at, const unsigned char *end)
+seems_plain_data(const unsigned char *at, const unsigned char *end)
 {
-    return end - at > 2 && at[0] == OP_PROTO && at[1] >= 4
-           && memchr(at + 2, OP_STACK_GLOBAL, (size_t)(end - at - 2)) == NULL;
+    if (end - at <= 2 || at[0] != OP_PROTO || at[1] < 4) {
+        return 0;
+    }
+    size_t size = (size_t)(end - at);
+    return memchr(at, OP_STACK_GLOBAL, size < WHERE_GLOBALS_BEGIN ? size : WHERE_GLOBALS_BEGIN)
+           == NULL;
 }
 
 int
-prescan(struct prescan *scan, const unsigned char *at, const unsigned char *end)
+prescan(struct prescan *result, const unsigned char *at, const unsigned char *end)
 {
-    scan->count = 0;
-    scan->keeps_all = 0;
-    return !is_plain_data(at, end) && scan_opcodes(scan, at, end);
+    if (seems_plain_data(at, end)) {
+        return 0;
+    }
+    struct scan scan = {
+        .at = at, .end = end, .wanted = result->wanted, .capacity = result->capacity};
+    int understood = scan_opcodes(&scan);
+    result->wanted = scan.wanted;
+    result->capacity = scan.capacity;
+    result->count = scan.count;
+    result->keeps_all = scan.keeps_all;
+    return understood;
 }

@@ -16,6 +16,6 @@ struct prescan {
 /* Reads the pickle that starts at `at`, in memory that nobody can change.  1 if what it
    says holds for the load of these bytes, 0 if they are not understood and everything
    must be stored.  Raises nothing and runs no Python code. */
-int prescan(struct prescan *scan, const unsigned char *at, const unsigned char *end);
+int prescan(struct prescan *result, const unsigned char *at, const unsigned char *end);
 
 #endif

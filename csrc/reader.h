@@ -76,7 +76,7 @@ Py_ssize_t reader_take_line(struct reader *reader, char **line);
 PyObject *reader_take_bytes(struct reader *reader, size_t size);
 PyObject *reader_take_bytearray(struct reader *reader, size_t size);
 
-/* Opens a frame of `size` bytes, all of which are read.  0, or -1 with an exception.
+/* Opens a frame of `size` bytes behind what is taken, all of which are read.  0, or -1 with an exception.
    May run Python code. */
 int reader_open_frame(struct reader *reader, size_t size);
 

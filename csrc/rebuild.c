@@ -328,6 +328,12 @@ call_python_init(struct core_state *state, PyTypeObject *type, PyObject **argume
     return object;
 }
 
+int
+rebuild_has_python_new(struct core_state *state, PyTypeObject *type)
+{
+    return type->tp_new == ((PyTypeObject *)state->stdlib.namedtuple_class)->tp_new;
+}
+
 PyObject *
 rebuild_call(struct core_state *state, PyObject *callable, PyObject **arguments,
              Py_ssize_t count)

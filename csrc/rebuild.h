@@ -46,6 +46,10 @@ void rebuild_store_values(PyObject *object, const uint8_t *indices, PyObject **v
    setattr.  0, or -1 with an exception.  Runs Python code. */
 int rebuild_state(struct core_state *state, PyObject *object, PyObject *object_state);
 
+/* Whether tp_new of the type looks up __new__ as an attribute and calls it with the type,
+   because a class statement has defined it. */
+int rebuild_has_python_new(struct core_state *state, PyTypeObject *type);
+
 /* callable(*arguments), where arguments[-1] may be written to and is given back as it
    was.  Strong, or NULL with an exception.  Runs Python code. */
 PyObject *rebuild_call(struct core_state *state, PyObject *callable, PyObject **arguments,

@@ -197,25 +197,36 @@ ask_persistent_id(struct pickler *pickler, PyObject *object, int *saved, char *o
     return save_release(pickler, pid, out);
 }
 
-static char *
-save_owned(struct pickler *pickler, PyObject *object, int single, char *out)
+/* What comes before an object that is owned: the boundary, and the question to
+   persistent_id.  pickler->saved_by_id if that has answered. */
+static NOINLINE char *
+before_object(struct pickler *pickler, PyObject *object, char *out)
 {
+    int saved = 0;
     out = save_pass_boundary(pickler, out);
     if (out != NULL && pickler->persistent_id != NULL) {
-        int saved = 0;
         out = ask_persistent_id(pickler, object, &saved, out);
-        if (out == NULL || saved) {
-            return out;
-        }
     }
-    return out == NULL ? NULL : save_inside(pickler, object, single, out);
+    pickler->saved_by_id = saved;
+    return out;
 }
 
+/* save_inside() as a function of its own, which ends in a tail call. */
+static NOINLINE char *
+save_any(struct pickler *pickler, PyObject *object, char *out)
+{
+    return save_inside(pickler, object, 0, out);
+}
+
+/* With hooks this is one more frame for each level of nesting, and so a small one. */
 char *
 save_slow(struct pickler *pickler, PyObject *object, int Py_UNUSED(single), char *out)
 {
     Py_INCREF(object);
-    out = save_owned(pickler, object, 0, out);
+    out = before_object(pickler, object, out);
+    if (out != NULL && !pickler->saved_by_id) {
+        out = save_any(pickler, object, out);
+    }
     return save_release(pickler, object, out);
 }
 

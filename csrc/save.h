@@ -46,6 +46,7 @@ struct pickler {
     int fast;         /* whether nothing is memoized; users may change it */
     int fix_imports;
     int observable;   /* whether the memo can be looked at when the dump is done */
+    int saved_by_id;  /* persistent_id has answered for the object that was asked about */
     int poll_at_next; /* signals are to be seen to at the next object */
     int unnumbered;   /* shared objects that are open and have no number yet */
     int fast_nesting; /* containers open in fast mode */
@@ -197,8 +198,9 @@ char *save_tuple_mark(struct pickler *pickler, Py_ssize_t size, char *out);
 char *save_tuple_op(struct pickler *pickler, Py_ssize_t size, char *out);
 char *save_tuple_end(struct pickler *pickler, PyObject *tuple, char *out);
 
-/* The next of an iterator, which is foreign code: 1 and strong, 0 at the end, -1. */
-int save_next_item(struct pickler *pickler, PyObject *iterator, PyObject **item);
+/* The next of an iterator, which is foreign code; strong.  NULL at the end, or with an
+   exception. */
+PyObject *save_next_item(struct pickler *pickler, PyObject *iterator);
 
 /* Items of a reduction, from an iterator. */
 char *save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out);

@@ -229,17 +229,16 @@ save_dict(struct pickler *pickler, PyObject *dict, int single, char *out)
 
 /* ---- dict items of a reduction ------------------------------------------------------------ */
 
-/* A pair from an iterator: 1 and strong, 0 at the end, -1. */
+/* Whether an item is a pair; else raises.  A later one of a batch is looked at only when its
+   turn to be saved has come, as the standard library does. */
 static int
-next_pair(struct pickler *pickler, PyObject *iterator, PyObject **pair)
+is_pair(PyObject *item)
 {
-    int more = save_next_item(pickler, iterator, pair);
-    if (more == 1 && (!PyTuple_Check(*pair) || PyTuple_GET_SIZE(*pair) != 2)) {
-        PyErr_SetString(PyExc_TypeError, "dict items iterator must return 2-tuples");
-        Py_CLEAR(*pair);
-        return -1;
+    if (PyTuple_Check(item) && PyTuple_GET_SIZE(item) == 2) {
+        return 1;
     }
-    return more;
+    PyErr_SetString(PyExc_TypeError, "dict items iterator must return 2-tuples");
+    return 0;
 }
 
 /* Saves key and value of a pair that is owned here and drops it. */
@@ -247,7 +246,7 @@ ALWAYS_INLINE char *
 save_owned_pair(struct pickler *pickler, PyObject *pair, PyObject *holder, char *out)
 {
     (void)holder;
-    out = save(pickler, PyTuple_GET_ITEM(pair, 0), out);
+    out = is_pair(pair) ? save(pickler, PyTuple_GET_ITEM(pair, 0), out) : NULL;
     if (out != NULL) {
         out = save(pickler, PyTuple_GET_ITEM(pair, 1), out);
         if (out == NULL) {
@@ -258,48 +257,19 @@ save_owned_pair(struct pickler *pickler, PyObject *pair, PyObject *holder, char 
     return out == NULL ? NULL : save_room(pickler, out);
 }
 
+/* Protocol 0: one pair at a time. */
 static NOINLINE char *
 save_dictitems_singly(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
 {
     PyObject *pair;
-    int more;
-    while ((more = next_pair(pickler, iterator, &pair)) == 1) {
+    while ((pair = save_next_item(pickler, iterator)) != NULL) {
         out = save_owned_pair(pickler, pair, holder, out);
         if (out == NULL) {
             return NULL;
         }
         out = write_op(out, OP_SETITEM);
     }
-    return more < 0 ? NULL : out;
-}
-
-/* As the standard library, this looks at a later pair only when it comes to save it. */
-static int
-check_pair(PyObject *pair)
-{
-    if (PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2) {
-        return 0;
-    }
-    PyErr_SetString(PyExc_TypeError, "dict items iterator must return 2-tuples");
-    return -1;
-}
-
-ALWAYS_INLINE char *
-save_dictitem_batch(struct pickler *pickler, PyObject *iterator, PyObject *holder,
-                    PyObject *first, PyObject *pair, int *count, char *out)
-{
-    out = save_owned_pair(pickler, first, holder, write_op(out, OP_MARK));
-    for (*count = 1; out != NULL && check_pair(pair) == 0; ) {
-        out = save_owned_pair(pickler, pair, holder, out);
-        pair = NULL;
-        int more = 0;
-        if (out == NULL || ++*count == BATCH_SIZE
-            || (more = save_next_item(pickler, iterator, &pair)) != 1) {
-            return out == NULL || more < 0 ? NULL : write_op(out, OP_SETITEMS);
-        }
-    }
-    Py_XDECREF(pair);
-    return NULL;
+    return PyErr_Occurred() ? NULL : out;
 }
 
 char *
@@ -308,23 +278,30 @@ save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, ch
     if (pickler->protocol == 0) {
         return save_dictitems_singly(pickler, iterator, holder, out);
     }
-    int count;
-    do {
-        PyObject *first, *second;
-        int more = next_pair(pickler, iterator, &first);
-        if (more != 1) {
-            return more < 0 ? NULL : out;
-        }
-        more = save_next_item(pickler, iterator, &second);
-        if (more < 0) {
-            Py_DECREF(first);
-            return NULL;
-        }
-        if (more == 0) {
-            out = save_owned_pair(pickler, first, holder, out);
+    Py_ssize_t left = 0;
+    PyObject *pair, *next;
+    while (left == 0 && (pair = save_next_item(pickler, iterator)) != NULL) {
+        /* The first pair of a batch is looked at before the second is asked for. */
+        next = is_pair(pair) ? save_next_item(pickler, iterator) : NULL;
+        if (next == NULL) {
+            /* The last one stands alone. */
+            if (PyErr_Occurred()) {
+                return save_release(pickler, pair, NULL);
+            }
+            out = save_owned_pair(pickler, pair, holder, out);
             return out == NULL ? NULL : write_op(out, OP_SETITEM);
         }
-        out = save_dictitem_batch(pickler, iterator, holder, first, second, &count, out);
-    } while (out != NULL && count == BATCH_SIZE);
-    return out;
+        out = save_owned_pair(pickler, pair, holder, write_op(out, OP_MARK));
+        for (left = BATCH_SIZE - 1; out != NULL && next != NULL;) {
+            pair = next;
+            out = save_owned_pair(pickler, pair, holder, out);
+            next = out == NULL || --left == 0 ? NULL : save_next_item(pickler, iterator);
+        }
+        if (out == NULL || PyErr_Occurred()) {
+            Py_XDECREF(next);
+            return NULL;
+        }
+        out = write_op(out, OP_SETITEMS);
+    }
+    return PyErr_Occurred() ? NULL : out;
 }

@@ -233,15 +233,10 @@ save_list(struct pickler *pickler, PyObject *list, int single, char *out)
 
 /* ---- items of a reduction ------------------------------------------------------------ */
 
-int
-save_next_item(struct pickler *pickler, PyObject *iterator, PyObject **item)
+PyObject *
+save_next_item(struct pickler *pickler, PyObject *iterator)
 {
-    *item = NULL;
-    if (save_foreign(pickler) < 0) {
-        return -1;
-    }
-    *item = PyIter_Next(iterator);
-    return *item != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+    return save_foreign(pickler) < 0 ? NULL : PyIter_Next(iterator);
 }
 
 /* Saves an item that is owned here and drops it. */
@@ -262,35 +257,14 @@ static NOINLINE char *
 save_listitems_singly(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
 {
     PyObject *item;
-    int more;
-    for (Py_ssize_t index = 0; (more = save_next_item(pickler, iterator, &item)) == 1; index++) {
+    for (Py_ssize_t index = 0; (item = save_next_item(pickler, iterator)) != NULL; index++) {
         out = save_owned_item(pickler, item, holder, index, out);
         if (out == NULL) {
             return NULL;
         }
         out = write_op(out, OP_APPEND);
     }
-    return more < 0 ? NULL : out;
-}
-
-/* A batch that begins with `first` and `item`, both of which are dropped.  *count: how
-   many items it had. */
-ALWAYS_INLINE char *
-save_item_batch(struct pickler *pickler, PyObject *iterator, PyObject *holder,
-                Py_ssize_t *index, PyObject *first, PyObject *item, int *count, char *out)
-{
-    out = save_owned_item(pickler, first, holder, (*index)++, write_op(out, OP_MARK));
-    for (*count = 1; out != NULL; ) {
-        out = save_owned_item(pickler, item, holder, (*index)++, out);
-        item = NULL;
-        int more = 0;
-        if (out == NULL || ++*count == BATCH_SIZE
-            || (more = save_next_item(pickler, iterator, &item)) != 1) {
-            return out == NULL || more < 0 ? NULL : write_op(out, OP_APPENDS);
-        }
-    }
-    Py_XDECREF(item);
-    return NULL;
+    return PyErr_Occurred() ? NULL : out;
 }
 
 char *
@@ -299,24 +273,29 @@ save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, ch
     if (pickler->protocol == 0) {
         return save_listitems_singly(pickler, iterator, holder, out);
     }
-    Py_ssize_t index = 0;
-    int count;
-    do {
-        PyObject *first, *second;
-        int more = save_next_item(pickler, iterator, &first);
-        if (more != 1) {
-            return more < 0 ? NULL : out;
-        }
-        more = save_next_item(pickler, iterator, &second);
-        if (more < 0) {
-            Py_DECREF(first);
-            return NULL;
-        }
-        if (more == 0) {
-            out = save_owned_item(pickler, first, holder, index, out);
+    Py_ssize_t index = 0, end = 0;
+    PyObject *item, *next;
+    while (index == end && (item = save_next_item(pickler, iterator)) != NULL) {
+        next = save_next_item(pickler, iterator);
+        if (next == NULL) {
+            /* The last one stands alone. */
+            if (PyErr_Occurred()) {
+                return save_release(pickler, item, NULL);
+            }
+            out = save_owned_item(pickler, item, holder, index, out);
             return out == NULL ? NULL : write_op(out, OP_APPEND);
         }
-        out = save_item_batch(pickler, iterator, holder, &index, first, second, &count, out);
-    } while (out != NULL && count == BATCH_SIZE);
-    return out;
+        out = save_owned_item(pickler, item, holder, index++, write_op(out, OP_MARK));
+        for (end = index - 1 + BATCH_SIZE; out != NULL && next != NULL;) {
+            item = next;
+            out = save_owned_item(pickler, item, holder, index++, out);
+            next = out == NULL || index == end ? NULL : save_next_item(pickler, iterator);
+        }
+        if (out == NULL || PyErr_Occurred()) {
+            Py_XDECREF(next);
+            return NULL;
+        }
+        out = write_op(out, OP_APPENDS);
+    }
+    return PyErr_Occurred() ? NULL : out;
 }

@@ -499,7 +499,7 @@ Unpickler_traverse(PyObject *op, visitproc visit, void *arg)
     READER_OBJECTS(VISIT_FIELD)
 #undef VISIT_FIELD
     Py_VISIT(machine->memo.sparse);
-    for (size_t i = 0; i < machine->memo.reach; i++) {
+    for (size_t i = 0; i < machine->memo.end; i++) {
         Py_VISIT(machine->memo.items[i]);
     }
     return 0;

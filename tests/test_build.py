@@ -22,7 +22,6 @@ import fastcopyreg
 ROOT = Path(__file__).resolve().parent.parent
 CPYTHON = sys.implementation.name == "cpython"
 SOURCES = sorted(ROOT.glob("csrc/*.c"))
-STRICT = ["-std=c11", "-fPIC", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
 
 needs_sources = pytest.mark.skipif(not SOURCES, reason="needs csrc beside the tests")
 needs_nm = pytest.mark.skipif(
@@ -37,13 +36,6 @@ def run(command, **options):
     result = subprocess.run(command, **options)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
-
-
-def compiler(name):
-    found = shutil.which(name)
-    return pytest.param(
-        name, marks=pytest.mark.skipif(not found, reason=f"{name} is not installed")
-    )
 
 
 # The binary.
@@ -99,19 +91,6 @@ def test_only_compat_tests_the_version():
     for path in [*SOURCES, *ROOT.glob("csrc/*.h")]:
         if path.name != "compat.h":
             assert "PY_VERSION_HEX" not in path.read_text(encoding="utf-8"), path.name
-
-
-@pytest.mark.slow
-@needs_sources
-@needs_cpython
-@pytest.mark.parametrize("defines", [["-DNDEBUG", "-O2"], ["-UNDEBUG", "-O0"]], ids=" ".join)
-@pytest.mark.parametrize("name", [compiler("gcc"), compiler("clang")])
-def test_no_compiler_warns(name, defines, tmp_path):
-    """The interpreter's headers are system headers, whose warnings are not ours."""
-    include = ["-isystem", sysconfig.get_path("include")]
-    for source in SOURCES:
-        output = ["-c", str(source), "-o", str(tmp_path / "object.o")]
-        run([name, *STRICT, *defines, *include, *output])
 
 
 # Interpreters.
@@ -204,8 +183,12 @@ def tree(tmp_path_factory):
 
 
 def backend_call(tree, hook, folder, **settings):
-    """Call the build backend's *hook* in *tree*; return the path of what it made in *folder*."""
+    """Call the build backend's *hook* in *tree*; return the path of what it made in *folder*.
+
+    What is built is not optimised, which takes a tenth of the time.
+    """
     environment = {k: v for k, v in os.environ.items() if k != "FASTCOPYREG_EXTENSION"}
+    environment["CFLAGS"] = "-O0"
     program = f"import setuptools.build_meta as b; print(b.build_{hook}({str(folder)!r}))"
     command = [sys.executable, "-P", "-c", program]
     output = run(command, cwd=tree, env={**environment, **settings})
@@ -258,7 +241,7 @@ def test_a_pure_wheel_can_be_built_and_works(tree, tmp_path):
 @pytest.mark.slow
 @needs_cpython
 def test_without_a_compiler_the_install_succeeds(tree, tmp_path):
-    wheel = backend_call(tree, "wheel", tmp_path, CC="/bin/false", CFLAGS="-DNEW=1")
+    wheel = backend_call(tree, "wheel", tmp_path, CC="/bin/false")
     assert not any(name.endswith((".so", ".pyd")) for name in wheel_names(wheel))
     assert use(wheel, tmp_path / "site", FALLS_BACK) == "python\n"
 

@@ -103,6 +103,20 @@ def test_the_verdict_is_what_the_core_does(cls, capsys):
     assert runs_by_plan == (cls is orders.Named)
 
 
+@pytest.mark.skipif(fastcopyreg.backend != "c", reason="it is the core that runs plans")
+@pytest.mark.parametrize("cls", [orders.Named, orders.Counted])
+def test_the_verdict_on_a_constructor_is_what_the_core_does(cls):
+    core = fastcopyreg._backend.core
+    register(cls, ("x",))
+    data = fastcopyreg.pickle.dumps([cls(n) for n in range(1000)])
+    fastcopyreg.pickle.loads(data)
+    runs_by_plan = rows(cls, "rebuild")["runs"].startswith("by plan")
+    before = core.plan_counts()[1]
+    fastcopyreg.pickle.loads(data)
+    assert core.plan_counts()[1] - before == (1000 if runs_by_plan else 0)
+    assert runs_by_plan == (cls is orders.Named)
+
+
 def test_where_a_reducer_is():
     found = rows(orders.Named, "reduce")
     assert found["reducer"] == "support.orders.reduce_named"

@@ -23,11 +23,11 @@ import weakref
 from pathlib import Path
 
 import pytest
-from support.swapping import KINDS, StandIns, every_global, set_module
 
 import fastcopyreg
 from fastcopyreg import _stdlib
 from fastcopyreg.install import InstallReport, install, installed, uninstall
+from support.swapping import KINDS, StandIns, every_global, set_module
 
 reduction = multiprocessing.reduction
 requires_core = pytest.mark.skipif(

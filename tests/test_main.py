@@ -69,6 +69,9 @@ def test_bench_as_json_with_progress():
     assert report["equal"] is True
     assert report["objects"] == sum(report["types"].values()) >= 300
     assert set(report["types"]) == {"Module", "Class", "Function", "Argument", "Docstring"}
+    assert set(report["reducers"]) == set(report["types"])
+    assert set(report["reducers"].values()) == {"plan" if report["backend"] == "c" else "call"}
+    assert 0 <= report["reduced_by_plan"] <= report["objects"]
     raced = [section["name"] for section in report["sections"]]
     assert sorted([*raced, *report["left_out"]]) == sorted(
         ["dumps", "loads", "deepcopy", "process pool round trip"]

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _stdlib, _syntax, backend, copy, install, installed, pickle, uninstall
-from ._backend import core_missing
+from . import _stdlib, _syntax, _verdicts, backend, copy, install, installed, pickle, uninstall
+from ._backend import core, core_missing
 from .bench import Contender, Result, format_ns, format_table, peak_memory, race
 
 STDLIB = "stdlib"
@@ -49,6 +49,8 @@ class Report:
 
     library: _syntax.Library
     pickled_bytes: int = 0
+    reducers: dict[str, str] = field(default_factory=dict)
+    reduced_by_plan: int = 0
     sections: list[Section] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -63,6 +65,8 @@ class Report:
             "core_missing": core_missing,
             "objects": self.library.objects,
             "types": self.library.counts,
+            "reducers": self.reducers,
+            "reduced_by_plan": self.reduced_by_plan,
             "modules": len(self.library.modules),
             "unparsed": self.library.unparsed,
             "pickled_bytes": self.pickled_bytes,
@@ -100,8 +104,25 @@ def _dumps_section(report: Report, seconds: float, progress: Progress) -> None:
         Contender(OURS, pickle.dumps, (modules,)),
         seconds=seconds,
     )
+    report.reducers = {cls.__name__: _how_it_runs(cls) for cls in _syntax.TYPES}
+    report.reduced_by_plan = _reduced_by_plan(modules)
     peaks = None if our_peak is None else (standard_peak, our_peak)
     report.sections.append(Section("dumps", "bytes", ours == standard, result, peaks))
+
+
+def _how_it_runs(cls: type) -> str:
+    """By plan or by call: the verdict on the type's reducer."""
+    rows = dict(_verdicts.reducer_rows(_stdlib.dispatch_table[cls], 1))
+    return "plan" if rows["runs"].startswith("by plan") else "call"
+
+
+def _reduced_by_plan(modules: list[_syntax.Module]) -> int:
+    """How many objects of one dump were taken apart without calling their reducer."""
+    if backend != "c":
+        return 0
+    before, _ = core.plan_counts()
+    pickle.dumps(modules)
+    return core.plan_counts()[0] - before
 
 
 def _loads_section(report: Report, seconds: float, progress: Progress) -> None:
@@ -217,12 +238,16 @@ def render(report: Report) -> str:
 
 def _render_library(report: Report) -> str:
     library = report.library
-    rows = [(name, f"{count:,}") for name, count in library.counts.items()]
+    rows = [(name, f"{n:,}", report.reducers[name]) for name, n in library.counts.items()]
+    by_plan = (
+        f"{report.reduced_by_plan:,} of {library.objects:,} objects reduced by plan in a dump"
+    )
     text = (
         f"Python {sys.version.split()[0]}, fastcopyreg backend {backend!r}\n"
         f"{library.objects:,} objects from {len(library.modules):,} modules of the standard "
         f"library, {report.pickled_bytes:,} bytes pickled\n\n"
-        + format_table(("type", "objects"), rows)
+        + format_table(("type", "objects", "reducer by"), rows)
+        + f"\n{by_plan}"
     )
     if library.unparsed:
         text += f"\nnot read, they do not parse: {', '.join(library.unparsed)}"

@@ -260,21 +260,16 @@ def nothing_to_test(package):
 def run_all(suites, modes, package, left_out, jobs):
     """Yields a Verdict for each module and mode, in turn; *left_out*: patterns by mode."""
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        plain = {
-            suite["module"]: pool.submit(run_module, suite, "plain", package, [])
-            for suite in suites
-            if not set(modes).isdisjoint(suite["modes"])
-        }
-        ours = [
-            (suite, mode, pool.submit(run_module, suite, mode, package, left_out[mode]))
-            for suite in suites
-            for mode in suite["modes"]
-            if mode in modes
-        ]
-        for suite, mode, future in ours:
-            yield Verdict(
-                suite, mode, plain[suite["module"]].result(), future.result(), left_out[mode]
-            )
+        pending = []
+        for suite in suites:
+            chosen = [mode for mode in suite["modes"] if mode in modes]
+            if chosen:
+                plain = pool.submit(run_module, suite, "plain", package, [])
+            for mode in chosen:
+                ours = pool.submit(run_module, suite, mode, package, left_out[mode])
+                pending.append((suite, mode, plain, ours))
+        for suite, mode, plain, ours in pending:
+            yield Verdict(suite, mode, plain.result(), ours.result(), left_out[mode])
 
 
 def stale_exclusions(exclusions, verdicts):

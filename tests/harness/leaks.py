@@ -92,14 +92,15 @@ def main(arguments=None):
         f"two equal phases: {options.subject} on Python {sys.version.split()[0]}, "
         f"judged by {measure.judged_by()}"
     )
-    failed = 0
+    examined = failed = 0
     for group in options.group or operations.GROUPS:
         count, defects = examine(group, subject, options.pattern, options.phase)
         say(f"{group:10} {count:4} operations {len(defects):4} leak")
         for defect in defects:
             say(f"  LEAK {group}: {defect}")
+        examined += count
         failed += len(defects)
-    return 1 if failed else 0
+    return 1 if failed or not examined else 0
 
 
 if __name__ == "__main__":

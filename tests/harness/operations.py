@@ -669,6 +669,54 @@ def unpickler_operations(subject):
     )
 
 
+#: Pickles of opcodes that today's picklers do not write, and how to load them.
+OLD_PICKLES = {
+    "INST": (b"(I1\nioperations\nRegistered\n.", {}),
+    "OBJ": (b"(coperations\nRegistered\nI1\no.", {}),
+    "LIST and DICT": (b"(I1\n(S'key'\nL123456789012L\ndl.", {}),
+    "DUP and POP_MARK": (b"I7\n2(I8\n1\x86.", {}),
+    "LONG4": (b"\x8b\x09\x00\x00\x00" + bytes(range(1, 10)) + b".", {}),
+    "text of Python 2": (b"(U\x03abcS'd\\x65f'\nT\x01\x00\x00\x00xt.", {}),
+    "text of Python 2 as bytes": (b"(U\x03a\xe9cS'd'\nt.", {"encoding": "bytes"}),
+    "names of Python 2": (b"c__builtin__\nxrange\n(I3\ntR.", {}),
+    "state in a tuple": (b"coperations\nPlain\n)R(N}S'a'\nI1\nstb.", {}),
+}
+
+#: What must be refused when it is read.
+REFUSED_PICKLES = {
+    "empty": (b"", EOFError),
+    "no such opcode": (b"(\xfe.", std_pickle.UnpicklingError),
+    "stack underflow": (b"}s.", std_pickle.UnpicklingError),
+    "memo missing": (b"h\x07.", std_pickle.UnpicklingError),
+    "length out of all proportion": (b"B\xff\xff\xff\x7fx.", std_pickle.UnpicklingError),
+    "not callable": (b"I1\n)R.", TypeError),
+    "extension unregistered": (b"\x82\x07.", ValueError),
+    "raising": (b"cbuiltins\nint\n(S'x'\ntR.", ValueError),
+}
+
+
+def old_pickle_operations(subject):
+    """Opcodes of every age, and pickles that are refused, from memory and from a file."""
+    loads, load = subject.pickle.loads, subject.pickle.load
+    for name, (data, options) in OLD_PICKLES.items():
+        yield Operation(
+            f"loads {name}",
+            lambda data=data, options=options: functools.partial(loads, data, **options),
+            repickled,
+        )
+        yield Operation(
+            f"load {name} from a file",
+            lambda data=data, options=options: lambda: load(io.BytesIO(data), **options),
+            repickled,
+        )
+    for name, (data, raises) in REFUSED_PICKLES.items():
+        yield Operation(
+            f"loads refused {name}",
+            lambda data=data, raises=raises: refused(functools.partial(loads, data), raises),
+            type_and_message,
+        )
+
+
 def unpickler_memo(subject, data):
     def operation():
         unpickler = subject.pickle.Unpickler(io.BytesIO(data))
@@ -709,6 +757,16 @@ def copy_operations(subject):
         lambda: lambda: subject.copy.deepcopy([Plain(a=[1])], {}),
         repickled,
     )
+    if hasattr(subject.copy, "replace"):
+        record = Record("name", 1, [2])
+        yield Operation(
+            "replace", lambda: lambda: subject.copy.replace(record, number=3), repickled
+        )
+        yield Operation(
+            "replace refused",
+            lambda: refused(lambda: subject.copy.replace(record, unknown=3), TypeError),
+            type_and_message,
+        )
     yield Operation(
         "deepcopy refused",
         lambda: refused(functools.partial(subject.copy.deepcopy, [1, [Raising()]]), LookupError),
@@ -793,6 +851,7 @@ GROUPS = {
     "buffers": buffer_operations,
     "loads": loads_operations,
     "unpickler": unpickler_operations,
+    "old pickles": old_pickle_operations,
     "copy": copy_operations,
     "fresh": fresh_operations,
 }

@@ -6,6 +6,7 @@ the same object. In the description of a copy, an object of the source says so.
 """
 
 import collections
+import contextlib
 import copy as std_copy
 import copyreg
 import dataclasses
@@ -284,10 +285,8 @@ def fields_of(obj):
     for cls in type(obj).__mro__:
         for name, member in vars(cls).items():
             if isinstance(member, types.MemberDescriptorType) and member.__objclass__ is cls:
-                try:
+                with contextlib.suppress(AttributeError):
                     found[name] = member.__get__(obj)
-                except AttributeError:
-                    pass
     return found
 
 
@@ -353,7 +352,10 @@ def record(module, operation, make):
     trace.take()
     error = rows = None
     try:
-        rows, _ = describe(operation(module, source), numbers)
+        made = operation(module, source)
+        # What died meanwhile may have left its address to a copy.
+        alive = describe(source)[1]
+        rows, _ = describe(made, {key: numbers[key] for key in numbers.keys() & alive.keys()})
     except RecursionError:
         trace.take()
         return None

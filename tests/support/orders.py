@@ -46,6 +46,16 @@ def reduce_named(named):
     return Named, (named.x,)
 
 
+class Counted:
+    """Its constructor does more than to store its arguments."""
+
+    made = 0
+
+    def __init__(self, x):
+        self.x = x
+        Counted.made += 1
+
+
 class OwnReduce:
     def __init__(self, x):
         self.x = x

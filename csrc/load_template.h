@@ -1,0 +1,15 @@
+/* Dicts with the same keys, filled by copying one of them. */
+#ifndef FASTCOPYREG_LOAD_TEMPLATE_H
+#define FASTCOPYREG_LOAD_TEMPLATE_H
+
+#include "load.h"
+
+/* SETITEMS of the pairs into an exact dict: 1 if that is done and the pairs are off the
+   stack, 0 if the items have to be set one by one, -1 with an exception.  Runs no Python
+   code. */
+int load_fill_dict(struct unpickler *unpickler, PyObject *dict, PyObject **pairs);
+
+/* Drops the templates. */
+void load_forget_templates(struct unpickler *unpickler);
+
+#endif

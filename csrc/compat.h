@@ -385,8 +385,7 @@ static inline int
 long_to_bytes(PyObject *integer, unsigned char *bytes, Py_ssize_t size)
 {
 #if PY_VERSION_HEX >= 0x030D0000
-    Py_ssize_t needed =
-        PyLong_AsNativeBytes(integer, bytes, size, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
+    Py_ssize_t needed = PyLong_AsNativeBytes(integer, bytes, size, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
     return needed < 0 ? -1 : 0;
 #else
     return _PyLong_AsByteArray((PyLongObject *)integer, bytes, (size_t)size, 1, 1);
@@ -539,7 +538,8 @@ thread_near_recursion_limit(void)
 #endif
 }
 
-/* ---- the collector ---------------------------------------------------------------------------- */
+/* ---- the collector ----------------------------------------------------------------------------
+ */
 
 /* On 3.11 any allocation of a container can run the collector, and with it finalizers; from
    3.12 only the evaluation loop does.  Code that borrows holds the collector off, and lets it

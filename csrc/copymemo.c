@@ -209,8 +209,7 @@ flush_state(struct flush *flush, PyObject *source, PyObject *copy)
     }
     PyObject *copied = found == 0 ? Py_NewRef(Py_None) : clone_copied_fields(plan, copy);
     int result = -1;
-    if (copied != NULL
-        && (found == 0 || own_entry(flush->memo->buffers, fields, copied) == 0)) {
+    if (copied != NULL && (found == 0 || own_entry(flush->memo->buffers, fields, copied) == 0)) {
         if (flush->states == NULL) {
             flush->states = PyList_New(0);
         }
@@ -391,8 +390,7 @@ keep_in_dict(struct copymemo *memo, PyObject *source)
             result = PyList_Append(list, source);
         }
         else {
-            PyObject *nothing =
-                PyObject_CallMethodOneArg(list, memo->state->str.append, source);
+            PyObject *nothing = PyObject_CallMethodOneArg(list, memo->state->str.append, source);
             result = nothing == NULL ? -1 : 0;
             Py_XDECREF(nothing);
         }

@@ -65,8 +65,7 @@ load_get(struct unpickler *unpickler)
     if (index_of_line(line, &index) < 0) {
         return -1;
     }
-    return load_push(unpickler,
-                     load_memo_get(&unpickler->memo, unpickler->state, (size_t)index));
+    return load_push(unpickler, load_memo_get(&unpickler->memo, unpickler->state, (size_t)index));
 }
 
 int
@@ -239,8 +238,7 @@ set_items(struct unpickler *unpickler, PyObject *container, PyObject **start)
 static int
 odd_number(struct unpickler *unpickler, const char *opcode)
 {
-    PyErr_Format(unpickler->state->stdlib.unpickling_error, "odd number of items for %s",
-                 opcode);
+    PyErr_Format(unpickler->state->stdlib.unpickling_error, "odd number of items for %s", opcode);
     return -1;
 }
 
@@ -339,8 +337,7 @@ load_additems(struct unpickler *unpickler)
     if (PySet_Check(container)) {
         return update_set(unpickler, container, start);
     }
-    return append_each(unpickler, start,
-                       PyObject_GetAttr(container, unpickler->state->str.add));
+    return append_each(unpickler, start, PyObject_GetAttr(container, unpickler->state->str.add));
 }
 
 int

@@ -263,7 +263,8 @@ push_counted_string(struct unpickler *unpickler, int count_size)
         return -1;
     }
     const unsigned char *bytes = reader_take(&unpickler->reader, size);
-    return bytes == NULL ? -1 : load_push(unpickler, load_make_string(unpickler->state, bytes, size));
+    return bytes == NULL ? -1
+                         : load_push(unpickler, load_make_string(unpickler->state, bytes, size));
 }
 
 int

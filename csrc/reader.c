@@ -15,8 +15,7 @@ enum {
    belongs to an object of its own, which owns the memory: a kept view stays valid, and
    as its use is counted here, nobody who holds one can change what was read. */
 typedef struct {
-    PyObject_HEAD
-    PyObject *owner; /* a bytes or bytearray object */
+    PyObject_HEAD PyObject *owner; /* a bytes or bytearray object */
     char *memory;
     Py_ssize_t size;
     Py_ssize_t views;

@@ -59,8 +59,7 @@ ALWAYS_INLINE int
 is_plain_pair(struct pickler *pickler, PyObject *key, PyObject *value, char *out)
 {
     return save_is_scalar(key) && save_is_scalar(value) && out < pickler->writer.limit
-           && (!PyUnicode_CheckExact(key)
-               || PyUnicode_GET_LENGTH(key) < FRAME_TARGET_SIZE / 4);
+           && (!PyUnicode_CheckExact(key) || PyUnicode_GET_LENGTH(key) < FRAME_TARGET_SIZE / 4);
 }
 
 static char *
@@ -89,8 +88,8 @@ save_dict_rest(struct pickler *pickler, PyObject *dict, Py_ssize_t position, Py_
 
 /* One pair of the walk; see save_pairs(). */
 ALWAYS_INLINE char *
-save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value,
-          int single_keys, char *out)
+save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value, int single_keys,
+          char *out)
 {
     if (likely(is_plain_pair(pickler, key, value, out))) {
         int single_key = single_keys && save_is_single(pickler, key);

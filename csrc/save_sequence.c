@@ -99,8 +99,8 @@ save_tuple_items(struct pickler *pickler, PyObject *tuple, int single, char *out
     pickler->unnumbered -= !single;
     out = out == NULL ? NULL : save_room(pickler, out);
     if (out != NULL && single && epoch == pickler->epoch) {
-        out = save_memoize(pickler, tuple, 1,
-                           save_tuple_op(pickler, PyTuple_GET_SIZE(tuple), out));
+        out =
+            save_memoize(pickler, tuple, 1, save_tuple_op(pickler, PyTuple_GET_SIZE(tuple), out));
     }
     else if (out != NULL) {
         out = save_tuple_end(pickler, tuple, out);

@@ -5,7 +5,7 @@
 
 #if KNOWN_LAYOUT
 
-/* ---- signals and threads ------------------------------------------------------------------- */
+/* ---- signals and threads ------------------------------------------------ */
 
 /* Lets signals be handled and other threads run, if they wait.  0, or -1 with what a handler
    raised.  Runs Python code. */

@@ -54,7 +54,7 @@ copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
     return call_helper(state, "reconstruct", args, Py_ARRAY_LENGTH(args));
 }
 
-/* ---- asking ------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------- */
 
 PyObject *
 copier_ask_object(struct core_state *state, PyObject *object, const char *error)
@@ -84,7 +84,7 @@ copier_ask_object(struct core_state *state, PyObject *object, const char *error)
     return reduce_value;
 }
 
-/* ---- states --------------------------------------------------------------------------------- */
+/* ---- states ------------------------------------------------------------- */
 
 /* for key, value in slots.items(): setattr(copy, key, value) */
 static int

@@ -16,7 +16,7 @@ struct copyfunction {
 
 #define COPYFUNCTION(object) ((struct copyfunction *)(object))
 
-/* ---- calls -------------------------------------------------------------------------------- */
+/* ---- calls -------------------------------------------------------------- */
 
 static PyObject *
 call_original(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)

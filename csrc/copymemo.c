@@ -9,7 +9,7 @@ enum {
     TAG_BITS = 3,
 };
 
-/* ---- memory -------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------- */
 
 static void
 free_buffers(struct copybuffers *buffers)
@@ -130,7 +130,7 @@ copymemo_teardown(struct core_state *state)
     state->idle_copybuffers = NULL;
 }
 
-/* ---- entries and kept ------------------------------------------------------------------ */
+/* ---- entries and kept --------------------------------------------------- */
 
 /* memo[id(source)] = copy in the owned entries. */
 static int
@@ -172,7 +172,7 @@ keep_owned(struct copybuffers *buffers, PyObject *source)
     return 0;
 }
 
-/* ---- the flush ---------------------------------------------------------------------------- */
+/* ---- the flush ---------------------------------------------------------- */
 
 /* The states of clones that were opened and are not closed yet, innermost last. */
 struct flush {
@@ -305,7 +305,7 @@ copymemo_flush_pending(struct copymemo *memo)
     return result;
 }
 
-/* ---- the real memo -------------------------------------------------------------------------- */
+/* ---- the real memo ------------------------------------------------------ */
 
 /* memo[id(source)] = copy. */
 static int

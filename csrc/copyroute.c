@@ -10,7 +10,7 @@ enum {
     KEEP_ROUTES = 1024, /* more are forgotten between calls */
 };
 
-/* ---- look-ups with a hint --------------------------------------------------------------- */
+/* ---- look-ups with a hint ----------------------------------------------- */
 
 /* An entry of a dict whose keys are not all str. */
 struct general_entry {
@@ -76,7 +76,7 @@ hinted_member(PyObject *set, PyTypeObject *type, Py_ssize_t *hint)
     return 0;
 }
 
-/* ---- a new epoch --------------------------------------------------------------------------- */
+/* ---- a new epoch -------------------------------------------------------- */
 
 /* Whether the types that the copier takes for atoms are atoms now: is_usual_atom in copier.h. */
 static int
@@ -400,7 +400,7 @@ copyroute_analyse(struct core_state *state, PyTypeObject *type, struct clone_pla
 }
 
 /* ---- setup
- * ----------------------------------------------------------------------------------------------
+ * ----------------------------------------------------------------------
  */
 
 /* Whether a function's code holds a generator expression: copied arguments are passed on by one up

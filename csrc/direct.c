@@ -77,7 +77,7 @@ form_at(struct core_state *state, PyTypeObject *type)
     return &state->forms->forms[((uintptr_t)type >> 6) % FORMS];
 }
 
-/* ---- finding the form of a plan --------------------------------------------------------- */
+/* ---- finding the form of a plan ----------------------------------------- */
 
 /* A step whose value is no object's. */
 static int
@@ -262,7 +262,7 @@ form_make(struct core_state *state, struct form *form, PyTypeObject *type, unsig
     mark_repeated(form);
 }
 
-/* ---- making it ready ------------------------------------------------------------------------ */
+/* ---- making it ready ---------------------------------------------------- */
 
 /* The value of a step that is no object's, now; borrowed, or NULL. */
 static PyObject *

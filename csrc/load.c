@@ -12,7 +12,7 @@ enum {
     OPCODES_BETWEEN_POLLS = 8192
 };
 
-/* ---- the stack and the marks ------------------------------------------------------------- */
+/* ---- the stack and the marks -------------------------------------------- */
 
 int
 load_grow_stack(struct unpickler *unpickler)
@@ -99,7 +99,7 @@ load_free(struct unpickler *unpickler)
 #undef CLEAR_FIELD
 }
 
-/* ---- opcodes of the stream itself ----------------------------------------------------------- */
+/* ---- opcodes of the stream itself --------------------------------------- */
 
 int
 load_proto(struct unpickler *unpickler)

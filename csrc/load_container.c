@@ -3,7 +3,7 @@
 #include "load_state.h"
 #include "load_template.h"
 
-/* ---- the stack --------------------------------------------------------------------------- */
+/* ---- the stack ---------------------------------------------------------- */
 
 /* A MARK may be what POP takes off. */
 int
@@ -89,7 +89,7 @@ load_put(struct unpickler *unpickler)
     return load_memo_put(&unpickler->memo, unpickler->state, (size_t)index, unpickler->top[-1]);
 }
 
-/* ---- lists -------------------------------------------------------------------------------- */
+/* ---- lists -------------------------------------------------------------- */
 
 /* Moves the objects from `start` up into a new list; strong, or NULL and nothing moved. */
 static PyObject *
@@ -220,7 +220,7 @@ load_appends(struct unpickler *unpickler)
     return start == NULL ? -1 : append_from(unpickler, start);
 }
 
-/* ---- dicts -------------------------------------------------------------------------------- */
+/* ---- dicts -------------------------------------------------------------- */
 
 /* Sets the pairs from `start` up.  0, or -1 with an exception.  May run Python code (hash
    and equality of keys, or any __setitem__). */
@@ -303,7 +303,7 @@ load_setitems(struct unpickler *unpickler)
     return start == NULL ? -1 : set_items_from(unpickler, start);
 }
 
-/* ---- sets ---------------------------------------------------------------------------------- */
+/* ---- sets --------------------------------------------------------------- */
 
 int
 load_empty_set(struct unpickler *unpickler)

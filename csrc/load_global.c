@@ -8,7 +8,7 @@
 #include "layout.h"
 #include "load.h"
 
-/* ---- the short way -------------------------------------------------------------------------- */
+/* ---- the short way ------------------------------------------------------ */
 
 /* Whether PyImport_Import() would call the original __import__. */
 static int

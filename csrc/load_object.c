@@ -4,7 +4,7 @@
 #include "make.h"
 #include "rebuild.h"
 
-/* ---- REDUCE --------------------------------------------------------------------------------- */
+/* ---- REDUCE ------------------------------------------------------------- */
 
 /* Arguments None: what the callable's __basicnew__() makes, if it is a class that has
    one (Python 2.0), else the TypeError for arguments that are no tuple.  Runs Python

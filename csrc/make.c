@@ -40,7 +40,7 @@ struct makers {
     size_t used;
 };
 
-/* ---- the store ----------------------------------------------------------------------- */
+/* ---- the store ---------------------------------------------------------- */
 
 int
 make_setup(PyObject *module)
@@ -189,7 +189,7 @@ meet(struct makers *makers, PyObject *key, unsigned version)
     return maker;
 }
 
-/* ---- reading a class or function ---------------------------------------------------------- */
+/* ---- reading a class or function ---------------------------------------- */
 
 /* Whether type.__call__ does no more for the class than object.__new__ and __init__ (or
    tuple.__new__), and instances are allocated as usual. */

@@ -3,7 +3,7 @@
 
 #include "arguments.h"
 
-/* ---- a dump ------------------------------------------------------------------------ */
+/* ---- a dump ------------------------------------------------------------- */
 
 int
 pickler_init(struct pickler *pickler, struct core_state *state)
@@ -128,7 +128,7 @@ pickler_run(struct pickler *pickler, PyObject *object, PyObject *write)
     return result;
 }
 
-/* ---- between calls --------------------------------------------------------------------- */
+/* ---- between calls ------------------------------------------------------ */
 
 /* dump() and dumps() use one struct pickler after the other call has done with it, and
    with it its memory.  It belongs to the call that took it: a nested call, and a call of
@@ -204,7 +204,7 @@ dump_once(struct core_state *state, PyObject *object, PyObject *protocol, int fi
     return result;
 }
 
-/* ---- dump and dumps ----------------------------------------------------------------------- */
+/* ---- dump and dumps ----------------------------------------------------- */
 
 PyDoc_STRVAR(dumps_doc,
              "dumps($module, /, obj, protocol=None, *, fix_imports=True,\n"

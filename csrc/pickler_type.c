@@ -26,7 +26,7 @@ typedef struct {
     PyObject_HEAD PicklerObject *owner;
 } PicklerMemoObject;
 
-/* ---- one user at a time -------------------------------------------------------------- */
+/* ---- one user at a time ------------------------------------------------- */
 
 /* Used again from inside its own callback, or by another thread meanwhile, a pickler
    would write into the middle of an opcode.  0, or -1 with RuntimeError. */
@@ -41,7 +41,7 @@ begin_using(PicklerObject *self)
     return 0;
 }
 
-/* ---- life ------------------------------------------------------------------------------ */
+/* ---- life --------------------------------------------------------------- */
 
 /* A pickler that was made and not initialised is whole: it has a memo, and no file. */
 static PyObject *

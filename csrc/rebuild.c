@@ -3,7 +3,7 @@
 
 #include "make.h"
 
-/* ---- state --------------------------------------------------------------------------------- */
+/* ---- state -------------------------------------------------------------- */
 
 /* Sets the items of a state dict in the instance's __dict__; keys are interned, as the
    names of attributes are.  Items are owned while Python code runs, which may change

@@ -3,7 +3,7 @@
 
 #include "direct.h"
 
-/* ---- foreign code ------------------------------------------------------------------ */
+/* ---- foreign code ------------------------------------------------------- */
 
 char *
 save_release_last(struct pickler *pickler, PyObject *object, char *out)
@@ -42,7 +42,7 @@ save_make_dicts(struct pickler *pickler)
     return 0;
 }
 
-/* ---- memo ---------------------------------------------------------------------------- */
+/* ---- memo --------------------------------------------------------------- */
 
 /* A number in digits and the end of the line. */
 static char *
@@ -84,7 +84,7 @@ save_get_op(struct pickler *pickler, Py_ssize_t index, char *out)
     return NULL;
 }
 
-/* ---- between two objects ---------------------------------------------------------------- */
+/* ---- between two objects ------------------------------------------------ */
 
 /* Lets signals be handled and other threads run, if they ask for it.  0, or -1 with what
    a signal handler raised. */
@@ -301,7 +301,7 @@ save_object(struct pickler *pickler, PyObject *object, int single, char *out)
     return save_by_type(pickler, object, single, out);
 }
 
-/* ---- cycles in fast mode ------------------------------------------------------------------ */
+/* ---- cycles in fast mode ------------------------------------------------ */
 
 /* Where nothing is memoized, containers nested deeply are remembered by address. */
 static int

@@ -67,7 +67,7 @@ struct pickler {
     PyObject *buffer_callback;
 };
 
-/* ---- foreign code ----------------------------------------------------------- */
+/* ---- foreign code ------------------------------------------------------- */
 
 /* Makes the dicts that are numbered and not made.  0, or -1 with an exception.  May run
    Python code, on 3.11 by the collector. */
@@ -116,7 +116,7 @@ save_close(struct pickler *pickler, PyObject *object, char *out)
     return save_release(pickler, object, out);
 }
 
-/* ---- memo --------------------------------------------------------------------- */
+/* ---- memo --------------------------------------------------------------- */
 
 /* Writes the opcode that numbers an object, in protocols before 4. */
 char *save_put_op(struct pickler *pickler, Py_ssize_t index, char *out);
@@ -159,7 +159,7 @@ save_get(struct pickler *pickler, Py_ssize_t position, char *out)
     return save_get_op(pickler, index, out);
 }
 
-/* ---- kinds of objects ------------------------------------------------------------ */
+/* ---- kinds of objects --------------------------------------------------- */
 
 /* At a boundary: closes frames, sees to signals, asks persistent_id; then saves. */
 char *save_slow(struct pickler *pickler, PyObject *object, int single, char *out);
@@ -238,7 +238,7 @@ char *save_built(struct pickler *pickler, PyObject *object, PyObject *reduce_val
 int save_fast_enter(struct pickler *pickler, PyObject *container);
 char *save_fast_leave(struct pickler *pickler, PyObject *container, char *out);
 
-/* ---- scalars, in line --------------------------------------------------------------- */
+/* ---- scalars, in line --------------------------------------------------- */
 
 /* LONG1 with as few bytes of two's complement as do; up to 8. */
 ALWAYS_INLINE char *

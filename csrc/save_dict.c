@@ -3,7 +3,7 @@
 #include "errors.h"
 #include "save.h"
 
-/* ---- dicts ----------------------------------------------------------------------------- */
+/* ---- dicts -------------------------------------------------------------- */
 
 /* An object that is owned here, and may be at a boundary. */
 ALWAYS_INLINE char *
@@ -226,7 +226,7 @@ save_dict(struct pickler *pickler, PyObject *dict, int single, char *out)
     return save_dict_opcodes(pickler, dict, single, out);
 }
 
-/* ---- dict items of a reduction ------------------------------------------------------------ */
+/* ---- dict items of a reduction ------------------------------------------ */
 
 /* Whether an item is a pair; else raises.  A later one of a batch is looked at only when its
    turn to be saved has come, as the standard library does. */

@@ -24,7 +24,7 @@ at_part(struct pickler *pickler, char *out)
     return unlikely(out >= pickler->writer.limit) ? save_end_frame(pickler, out) : out;
 }
 
-/* ---- the class ------------------------------------------------------------------------ */
+/* ---- the class ---------------------------------------------------------- */
 
 /* Whether the class would be found again under the names that the plan has, by an import
    that does nothing. */
@@ -93,7 +93,7 @@ write_head(struct pickler *pickler, struct plan *plan, PyObject *object, int sin
     return save_memoize(pickler, object, single, out);
 }
 
-/* ---- attribute names ---------------------------------------------------------------------- */
+/* ---- attribute names ---------------------------------------------------- */
 
 /* A name that is held by the type.  *index remembers its number. */
 ALWAYS_INLINE char *

@@ -10,7 +10,7 @@
 #include "registry.h"
 #include "save.h"
 
-/* ---- constructor and arguments ----------------------------------------------------- */
+/* ---- constructor and arguments ------------------------------------------ */
 
 /* Whether the arguments cannot come by again: nobody but the reduce value has them, and
    nobody but us has it, and nothing is saved from it after them. */
@@ -64,7 +64,7 @@ save_call(struct pickler *pickler, PyObject *reduce_value, PyObject *object, cha
     return out == NULL ? NULL : write_op(out, OP_REDUCE);
 }
 
-/* ---- copyreg.__newobj__ ----------------------------------------------------------------- */
+/* ---- copyreg.__newobj__ ------------------------------------------------- */
 
 /* The first argument must be a class, and the object's own.  0 or -1.  Foreign code. */
 static int
@@ -131,7 +131,7 @@ save_newobj(struct pickler *pickler, PyObject *args, PyObject *object, char *out
     return save_foreign(pickler) < 0 ? NULL : save_newobj_args(pickler, args, object, out);
 }
 
-/* ---- copyreg.__newobj_ex__ ------------------------------------------------------------------ */
+/* ---- copyreg.__newobj_ex__ ---------------------------------------------- */
 
 /* Class, tuple and dict.  0 or -1. */
 static int

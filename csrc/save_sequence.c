@@ -24,7 +24,7 @@ failed_at(PyObject *holder, Py_ssize_t index)
     return NULL;
 }
 
-/* ---- tuples ---------------------------------------------------------------------- */
+/* ---- tuples ------------------------------------------------------------- */
 
 static char *
 save_empty_tuple(struct pickler *pickler, char *out)
@@ -117,7 +117,7 @@ save_tuple(struct pickler *pickler, PyObject *tuple, int single, char *out)
     return save_tuple_items(pickler, tuple, single, out);
 }
 
-/* ---- lists ------------------------------------------------------------------------- */
+/* ---- lists -------------------------------------------------------------- */
 
 /* Whether what begins at `index` is one item without MARK. */
 static int
@@ -231,7 +231,7 @@ save_list(struct pickler *pickler, PyObject *list, int single, char *out)
     return save_list_opcodes(pickler, list, single, out);
 }
 
-/* ---- items of a reduction ------------------------------------------------------------ */
+/* ---- items of a reduction ----------------------------------------------- */
 
 PyObject *
 save_next_item(struct pickler *pickler, PyObject *iterator)

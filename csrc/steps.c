@@ -15,7 +15,7 @@ struct steps_store {
     size_t used;
 };
 
-/* ---- one plan ----------------------------------------------------------------------- */
+/* ---- one plan ----------------------------------------------------------- */
 
 void
 steps_free(struct steps *steps)
@@ -189,7 +189,7 @@ steps_from_plan(struct core_state *state, PyObject *parts)
     return steps;
 }
 
-/* ---- the compiler ------------------------------------------------------------------------ */
+/* ---- the compiler ------------------------------------------------------- */
 
 /* Whether the compiler and we mean the same by a number.  0, or -1 with SystemError. */
 static int

@@ -5,7 +5,7 @@
 
 #include <structmember.h>
 
-/* ---- names ------------------------------------------------------------------------------ */
+/* ---- names -------------------------------------------------------------- */
 
 /* What a dict of names holds; borrowed, or NULL. */
 static PyObject *
@@ -74,7 +74,7 @@ read_cell(PyObject *function, size_t index)
     return PyCell_GET(PyTuple_GET_ITEM(closure, (Py_ssize_t)index));
 }
 
-/* ---- attributes ---------------------------------------------------------------------------- */
+/* ---- attributes --------------------------------------------------------- */
 
 static enum read_outcome
 found(PyObject *value, PyObject **result)

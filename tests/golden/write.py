@@ -1,5 +1,5 @@
-# ruff: noqa: UP, C4 (it runs on Python 2.7)
-"""Writes the golden pickles of the Python that runs it, 2.7 or any 3: VERSION.json beside it.
+# ruff: noqa: C405, UP004, UP020, UP031, UP036
+"""Writes the golden pickles of the Python that runs it (2.7 or any 3): VERSION.json beside it.
 
     for version in 2.7 3.6 3.7 3.8 3.9 3.10 3.11 3.12 3.13; do
         python$version tests/golden/write.py

@@ -37,7 +37,7 @@ def leak_of(operation, phase=PHASE):
         operations.once(call)
     for _ in range(REPEATS_OF_FILLING if operation.fills else REPEATS):
         grown = measure.growth(functools.partial(operations.once, call), phase)
-        if not grown.is_leak():
+        if not grown.is_leak() or (operation.fills and grown.blocks < phase // 4):
             return None
     return grown
 

@@ -845,6 +845,9 @@ def once(call):
     return call()
 
 
+READING = "the compiler, which is Python, makes thousands: it takes too long"
+
+
 def fresh_operations(subject):
     """Types met for the first time, a few times, and often enough to be learnt by heart."""
     pickle, deepcopy = subject.pickle, subject.copy.deepcopy
@@ -859,6 +862,7 @@ def fresh_operations(subject):
                 yield Operation(
                     f"{name} of {count} of a new class, {kind}",
                     functools.partial(FreshUse, kind, count, use),
+                    spared=READING if count == OFTEN and kind == "registered" else None,
                     fills=300 if count == OFTEN else 2000,
                 )
 

@@ -171,7 +171,12 @@ def outcome_in_memory(module, way, data, **options):
     return outcome(lambda: MEMORY[way](module, data, **options))
 
 
-MOST_AT_ONCE = 1 << 20
+MOST_AT_ONCE = 1 << 16
+
+
+def as_asked(part):
+    """A size that was asked for, all that are huge alike."""
+    return min(part, MOST_AT_ONCE) if isinstance(part, int) else part
 
 
 def outcome_of_file(module, way, reader, data, **options):
@@ -183,7 +188,7 @@ def outcome_of_file(module, way, reader, data, **options):
     what = outcome(lambda: FILES[way](module, file, **options))
     calls = getattr(file, "calls", None)
     if calls is not None:
-        calls = [(name, min(size, MOST_AT_ONCE) if size else size) for name, size in calls]
+        calls = [tuple(as_asked(part) for part in call) for call in calls]
     return (*what, file.tell(), calls)
 
 

@@ -799,7 +799,7 @@ find_form(struct pickler *pickler, const struct steps *steps, PyObject *function
           PyTypeObject *type)
 {
     if (!pickler_is_plain(pickler) || save_asks_override(pickler, type)
-        || registry_find_is_foreign(pickler->dispatch_table, type)) {
+        || registry_find_is_foreign(pickler->state, pickler->dispatch_table, type)) {
         return NULL;
     }
     struct form *form = form_of(pickler->state, steps, type);

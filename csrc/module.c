@@ -9,6 +9,7 @@
 #include "plan.h"
 #include "reader.h"
 #include "rebuild.h"
+#include "registry.h"
 #include "steps.h"
 #include "unpickler.h"
 
@@ -145,7 +146,7 @@ module_exec(PyObject *module)
         return -1;
     }
     static int (*const setups[])(PyObject *) = {
-        plan_setup,    steps_setup,  direct_setup,  make_setup,      naming_setup,
+        registry_setup, plan_setup,    steps_setup,  direct_setup,  make_setup,      naming_setup,
         pickler_setup, reader_setup, rebuild_setup, unpickler_setup, copier_setup};
     int result = 0;
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {

@@ -46,6 +46,7 @@
     V(latin1, "latin1")                      \
     V(lazy_import_type, "LazyImportType")    \
     V(locals, "<locals>")                    \
+    V(maps, "maps")                          \
     V(main, "__main__")                      \
     V(module, "__module__")                  \
     V(modules, "modules")                    \
@@ -89,6 +90,7 @@
     V(reverse_import_mapping, "_compat_pickle", "REVERSE_IMPORT_MAPPING")   \
     V(codecs_encode, "codecs", "encode")                          \
     V(getattr, "builtins", "getattr")                             \
+    V(chain_map, "collections", "ChainMap")                       \
     V(partial, "functools", "partial")                            \
     V(copy_copy, "copy", "copy")                                  \
     V(copy_deepcopy, "copy", "deepcopy")                          \
@@ -162,6 +164,7 @@ struct core_state {
     struct steps_store *steps;    /* plans of functions; see steps.h */
     struct direct_forms *forms;   /* see direct.h */
     struct makers *makers;        /* see make.h */
+    unsigned chain_map_version;   /* of collections.ChainMap as it was at first */
     uint64_t reduced_by_plan;     /* how many objects were taken apart by a plan */
     uint64_t made_by_plan;        /* and how many made */
     unsigned steps_threshold;     /* how often a function is met before it is read; 0: never */

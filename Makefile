@@ -71,11 +71,11 @@ warnings: | $(PY) ## compiles the core with every warning an error; CC=clang too
 lint: lint-environment ## ruff and clang-format; changes nothing
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m clang_format --dry-run --Werror csrc/*.[ch]
+	$(dir $(PY))clang-format --dry-run --Werror csrc/*.[ch]
 
 format: lint-environment ## lets ruff and clang-format have their way
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
-	$(PY) -m clang_format -i csrc/*.[ch]
+	$(dir $(PY))clang-format -i csrc/*.[ch]
 
 check: lint test suite oom leaks debug bench demo ## all of it

@@ -28,8 +28,8 @@ struct clone_slot {
 };
 
 struct clone_plan {
-    Py_ssize_t holders; /* the cache, and each copy in progress */
-    int has_dict;       /* the state is the __dict__; else the slots, if there are any */
+    Py_ssize_t holders;       /* the cache, and each copy in progress */
+    int has_dict;             /* the state is the __dict__; else the slots, if there are any */
     struct layout_keys *keys; /* the type's shared keys ... */
     Py_ssize_t keys_checked;  /* ... of which so many names are known to be no dunders */
     PyObject *slotnames;      /* borrowed, only compared: the list in __slotnames__ */
@@ -39,8 +39,8 @@ struct clone_plan {
 
 /* What is known of a type besides: bits, valid while its version is the same. */
 enum {
-    CLONE_PLAIN_GETATTR = 1, /* metaclass type, tp_getattro generic: attributes are looked up purely,
-                                but for what the descriptors found do */
+    CLONE_PLAIN_GETATTR = 1, /* metaclass type, tp_getattro generic: attributes are looked up
+                                purely, but for what the descriptors found do */
     CLONE_NO_DEEPCOPY = 2,   /* no __deepcopy__ on the type */
     CLONE_NO_COPY = 4,       /* no __copy__ on the type */
     CLONE_NO_SETSTATE = 8,   /* no __setstate__ on the type */
@@ -109,10 +109,10 @@ struct open_clone {
     PyObject *source, *copy; /* borrowed: the memo owns them once it is flushed */
     size_t event;            /* where in the memo's pending events it was opened */
     /* Once pulled back, strong; NULL before that. */
-    PyObject *state;         /* the __dict__, or (None, slots) */
-    PyObject *fields;        /* the dict in it */
-    PyObject *copied;        /* the copies that are ready, by name */
-    Py_ssize_t used;         /* the size of that dict */
+    PyObject *state;  /* the __dict__, or (None, slots) */
+    PyObject *fields; /* the dict in it */
+    PyObject *copied; /* the copies that are ready, by name */
+    Py_ssize_t used;  /* the size of that dict */
 };
 
 /* The state that the default reduction gives for an instance: *state is what would be

@@ -40,7 +40,7 @@ static_assert(sizeof(long long) == 8, "long long must have 64 bits");
 #define PREFETCH(address) ((void)(address))
 #endif
 
-/* ---- atomic exchange ------------------------------------------------------- */
+/* ---- atomic exchange ---------------------------------------------------- */
 
 /* Stores `value` and returns what was there.  Atomic where threads run in parallel. */
 static inline void *
@@ -139,14 +139,14 @@ exchange_pointer(void **place, void *value)
 #define HAS_GIL 1
 #endif
 
-/* ---- critical sections (nothing on builds with the GIL) ------------------- */
+/* ---- critical sections (nothing on builds with the GIL) ----------------- */
 
 #ifndef Py_BEGIN_CRITICAL_SECTION
 #define Py_BEGIN_CRITICAL_SECTION(object) {
 #define Py_END_CRITICAL_SECTION() }
 #endif
 
-/* ---- names that newer versions have --------------------------------------- */
+/* ---- names that newer versions have ------------------------------------- */
 
 #if PY_VERSION_HEX < 0x030C0000
 /* Takes the exception being raised out of the thread state; strong, or NULL. */
@@ -333,7 +333,7 @@ dict_get_by_hash(PyObject *dict, PyObject *key, Py_hash_t hash)
    Python code for str names and ordinary types. */
 #define type_lookup(type, name) _PyType_Lookup(type, name)
 
-/* ---- signals and other threads ------------------------------------------------- */
+/* ---- signals and other threads ------------------------------------------ */
 
 #if HAS_THREAD_EVAL_BREAKER
 /* Whether a signal, a pending call or another thread waits for this one: bits of the
@@ -365,7 +365,7 @@ events_pending(int64_t *last_poll)
 }
 #endif
 
-/* ---- integers -------------------------------------------------------------- */
+/* ---- integers ----------------------------------------------------------- */
 
 /* How many bytes surely hold the integer in two's complement; a byte more than needed
    now and then.  -1 with an exception. */
@@ -385,8 +385,7 @@ static inline int
 long_to_bytes(PyObject *integer, unsigned char *bytes, Py_ssize_t size)
 {
 #if PY_VERSION_HEX >= 0x030D0000
-    Py_ssize_t needed =
-        PyLong_AsNativeBytes(integer, bytes, size, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
+    Py_ssize_t needed = PyLong_AsNativeBytes(integer, bytes, size, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
     return needed < 0 ? -1 : 0;
 #else
     return _PyLong_AsByteArray((PyLongObject *)integer, bytes, (size_t)size, 1, 1);
@@ -450,7 +449,7 @@ long_is_short(PyObject *integer)
     return long_as_small(integer, &value);
 }
 
-/* ---- reference counts -------------------------------------------------------- */
+/* ---- reference counts --------------------------------------------------- */
 
 /* Whether only the one holder that the caller knows of holds the object.  Never true
    where reference counts say nothing (builds without the GIL). */
@@ -460,7 +459,7 @@ long_is_short(PyObject *integer)
 #define has_one_reference(object) 0
 #endif
 
-/* ---- type versions --------------------------------------------------------------- */
+/* ---- type versions ------------------------------------------------------ */
 
 /* A number that changes whenever an attribute of the type or of one of its bases does,
    and that no other type ever has; 0 if the type has none (any more). */
@@ -503,7 +502,7 @@ type_assign_version(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(any_name)
 }
 #endif
 
-/* ---- who watches calls, and how deep they are ------------------------------------ */
+/* ---- who watches calls, and how deep they are --------------------------- */
 
 /* Whether a tracer or profiler is set for this thread, or a tool of sys.monitoring may be in
    use.  Monitoring leaves a number in the eval breaker from 3.13 on; in 3.12 nothing that
@@ -539,7 +538,8 @@ thread_near_recursion_limit(void)
 #endif
 }
 
-/* ---- the collector ---------------------------------------------------------------------------- */
+/* ---- the collector ----------------------------------------------------------------------------
+ */
 
 /* On 3.11 any allocation of a container can run the collector, and with it finalizers; from
    3.12 only the evaluation loop does.  Code that borrows holds the collector off, and lets it

@@ -5,7 +5,7 @@
 
 #if KNOWN_LAYOUT
 
-/* ---- signals and threads ------------------------------------------------------------------- */
+/* ---- signals and threads ------------------------------------------------ */
 
 /* Lets signals be handled and other threads run, if they wait.  0, or -1 with what a handler
    raised.  Runs Python code. */
@@ -20,9 +20,7 @@ attend(struct copier *copier)
         return -1;
     }
     int result = PyErr_CheckSignals();
-    Py_BEGIN_ALLOW_THREADS
-    Py_END_ALLOW_THREADS
-    copier_after_foreign(copier);
+    Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS copier_after_foreign(copier);
     return result;
 }
 
@@ -42,7 +40,8 @@ is_alone(const struct copier *copier, PyObject *object)
     return has_one_reference(object) && copier->exclusive;
 }
 
-/* ---- lists ------------------------------------------------------------------------------------ */
+/* ---- lists ------------------------------------------------------------------------------------
+ */
 
 /* An empty list with room for `size` items; strong or NULL. */
 ALWAYS_INLINE PyObject *
@@ -100,7 +99,8 @@ copy_list(struct copier *copier, PyObject *list, int alone)
     return copy;
 }
 
-/* ---- tuples -------------------------------------------------------------------------------------- */
+/* ---- tuples
+ * -------------------------------------------------------------------------------------- */
 
 /* Fills `copies` with copies of the items from number `first` on.  1 if all are the items
    themselves, 0 if not, -1. */
@@ -191,7 +191,8 @@ copy_tuple(struct copier *copier, PyObject *tuple, int alone)
     return copy;
 }
 
-/* ---- dicts ------------------------------------------------------------------------------------------ */
+/* ---- dicts
+ * ------------------------------------------------------------------------------------------ */
 
 /* A dict in the middle of being copied, as the standard library's iterator sees it. */
 struct dict_walk {
@@ -298,7 +299,8 @@ copy_dict(struct copier *copier, PyObject *dict, int alone)
     return copy;
 }
 
-/* ---- methods ------------------------------------------------------------------------------------------ */
+/* ---- methods
+ * ------------------------------------------------------------------------------------------ */
 
 /* type(x)(x.__func__, deepcopy(x.__self__, memo)) */
 static PyObject *
@@ -323,7 +325,8 @@ copy_method(struct copier *copier, PyObject *method)
     return copy;
 }
 
-/* ---- instances ------------------------------------------------------------------------------------------ */
+/* ---- instances
+ * ------------------------------------------------------------------------------------------ */
 
 enum field_kind { IN_SLOTS, IN_VALUES, IN_DICT };
 
@@ -331,10 +334,10 @@ enum field_kind { IN_SLOTS, IN_VALUES, IN_DICT };
 struct field_cursor {
     const struct clone_plan *plan;
     struct clone_fields fields;
-    Py_ssize_t position; /* of slots, values or dict */
-    Py_ssize_t done;     /* fields that were set */
-    PyObject *name;      /* of the field just read; borrowed */
-    Py_ssize_t place;    /* its offset or index */
+    Py_ssize_t position;          /* of slots, values or dict */
+    Py_ssize_t done;              /* fields that were set */
+    PyObject *name;               /* of the field just read; borrowed */
+    Py_ssize_t place;             /* its offset or index */
     struct layout_values *target; /* of the copy, for IN_VALUES */
 };
 
@@ -366,7 +369,7 @@ next_field(struct field_cursor *cursor, PyObject *object, enum field_kind kind)
     }
     PyObject *value;
     return PyDict_Next(cursor->fields.dict, &cursor->position, &cursor->name, &value) ? value
-                                                                                       : NULL;
+                                                                                      : NULL;
 }
 
 /* Stores the copy of the field just read; steals it. */
@@ -435,7 +438,8 @@ finish_pulled_clone(struct copier *copier, struct open_clone *open, PyObject *na
                     Py_ssize_t position, Py_ssize_t done, PyObject *part)
 {
     struct dict_walk walk = {open->fields, open->copied, position, open->used, open->used - done};
-    if (store_item(copier, open->copied, name, part) < 0 || copy_items_of_dict(copier, &walk) < 0) {
+    if (store_item(copier, open->copied, name, part) < 0
+        || copy_items_of_dict(copier, &walk) < 0) {
         return -1;
     }
     PyObject *state = end_state(copier, open);
@@ -498,8 +502,9 @@ copy_fields(struct copier *copier, struct field_cursor *cursor, struct open_clon
         result = copy_field(copier, cursor, open, value, kind);
     }
     if (!opened) {
-        return result < 0 ? -1
-                          : copymemo_whole(&copier->memo, open->source, COPY_CLONE, open->copy, alone);
+        return result < 0
+                   ? -1
+                   : copymemo_whole(&copier->memo, open->source, COPY_CLONE, open->copy, alone);
     }
     if (result > 0) {
         result = copymemo_close(&copier->memo, open->source, COPY_CLONE, open->copy);
@@ -597,7 +602,8 @@ copy_clone(struct copier *copier, struct copyroute *route, PyObject *object, int
     return open.copy;
 }
 
-/* ---- any object ------------------------------------------------------------------------------------------ */
+/* ---- any object
+ * ------------------------------------------------------------------------------------------ */
 
 PyObject *
 copier_hand_over(struct copier *copier, PyObject *object)
@@ -622,12 +628,10 @@ copy_by_dispatch(struct copier *copier, PyObject *object, PyObject *function)
     }
     Py_INCREF(object);
     Py_INCREF(function);
-    PyObject *copy =
-        PyObject_CallFunctionObjArgs(function, object, copier->memo.dict, NULL);
+    PyObject *copy = PyObject_CallFunctionObjArgs(function, object, copier->memo.dict, NULL);
     Py_DECREF(function);
     copier_after_foreign(copier);
-    if (copy != NULL && copy != object
-        && copymemo_keep(&copier->memo, object, copy) < 0) {
+    if (copy != NULL && copy != object && copymemo_keep(&copier->memo, object, copy) < 0) {
         Py_CLEAR(copy);
     }
     Py_DECREF(object);
@@ -660,24 +664,12 @@ copy_by_route(struct copier *copier, struct copyroute *route, PyObject *object, 
     }
     copier->depth++;
     switch (route->kind) {
-    case ROUTE_LIST:
-        copy = copy_list(copier, object, alone);
-        break;
-    case ROUTE_TUPLE:
-        copy = copy_tuple(copier, object, alone);
-        break;
-    case ROUTE_DICT:
-        copy = copy_dict(copier, object, alone);
-        break;
-    case ROUTE_CLONE:
-        copy = copy_clone(copier, route, object, alone);
-        break;
-    case ROUTE_METHOD:
-        copy = copy_method(copier, object);
-        break;
-    case ROUTE_DISPATCH:
-        copy = copy_by_dispatch(copier, object, route->function);
-        break;
+    case ROUTE_LIST: copy = copy_list(copier, object, alone); break;
+    case ROUTE_TUPLE: copy = copy_tuple(copier, object, alone); break;
+    case ROUTE_DICT: copy = copy_dict(copier, object, alone); break;
+    case ROUTE_CLONE: copy = copy_clone(copier, route, object, alone); break;
+    case ROUTE_METHOD: copy = copy_method(copier, object); break;
+    case ROUTE_DISPATCH: copy = copy_by_dispatch(copier, object, route->function); break;
     default:
         copy = copier_by_reduction(copier, object, route->function, route->facts, alone);
         break;

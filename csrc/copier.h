@@ -78,7 +78,8 @@ int copier_set_state(struct copier *copier, PyObject *source, PyObject *copy,
 PyObject *copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
                              PyObject *reduce_value);
 
-/* The object's __reduce_ex__(4) or __reduce__(); strong or NULL.  Error's text has %s for the type. */
+/* The object's __reduce_ex__(4) or __reduce__(); strong or NULL.  Error's text has %s for the
+ * type. */
 PyObject *copier_ask_object(struct core_state *state, PyObject *object, const char *error);
 
 ALWAYS_INLINE int

@@ -9,12 +9,11 @@
 #include "make.h"
 
 /* Two functions that say in Python what C would have to word errors for. */
-static const char helpers_source[] =
-    "def reconstruct(function, x, memo, reduce_value):\n"
-    "    return function(x, memo, *reduce_value)\n"
-    "def pair(item):\n"
-    "    key, value = item\n"
-    "    return key, value\n";
+static const char helpers_source[] = "def reconstruct(function, x, memo, reduce_value):\n"
+                                     "    return function(x, memo, *reduce_value)\n"
+                                     "def pair(item):\n"
+                                     "    key, value = item\n"
+                                     "    return key, value\n";
 
 /* Calls a helper; strong or NULL.  Runs Python code. */
 static PyObject *
@@ -55,7 +54,7 @@ copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
     return call_helper(state, "reconstruct", args, Py_ARRAY_LENGTH(args));
 }
 
-/* ---- asking ------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------- */
 
 PyObject *
 copier_ask_object(struct core_state *state, PyObject *object, const char *error)
@@ -85,7 +84,7 @@ copier_ask_object(struct core_state *state, PyObject *object, const char *error)
     return reduce_value;
 }
 
-/* ---- states --------------------------------------------------------------------------------- */
+/* ---- states ------------------------------------------------------------- */
 
 /* for key, value in slots.items(): setattr(copy, key, value) */
 static int
@@ -132,15 +131,13 @@ takes_state_plainly(struct core_state *state, PyObject *copy, unsigned int facts
 
 /* y.__setstate__(state), if that is a function of the class.  1 done, 0 not so, -1. */
 static int
-call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state,
-              unsigned int facts)
+call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state, unsigned int facts)
 {
     PyObject *function = type_lookup(Py_TYPE(copy), state->str.setstate);
     if (!(facts & CLONE_PLAIN_GETATTR) || function == NULL || !PyFunction_Check(function)) {
         return 0;
     }
-    PyObject *none =
-        PyObject_CallMethodOneArg(copy, state->str.setstate, copied_state);
+    PyObject *none = PyObject_CallMethodOneArg(copy, state->str.setstate, copied_state);
     Py_XDECREF(none);
     return none == NULL ? -1 : 1;
 }
@@ -192,8 +189,7 @@ apply_state_by_reconstruct(struct core_state *state, PyObject *source, PyObject 
     }
     PyList_SET_ITEM(list, 0, Py_NewRef(copy));
     PyObject *pop = PyObject_GetAttr(list, state->str.pop);
-    PyObject *value =
-        pop == NULL ? NULL : PyTuple_Pack(3, pop, state->empty_tuple, copied_state);
+    PyObject *value = pop == NULL ? NULL : PyTuple_Pack(3, pop, state->empty_tuple, copied_state);
     PyObject *same = value == NULL ? NULL : copier_reconstruct(state, source, NULL, value);
     Py_DECREF(list);
     Py_XDECREF(pop);
@@ -233,7 +229,8 @@ copier_set_state(struct copier *copier, PyObject *source, PyObject *copy, PyObje
     return result;
 }
 
-/* ---- items ------------------------------------------------------------------------------------ */
+/* ---- items ------------------------------------------------------------------------------------
+ */
 
 /* The next of an iterator: 1 and strong, 0 at the end, -1.  Runs Python code. */
 static int
@@ -280,8 +277,7 @@ static int
 set_item(struct copier *copier, PyObject *item, PyObject *copy)
 {
     PyObject *key = copier_copy_part(copier, PyTuple_GET_ITEM(item, 0), 0);
-    PyObject *value =
-        key == NULL ? NULL : copier_copy_part(copier, PyTuple_GET_ITEM(item, 1), 0);
+    PyObject *value = key == NULL ? NULL : copier_copy_part(copier, PyTuple_GET_ITEM(item, 1), 0);
     int result = value == NULL || copier_before_foreign(copier) < 0 ? -1 : 0;
     if (result == 0) {
         result = PyObject_SetItem(copy, key, value);
@@ -304,10 +300,10 @@ set_items(struct copier *copier, PyObject *items, PyObject *copy)
             copier_after_foreign(copier);
             Py_SETREF(item, pair);
         }
-        found = item == NULL || set_item(copier, item, copy) < 0
-                        || copier_before_foreign(copier) < 0
-                    ? -1
-                    : 1;
+        found =
+            item == NULL || set_item(copier, item, copy) < 0 || copier_before_foreign(copier) < 0
+                ? -1
+                : 1;
         Py_XDECREF(item);
         if (found > 0) {
             copier_after_foreign(copier);
@@ -317,7 +313,8 @@ set_items(struct copier *copier, PyObject *items, PyObject *copy)
     return found;
 }
 
-/* ---- rebuilding ------------------------------------------------------------------------------------ */
+/* ---- rebuilding
+ * ------------------------------------------------------------------------------------ */
 
 /* A StopIteration out of the generator that passes copied arguments on is a RuntimeError. */
 static void
@@ -362,8 +359,7 @@ call_constructor(struct copier *copier, PyObject *function, PyObject **args, Py_
     }
     /* cls.__new__(cls, *args), without the frame of copyreg.__newobj__ */
     function = PyObject_GetAttr(args[0], state->str.new);
-    PyObject *result =
-        function == NULL ? NULL : PyObject_Vectorcall(function, args, flags, NULL);
+    PyObject *result = function == NULL ? NULL : PyObject_Vectorcall(function, args, flags, NULL);
     Py_XDECREF(function);
     return result;
 }
@@ -499,8 +495,8 @@ rebuild(struct copier *copier, PyObject *object, PyObject *reduce_value, int alo
 {
     uint64_t epoch = copier->epoch;
     copier_open_unentered(copier, alone);
-    PyObject *copy = construct(copier, PyTuple_GET_ITEM(reduce_value, 0),
-                               PyTuple_GET_ITEM(reduce_value, 1));
+    PyObject *copy =
+        construct(copier, PyTuple_GET_ITEM(reduce_value, 0), PyTuple_GET_ITEM(reduce_value, 1));
     copier_close_unentered(copier);
     if (copy == NULL) {
         return NULL;
@@ -656,10 +652,8 @@ ask_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObject 
     switch (reducer_run(copier->state, &reducer, object, reduce_value)) {
     case READ_FOUND:
         return reducer.steps->leaves_only && PyTuple_CheckExact(*reduce_value) ? 1 : 2;
-    case READ_RAISED:
-        return -1;
-    default:
-        return 0;
+    case READ_RAISED: return -1;
+    default: return 0;
     }
 }
 
@@ -810,8 +804,8 @@ copy_asked(struct copier *copier, PyObject *object, int alone)
 }
 
 PyObject *
-copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer,
-                    unsigned int facts, int alone)
+copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, unsigned int facts,
+                    int alone)
 {
     PyObject *copy = NULL;
     enum by_form done = FORM_NOT_SO;

@@ -38,7 +38,8 @@ is_in(struct core_state *state, PyObject *set_name, PyTypeObject *type)
     return found;
 }
 
-/* ---- builtin types --------------------------------------------------------------------------- */
+/* ---- builtin types ---------------------------------------------------------------------------
+ */
 
 /* Up to 3.13: _copy_dispatch[cls](x).  1 and the copy, 0, -1. */
 static int
@@ -78,7 +79,8 @@ copy_by_sets(struct core_state *state, PyObject *object, PyObject **copy)
     return found;
 }
 
-/* ---- instances ---------------------------------------------------------------------------------- */
+/* ---- instances
+ * ---------------------------------------------------------------------------------- */
 
 #if KNOWN_LAYOUT
 
@@ -187,7 +189,8 @@ copy_by_hook(struct core_state *state, PyObject *object, PyObject **copy)
     return found;
 }
 
-/* ---- reductions ------------------------------------------------------------------------------------- */
+/* ---- reductions
+ * ------------------------------------------------------------------------------------- */
 
 /* Whether a reduce value is an exact tuple of a callable, an exact tuple of arguments, and at
    most a state. */
@@ -212,8 +215,7 @@ rebuild(struct core_state *state, PyObject *object, PyObject *reduce_value)
         PyObject_Call(PyTuple_GET_ITEM(reduce_value, 0), PyTuple_GET_ITEM(reduce_value, 1), NULL);
     if (copy != NULL && PyTuple_GET_SIZE(reduce_value) > 2) {
         PyObject *object_state = PyTuple_GET_ITEM(reduce_value, 2);
-        if (object_state != Py_None
-            && copier_apply_state(state, object, copy, object_state) < 0) {
+        if (object_state != Py_None && copier_apply_state(state, object, copy, object_state) < 0) {
             Py_CLEAR(copy);
         }
     }
@@ -250,7 +252,8 @@ copy_by_reduction(struct core_state *state, PyObject *object)
     return copy;
 }
 
-/* ---- copy and replace ---------------------------------------------------------------------------------- */
+/* ---- copy and replace
+ * ---------------------------------------------------------------------------------- */
 
 PyObject *
 copier_copy(struct core_state *state, PyObject *object)

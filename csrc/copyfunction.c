@@ -6,8 +6,7 @@
 #include <structmember.h>
 
 struct copyfunction {
-    PyObject_HEAD
-    vectorcallfunc vectorcall;
+    PyObject_HEAD vectorcallfunc vectorcall;
     struct core_state *state; /* lives as long as the type does */
     PyObject *original;       /* the standard library's function */
     PyObject *module;         /* __module__; install() writes the standard name */
@@ -17,7 +16,7 @@ struct copyfunction {
 
 #define COPYFUNCTION(object) ((struct copyfunction *)(object))
 
-/* ---- calls -------------------------------------------------------------------------------- */
+/* ---- calls -------------------------------------------------------------- */
 
 static PyObject *
 call_original(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
@@ -66,7 +65,8 @@ call_replace(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwn
     return copier_replace(COPYFUNCTION(self)->state, args, nargsf, kwnames);
 }
 
-/* ---- attributes ------------------------------------------------------------------------------ */
+/* ---- attributes ------------------------------------------------------------------------------
+ */
 
 static int
 is_name(PyObject *name, const char *text)
@@ -131,7 +131,8 @@ copyfunction_reduce(PyObject *self, PyObject *Py_UNUSED(nothing))
     return PyObject_GetAttrString(COPYFUNCTION(self)->original, "__qualname__");
 }
 
-/* ---- the type ------------------------------------------------------------------------------------ */
+/* ---- the type
+ * ------------------------------------------------------------------------------------ */
 
 #define COPYFUNCTION_OWNED(V) V(original) V(module) V(attributes)
 #define VISIT_OWNED(field) Py_VISIT(COPYFUNCTION(self)->field);
@@ -166,7 +167,8 @@ copyfunction_dealloc(PyObject *self)
 }
 
 static PyMemberDef copyfunction_members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(struct copyfunction, vectorcall), READONLY, NULL},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(struct copyfunction, vectorcall), READONLY,
+     NULL},
     {"__dictoffset__", T_PYSSIZET, offsetof(struct copyfunction, attributes), READONLY, NULL},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(struct copyfunction, weak_references), READONLY,
      NULL},
@@ -208,7 +210,8 @@ static PyType_Spec copyfunction_spec = {
     .slots = copyfunction_slots,
 };
 
-/* ---- setup -------------------------------------------------------------------------------------------- */
+/* ---- setup
+ * -------------------------------------------------------------------------------------------- */
 
 /* Adds one function.  The original is the standard library's also where a core that was imported
    before stands in its place.  0 or -1. */

@@ -9,7 +9,7 @@ enum {
     TAG_BITS = 3,
 };
 
-/* ---- memory -------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------- */
 
 static void
 free_buffers(struct copybuffers *buffers)
@@ -130,7 +130,7 @@ copymemo_teardown(struct core_state *state)
     state->idle_copybuffers = NULL;
 }
 
-/* ---- entries and kept ------------------------------------------------------------------ */
+/* ---- entries and kept --------------------------------------------------- */
 
 /* memo[id(source)] = copy in the owned entries. */
 static int
@@ -172,7 +172,7 @@ keep_owned(struct copybuffers *buffers, PyObject *source)
     return 0;
 }
 
-/* ---- the flush ---------------------------------------------------------------------------- */
+/* ---- the flush ---------------------------------------------------------- */
 
 /* The states of clones that were opened and are not closed yet, innermost last. */
 struct flush {
@@ -209,8 +209,7 @@ flush_state(struct flush *flush, PyObject *source, PyObject *copy)
     }
     PyObject *copied = found == 0 ? Py_NewRef(Py_None) : clone_copied_fields(plan, copy);
     int result = -1;
-    if (copied != NULL
-        && (found == 0 || own_entry(flush->memo->buffers, fields, copied) == 0)) {
+    if (copied != NULL && (found == 0 || own_entry(flush->memo->buffers, fields, copied) == 0)) {
         if (flush->states == NULL) {
             flush->states = PyList_New(0);
         }
@@ -306,7 +305,7 @@ copymemo_flush_pending(struct copymemo *memo)
     return result;
 }
 
-/* ---- the real memo -------------------------------------------------------------------------- */
+/* ---- the real memo ------------------------------------------------------ */
 
 /* memo[id(source)] = copy. */
 static int
@@ -391,8 +390,7 @@ keep_in_dict(struct copymemo *memo, PyObject *source)
             result = PyList_Append(list, source);
         }
         else {
-            PyObject *nothing =
-                PyObject_CallMethodOneArg(list, memo->state->str.append, source);
+            PyObject *nothing = PyObject_CallMethodOneArg(list, memo->state->str.append, source);
             result = nothing == NULL ? -1 : 0;
             Py_XDECREF(nothing);
         }

@@ -10,7 +10,7 @@ enum {
     KEEP_ROUTES = 1024, /* more are forgotten between calls */
 };
 
-/* ---- look-ups with a hint --------------------------------------------------------------- */
+/* ---- look-ups with a hint ----------------------------------------------- */
 
 /* An entry of a dict whose keys are not all str. */
 struct general_entry {
@@ -76,14 +76,15 @@ hinted_member(PyObject *set, PyTypeObject *type, Py_ssize_t *hint)
     return 0;
 }
 
-/* ---- a new epoch --------------------------------------------------------------------------- */
+/* ---- a new epoch -------------------------------------------------------- */
 
 /* Whether the types that the copier takes for atoms are atoms now: is_usual_atom in copier.h. */
 static int
 usual_atoms_hold(struct core_state *state, struct copyroutes *routes)
 {
     PyTypeObject *const types[] = {
-        &PyUnicode_Type, &PyLong_Type, &PyFloat_Type, Py_TYPE(Py_None), &PyBool_Type, &PyBytes_Type,
+        &PyUnicode_Type,  &PyLong_Type, &PyFloat_Type,
+        Py_TYPE(Py_None), &PyBool_Type, &PyBytes_Type,
     };
     if (routes->atoms != NULL && routes->atoms == routes->fixed_atoms) {
         return 1;
@@ -116,8 +117,8 @@ copyroute_refresh(struct core_state *state, uint64_t epoch)
                      && routes->reducers != NULL && PyDict_CheckExact(routes->reducers);
     if (routes->atoms_first) {
         routes->atoms = hinted_value(globals, state->str.atomic_types, &hints[NAME_ATOMS]);
-        routes->usable = routes->usable && routes->atoms != NULL
-                         && PyAnySet_CheckExact(routes->atoms);
+        routes->usable =
+            routes->usable && routes->atoms != NULL && PyAnySet_CheckExact(routes->atoms);
     }
     routes->atoms_hold = routes->usable && usual_atoms_hold(state, routes);
 }
@@ -158,7 +159,8 @@ newobj_holds(struct core_state *state)
     return routes->newobj_holds;
 }
 
-/* ---- purity ------------------------------------------------------------------------------------ */
+/* ---- purity ------------------------------------------------------------------------------------
+ */
 
 /* Whether hashing and comparing a class is what it is for all ordinary classes. */
 static int
@@ -209,14 +211,17 @@ copyroute_is_pure(struct core_state *state, PyTypeObject *type)
 {
     struct copyroutes *routes = state->copyroutes;
     struct copyroute *route = copyroute_known(routes, type);
-    int analysed = !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
-                   || (route != NULL && route->version != 0 && route->version == type_version(type));
-    return analysed && is_plain_key((PyObject *)type) && dict_is_plain(routes->dispatch, &routes->dispatch_look)
+    int analysed =
+        !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+        || (route != NULL && route->version != 0 && route->version == type_version(type));
+    return analysed && is_plain_key((PyObject *)type)
+           && dict_is_plain(routes->dispatch, &routes->dispatch_look)
            && dict_is_plain(routes->reducers, &routes->reducers_look)
            && (routes->atoms == NULL || set_is_plain(routes->atoms, &routes->atoms_look));
 }
 
-/* ---- routes ---------------------------------------------------------------------------------------- */
+/* ---- routes
+ * ---------------------------------------------------------------------------------------- */
 
 /* The entry of a type, new if need be; NULL with an exception. */
 static struct copyroute *
@@ -249,7 +254,9 @@ analyse(struct core_state *state, struct copyroute *route)
     route->plan = NULL;
     route->version = version;
     route->facts = clone_facts(state, type);
-    return version == 0 ? 0 : clone_plan_make(state, type, route->facts, &route->plan) < 0 ? -1 : 0;
+    return version == 0                                                   ? 0
+           : clone_plan_make(state, type, route->facts, &route->plan) < 0 ? -1
+                                                                          : 0;
 }
 
 static int
@@ -392,9 +399,12 @@ copyroute_analyse(struct core_state *state, PyTypeObject *type, struct clone_pla
     return route;
 }
 
-/* ---- setup ---------------------------------------------------------------------------------------------- */
+/* ---- setup
+ * ----------------------------------------------------------------------
+ */
 
-/* Whether a function's code holds a generator expression: copied arguments are passed on by one up to 3.14. */
+/* Whether a function's code holds a generator expression: copied arguments are passed on by one up
+ * to 3.14. */
 static int
 has_generator_expression(PyObject *function)
 {

@@ -48,10 +48,10 @@
 #if KNOWN_LAYOUT
 
 enum copyroute_kind {
-    ROUTE_ATOMIC,   /* the object is its own copy */
-    ROUTE_CLASS,    /* it is too, being a class; asked only after the memo */
-    ROUTE_LIST,     /* the standard library's own functions in the dispatch, for their types: */
-    ROUTE_TUPLE,    /* done here */
+    ROUTE_ATOMIC, /* the object is its own copy */
+    ROUTE_CLASS,  /* it is too, being a class; asked only after the memo */
+    ROUTE_LIST,   /* the standard library's own functions in the dispatch, for their types: */
+    ROUTE_TUPLE,  /* done here */
     ROUTE_DICT,
     ROUTE_METHOD,
     ROUTE_DISPATCH, /* `function` from the dispatch is called with the object and the memo */
@@ -68,7 +68,7 @@ struct copyroute {
     Py_ssize_t reducer_hint; /* where in dispatch_table the type was last */
     int seen_by_fixed_atoms; /* it is known not to be in the fixed _atomic_types */
     enum copyroute_kind kind;
-    PyObject *function;      /* borrowed from the table, in this epoch */
+    PyObject *function; /* borrowed from the table, in this epoch */
 };
 
 /* What a table's keys were when they were looked at. */
@@ -95,8 +95,8 @@ struct copyroutes {
     Py_ssize_t state_hints[2]; /* of dict and tuple in the dispatch */
     PyObject *fixed_atoms;     /* strong: _atomic_types where it is a frozenset, checked */
     Py_ssize_t atoms_used;     /* members of _atomic_types when the core was imported */
-    int atoms_first;        /* the version has _atomic_types */
-    int args_by_generator;  /* how arguments are copied */
+    int atoms_first;           /* the version has _atomic_types */
+    int args_by_generator;     /* how arguments are copied */
 };
 
 /* The route of a type as far as it is known, maybe from another epoch; NULL if it was never

@@ -50,18 +50,17 @@ probe_last_item(PyObject *std_dumps, struct dialect *dialect)
 }
 
 /* A list that grows while it is saved: 1 if that is refused, 0 if not. */
-static const char growing_list[] =
-    "class Grower:\n"
-    "    def __reduce__(self):\n"
-    "        items.append(None)\n"
-    "        return int, ()\n"
-    "items = [Grower(), None]\n"
-    "try:\n"
-    "    dumps(items, 2)\n"
-    "except RuntimeError:\n"
-    "    refused = True\n"
-    "else:\n"
-    "    refused = False\n";
+static const char growing_list[] = "class Grower:\n"
+                                   "    def __reduce__(self):\n"
+                                   "        items.append(None)\n"
+                                   "        return int, ()\n"
+                                   "items = [Grower(), None]\n"
+                                   "try:\n"
+                                   "    dumps(items, 2)\n"
+                                   "except RuntimeError:\n"
+                                   "    refused = True\n"
+                                   "else:\n"
+                                   "    refused = False\n";
 
 /* Runs the source with `dumps` at hand; a new dict of its globals, or NULL. */
 static PyObject *
@@ -116,8 +115,8 @@ probe_dotted_name(PyObject *std_dumps, struct dialect *dialect)
         return -1;
     }
     /* Behind TUPLE2 comes REDUCE, or else the memo's number of the tuple. */
-    const char *tuple2 = memchr(PyBytes_AS_STRING(pickled), OP_TUPLE2,
-                                (size_t)PyBytes_GET_SIZE(pickled));
+    const char *tuple2 =
+        memchr(PyBytes_AS_STRING(pickled), OP_TUPLE2, (size_t)PyBytes_GET_SIZE(pickled));
     dialect->dotted_name_chain = tuple2 != NULL && tuple2[1] == OP_REDUCE;
     Py_DECREF(pickled);
     return 0;

@@ -35,15 +35,15 @@ struct form {
     int busy;     /* dumps that are in the middle of an object, and go by the form */
     int instance; /* whether a part is in the object's __dict__ */
     int argument_count, state_count; /* state_count: -1 if there is no state */
-    int size;     /* of both together */
+    int size;                        /* of both together */
     uint16_t callable_step;
-    uint16_t keys_at; /* operands of the state's dict */
+    uint16_t keys_at;             /* operands of the state's dict */
     struct part parts[PARTS_MAX]; /* arguments, then the values of the state */
     /* Of the epoch in which it is ready: */
     uint64_t dump;
     uint64_t epoch;
     uint64_t copy_epoch; /* the same of a copier */
-    PyObject *code;     /* borrowed, like the others */
+    PyObject *code;      /* borrowed, like the others */
     PyObject *callable;
     Py_ssize_t callable_position;
 };
@@ -77,7 +77,7 @@ form_at(struct core_state *state, PyTypeObject *type)
     return &state->forms->forms[((uintptr_t)type >> 6) % FORMS];
 }
 
-/* ---- finding the form of a plan --------------------------------------------------------- */
+/* ---- finding the form of a plan ----------------------------------------- */
 
 /* A step whose value is no object's. */
 static int
@@ -205,9 +205,9 @@ reads_are_parts(const struct form *form)
 {
     int parts = form->size;
     for (size_t i = 0; i < form->steps->count; i++) {
-        int kind = form->steps->list[i].kind, found = kind != STEP_ATTRIBUTE
-            && kind != STEP_FRESH && kind != STEP_LIST && kind != STEP_BOUND
-            && kind != STEP_BOUND_KEYWORD && kind != STEP_PROTOCOL;
+        int kind = form->steps->list[i].kind,
+            found = kind != STEP_ATTRIBUTE && kind != STEP_FRESH && kind != STEP_LIST
+                    && kind != STEP_BOUND && kind != STEP_BOUND_KEYWORD && kind != STEP_PROTOCOL;
         for (int j = 0; j < parts && !found; j++) {
             found = form->parts[j].step == i;
         }
@@ -262,7 +262,7 @@ form_make(struct core_state *state, struct form *form, PyTypeObject *type, unsig
     mark_repeated(form);
 }
 
-/* ---- making it ready ------------------------------------------------------------------------ */
+/* ---- making it ready ---------------------------------------------------- */
 
 /* The value of a step that is no object's, now; borrowed, or NULL. */
 static PyObject *
@@ -270,16 +270,12 @@ shared_value(struct core_state *state, const struct form *form, PyObject *functi
              const struct step *step)
 {
     switch (step->kind) {
-    case STEP_CONSTANT:
-        return PyTuple_GET_ITEM(form->steps->constants, step->a);
+    case STEP_CONSTANT: return PyTuple_GET_ITEM(form->steps->constants, step->a);
     case STEP_GLOBAL:
         return read_global(state, function, PyTuple_GET_ITEM(form->steps->names, step->a));
-    case STEP_CELL:
-        return read_cell(function, step->a);
-    case STEP_DEFAULT:
-        return read_default(function, step->a);
-    default:
-        return (PyObject *)form->type;
+    case STEP_CELL: return read_cell(function, step->a);
+    case STEP_DEFAULT: return read_default(function, step->a);
+    default: return (PyObject *)form->type;
     }
 }
 
@@ -356,7 +352,8 @@ form_is_ready(const struct form *form, struct pickler *pickler, PyTypeObject *ty
     return form->type == type && form->epoch == pickler->epoch && form->dump == pickler->dump;
 }
 
-/* ---- reading an object ---------------------------------------------------------------------------- */
+/* ---- reading an object
+ * ---------------------------------------------------------------------------- */
 
 /* An attribute of an instance with a __dict__; borrowed, or NULL. */
 static NOINLINE PyObject *
@@ -468,7 +465,8 @@ take_snapshot(struct form *form, PyObject *object, struct snapshot *snapshot)
     return 1;
 }
 
-/* ---- writing it -------------------------------------------------------------------------------------- */
+/* ---- writing it
+ * -------------------------------------------------------------------------------------- */
 
 /* What a dump of one object goes by. */
 struct direct {
@@ -588,8 +586,7 @@ write_items(struct pickler *pickler, struct direct *direct, char *out)
         uint16_t key_step = steps->operands[form->keys_at + 2 * i];
         PyObject *key = PyTuple_GET_ITEM(steps->constants, steps->list[key_step].a);
         out = save(pickler, key, out);
-        out = out == NULL ? NULL
-                          : write_value(pickler, direct, form->argument_count + i, out);
+        out = out == NULL ? NULL : write_value(pickler, direct, form->argument_count + i, out);
         if (out == NULL) {
             error_note("when serializing dict item %R", key);
             error_note("when serializing %T state", direct->object);
@@ -597,8 +594,7 @@ write_items(struct pickler *pickler, struct direct *direct, char *out)
         }
     }
     out = save_room(pickler, out);
-    return out == NULL || count == 0
-               ? out : write_op(out, count > 1 ? OP_SETITEMS : OP_SETITEM);
+    return out == NULL || count == 0 ? out : write_op(out, count > 1 ? OP_SETITEMS : OP_SETITEM);
 }
 
 static char *
@@ -638,8 +634,7 @@ write_object(struct pickler *pickler, struct direct *direct, char *out)
         }
     }
     out = save_memoize(pickler, direct->object, single, out);
-    return out == NULL || direct->form->state_count < 0 ? out
-                                                        : write_state(pickler, direct, out);
+    return out == NULL || direct->form->state_count < 0 ? out : write_state(pickler, direct, out);
 }
 
 /* Whether nothing that is written of this object can end a frame, ask for room or run
@@ -731,7 +726,8 @@ direct_save_ready(struct pickler *pickler, PyObject *object, int single, char *o
     return outcome;
 }
 
-/* ---- for copies ----------------------------------------------------------------------------------- */
+/* ---- for copies
+ * ----------------------------------------------------------------------------------- */
 
 /* The form of a plan for a type, made or made again; NULL if there is none. */
 static struct form *
@@ -774,16 +770,18 @@ int
 direct_prepare(struct core_state *state, uint64_t epoch, const struct reducer *reducer,
                PyTypeObject *type)
 {
-    struct form *form = reducer->count == 0 && reducer->keywords == NULL ? form_of(state, reducer->steps, type) : NULL;
-    if (form == NULL || form->state_count >= 0
-        || !form_look_up(state, form, reducer->function)) {
+    struct form *form = reducer->count == 0 && reducer->keywords == NULL
+                            ? form_of(state, reducer->steps, type)
+                            : NULL;
+    if (form == NULL || form->state_count >= 0 || !form_look_up(state, form, reducer->function)) {
         return 0;
     }
     form->copy_epoch = epoch;
     return 1;
 }
 
-/* ---- whose plan it is -------------------------------------------------------------------------------------- */
+/* ---- whose plan it is
+ * -------------------------------------------------------------------------------------- */
 
 /* Whether the temporaries of a reducer can be counted and left out. */
 static int
@@ -815,12 +813,9 @@ make_reduce_value(struct pickler *pickler, const struct reducer *reducer, PyObje
         return DIRECT_RAISED;
     }
     switch (reducer_run(pickler->state, reducer, object, reduce_value)) {
-    case READ_FOUND:
-        return DIRECT_VALUE;
-    case READ_RAISED:
-        return DIRECT_RAISED;
-    default:
-        return DIRECT_CALL;
+    case READ_FOUND: return DIRECT_VALUE;
+    case READ_RAISED: return DIRECT_RAISED;
+    default: return DIRECT_CALL;
     }
 }
 
@@ -839,9 +834,9 @@ direct_save(struct pickler *pickler, PyObject *callable, PyObject *object, int s
     if (verdict != REDUCER_PLAN) {
         return DIRECT_CALL;
     }
-    struct form *form =
-        reducer.count == 0 && reducer.keywords == NULL
-            ? find_form(pickler, reducer.steps, reducer.function, Py_TYPE(object)) : NULL;
+    struct form *form = reducer.count == 0 && reducer.keywords == NULL
+                            ? find_form(pickler, reducer.steps, reducer.function, Py_TYPE(object))
+                            : NULL;
     if (form != NULL) {
         enum direct_outcome outcome = save_by_form(pickler, form, object, single, 1, out);
         if (outcome != DIRECT_CALL) {

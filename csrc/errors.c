@@ -57,11 +57,9 @@ error_local_object(struct core_state *state, PyObject *object, PyObject *Py_UNUS
 }
 
 void
-error_import_failed(struct core_state *state, PyObject *object,
-                    PyObject *Py_UNUSED(module_name))
+error_import_failed(struct core_state *state, PyObject *object, PyObject *Py_UNUSED(module_name))
 {
-    if (!PyErr_ExceptionMatches(PyExc_ImportError)
-        && !PyErr_ExceptionMatches(PyExc_ValueError)) {
+    if (!PyErr_ExceptionMatches(PyExc_ImportError) && !PyErr_ExceptionMatches(PyExc_ValueError)) {
         return;
     }
     PyObject *cause = PyErr_GetRaisedException();
@@ -71,18 +69,16 @@ error_import_failed(struct core_state *state, PyObject *object,
 }
 
 void
-error_not_found(struct core_state *state, PyObject *object, PyObject *module_name,
-                PyObject *name)
+error_not_found(struct core_state *state, PyObject *object, PyObject *module_name, PyObject *name)
 {
     if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        raise_in_context(state->stdlib.pickling_error,
-                         "Can't pickle %R: it's not found as %S.%S", object, module_name, name);
+        raise_in_context(state->stdlib.pickling_error, "Can't pickle %R: it's not found as %S.%S",
+                         object, module_name, name);
     }
 }
 
 void
-error_identifier(struct core_state *state, const char *kind, PyObject *identifier,
-                 int protocol)
+error_identifier(struct core_state *state, const char *kind, PyObject *identifier, int protocol)
 {
     if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
         raise_in_context(state->stdlib.pickling_error,
@@ -106,8 +102,8 @@ static const struct {
     [REDUCTION_SIZE] = {-1, "tuple returned by __reduce__ must contain 2 through 6 elements"},
     [REDUCTION_CALLABLE] =
         {0, "first item of the tuple returned by __reduce__ must be callable, not %T"},
-    [REDUCTION_ARGS] =
-        {1, "second item of the tuple returned by __reduce__ must be a tuple, not %T"},
+    [REDUCTION_ARGS] = {1,
+                        "second item of the tuple returned by __reduce__ must be a tuple, not %T"},
     [REDUCTION_LISTITEMS] =
         {3, "fourth item of the tuple returned by __reduce__ must be an iterator, not %T"},
     [REDUCTION_DICTITEMS] =
@@ -130,8 +126,8 @@ error_reduction(struct core_state *state, enum reduction_fault fault, PyObject *
 void
 error_newobj_size(struct core_state *state, Py_ssize_t size)
 {
-    PyErr_Format(state->stdlib.pickling_error,
-                 "__newobj__ expected at least 1 argument, got %zd", size);
+    PyErr_Format(state->stdlib.pickling_error, "__newobj__ expected at least 1 argument, got %zd",
+                 size);
 }
 
 void
@@ -144,8 +140,8 @@ error_newobj_class(struct core_state *state, PyObject *argument)
 void
 error_newobj_wrong_class(struct core_state *state, PyObject *expected, PyObject *argument)
 {
-    PyErr_Format(state->stdlib.pickling_error,
-                 "first argument to __newobj__() must be %R, not %R", expected, argument);
+    PyErr_Format(state->stdlib.pickling_error, "first argument to __newobj__() must be %R, not %R",
+                 expected, argument);
 }
 
 void
@@ -183,22 +179,19 @@ error_import_failed(struct core_state *state, PyObject *object, PyObject *module
 }
 
 void
-error_not_found(struct core_state *state, PyObject *object, PyObject *module_name,
-                PyObject *name)
+error_not_found(struct core_state *state, PyObject *object, PyObject *module_name, PyObject *name)
 {
-    PyErr_Format(state->stdlib.pickling_error,
-                 "Can't pickle %R: attribute lookup %S on %S failed", object, name,
-                 module_name);
+    PyErr_Format(state->stdlib.pickling_error, "Can't pickle %R: attribute lookup %S on %S failed",
+                 object, name, module_name);
 }
 
 void
-error_identifier(struct core_state *state, const char *kind, PyObject *identifier,
-                 int protocol)
+error_identifier(struct core_state *state, const char *kind, PyObject *identifier, int protocol)
 {
     if (PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
         PyErr_Format(state->stdlib.pickling_error,
-                     "can't pickle %s identifier '%S' using pickle protocol %i", kind,
-                     identifier, protocol);
+                     "can't pickle %s identifier '%S' using pickle protocol %i", kind, identifier,
+                     protocol);
     }
 }
 
@@ -250,8 +243,7 @@ error_newobj_size(struct core_state *state, Py_ssize_t Py_UNUSED(size))
 void
 error_newobj_class(struct core_state *state, PyObject *Py_UNUSED(argument))
 {
-    PyErr_SetString(state->stdlib.pickling_error,
-                    "args[0] from __newobj__ args is not a type");
+    PyErr_SetString(state->stdlib.pickling_error, "args[0] from __newobj__ args is not a type");
 }
 
 void
@@ -283,12 +275,10 @@ error_newobj_ex_argument(struct core_state *state, int index, PyObject *argument
 #endif
 
 void
-error_not_same(struct core_state *state, PyObject *object, PyObject *module_name,
-               PyObject *name)
+error_not_same(struct core_state *state, PyObject *object, PyObject *module_name, PyObject *name)
 {
     PyErr_Format(state->stdlib.pickling_error,
-                 "Can't pickle %R: it's not the same object as %S.%S", object, module_name,
-                 name);
+                 "Can't pickle %R: it's not the same object as %S.%S", object, module_name, name);
 }
 
 void

@@ -18,8 +18,7 @@ void error_identifier(struct core_state *state, const char *kind, PyObject *iden
                       int protocol);
 void error_extension_code(struct core_state *state, PyObject *object, PyObject *code);
 void error_no_reducer(struct core_state *state, PyObject *object);
-void error_reduction(struct core_state *state, enum reduction_fault fault,
-                     PyObject *reduce_value);
+void error_reduction(struct core_state *state, enum reduction_fault fault, PyObject *reduce_value);
 void error_newobj_size(struct core_state *state, Py_ssize_t size);
 void error_newobj_class(struct core_state *state, PyObject *argument);
 void error_newobj_wrong_class(struct core_state *state, PyObject *expected, PyObject *argument);

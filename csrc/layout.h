@@ -116,8 +116,7 @@ layout_unmade_values(PyObject *object, PyTypeObject *type)
     if (!PyType_HasFeature(type, Py_TPFLAGS_INLINE_VALUES) || ((PyObject **)object)[-3] != NULL) {
         return NULL;
     }
-    struct layout_values *values =
-        (struct layout_values *)((char *)object + type->tp_basicsize);
+    struct layout_values *values = (struct layout_values *)((char *)object + type->tp_basicsize);
     return values->valid ? values : NULL;
 #elif VALUES_KIND == VALUES_TAGGED
     uintptr_t word = ((uintptr_t *)object)[-3];

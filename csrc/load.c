@@ -12,7 +12,7 @@ enum {
     OPCODES_BETWEEN_POLLS = 8192
 };
 
-/* ---- the stack and the marks ------------------------------------------------------------- */
+/* ---- the stack and the marks -------------------------------------------- */
 
 int
 load_grow_stack(struct unpickler *unpickler)
@@ -50,9 +50,9 @@ load_grow_marks(struct unpickler *unpickler)
 int
 load_underflow(struct unpickler *unpickler)
 {
-    PyErr_SetString(unpickler->state->stdlib.unpickling_error,
-                    unpickler->mark_count > 0 ? "unexpected MARK found"
-                                              : "unpickling stack underflow");
+    PyErr_SetString(unpickler->state->stdlib.unpickling_error, unpickler->mark_count > 0
+                                                                   ? "unexpected MARK found"
+                                                                   : "unpickling stack underflow");
     return -1;
 }
 
@@ -99,7 +99,7 @@ load_free(struct unpickler *unpickler)
 #undef CLEAR_FIELD
 }
 
-/* ---- opcodes of the stream itself ----------------------------------------------------------- */
+/* ---- opcodes of the stream itself --------------------------------------- */
 
 int
 load_proto(struct unpickler *unpickler)
@@ -128,8 +128,8 @@ load_frame(struct unpickler *unpickler)
         return -1;
     }
     if (size > PY_SSIZE_T_MAX) {
-        PyErr_Format(PyExc_OverflowError,
-                     "FRAME length exceeds system's maximum of %zd bytes", PY_SSIZE_T_MAX);
+        PyErr_Format(PyExc_OverflowError, "FRAME length exceeds system's maximum of %zd bytes",
+                     PY_SSIZE_T_MAX);
         return -1;
     }
     return reader_open_frame(&unpickler->reader, (size_t)size);
@@ -160,17 +160,14 @@ load_poll(struct unpickler *unpickler)
     if (PyErr_CheckSignals() < 0) {
         return -1;
     }
-    Py_BEGIN_ALLOW_THREADS
-    Py_END_ALLOW_THREADS
-    return 0;
+    Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS return 0;
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------- */
+/* ---- the loop ----------------------------------------------------------------------------------
+ */
 
-#define CASE(opcode, function, shape)   \
-    case opcode:                        \
-        result = function(unpickler);   \
-        break;
+#define CASE(opcode, function, shape) \
+    case opcode: result = function(unpickler); break;
 
 /* Executes opcodes up to STOP.  0, or -1 with an exception. */
 static int
@@ -188,10 +185,8 @@ load_opcodes(struct unpickler *unpickler)
         int result;
         switch (*opcode) {
             LOAD_OPCODES(CASE)
-        case OP_STOP:
-            return 0;
-        default:
-            result = load_unknown(unpickler, *opcode);
+        case OP_STOP: return 0;
+        default: result = load_unknown(unpickler, *opcode);
         }
         if (unlikely(result < 0)) {
             return -1;

@@ -37,14 +37,14 @@ struct unpickler {
     PyObject *self; /* whose find_class() is asked; borrowed, NULL if it is ours */
     PyObject *persistent_load;
     PyObject *persistent_self; /* its first argument; borrowed, mostly NULL */
-    PyObject *buffers;  /* an iterator, or NULL */
-    PyObject *encoding; /* NULL: ASCII */
-    PyObject *errors;   /* NULL: strict */
+    PyObject *buffers;         /* an iterator, or NULL */
+    PyObject *encoding;        /* NULL: ASCII */
+    PyObject *errors;          /* NULL: strict */
     int protocol;
     int fix_imports;
     int64_t last_poll;
-    PyObject *spare_dict;       /* empty, for EMPTY_DICT; NULL if there is none */
-    struct load_shapes *shapes; /* what is remembered of types; see load_state.c */
+    PyObject *spare_dict;             /* empty, for EMPTY_DICT; NULL if there is none */
+    struct load_shapes *shapes;       /* what is remembered of types; see load_state.c */
     struct load_templates *templates; /* of dicts; see load_template.c */
     int shapes_used;
     int templates_used;

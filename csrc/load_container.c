@@ -3,7 +3,7 @@
 #include "load_state.h"
 #include "load_template.h"
 
-/* ---- the stack --------------------------------------------------------------------------- */
+/* ---- the stack ---------------------------------------------------------- */
 
 /* A MARK may be what POP takes off. */
 int
@@ -65,8 +65,7 @@ load_get(struct unpickler *unpickler)
     if (index_of_line(line, &index) < 0) {
         return -1;
     }
-    return load_push(unpickler,
-                     load_memo_get(&unpickler->memo, unpickler->state, (size_t)index));
+    return load_push(unpickler, load_memo_get(&unpickler->memo, unpickler->state, (size_t)index));
 }
 
 int
@@ -90,7 +89,7 @@ load_put(struct unpickler *unpickler)
     return load_memo_put(&unpickler->memo, unpickler->state, (size_t)index, unpickler->top[-1]);
 }
 
-/* ---- lists -------------------------------------------------------------------------------- */
+/* ---- lists -------------------------------------------------------------- */
 
 /* Moves the objects from `start` up into a new list; strong, or NULL and nothing moved. */
 static PyObject *
@@ -221,7 +220,7 @@ load_appends(struct unpickler *unpickler)
     return start == NULL ? -1 : append_from(unpickler, start);
 }
 
-/* ---- dicts -------------------------------------------------------------------------------- */
+/* ---- dicts -------------------------------------------------------------- */
 
 /* Sets the pairs from `start` up.  0, or -1 with an exception.  May run Python code (hash
    and equality of keys, or any __setitem__). */
@@ -239,8 +238,7 @@ set_items(struct unpickler *unpickler, PyObject *container, PyObject **start)
 static int
 odd_number(struct unpickler *unpickler, const char *opcode)
 {
-    PyErr_Format(unpickler->state->stdlib.unpickling_error, "odd number of items for %s",
-                 opcode);
+    PyErr_Format(unpickler->state->stdlib.unpickling_error, "odd number of items for %s", opcode);
     return -1;
 }
 
@@ -305,7 +303,7 @@ load_setitems(struct unpickler *unpickler)
     return start == NULL ? -1 : set_items_from(unpickler, start);
 }
 
-/* ---- sets ---------------------------------------------------------------------------------- */
+/* ---- sets --------------------------------------------------------------- */
 
 int
 load_empty_set(struct unpickler *unpickler)
@@ -339,8 +337,7 @@ load_additems(struct unpickler *unpickler)
     if (PySet_Check(container)) {
         return update_set(unpickler, container, start);
     }
-    return append_each(unpickler, start,
-                       PyObject_GetAttr(container, unpickler->state->str.add));
+    return append_each(unpickler, start, PyObject_GetAttr(container, unpickler->state->str.add));
 }
 
 int

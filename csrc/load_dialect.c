@@ -48,20 +48,27 @@ probe_all(PyObject *std_loads, struct load_dialect *dialect)
 #define PROBE(pickled, part, field) \
     {pickled, sizeof(pickled) - 1, part, offsetof(struct load_dialect, field)}
         PROBE("N(e.", NULL, empty_batch_is_passed),
-        PROBE("Nr\xe8\x03\x00\x00\x94" "0h\x01.", NULL, sparse_memo_counts),
+        PROBE("Nr\xe8\x03\x00\x00\x94"
+              "0h\x01.",
+              NULL, sparse_memo_counts),
         PROBE("\x95\x02\x00\x00\x00\x00\x00\x00\x00M\x01\x01.", NULL, holds_to_frames),
         PROBE("T\xff\xff\xff\xff", "negative", binstring_is_signed),
         PROBE("P", "persistent", misses_persistent_load_first),
         PROBE("Pid\n.", "\n", persistent_load_breaks_line),
-        PROBE("\x80\x04\x8c\x08" "builtins\x8c\x08<locals>\x93.", "Can't pickle",
-              pickles_local_attributes),
-        PROBE("\x80\x04\x8c\x08" "builtins\x8c\x03" "0.0\x93.", "resolve", resolves_paths),
+        PROBE("\x80\x04\x8c\x08"
+              "builtins\x8c\x08<locals>\x93.",
+              "Can't pickle", pickles_local_attributes),
+        PROBE("\x80\x04\x8c\x08"
+              "builtins\x8c\x03"
+              "0.0\x93.",
+              "resolve", resolves_paths),
 #undef PROBE
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(probes); i++) {
         int *flag = (int *)((char *)dialect + probes[i].field);
-        if (probe_refusal(std_loads, probes[i].pickled, (Py_ssize_t)probes[i].size,
-                          probes[i].part, flag) < 0) {
+        if (probe_refusal(std_loads, probes[i].pickled, (Py_ssize_t)probes[i].size, probes[i].part,
+                          flag)
+            < 0) {
             return -1;
         }
     }

@@ -8,7 +8,7 @@
 #include "layout.h"
 #include "load.h"
 
-/* ---- the short way -------------------------------------------------------------------------- */
+/* ---- the short way ------------------------------------------------------ */
 
 /* Whether PyImport_Import() would call the original __import__. */
 static int
@@ -159,7 +159,8 @@ find_class_there(struct core_state *state, const struct global_names *names)
     return object != NULL && is_class_or_function(object) ? Py_NewRef(object) : NULL;
 }
 
-/* ---- the general way --------------------------------------------------------------------------- */
+/* ---- the general way ---------------------------------------------------------------------------
+ */
 
 static int
 bad_mapping(const char *table, const char *wanted, PyObject *object)
@@ -243,8 +244,7 @@ resolve_path(PyObject *module, PyObject *module_name, PyObject *name, PyObject *
 /* Before 3.14: the same, where <locals> has words of its own and every missing
    attribute has the same. */
 static PyObject *
-resolve_path_as_before(struct core_state *state, PyObject *module, PyObject *name,
-                       PyObject *path)
+resolve_path_as_before(struct core_state *state, PyObject *module, PyObject *name, PyObject *path)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(path); i++) {
         if (PyUnicode_EqualToUTF8(PyList_GET_ITEM(path, i), "<locals>")) {
@@ -353,12 +353,10 @@ load_find_class(struct unpickler *unpickler, PyObject *module_name, PyObject *na
     return object;
 }
 
-/* ---- names seen before ----------------------------------------------------------------------------- */
+/* ---- names seen before
+ * ----------------------------------------------------------------------------- */
 
-enum {
-    NAMES_COUNT = 128,
-    NAMES_SIZE = 120
-};
+enum { NAMES_COUNT = 128, NAMES_SIZE = 120 };
 
 /* The names that STACK_GLOBAL was given lately, by the bytes that said them, so that a
    pickle of one object makes no strings.  They hold nothing but strings. */
@@ -373,8 +371,8 @@ struct global_cache {
 /* The entry of these bytes, of which the first `module_size` are the module's name and
    the last `name_size` the name; NULL, with an exception or not, if there is none. */
 static struct global_names *
-cached_names(struct core_state *state, const unsigned char *bytes, size_t size,
-             size_t module_size, size_t name_size)
+cached_names(struct core_state *state, const unsigned char *bytes, size_t size, size_t module_size,
+             size_t name_size)
 {
     if (size > NAMES_SIZE) {
         return NULL;
@@ -448,7 +446,8 @@ load_free_globals(struct core_state *state)
     state->globals = NULL;
 }
 
-/* ---- find_class ------------------------------------------------------------------------------------------ */
+/* ---- find_class
+ * ------------------------------------------------------------------------------------------ */
 
 /* find_class() of the unpickler that was made, overridden or not.  Strong, or NULL with
    an exception.  Runs Python code. */
@@ -462,7 +461,8 @@ find_class(struct unpickler *unpickler, PyObject *module_name, PyObject *name)
                                       module_name, name, NULL);
 }
 
-/* ---- opcodes -------------------------------------------------------------------------------------- */
+/* ---- opcodes
+ * -------------------------------------------------------------------------------------- */
 
 typedef PyObject *(*decoder)(const char *bytes, Py_ssize_t size, const char *errors);
 
@@ -547,8 +547,7 @@ find_extension(struct unpickler *unpickler, PyObject *code)
     if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2
         || !PyUnicode_Check(PyTuple_GET_ITEM(pair, 0))
         || !PyUnicode_Check(PyTuple_GET_ITEM(pair, 1))) {
-        PyErr_Format(PyExc_ValueError, "_inverted_registry[%S] isn't a 2-tuple of strings",
-                     code);
+        PyErr_Format(PyExc_ValueError, "_inverted_registry[%S] isn't a 2-tuple of strings", code);
     }
     else {
         object = find_class(unpickler, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));

@@ -34,7 +34,7 @@ load_mark(struct unpickler *unpickler)
     return 0;
 }
 
-/* ---- numbers and strings ------------------------------------------------------------- */
+/* ---- numbers and strings ------------------------------------------------ */
 
 ALWAYS_INLINE int
 load_binint1(struct unpickler *unpickler)
@@ -125,7 +125,7 @@ load_short_binunicode(struct unpickler *unpickler)
     return load_push(unpickler, load_make_string(unpickler->state, bytes, size));
 }
 
-/* ---- the memo --------------------------------------------------------------------------- */
+/* ---- the memo ----------------------------------------------------------- */
 
 ALWAYS_INLINE int
 load_put_top(struct unpickler *unpickler, size_t index)
@@ -182,7 +182,7 @@ load_long_binget(struct unpickler *unpickler)
     return load_fetch(unpickler, (size_t)load_little_endian(bytes, 4));
 }
 
-/* ---- containers ---------------------------------------------------------------------------- */
+/* ---- containers --------------------------------------------------------- */
 
 ALWAYS_INLINE int
 load_empty_list(struct unpickler *unpickler)

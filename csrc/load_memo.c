@@ -94,8 +94,7 @@ is_new_entry(struct load_memo *memo, struct core_state *state, size_t index)
 }
 
 int
-load_memo_put_full(struct load_memo *memo, struct core_state *state, size_t index,
-                   PyObject *value)
+load_memo_put_full(struct load_memo *memo, struct core_state *state, size_t index, PyObject *value)
 {
     if (memo->reach == 0 && memo_reach(memo, 0) < 0) {
         return -1;

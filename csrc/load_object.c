@@ -4,7 +4,7 @@
 #include "make.h"
 #include "rebuild.h"
 
-/* ---- REDUCE --------------------------------------------------------------------------------- */
+/* ---- REDUCE ------------------------------------------------------------- */
 
 /* Arguments None: what the callable's __basicnew__() makes, if it is a class that has
    one (Python 2.0), else the TypeError for arguments that are no tuple.  Runs Python
@@ -119,8 +119,7 @@ load_call_new(struct unpickler *unpickler, PyObject **arguments)
     if (pass_taker(unpickler, arguments) < 0) {
         return -1;
     }
-    PyObject *object = NULL, *new =
-        PyObject_GetAttr((PyObject *)type, unpickler->state->str.new);
+    PyObject *object = NULL, *new = PyObject_GetAttr((PyObject *)type, unpickler->state->str.new);
     if (new != NULL) {
         size_t count = (size_t)(unpickler->top - arguments) + 1;
         object = PyObject_Vectorcall(new, arguments - 1, count, NULL);
@@ -130,7 +129,8 @@ load_call_new(struct unpickler *unpickler, PyObject **arguments)
     return load_push(unpickler, object) < 0 ? -1 : 1;
 }
 
-/* ---- NEWOBJ ----------------------------------------------------------------------------------- */
+/* ---- NEWOBJ -----------------------------------------------------------------------------------
+ */
 
 int
 load_plain_object(struct unpickler *unpickler)
@@ -153,8 +153,8 @@ load_plain_object(struct unpickler *unpickler)
 static PyObject *
 bad_new(struct core_state *state, const char *format, PyObject *keywords, PyObject *object)
 {
-    PyErr_Format(state->stdlib.unpickling_error, format,
-                 keywords != NULL ? "NEWOBJ_EX" : "NEWOBJ", Py_TYPE(object)->tp_name);
+    PyErr_Format(state->stdlib.unpickling_error, format, keywords != NULL ? "NEWOBJ_EX" : "NEWOBJ",
+                 Py_TYPE(object)->tp_name);
     return NULL;
 }
 
@@ -171,12 +171,10 @@ make_new(struct core_state *state, PyObject *cls, PyObject *arguments, PyObject 
         return bad_new(state, "%s class argument '%.200s' doesn't have __new__", keywords, cls);
     }
     if (!PyTuple_Check(arguments)) {
-        return bad_new(state, "%s args argument must be a tuple, not %.200s", keywords,
-                       arguments);
+        return bad_new(state, "%s args argument must be a tuple, not %.200s", keywords, arguments);
     }
     if (keywords != NULL && !PyDict_Check(keywords)) {
-        return bad_new(state, "%s kwargs argument must be a dict, not %.200s", keywords,
-                       keywords);
+        return bad_new(state, "%s kwargs argument must be a dict, not %.200s", keywords, keywords);
     }
     return type->tp_new(type, arguments, keywords);
 }
@@ -211,7 +209,8 @@ load_newobj_ex(struct unpickler *unpickler)
     return keywords == NULL ? -1 : push_new(unpickler, keywords);
 }
 
-/* ---- instances of protocols 0 and 1 -------------------------------------------------------------- */
+/* ---- instances of protocols 0 and 1
+ * -------------------------------------------------------------- */
 
 /* Moves the objects from `start` up into a new tuple; strong, or NULL. */
 static PyObject *
@@ -287,7 +286,8 @@ load_inst(struct unpickler *unpickler)
     return load_push(unpickler, object);
 }
 
-/* ---- BUILD ------------------------------------------------------------------------------------------- */
+/* ---- BUILD
+ * ------------------------------------------------------------------------------------------- */
 
 int
 load_build(struct unpickler *unpickler)
@@ -301,7 +301,8 @@ load_build(struct unpickler *unpickler)
     return result;
 }
 
-/* ---- persistent ids ------------------------------------------------------------------------------------ */
+/* ---- persistent ids
+ * ------------------------------------------------------------------------------------ */
 
 /* Raises UnpicklingError for want of persistent_load(); -1. */
 static int

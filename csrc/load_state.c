@@ -77,8 +77,8 @@ find_shape(struct unpickler *unpickler, unsigned int version)
 }
 
 ALWAYS_INLINE int
-fits_shape(const struct load_shape *shape, unsigned int version, int in_slots,
-           PyObject **pairs, Py_ssize_t count)
+fits_shape(const struct load_shape *shape, unsigned int version, int in_slots, PyObject **pairs,
+           Py_ssize_t count)
 {
     if (unlikely(shape->version != version || shape->count != count
                  || shape->in_slots != in_slots)) {
@@ -226,7 +226,10 @@ state_that_follows(struct unpickler *unpickler)
     if (at[1] == OP_BUILD) {
         return 2;
     }
-    return there > 2 && at[1] == OP_MEMOIZE && at[2] == OP_BUILD && load_memo_skips(&unpickler->memo) ? 2 : 0;
+    return there > 2 && at[1] == OP_MEMOIZE && at[2] == OP_BUILD
+                   && load_memo_skips(&unpickler->memo)
+               ? 2
+               : 0;
 }
 
 /* Drops the keys and the state from the stack, and passes the opcodes that made of it. */

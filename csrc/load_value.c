@@ -22,7 +22,7 @@ take_count(struct unpickler *unpickler, int size, const char *what, size_t *coun
     return 0;
 }
 
-/* ---- integers ------------------------------------------------------------------------- */
+/* ---- integers ----------------------------------------------------------- */
 
 /* A line with at least one character before its newline; its length, or -1. */
 static Py_ssize_t
@@ -142,7 +142,7 @@ load_float(struct unpickler *unpickler)
     return load_push(unpickler, PyFloat_FromDouble(value));
 }
 
-/* ---- strings of Python 2 -------------------------------------------------------------- */
+/* ---- strings of Python 2 ------------------------------------------------ */
 
 /* Whether they are to stay bytes. */
 static int
@@ -236,7 +236,7 @@ load_binstring(struct unpickler *unpickler)
     return result < 0 ? -1 : push_counted_python2(unpickler, size);
 }
 
-/* ---- strings ------------------------------------------------------------------------------ */
+/* ---- strings ------------------------------------------------------------ */
 
 PyObject *
 load_decode_string(const unsigned char *bytes, size_t size)
@@ -263,7 +263,8 @@ push_counted_string(struct unpickler *unpickler, int count_size)
         return -1;
     }
     const unsigned char *bytes = reader_take(&unpickler->reader, size);
-    return bytes == NULL ? -1 : load_push(unpickler, load_make_string(unpickler->state, bytes, size));
+    return bytes == NULL ? -1
+                         : load_push(unpickler, load_make_string(unpickler->state, bytes, size));
 }
 
 int
@@ -278,7 +279,7 @@ load_binunicode8(struct unpickler *unpickler)
     return push_counted_string(unpickler, 8);
 }
 
-/* ---- bytes and buffers ------------------------------------------------------------------- */
+/* ---- bytes and buffers -------------------------------------------------- */
 
 static int
 push_counted_bytes(struct unpickler *unpickler, int count_size)

@@ -11,10 +11,10 @@ enum { MAKERS_FIRST_SIZE = 64, MAKERS_MAX = 4096, READINGS_MAX = 4, STORES_MAX =
 /* A store of a plain maker: a slot, or a value of the instance. */
 struct store {
     uint8_t is_slot;
-    uint16_t argument; /* the positional argument that is stored */
+    uint16_t argument;  /* the positional argument that is stored */
     uint16_t parameter; /* whose default it is if there are fewer */
-    Py_ssize_t place;  /* offset of the slot, or index of the value */
-    PyObject *name;    /* the plan owns it */
+    Py_ssize_t place;   /* offset of the slot, or index of the value */
+    PyObject *name;     /* the plan owns it */
 };
 
 /* What is known of a class or function. */
@@ -40,7 +40,7 @@ struct makers {
     size_t used;
 };
 
-/* ---- the store ----------------------------------------------------------------------- */
+/* ---- the store ---------------------------------------------------------- */
 
 int
 make_setup(PyObject *module)
@@ -189,7 +189,7 @@ meet(struct makers *makers, PyObject *key, unsigned version)
     return maker;
 }
 
-/* ---- reading a class or function ---------------------------------------------------------- */
+/* ---- reading a class or function ---------------------------------------- */
 
 /* Whether type.__call__ does no more for the class than object.__new__ and __init__ (or
    tuple.__new__), and instances are allocated as usual. */
@@ -326,9 +326,8 @@ static int
 take_class_plan(struct core_state *state, struct maker *maker, PyTypeObject *type)
 {
     PyObject *tuple_new = (PyObject *)&PyTuple_Type;
-    if (maker->steps->of_new
-            ? !PyType_IsSubtype(type, (PyTypeObject *)tuple_new)
-            : type->tp_new != PyBaseObject_Type.tp_new) {
+    if (maker->steps->of_new ? !PyType_IsSubtype(type, (PyTypeObject *)tuple_new)
+                             : type->tp_new != PyBaseObject_Type.tp_new) {
         return 0;
     }
     if (!stores_are_ordinary(type, maker->steps) || !find_functions(state, maker, type)) {
@@ -361,7 +360,8 @@ make_read(struct core_state *state, PyObject *callable)
     /* Whatever ran meanwhile may have changed the callable, and the table. */
     struct maker *maker =
         key_of(state, callable, &version) == key && version == before && read >= 0
-            ? meet(state->makers, key, version) : NULL;
+            ? meet(state->makers, key, version)
+            : NULL;
     if (maker == NULL || maker->status != STEPS_UNREAD) {
         steps_free(steps);
     }
@@ -370,9 +370,9 @@ make_read(struct core_state *state, PyObject *callable)
         maker->steps = steps;
         maker->status =
             steps != NULL
-                    && (version == 0
-                        || take_class_plan(state, maker, (PyTypeObject *)callable))
-                ? STEPS_READY : STEPS_REFUSED;
+                    && (version == 0 || take_class_plan(state, maker, (PyTypeObject *)callable))
+                ? STEPS_READY
+                : STEPS_REFUSED;
     }
     Py_DECREF(key);
     Py_DECREF(callable);
@@ -400,7 +400,8 @@ find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned
     return MAKE_DUE;
 }
 
-/* ---- instances -------------------------------------------------------------------------------- */
+/* ---- instances --------------------------------------------------------------------------------
+ */
 
 /* A fresh instance, as object.__new__ makes it. */
 ALWAYS_INLINE PyObject *
@@ -449,8 +450,7 @@ store_at_places(struct maker *maker, PyTypeObject *type, PyObject *object, PyObj
 
 /* Arguments and defaults for the stores; 0 if a default is missing. */
 ALWAYS_INLINE int
-gather(const struct maker *maker, PyObject *const *arguments, Py_ssize_t count,
-       PyObject **values)
+gather(const struct maker *maker, PyObject *const *arguments, Py_ssize_t count, PyObject **values)
 {
     for (int i = 0; i < maker->store_count; i++) {
         const struct store *store = &maker->stores[i];
@@ -485,7 +485,8 @@ make_plain(struct core_state *state, struct maker *maker, PyTypeObject *type,
     return MAKE_DONE;
 }
 
-/* ---- by steps ------------------------------------------------------------------------------------- */
+/* ---- by steps
+ * ------------------------------------------------------------------------------------- */
 
 static int
 run_store(struct steps_run *run, const struct step *step, PyObject *object)
@@ -496,9 +497,10 @@ run_store(struct steps_run *run, const struct step *step, PyObject *object)
                                        value);
     }
     PyObject *dict = PyObject_GenericGetDict(object, NULL);
-    int stored = dict == NULL ? -1
-                              : PyDict_SetItem(dict, PyTuple_GET_ITEM(run->steps->constants,
-                                                                      step->a), value);
+    int stored =
+        dict == NULL
+            ? -1
+            : PyDict_SetItem(dict, PyTuple_GET_ITEM(run->steps->constants, step->a), value);
     Py_XDECREF(dict);
     return stored;
 }
@@ -509,8 +511,8 @@ next_step(struct steps_run *run, size_t number)
 {
     const struct step *step = &run->steps->list[number];
     int holds = step->kind == STEP_BRANCH_TRUE ? read_truth(run->values[step->a])
-                : step->kind == STEP_BRANCH_IS
-                      ? run->values[step->a] == run->values[step->b] : 1;
+                : step->kind == STEP_BRANCH_IS ? run->values[step->a] == run->values[step->b]
+                                               : 1;
     return holds ? number + 1 : step->c;
 }
 
@@ -541,8 +543,7 @@ finish_tuple(struct steps_run *run)
     }
     PyObject *arguments = items == NULL ? NULL : PyTuple_Pack(1, items);
     Py_XDECREF(items);
-    PyObject *object = arguments == NULL ? NULL
-                                         : PyTuple_Type.tp_new(run->cls, arguments, NULL);
+    PyObject *object = arguments == NULL ? NULL : PyTuple_Type.tp_new(run->cls, arguments, NULL);
     Py_XDECREF(arguments);
     return object;
 }
@@ -567,14 +568,9 @@ static enum make_outcome
 finish(struct steps_run *run, PyObject **made)
 {
     switch (run->steps->list[run->end].kind) {
-    case STEP_RETURN_NEW:
-        *made = finish_new(run);
-        break;
-    case STEP_RETURN_TUPLE:
-        *made = finish_tuple(run);
-        break;
-    default:
-        return finish_call(run, made);
+    case STEP_RETURN_NEW: *made = finish_new(run); break;
+    case STEP_RETURN_TUPLE: *made = finish_tuple(run); break;
+    default: return finish_call(run, made);
     }
     return *made == NULL ? MAKE_RAISED : MAKE_DONE;
 }
@@ -593,12 +589,17 @@ make_by_steps(struct core_state *state, struct maker *maker, PyTypeObject *type,
         return MAKE_RAISED;
     }
     memset(values, 0, size * sizeof(PyObject *));
-    struct steps_run run = {.state = state, .steps = maker->steps, .functions = functions,
-                            .cls = type, .arguments = arguments, .argument_count = count,
+    struct steps_run run = {.state = state,
+                            .steps = maker->steps,
+                            .functions = functions,
+                            .cls = type,
+                            .arguments = arguments,
+                            .argument_count = count,
                             .values = values};
     enum read_outcome read = steps_run(&run);
-    enum make_outcome outcome = read == READ_FOUND ? finish(&run, made)
-                                : read == READ_LEFT ? MAKE_CALL : MAKE_RAISED;
+    enum make_outcome outcome = read == READ_FOUND  ? finish(&run, made)
+                                : read == READ_LEFT ? MAKE_CALL
+                                                    : MAKE_RAISED;
     for (size_t i = 0; i < size; i++) {
         Py_XDECREF(values[i]);
     }
@@ -608,7 +609,8 @@ make_by_steps(struct core_state *state, struct maker *maker, PyTypeObject *type,
     return outcome;
 }
 
-/* ---- classes and functions ---------------------------------------------------------------------------- */
+/* ---- classes and functions
+ * ---------------------------------------------------------------------------- */
 
 static enum make_outcome
 make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arguments,
@@ -627,9 +629,9 @@ make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arg
     if (count < maker->steps->required || count > maker->steps->accepted || !codes_hold(maker)) {
         return MAKE_CALL;
     }
-    return maker->plain ? make_plain(state, maker, type, arguments, count, made)
-                        : make_by_steps(state, maker, type, maker->functions, arguments, count,
-                                        made);
+    return maker->plain
+               ? make_plain(state, maker, type, arguments, count, made)
+               : make_by_steps(state, maker, type, maker->functions, arguments, count, made);
 }
 
 static enum make_outcome
@@ -658,8 +660,8 @@ make_object(struct core_state *state, PyObject *callable, PyObject *const *argum
     enum make_outcome outcome =
         PyType_CheckExact(callable)
             ? make_of_class(state, (PyTypeObject *)callable, arguments, count, made)
-        : PyFunction_Check(callable)
-            ? make_of_function(state, callable, arguments, count, made) : MAKE_CALL;
+        : PyFunction_Check(callable) ? make_of_function(state, callable, arguments, count, made)
+                                     : MAKE_CALL;
     /* The class that a function calls was counted. */
     state->made_by_plan += outcome == MAKE_DONE && !PyFunction_Check(callable);
     return outcome;

@@ -174,8 +174,7 @@ memo_copy(struct memo *copy, const struct memo *memo)
     }
     for (size_t i = 0; i < memo->count; i++) {
         PyObject *object = (PyObject *)(memo->log[i] & ~MEMO_MARKS);
-        if (object != NULL
-            && memo_set(copy, object, memo_index(memo, (Py_ssize_t)i)) < 0) {
+        if (object != NULL && memo_set(copy, object, memo_index(memo, (Py_ssize_t)i)) < 0) {
             memo_destroy(copy);
             return -1;
         }

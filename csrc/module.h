@@ -13,115 +13,115 @@
 #include "opcodes.h"
 
 /* Interned strings: V(name of the field, text). */
-#define CORE_STRINGS(V)                      \
-    V(add, "add")                            \
-    V(append, "append")                      \
-    V(atomic_types, "_atomic_types")         \
-    V(basicnew, "__basicnew__")              \
-    V(bin, "bin")                            \
-    V(builtins, "__builtins__")              \
-    V(class_, "__class__")                   \
-    V(copy, "__copy__")                      \
+#define CORE_STRINGS(V)                                    \
+    V(add, "add")                                          \
+    V(append, "append")                                    \
+    V(atomic_types, "_atomic_types")                       \
+    V(basicnew, "__basicnew__")                            \
+    V(bin, "bin")                                          \
+    V(builtins, "__builtins__")                            \
+    V(class_, "__class__")                                 \
+    V(copy, "__copy__")                                    \
     V(copy_atomic_types, "_copy_atomic_types")             \
     V(copy_builtin_containers, "_copy_builtin_containers") \
-    V(copy_dispatch, "_copy_dispatch")       \
-    V(copy_method, "copy")                   \
-    V(copyreg, "copyreg")                    \
-    V(deepcopy, "__deepcopy__")              \
+    V(copy_dispatch, "_copy_dispatch")                     \
+    V(copy_method, "copy")                                 \
+    V(copyreg, "copyreg")                                  \
+    V(deepcopy, "__deepcopy__")                            \
     V(deepcopy_dispatch, "_deepcopy_dispatch")             \
-    V(dict, "__dict__")                      \
-    V(dispatch_table, "dispatch_table")      \
-    V(dot, ".")                              \
-    V(extend, "extend")                      \
-    V(find_class, "find_class")              \
-    V(getattr, "getattr")                    \
-    V(getinitargs, "__getinitargs__")        \
-    V(getnewargs, "__getnewargs__")          \
-    V(getnewargs_ex, "__getnewargs_ex__")    \
-    V(getstate, "__getstate__")              \
-    V(import, "__import__")                  \
-    V(init, "__init__")                      \
-    V(initializing, "_initializing")         \
-    V(items, "items")                        \
-    V(latin1, "latin1")                      \
-    V(lazy_import_type, "LazyImportType")    \
-    V(locals, "<locals>")                    \
-    V(maps, "maps")                          \
-    V(main, "__main__")                      \
-    V(module, "__module__")                  \
-    V(modules, "modules")                    \
-    V(mp_main, "__mp_main__")                \
-    V(name, "__name__")                      \
-    V(new, "__new__")                        \
-    V(newobj, "__newobj__")                  \
-    V(newobj_ex, "__newobj_ex__")            \
-    V(peek, "peek")                          \
-    V(pop, "pop")                            \
-    V(persistent_id, "persistent_id")        \
-    V(persistent_load, "persistent_load")    \
-    V(qualname, "__qualname__")              \
-    V(read, "read")                          \
-    V(readinto, "readinto")                  \
-    V(readline, "readline")                  \
-    V(reduce, "__reduce__")                  \
-    V(reduce_ex, "__reduce_ex__")            \
-    V(reducer_override, "reducer_override")  \
-    V(reducer_override_types, "reducer_override_types") \
-    V(replace, "__replace__")                \
-    V(setstate, "__setstate__")              \
-    V(slotnames, "__slotnames__")            \
-    V(spec, "__spec__")                      \
+    V(dict, "__dict__")                                    \
+    V(dispatch_table, "dispatch_table")                    \
+    V(dot, ".")                                            \
+    V(extend, "extend")                                    \
+    V(find_class, "find_class")                            \
+    V(getattr, "getattr")                                  \
+    V(getinitargs, "__getinitargs__")                      \
+    V(getnewargs, "__getnewargs__")                        \
+    V(getnewargs_ex, "__getnewargs_ex__")                  \
+    V(getstate, "__getstate__")                            \
+    V(import, "__import__")                                \
+    V(init, "__init__")                                    \
+    V(initializing, "_initializing")                       \
+    V(items, "items")                                      \
+    V(latin1, "latin1")                                    \
+    V(lazy_import_type, "LazyImportType")                  \
+    V(locals, "<locals>")                                  \
+    V(main, "__main__")                                    \
+    V(maps, "maps")                                        \
+    V(module, "__module__")                                \
+    V(modules, "modules")                                  \
+    V(mp_main, "__mp_main__")                              \
+    V(name, "__name__")                                    \
+    V(new, "__new__")                                      \
+    V(newobj, "__newobj__")                                \
+    V(newobj_ex, "__newobj_ex__")                          \
+    V(peek, "peek")                                        \
+    V(pop, "pop")                                          \
+    V(persistent_id, "persistent_id")                      \
+    V(persistent_load, "persistent_load")                  \
+    V(qualname, "__qualname__")                            \
+    V(read, "read")                                        \
+    V(readinto, "readinto")                                \
+    V(readline, "readline")                                \
+    V(reduce, "__reduce__")                                \
+    V(reduce_ex, "__reduce_ex__")                          \
+    V(reducer_override, "reducer_override")                \
+    V(reducer_override_types, "reducer_override_types")    \
+    V(replace, "__replace__")                              \
+    V(setstate, "__setstate__")                            \
+    V(slotnames, "__slotnames__")                          \
+    V(spec, "__spec__")                                    \
     V(write, "write")
 
 /* The standard library's own objects: V(name of the field, module, attribute). */
-#define CORE_STDLIB(V)                                            \
-    V(pickle_error, "pickle", "PickleError")                      \
-    V(pickling_error, "pickle", "PicklingError")                  \
-    V(unpickling_error, "pickle", "UnpicklingError")              \
-    V(copyreg_newobj, "copyreg", "__newobj__")                    \
-    V(copyreg_newobj_ex, "copyreg", "__newobj_ex__")              \
-    V(dispatch_table, "copyreg", "dispatch_table")                \
-    V(extension_registry, "copyreg", "_extension_registry")       \
-    V(inverted_registry, "copyreg", "_inverted_registry")         \
-    V(extension_cache, "copyreg", "_extension_cache")             \
-    V(name_mapping, "_compat_pickle", "NAME_MAPPING")             \
-    V(import_mapping, "_compat_pickle", "IMPORT_MAPPING")         \
-    V(reverse_name_mapping, "_compat_pickle", "REVERSE_NAME_MAPPING")       \
-    V(reverse_import_mapping, "_compat_pickle", "REVERSE_IMPORT_MAPPING")   \
-    V(codecs_encode, "codecs", "encode")                          \
-    V(getattr, "builtins", "getattr")                             \
-    V(chain_map, "collections", "ChainMap")                       \
-    V(partial, "functools", "partial")                            \
-    V(copy_copy, "copy", "copy")                                  \
-    V(copy_deepcopy, "copy", "deepcopy")                          \
-    V(copy_error, "copy", "Error")                                \
-    V(copy_globals, "copy", "__dict__")                           \
-    V(copy_reconstruct, "copy", "_reconstruct")                   \
-    V(deepcopy_list, "copy", "_deepcopy_list")                    \
-    V(deepcopy_tuple, "copy", "_deepcopy_tuple")                  \
-    V(deepcopy_dict, "copy", "_deepcopy_dict")                    \
-    V(deepcopy_method, "copy", "_deepcopy_method")                \
-    V(sys_modules, "sys", "modules")                              \
-    V(builtins_import, "builtins", "__import__")                  \
-    V(module_spec, "_frozen_importlib", "ModuleSpec")             \
-    V(plain_class, "pickle", "_Pickler")                          \
-    V(namedtuple_class, "functools", "_CacheInfo")                          \
+#define CORE_STDLIB(V)                                                    \
+    V(pickle_error, "pickle", "PickleError")                              \
+    V(pickling_error, "pickle", "PicklingError")                          \
+    V(unpickling_error, "pickle", "UnpicklingError")                      \
+    V(copyreg_newobj, "copyreg", "__newobj__")                            \
+    V(copyreg_newobj_ex, "copyreg", "__newobj_ex__")                      \
+    V(dispatch_table, "copyreg", "dispatch_table")                        \
+    V(extension_registry, "copyreg", "_extension_registry")               \
+    V(inverted_registry, "copyreg", "_inverted_registry")                 \
+    V(extension_cache, "copyreg", "_extension_cache")                     \
+    V(name_mapping, "_compat_pickle", "NAME_MAPPING")                     \
+    V(import_mapping, "_compat_pickle", "IMPORT_MAPPING")                 \
+    V(reverse_name_mapping, "_compat_pickle", "REVERSE_NAME_MAPPING")     \
+    V(reverse_import_mapping, "_compat_pickle", "REVERSE_IMPORT_MAPPING") \
+    V(codecs_encode, "codecs", "encode")                                  \
+    V(getattr, "builtins", "getattr")                                     \
+    V(chain_map, "collections", "ChainMap")                               \
+    V(partial, "functools", "partial")                                    \
+    V(copy_copy, "copy", "copy")                                          \
+    V(copy_deepcopy, "copy", "deepcopy")                                  \
+    V(copy_error, "copy", "Error")                                        \
+    V(copy_globals, "copy", "__dict__")                                   \
+    V(copy_reconstruct, "copy", "_reconstruct")                           \
+    V(deepcopy_list, "copy", "_deepcopy_list")                            \
+    V(deepcopy_tuple, "copy", "_deepcopy_tuple")                          \
+    V(deepcopy_dict, "copy", "_deepcopy_dict")                            \
+    V(deepcopy_method, "copy", "_deepcopy_method")                        \
+    V(sys_modules, "sys", "modules")                                      \
+    V(builtins_import, "builtins", "__import__")                          \
+    V(module_spec, "_frozen_importlib", "ModuleSpec")                     \
+    V(plain_class, "pickle", "_Pickler")                                  \
+    V(namedtuple_class, "functools", "_CacheInfo")                        \
     V(sys_dict, "sys", "__dict__")
 
 /* The same, of versions that have them; NULL on the others. */
-#define CORE_OPTIONAL(V)                                          \
-    V(copy_immutable, "copy", "_copy_immutable")                  \
-    V(deepcopy_atomic, "copy", "_deepcopy_atomic")                \
-    V(deepcopy_frozendict, "copy", "_deepcopy_frozendict")        \
+#define CORE_OPTIONAL(V)                                   \
+    V(copy_immutable, "copy", "_copy_immutable")           \
+    V(deepcopy_atomic, "copy", "_deepcopy_atomic")         \
+    V(deepcopy_frozendict, "copy", "_deepcopy_frozendict") \
     V(copy_replace, "copy", "replace")
 
 /* Our own types: V(name of the field). */
-#define CORE_TYPES(V)      \
-    V(pickler_type)        \
-    V(pickler_memo_type)   \
-    V(copyfunction_type)   \
-    V(read_target_type)    \
-    V(unpickler_type)      \
+#define CORE_TYPES(V)    \
+    V(pickler_type)      \
+    V(pickler_memo_type) \
+    V(copyfunction_type) \
+    V(read_target_type)  \
+    V(unpickler_type)    \
     V(unpickler_memo_type)
 
 struct direct_forms;
@@ -171,11 +171,11 @@ struct core_state {
     PyObject *compiler;           /* fastcopyreg.compiler, once it is needed */
     PyObject *lazy_import_type;   /* types.LazyImportType, or NULL */
     struct copybuffers *idle_copybuffers; /* between calls of deepcopy; see copymemo.c */
-    struct copyroutes *copyroutes; /* what copy.py does with each type; see copyroute.c */
-    uint64_t copy_epoch;           /* ends whenever foreign code may have run; see copier.h */
-    int copies_by_sets;            /* copy has _copy_atomic_types, not _copy_dispatch */
-    getter own_dict_getter;        /* of __dict__ in ordinary classes; see clone.c */
-    PyObject *copy_helpers;        /* a dict of Python functions, or NULL; see copier_reduce.c */
+    struct copyroutes *copyroutes;        /* what copy.py does with each type; see copyroute.c */
+    uint64_t copy_epoch;    /* ends whenever foreign code may have run; see copier.h */
+    int copies_by_sets;     /* copy has _copy_atomic_types, not _copy_dispatch */
+    getter own_dict_getter; /* of __dict__ in ordinary classes; see clone.c */
+    PyObject *copy_helpers; /* a dict of Python functions, or NULL; see copier_reduce.c */
     struct load_dialect load_dialect;
     struct unpickler *idle_unpickler; /* between calls of loads; see unpickler.c */
     struct global_cache *globals;     /* names seen before; see load_global.c */

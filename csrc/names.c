@@ -145,14 +145,13 @@ search_modules(struct core_state *state, PyObject *object, PyObject *path)
         return NULL;
     }
     if (got == 0) {
-        PyErr_SetString(PyExc_RuntimeError, MODERN_ERRORS ? "lost sys.modules"
-                                                          : "unable to get sys.modules");
+        PyErr_SetString(PyExc_RuntimeError,
+                        MODERN_ERRORS ? "lost sys.modules" : "unable to get sys.modules");
         return NULL;
     }
     PyObject *module_name = NULL;
-    int found = PyDict_CheckExact(modules)
-                    ? search_dict(modules, object, path, &module_name)
-                    : search_mapping(modules, object, path, &module_name);
+    int found = PyDict_CheckExact(modules) ? search_dict(modules, object, path, &module_name)
+                                           : search_mapping(modules, object, path, &module_name);
     Py_DECREF(modules);
     if (found == 0) {
         return Py_NewRef(state->str.main);
@@ -267,8 +266,7 @@ mangle_path(struct core_state *Py_UNUSED(state), struct global_name *Py_UNUSED(g
 #endif
 
 int
-names_find(struct core_state *state, PyObject *object, PyObject *name,
-           struct global_name *global)
+names_find(struct core_state *state, PyObject *object, PyObject *name, struct global_name *global)
 {
     memset(global, 0, sizeof(*global));
     global->name = name != NULL ? Py_NewRef(name) : qualified_name(state, object);
@@ -305,8 +303,7 @@ int
 names_hold(struct core_state *state, PyObject *module_name, PyObject *name, PyObject *object)
 {
     PyObject *module = names_module(state, module_name);
-    return module != NULL
-           && PyDict_GetItemWithError(PyModule_GetDict(module), name) == object;
+    return module != NULL && PyDict_GetItemWithError(PyModule_GetDict(module), name) == object;
 }
 
 /* Checks a value of REVERSE_NAME_MAPPING: a pair of str.  0 or -1. */

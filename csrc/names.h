@@ -10,9 +10,9 @@
 
 struct global_name {
     PyObject *module_name;
-    PyObject *name;       /* dotted, as it is saved in one string */
-    PyObject *path;       /* list of the parts of the name */
-    PyObject *parent;     /* what the last part was found on; NULL if the module (or 3.14) */
+    PyObject *name;   /* dotted, as it is saved in one string */
+    PyObject *path;   /* list of the parts of the name */
+    PyObject *parent; /* what the last part was found on; NULL if the module (or 3.14) */
 };
 
 /* Finds it for `object`; `name` is what a reducer returned, or NULL.  The fields are strong
@@ -29,8 +29,7 @@ PyObject *names_module(struct core_state *state, PyObject *module_name);
 
 /* Whether the object is found again under the given names without running any Python
    code: an exact module of sys.modules holds exactly it.  Names without a dot. */
-int names_hold(struct core_state *state, PyObject *module_name, PyObject *name,
-               PyObject *object);
+int names_hold(struct core_state *state, PyObject *module_name, PyObject *name, PyObject *object);
 
 /* Maps the names to those of Python 2, through the tables of _compat_pickle; exchanges the
    strong references.  0 or -1. */

@@ -5,10 +5,9 @@
    pickled under that name.  Functions have a __module__ that can be set. */
 #include "naming.h"
 
-PyDoc_STRVAR(set_type_module_doc,
-"set_type_module(type, name, /)\n"
-"--\n\n"
-"Set the __module__ of one of this module's own types.");
+PyDoc_STRVAR(set_type_module_doc, "set_type_module(type, name, /)\n"
+                                  "--\n\n"
+                                  "Set the __module__ of one of this module's own types.");
 
 /* Returns None; TypeError for what is no type of ours.  Runs no Python but what a dict of
    strings runs. */

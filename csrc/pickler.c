@@ -3,7 +3,7 @@
 
 #include "arguments.h"
 
-/* ---- a dump ------------------------------------------------------------------------ */
+/* ---- a dump ------------------------------------------------------------- */
 
 int
 pickler_init(struct pickler *pickler, struct core_state *state)
@@ -72,8 +72,7 @@ void
 pickler_watch(struct pickler *pickler)
 {
     pickler->writer.every = pickler->persistent_id != NULL;
-    pickler->writer.limit =
-        pickler->writer.every ? pickler->writer.start : pickler->writer.due;
+    pickler->writer.limit = pickler->writer.every ? pickler->writer.start : pickler->writer.due;
 }
 
 /* The header of protocols 2 and later, and the first frame. */
@@ -129,7 +128,7 @@ pickler_run(struct pickler *pickler, PyObject *object, PyObject *write)
     return result;
 }
 
-/* ---- between calls --------------------------------------------------------------------- */
+/* ---- between calls ------------------------------------------------------ */
 
 /* dump() and dumps() use one struct pickler after the other call has done with it, and
    with it its memory.  It belongs to the call that took it: a nested call, and a call of
@@ -205,20 +204,20 @@ dump_once(struct core_state *state, PyObject *object, PyObject *protocol, int fi
     return result;
 }
 
-/* ---- dump and dumps ----------------------------------------------------------------------- */
+/* ---- dump and dumps ----------------------------------------------------- */
 
 PyDoc_STRVAR(dumps_doc,
-"dumps($module, /, obj, protocol=None, *, fix_imports=True,\n"
-"      buffer_callback=None)\n"
-"--\n\n"
-"Return the pickle of an object as bytes, as the standard library's dumps() does.\n"
-"\n"
-"protocol is an integer up to 5; None is the running version's default, a negative\n"
-"number the highest.  With fix_imports and a protocol below 3, names of modules are\n"
-"written as Python 2 has them.  buffer_callback is called with each PickleBuffer\n"
-"(PEP 574) and returns whether its data goes into the pickle.\n"
-"\n"
-"Raises PicklingError for what cannot be pickled, and what a reducer raises.");
+             "dumps($module, /, obj, protocol=None, *, fix_imports=True,\n"
+             "      buffer_callback=None)\n"
+             "--\n\n"
+             "Return the pickle of an object as bytes, as the standard library's dumps() does.\n"
+             "\n"
+             "protocol is an integer up to 5; None is the running version's default, a negative\n"
+             "number the highest.  With fix_imports and a protocol below 3, names of modules are\n"
+             "written as Python 2 has them.  buffer_callback is called with each PickleBuffer\n"
+             "(PEP 574) and returns whether its data goes into the pickle.\n"
+             "\n"
+             "Raises PicklingError for what cannot be pickled, and what a reducer raises.");
 
 static PyObject *
 core_dumps(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
@@ -231,34 +230,37 @@ core_dumps(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *
     PyObject *object, *protocol = NULL, *buffer_callback = NULL;
     int fix_imports = 1;
     if (arguments_parse(args, nargs, names, "O|O$pO:dumps", keywords, &object, &protocol,
-                        &fix_imports, &buffer_callback) < 0) {
+                        &fix_imports, &buffer_callback)
+        < 0) {
         return NULL;
     }
     return dump_once(state, object, protocol, fix_imports, buffer_callback, NULL);
 }
 
-PyDoc_STRVAR(dump_doc,
-"dump($module, /, obj, file, protocol=None, *, fix_imports=True,\n"
-"     buffer_callback=None)\n"
-"--\n\n"
-"Write the pickle of an object to a file, as the standard library's dump() does.\n"
-"\n"
-"file has a method write() that takes bytes.  The other arguments, and what is raised,\n"
-"are those of dumps().");
+PyDoc_STRVAR(
+    dump_doc,
+    "dump($module, /, obj, file, protocol=None, *, fix_imports=True,\n"
+    "     buffer_callback=None)\n"
+    "--\n\n"
+    "Write the pickle of an object to a file, as the standard library's dump() does.\n"
+    "\n"
+    "file has a method write() that takes bytes.  The other arguments, and what is raised,\n"
+    "are those of dumps().");
 
 static PyObject *
 core_dump(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 {
-    static char *const keywords[] = {"obj",         "file",            "protocol",
-                                     "fix_imports", "buffer_callback", NULL};
+    static char *const keywords[] = {"obj", "file", "protocol", "fix_imports", "buffer_callback",
+                                     NULL};
     PyObject *object, *file, *protocol = NULL, *buffer_callback = NULL;
     int fix_imports = 1;
     if (arguments_parse(args, nargs, names, "OO|O$pO:dump", keywords, &object, &file, &protocol,
-                        &fix_imports, &buffer_callback) < 0) {
+                        &fix_imports, &buffer_callback)
+        < 0) {
         return NULL;
     }
-    return dump_once(core_state_of_module(module), object, protocol, fix_imports,
-                     buffer_callback, file);
+    return dump_once(core_state_of_module(module), object, protocol, fix_imports, buffer_callback,
+                     file);
 }
 
 static PyMethodDef functions[] = {

@@ -4,8 +4,7 @@
 #include <structmember.h>
 
 typedef struct {
-    PyObject_HEAD
-    struct pickler pickler;
+    PyObject_HEAD struct pickler pickler;
     PyObject *write;              /* NULL: __init__ was not called */
     PyObject *persistent_id;      /* as it was assigned, or NULL */
     PyObject *persistent_id_self; /* what it is bound to if that is this object; borrowed */
@@ -13,22 +12,21 @@ typedef struct {
 } PicklerObject;
 
 /* What is owned besides the memo: V(field). */
-#define PICKLER_FIELDS(V)          \
-    V(pickler.fast_memo)           \
-    V(pickler.dispatch_table)      \
-    V(pickler.persistent_id)       \
-    V(pickler.reducer_override)    \
-    V(pickler.override_types)      \
-    V(pickler.buffer_callback)     \
-    V(write)                       \
+#define PICKLER_FIELDS(V)       \
+    V(pickler.fast_memo)        \
+    V(pickler.dispatch_table)   \
+    V(pickler.persistent_id)    \
+    V(pickler.reducer_override) \
+    V(pickler.override_types)   \
+    V(pickler.buffer_callback)  \
+    V(write)                    \
     V(persistent_id)
 
 typedef struct {
-    PyObject_HEAD
-    PicklerObject *owner;
+    PyObject_HEAD PicklerObject *owner;
 } PicklerMemoObject;
 
-/* ---- one user at a time -------------------------------------------------------------- */
+/* ---- one user at a time ------------------------------------------------- */
 
 /* Used again from inside its own callback, or by another thread meanwhile, a pickler
    would write into the middle of an opcode.  0, or -1 with RuntimeError. */
@@ -43,7 +41,7 @@ begin_using(PicklerObject *self)
     return 0;
 }
 
-/* ---- life ------------------------------------------------------------------------------ */
+/* ---- life --------------------------------------------------------------- */
 
 /* A pickler that was made and not initialised is whole: it has a memo, and no file. */
 static PyObject *
@@ -107,7 +105,8 @@ pickler_dealloc(PicklerObject *self)
     Py_DECREF(type);
 }
 
-/* ---- persistent_id --------------------------------------------------------------------------- */
+/* ---- persistent_id ---------------------------------------------------------------------------
+ */
 
 /* Looks an attribute up: 0 and strong, or NULL if there is none; -1 with an exception. */
 static int
@@ -155,8 +154,7 @@ static int
 is_persistent_id(PicklerObject *self, PyObject *name)
 {
     PyObject *string = self->pickler.state->str.persistent_id;
-    return name == string
-           || (PyUnicode_Check(name) && PyUnicode_Compare(name, string) == 0);
+    return name == string || (PyUnicode_Check(name) && PyUnicode_Compare(name, string) == 0);
 }
 
 static PyObject *
@@ -255,8 +253,7 @@ set_persistent_id(PicklerObject *self, PyObject *value, void *Py_UNUSED(closure)
         return -1;
     }
     if (!PyCallable_Check(value)) {
-        PyErr_SetString(PyExc_TypeError,
-                        "persistent_id must be a callable taking one argument");
+        PyErr_SetString(PyExc_TypeError, "persistent_id must be a callable taking one argument");
         return -1;
     }
     self->persistent_id_self = NULL;
@@ -271,7 +268,8 @@ set_persistent_id(PicklerObject *self, PyObject *value, void *Py_UNUSED(closure)
 
 #endif
 
-/* ---- __init__ and dump ----------------------------------------------------------------------- */
+/* ---- __init__ and dump -----------------------------------------------------------------------
+ */
 
 /* The arguments of __init__, into a pickler that has none.  0 or -1. */
 static int
@@ -386,13 +384,14 @@ end_dump(PicklerObject *self)
     }
 }
 
-PyDoc_STRVAR(pickler_dump_doc,
-"dump($self, obj, /)\n"
-"--\n\n"
-"Write the pickle of an object to the open file.\n"
-"\n"
-"What this pickler has pickled before is written as a reference to it.  Returns None.\n"
-"Raises PicklingError for what cannot be pickled, and what a callback raises.");
+PyDoc_STRVAR(
+    pickler_dump_doc,
+    "dump($self, obj, /)\n"
+    "--\n\n"
+    "Write the pickle of an object to the open file.\n"
+    "\n"
+    "What this pickler has pickled before is written as a reference to it.  Returns None.\n"
+    "Raises PicklingError for what cannot be pickled, and what a callback raises.");
 
 static PyObject *
 pickler_dump(PicklerObject *self, PyObject *object)
@@ -400,8 +399,7 @@ pickler_dump(PicklerObject *self, PyObject *object)
     struct pickler *pickler = &self->pickler;
     if (self->write == NULL) {
         PyErr_Format(pickler->state->stdlib.pickling_error,
-                     "Pickler.__init__() was not called by %s.__init__()",
-                     Py_TYPE(self)->tp_name);
+                     "Pickler.__init__() was not called by %s.__init__()", Py_TYPE(self)->tp_name);
         return NULL;
     }
     if (begin_using(self) < 0) {
@@ -415,10 +413,9 @@ pickler_dump(PicklerObject *self, PyObject *object)
     return result;
 }
 
-PyDoc_STRVAR(clear_memo_doc,
-"clear_memo($self, /)\n"
-"--\n\n"
-"Forget what was pickled, so that it is written in full again.");
+PyDoc_STRVAR(clear_memo_doc, "clear_memo($self, /)\n"
+                             "--\n\n"
+                             "Forget what was pickled, so that it is written in full again.");
 
 static PyObject *
 pickler_clear_memo(PicklerObject *self, PyObject *Py_UNUSED(ignored))
@@ -427,10 +424,9 @@ pickler_clear_memo(PicklerObject *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(sizeof_doc,
-"__sizeof__($self, /)\n"
-"--\n\n"
-"Return the size in memory, in bytes.");
+PyDoc_STRVAR(sizeof_doc, "__sizeof__($self, /)\n"
+                         "--\n\n"
+                         "Return the size in memory, in bytes.");
 
 static PyObject *
 pickler_sizeof(PicklerObject *self, PyObject *Py_UNUSED(ignored))
@@ -442,7 +438,8 @@ pickler_sizeof(PicklerObject *self, PyObject *Py_UNUSED(ignored))
     return PyLong_FromSize_t(size);
 }
 
-/* ---- the memo as it is shown -------------------------------------------------------------------- */
+/* ---- the memo as it is shown
+ * -------------------------------------------------------------------- */
 
 static PyObject *
 get_memo(PicklerObject *self, void *Py_UNUSED(closure))
@@ -526,10 +523,9 @@ set_memo(PicklerObject *self, PyObject *value, void *Py_UNUSED(closure))
     return 0;
 }
 
-PyDoc_STRVAR(memo_clear_doc,
-"clear($self, /)\n"
-"--\n\n"
-"Remove all items from memo.");
+PyDoc_STRVAR(memo_clear_doc, "clear($self, /)\n"
+                             "--\n\n"
+                             "Remove all items from memo.");
 
 static PyObject *
 shown_clear(PicklerMemoObject *self, PyObject *Py_UNUSED(ignored))
@@ -550,10 +546,9 @@ show_entry(PyObject *dict, PyObject *object, Py_ssize_t index)
     return result;
 }
 
-PyDoc_STRVAR(memo_copy_doc,
-"copy($self, /)\n"
-"--\n\n"
-"Copy the memo to a new object.");
+PyDoc_STRVAR(memo_copy_doc, "copy($self, /)\n"
+                            "--\n\n"
+                            "Copy the memo to a new object.");
 
 /* Making the dict may run the collector, and so Python code: the memo is read anew at
    each entry. */
@@ -572,10 +567,9 @@ shown_copy(PicklerMemoObject *self, PyObject *Py_UNUSED(ignored))
     return dict;
 }
 
-PyDoc_STRVAR(memo_reduce_doc,
-"__reduce__($self, /)\n"
-"--\n\n"
-"Implement pickle support.");
+PyDoc_STRVAR(memo_reduce_doc, "__reduce__($self, /)\n"
+                              "--\n\n"
+                              "Implement pickle support.");
 
 static PyObject *
 shown_reduce(PicklerMemoObject *self, PyObject *Py_UNUSED(ignored))
@@ -633,21 +627,24 @@ static PyType_Spec shown_spec = {
     .slots = shown_slots,
 };
 
-/* ---- the type ------------------------------------------------------------------------------------- */
+/* ---- the type
+ * ------------------------------------------------------------------------------------- */
 
-PyDoc_STRVAR(pickler_doc,
-"Pickler(file, protocol=None, fix_imports=True, buffer_callback=None)\n"
-"--\n\n"
-"Write pickles to a file, as the standard library's Pickler does.\n"
-"\n"
-"file has a method write() that takes bytes.  The other arguments are those of dumps().\n"
-"A subclass may define persistent_id(), reducer_override() and dispatch_table, as the\n"
-"library reference describes, and reducer_override_types, a tuple of types: then\n"
-"reducer_override() is only asked about instances of these and of their subclasses.");
+PyDoc_STRVAR(
+    pickler_doc,
+    "Pickler(file, protocol=None, fix_imports=True, buffer_callback=None)\n"
+    "--\n\n"
+    "Write pickles to a file, as the standard library's Pickler does.\n"
+    "\n"
+    "file has a method write() that takes bytes.  The other arguments are those of dumps().\n"
+    "A subclass may define persistent_id(), reducer_override() and dispatch_table, as the\n"
+    "library reference describes, and reducer_override_types, a tuple of types: then\n"
+    "reducer_override() is only asked about instances of these and of their subclasses.");
 
 static PyMethodDef pickler_methods[] = {
 #if PERSISTENT_ID_IS_METHOD
-    {"persistent_id", base_persistent_id, METH_O, PyDoc_STR("persistent_id($self, obj, /)\n--\n\n")},
+    {"persistent_id", base_persistent_id, METH_O,
+     PyDoc_STR("persistent_id($self, obj, /)\n--\n\n")},
 #endif
     {"dump", (PyCFunction)pickler_dump, METH_O, pickler_dump_doc},
     {"clear_memo", (PyCFunction)pickler_clear_memo, METH_NOARGS, clear_memo_doc},
@@ -671,27 +668,21 @@ static PyGetSetDef pickler_getset[] = {
 };
 
 static PyType_Slot pickler_slots[] = {
-    {Py_tp_new, pickler_new},
-    {Py_tp_init, pickler_tp_init},
-    {Py_tp_dealloc, pickler_dealloc},
-    {Py_tp_traverse, pickler_traverse},
-    {Py_tp_clear, pickler_clear},
-    {Py_tp_methods, pickler_methods},
-    {Py_tp_members, pickler_members},
-    {Py_tp_getset, pickler_getset},
+    {Py_tp_new, pickler_new},           {Py_tp_init, pickler_tp_init},
+    {Py_tp_dealloc, pickler_dealloc},   {Py_tp_traverse, pickler_traverse},
+    {Py_tp_clear, pickler_clear},       {Py_tp_methods, pickler_methods},
+    {Py_tp_members, pickler_members},   {Py_tp_getset, pickler_getset},
 #if PERSISTENT_ID_IS_METHOD
-    {Py_tp_getattro, pickler_getattro},
-    {Py_tp_setattro, pickler_setattro},
+    {Py_tp_getattro, pickler_getattro}, {Py_tp_setattro, pickler_setattro},
 #endif
-    {Py_tp_doc, (char *)pickler_doc},
-    {0, NULL},
+    {Py_tp_doc, (char *)pickler_doc},   {0, NULL},
 };
 
 static PyType_Spec pickler_spec = {
     .name = "fastcopyreg.pickle.Pickler",
     .basicsize = sizeof(PicklerObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC
-             | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = pickler_slots,
 };
 

@@ -5,7 +5,7 @@
 
 #include "names.h"
 
-/* ---- the cache ------------------------------------------------------------------------ */
+/* ---- the cache ---------------------------------------------------------- */
 
 static void
 free_plan(struct plan *plan)
@@ -62,7 +62,7 @@ plan_teardown(struct core_state *state)
     state->plans = NULL;
 }
 
-/* ---- reading a type ----------------------------------------------------------------------- */
+/* ---- reading a type ----------------------------------------------------- */
 
 #if KNOWN_LAYOUT
 
@@ -81,9 +81,9 @@ is_default(struct core_state *state, PyTypeObject *type)
     return Py_IS_TYPE((PyObject *)type, &PyType_Type)
            && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
            && type->tp_getattro == PyObject_GenericGetAttr && type->tp_itemsize == 0
-           && type->tp_new != NULL && inherits(type, str->reduce_ex)
-           && inherits(type, str->reduce) && inherits(type, str->getstate)
-           && inherits(type, str->class_) && type_lookup(type, str->getnewargs) == NULL
+           && type->tp_new != NULL && inherits(type, str->reduce_ex) && inherits(type, str->reduce)
+           && inherits(type, str->getstate) && inherits(type, str->class_)
+           && type_lookup(type, str->getnewargs) == NULL
            && type_lookup(type, str->getnewargs_ex) == NULL
            && !PyType_FastSubclass(type, Py_TPFLAGS_LIST_SUBCLASS | Py_TPFLAGS_DICT_SUBCLASS
                                              | Py_TPFLAGS_TYPE_SUBCLASS);
@@ -207,7 +207,8 @@ read_type(struct core_state *Py_UNUSED(state), struct plan *Py_UNUSED(plan),
 
 #endif
 
-/* ---- meeting a type -------------------------------------------------------------------------- */
+/* ---- meeting a type --------------------------------------------------------------------------
+ */
 
 static struct plan *
 make_plan(PyTypeObject *type)
@@ -259,7 +260,8 @@ plan_meet(struct core_state *state, PyTypeObject *type)
     return plan;
 }
 
-/* ---- guards outside of the type ------------------------------------------------------------------ */
+/* ---- guards outside of the type
+ * ------------------------------------------------------------------ */
 
 /* Whether copyreg in sys.modules offers the original __newobj__ under its name. */
 static int
@@ -289,7 +291,8 @@ plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table
     return count != 0 && !PyErr_Occurred() && newobj_is_original(state);
 }
 
-/* ---- guards in the instance -------------------------------------------------------------------------- */
+/* ---- guards in the instance
+ * -------------------------------------------------------------------------- */
 
 /* Names that hide a method if an instance has them. */
 static int

@@ -34,34 +34,34 @@ enum plan_kind {
 };
 
 struct plan_slot {
-    PyObject *name;    /* interned; strong */
+    PyObject *name; /* interned; strong */
     Py_ssize_t offset;
-    uint32_t index;    /* in the memo of `names_dump` */
+    uint32_t index; /* in the memo of `names_dump` */
 };
 
 enum { PLAN_SHARED_KEYS = 32, NO_INDEX = UINT32_MAX };
 
 struct plan {
-    PyTypeObject *type; /* only compared */
+    PyTypeObject *type;   /* only compared */
     unsigned int version; /* 0: general plans alone */
     enum plan_kind kind;
-    uint64_t verified;  /* the epoch in which the guards were looked at */
-    Py_hash_t hash;     /* of the type, as a key of dispatch tables */
+    uint64_t verified; /* the epoch in which the guards were looked at */
+    Py_hash_t hash;    /* of the type, as a key of dispatch tables */
     /* The class as a global. */
     PyObject *module_name; /* strong; NULL if it is not a plain global */
     PyObject *qualname;
-    uint64_t class_dump;   /* the dump in which the class has the number class_index */
+    uint64_t class_dump; /* the dump in which the class has the number class_index */
     uint32_t class_index;
     /* Fields. */
-    int has_dict;          /* instances have a __dict__ of their own kind */
-    Py_ssize_t keys_seen;  /* shared keys looked at: none of them hides a method */
-    PyObject *slotnames;   /* cls.__slotnames__, a list; strong; NULL if there are no slots */
+    int has_dict;         /* instances have a __dict__ of their own kind */
+    Py_ssize_t keys_seen; /* shared keys looked at: none of them hides a method */
+    PyObject *slotnames;  /* cls.__slotnames__, a list; strong; NULL if there are no slots */
     Py_ssize_t slot_count;
     struct plan_slot *slots;
     /* The numbers of the attribute names in the memo of one dump. */
     uint64_t names_dump;
     uint32_t name_index[PLAN_SHARED_KEYS]; /* by place in the shared keys */
-    struct plan *retired;  /* the next of those to be freed */
+    struct plan *retired;                  /* the next of those to be freed */
 };
 
 enum { PLAN_TABLE = 512, PLAN_PROBES = 4 };
@@ -70,7 +70,7 @@ struct plan_cache {
     struct plan *table[PLAN_TABLE + PLAN_PROBES];
     struct plan *retired;
     struct plan none; /* of types for which there is no memory */
-    int busy; /* dumps, loads and copies under way */
+    int busy;         /* dumps, loads and copies under way */
 };
 
 /* Makes the cache.  0 or -1. */
@@ -130,8 +130,7 @@ int plan_verify(struct core_state *state, struct plan *plan, PyObject *private_t
 
 /* Whether the shared keys of the type's instances hide a method from the reduction, in
    which case its instances are asked one by one. */
-int plan_check_shared_keys(struct core_state *state, struct plan *plan,
-                           struct layout_keys *keys);
+int plan_check_shared_keys(struct core_state *state, struct plan *plan, struct layout_keys *keys);
 
 /* Whether a __dict__ hides a method; also if that cannot be seen without running Python
    code. */

@@ -154,41 +154,28 @@ pass_shape(struct scan *scan, enum opcode_shape shape)
     case SHAPE_ARGUMENT8:
         scan->at += shape - 1; /* beyond the end, the loop ends */
         return 1;
-    case SHAPE_MEMOIZE:
-        return count_put(scan, scan->count);
-    case SHAPE_COUNT1:
-        return pass_counted(scan, 1);
-    case SHAPE_COUNT4:
-        return pass_counted(scan, 4);
-    case SHAPE_COUNT8:
-        return pass_counted(scan, 8);
-    case SHAPE_GET1:
-        return pass_index(scan, 1, 1);
-    case SHAPE_GET4:
-        return pass_index(scan, 4, 1);
-    case SHAPE_PUT1:
-        return pass_index(scan, 1, 0);
-    case SHAPE_PUT4:
-        return pass_index(scan, 4, 0);
-    case SHAPE_OBJECT:
-        return pass_object(scan);
-    case SHAPE_TWO_LINES_OBJECT:
-        return pass_lines(scan, 2) && pass_object(scan);
-    case SHAPE_LINE:
-        return pass_lines(scan, 1);
-    case SHAPE_TWO_LINES:
-        return pass_lines(scan, 2);
-    case SHAPE_REFUSED:
-        break;
+    case SHAPE_MEMOIZE: return count_put(scan, scan->count);
+    case SHAPE_COUNT1: return pass_counted(scan, 1);
+    case SHAPE_COUNT4: return pass_counted(scan, 4);
+    case SHAPE_COUNT8: return pass_counted(scan, 8);
+    case SHAPE_GET1: return pass_index(scan, 1, 1);
+    case SHAPE_GET4: return pass_index(scan, 4, 1);
+    case SHAPE_PUT1: return pass_index(scan, 1, 0);
+    case SHAPE_PUT4: return pass_index(scan, 4, 0);
+    case SHAPE_OBJECT: return pass_object(scan);
+    case SHAPE_TWO_LINES_OBJECT: return pass_lines(scan, 2) && pass_object(scan);
+    case SHAPE_LINE: return pass_lines(scan, 1);
+    case SHAPE_TWO_LINES: return pass_lines(scan, 2);
+    case SHAPE_REFUSED: break;
     }
     return 0;
 }
 
-#define CASE(opcode, function, shape)      \
-    case opcode:                           \
-        if (!pass_shape(scan, shape)) {    \
-            return 0;                      \
-        }                                  \
+#define CASE(opcode, function, shape)   \
+    case opcode:                        \
+        if (!pass_shape(scan, shape)) { \
+            return 0;                   \
+        }                               \
         break;
 
 /* One case for each opcode, rather than one for each shape by a table: where the next
@@ -199,10 +186,8 @@ scan_opcodes(struct scan *scan)
     while (likely(scan->at < scan->end)) {
         switch (*scan->at++) {
             LOAD_OPCODES(CASE)
-        case OP_STOP:
-            return 1;
-        default:
-            return 0;
+        case OP_STOP: return 1;
+        default: return 0;
         }
     }
     return 0;

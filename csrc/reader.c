@@ -9,14 +9,13 @@ enum {
     FIRST_CHUNK_SIZE = 1024 * 1024
 };
 
-/* ---- the memory that readinto() fills --------------------------------------------- */
+/* ---- the memory that readinto() fills ----------------------------------- */
 
 /* readinto() is handed a memoryview, which the file may keep.  The view therefore
    belongs to an object of its own, which owns the memory: a kept view stays valid, and
    as its use is counted here, nobody who holds one can change what was read. */
 typedef struct {
-    PyObject_HEAD
-    PyObject *owner; /* a bytes or bytearray object */
+    PyObject_HEAD PyObject *owner; /* a bytes or bytearray object */
     char *memory;
     Py_ssize_t size;
     Py_ssize_t views;
@@ -85,7 +84,7 @@ target_new(struct core_state *state, PyObject *owner, char *memory, size_t size)
     return target;
 }
 
-/* ---- the file ------------------------------------------------------------------------- */
+/* ---- the file ----------------------------------------------------------- */
 
 int
 reader_truncated(struct reader *reader)
@@ -102,7 +101,7 @@ reader_drop_window(struct reader *reader)
     PyBuffer_Release(&reader->window);
 }
 
-/* ---- frames ------------------------------------------------------------------------------ */
+/* ---- frames ------------------------------------------------------------- */
 
 void
 reader_close_frame(struct reader *reader)
@@ -159,7 +158,7 @@ reader_open_frame(struct reader *reader, size_t size)
     return 0;
 }
 
-/* ---- the window ---------------------------------------------------------------------------- */
+/* ---- the window --------------------------------------------------------- */
 
 /* Makes a bytes-like object the window, all of which the file has left behind.  Its
    size, or -1 with an exception. */
@@ -347,7 +346,7 @@ fill_from_file(struct reader *reader, PyObject *owner, char *memory, size_t size
     return (size_t)count < size ? reader_truncated(reader) : 0;
 }
 
-/* ---- bytes of any size -------------------------------------------------------------- */
+/* ---- bytes of any size -------------------------------------------------- */
 
 static size_t
 smaller(size_t a, size_t b)
@@ -455,7 +454,7 @@ reader_take_bytearray(struct reader *reader, size_t size)
     return result;
 }
 
-/* ---- windows --------------------------------------------------------------------------- */
+/* ---- windows ------------------------------------------------------------ */
 
 /* Reads a window of `size` bytes (or what read() makes of it).  Its size, or -1 with an
    exception.  Runs Python code. */

@@ -26,8 +26,8 @@
     V(peek)
 
 struct reader {
-    const unsigned char *at;      /* the next byte */
-    const unsigned char *end;     /* behind the window, or behind the frame in it */
+    const unsigned char *at;         /* the next byte */
+    const unsigned char *end;        /* behind the window, or behind the frame in it */
     const unsigned char *window_end; /* behind the window, while a frame is open */
     int in_frame;
     const unsigned char *skipped; /* what lies before, the file has left behind */
@@ -76,8 +76,8 @@ Py_ssize_t reader_take_line(struct reader *reader, char **line);
 PyObject *reader_take_bytes(struct reader *reader, size_t size);
 PyObject *reader_take_bytearray(struct reader *reader, size_t size);
 
-/* Opens a frame of `size` bytes behind what is taken, all of which are read.  0, or -1 with an exception.
-   May run Python code. */
+/* Opens a frame of `size` bytes behind what is taken, all of which are read.  0, or -1 with an
+   exception. May run Python code. */
 int reader_open_frame(struct reader *reader, size_t size);
 
 /* Whether what remains of an open frame forbids to open another: 0, or -1 with

@@ -3,7 +3,7 @@
 
 #include "make.h"
 
-/* ---- state --------------------------------------------------------------------------------- */
+/* ---- state -------------------------------------------------------------- */
 
 /* Sets the items of a state dict in the instance's __dict__; keys are interned, as the
    names of attributes are.  Items are owned while Python code runs, which may change
@@ -81,7 +81,8 @@ rebuild_state(struct core_state *state, PyObject *object, PyObject *object_state
     return slot_state == NULL ? 0 : set_slot_state(state, object, slot_state);
 }
 
-/* ---- what is known of types ------------------------------------------------------------------ */
+/* ---- what is known of types ------------------------------------------------------------------
+ */
 
 #if KNOWN_LAYOUT
 
@@ -189,7 +190,8 @@ same_string(PyObject *a, PyObject *b)
     return PyUnicode_GET_LENGTH(a) == PyUnicode_GET_LENGTH(b)
            && PyUnicode_KIND(a) == PyUnicode_KIND(b)
            && memcmp(PyUnicode_DATA(a), PyUnicode_DATA(b),
-                     (size_t)PyUnicode_GET_LENGTH(a) * PyUnicode_KIND(a)) == 0;
+                     (size_t)PyUnicode_GET_LENGTH(a) * PyUnicode_KIND(a))
+                  == 0;
 }
 
 int
@@ -288,7 +290,8 @@ rebuild_teardown(struct core_state *state)
     state->rebuild = NULL;
 }
 
-/* ---- construction ------------------------------------------------------------------------------ */
+/* ---- construction ------------------------------------------------------------------------------
+ */
 
 PyObject *
 rebuild_allocate(struct core_state *state, PyTypeObject *type)
@@ -335,8 +338,7 @@ rebuild_has_python_new(struct core_state *state, PyTypeObject *type)
 }
 
 PyObject *
-rebuild_call(struct core_state *state, PyObject *callable, PyObject **arguments,
-             Py_ssize_t count)
+rebuild_call(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssize_t count)
 {
     PyObject *made;
     enum make_outcome outcome = make_or_read(state, callable, arguments, count, &made);
@@ -349,6 +351,6 @@ rebuild_call(struct core_state *state, PyObject *callable, PyObject **arguments,
             return call_python_init(state, (PyTypeObject *)callable, arguments, count);
         }
     }
-    return PyObject_Vectorcall(callable, arguments,
-                               (size_t)count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    return PyObject_Vectorcall(callable, arguments, (size_t)count | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                               NULL);
 }

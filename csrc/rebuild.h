@@ -30,8 +30,8 @@ PyObject *rebuild_allocate(struct core_state *state, PyTypeObject *type);
 /* Finds where in the keys that the instances share `count` names lie, which are exact
    strings, `stride` pointers apart.  1 if all are there and different, 0 if
    not. */
-int rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride,
-                      Py_ssize_t count, uint8_t *indices);
+int rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride, Py_ssize_t count,
+                      uint8_t *indices);
 
 /* Whether an instance of a REBUILD_OWN_DICT type has room for attributes at the indices
    and none yet, not even as a dict. */

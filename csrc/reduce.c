@@ -57,7 +57,7 @@ reduction_check(struct core_state *state, PyObject *reduce_value)
     }
     enum reduction_fault fault = check_construction(state, reduce_value);
     return fault != REDUCTION_VALID || size <= PART_LISTITEMS ? fault
-                                                               : check_contents(reduce_value);
+                                                              : check_contents(reduce_value);
 }
 
 enum reduction_fault

@@ -58,8 +58,7 @@ enum reduction_form { FORM_CALL, FORM_NEWOBJ, FORM_NEWOBJ_EX };
 
 /* 0 and the form, or -1 with an exception.  May run Python code unless the callable is a
    function or a class whose metaclass is `type`. */
-int reduction_find_form(struct core_state *state, PyObject *callable,
-                        enum reduction_form *form);
+int reduction_find_form(struct core_state *state, PyObject *callable, enum reduction_form *form);
 
 /* Whether finding the form can run Python code. */
 static inline int

@@ -3,7 +3,7 @@
 
 #include "direct.h"
 
-/* ---- foreign code ------------------------------------------------------------------ */
+/* ---- foreign code ------------------------------------------------------- */
 
 char *
 save_release_last(struct pickler *pickler, PyObject *object, char *out)
@@ -42,7 +42,7 @@ save_make_dicts(struct pickler *pickler)
     return 0;
 }
 
-/* ---- memo ---------------------------------------------------------------------------- */
+/* ---- memo --------------------------------------------------------------- */
 
 /* A number in digits and the end of the line. */
 static char *
@@ -65,8 +65,7 @@ save_put_op(struct pickler *pickler, Py_ssize_t index, char *out)
     if ((size_t)index <= UINT32_MAX) {
         return write_u32(write_op(out, OP_LONG_BINPUT), (uint32_t)index);
     }
-    PyErr_SetString(pickler->state->stdlib.pickling_error,
-                    "memo id too large for LONG_BINPUT");
+    PyErr_SetString(pickler->state->stdlib.pickling_error, "memo id too large for LONG_BINPUT");
     return NULL;
 }
 
@@ -81,12 +80,11 @@ save_get_op(struct pickler *pickler, Py_ssize_t index, char *out)
         *write_op(out, OP_BINGET) = (char)(unsigned char)(index & 0xff);
         return out + 2;
     }
-    PyErr_SetString(pickler->state->stdlib.pickling_error,
-                    "memo id too large for LONG_BINGET");
+    PyErr_SetString(pickler->state->stdlib.pickling_error, "memo id too large for LONG_BINGET");
     return NULL;
 }
 
-/* ---- between two objects ---------------------------------------------------------------- */
+/* ---- between two objects ------------------------------------------------ */
 
 /* Lets signals be handled and other threads run, if they ask for it.  0, or -1 with what
    a signal handler raised. */
@@ -99,9 +97,7 @@ poll_events(struct pickler *pickler)
     if (save_foreign(pickler) < 0 || PyErr_CheckSignals() < 0) {
         return -1;
     }
-    Py_BEGIN_ALLOW_THREADS
-    Py_END_ALLOW_THREADS
-    return 0;
+    Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS return 0;
 }
 
 char *
@@ -230,7 +226,8 @@ save_slow(struct pickler *pickler, PyObject *object, int Py_UNUSED(single), char
     return save_release(pickler, object, out);
 }
 
-/* ---- which kind an object is ----------------------------------------------------------------- */
+/* ---- which kind an object is -----------------------------------------------------------------
+ */
 
 /* An object of a kind that has a file of its own, or comes apart by a plan or a reducer. */
 static NOINLINE char *
@@ -304,7 +301,7 @@ save_object(struct pickler *pickler, PyObject *object, int single, char *out)
     return save_by_type(pickler, object, single, out);
 }
 
-/* ---- cycles in fast mode ------------------------------------------------------------------ */
+/* ---- cycles in fast mode ------------------------------------------------ */
 
 /* Where nothing is memoized, containers nested deeply are remembered by address. */
 static int

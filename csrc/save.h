@@ -42,32 +42,32 @@ struct pickler {
     struct writer writer;
     struct memo memo;
     int protocol;
-    int bin;          /* whether binary opcodes are written; users may change it */
-    int fast;         /* whether nothing is memoized; users may change it */
+    int bin;  /* whether binary opcodes are written; users may change it */
+    int fast; /* whether nothing is memoized; users may change it */
     int fix_imports;
-    int observable;   /* whether the memo can be looked at when the dump is done */
-    int saved_by_id;  /* persistent_id has answered for the object that was asked about */
-    int poll_at_next; /* signals are to be seen to at the next object */
-    int unnumbered;   /* shared objects that are open and have no number yet */
-    int fast_nesting; /* containers open in fast mode */
-    uint64_t epoch;   /* another number after each run of foreign code, of any dump */
-    uint64_t dump;    /* another number for each dump, and after a change of its memo */
+    int observable;    /* whether the memo can be looked at when the dump is done */
+    int saved_by_id;   /* persistent_id has answered for the object that was asked about */
+    int poll_at_next;  /* signals are to be seen to at the next object */
+    int unnumbered;    /* shared objects that are open and have no number yet */
+    int fast_nesting;  /* containers open in fast mode */
+    uint64_t epoch;    /* another number after each run of foreign code, of any dump */
+    uint64_t dump;     /* another number for each dump, and after a change of its memo */
     size_t generation; /* of the memo, under this number */
     struct plan *plan; /* the one used last */
     struct snapshots snapshots;
-    char *direct_end;    /* what direct_save_ready() has come to */
-    int nested_forms;    /* objects open that are written by forms; see direct.c */
+    char *direct_end;     /* what direct_save_ready() has come to */
+    int nested_forms;     /* objects open that are written by forms; see direct.c */
     struct fields fields; /* between save_find_fields() and save_by_plan() */
-    int64_t last_poll; /* see events_pending() */
+    int64_t last_poll;    /* see events_pending() */
     PyObject *fast_memo;
-    PyObject *dispatch_table;   /* the pickler's own, or NULL */
-    PyObject *persistent_id;    /* the hooks, or NULL */
+    PyObject *dispatch_table; /* the pickler's own, or NULL */
+    PyObject *persistent_id;  /* the hooks, or NULL */
     PyObject *reducer_override;
     PyObject *override_types; /* a tuple of the types that it looks at; NULL: all */
     PyObject *buffer_callback;
 };
 
-/* ---- foreign code ----------------------------------------------------------- */
+/* ---- foreign code ------------------------------------------------------- */
 
 /* Makes the dicts that are numbered and not made.  0, or -1 with an exception.  May run
    Python code, on 3.11 by the collector. */
@@ -116,7 +116,7 @@ save_close(struct pickler *pickler, PyObject *object, char *out)
     return save_release(pickler, object, out);
 }
 
-/* ---- memo --------------------------------------------------------------------- */
+/* ---- memo --------------------------------------------------------------- */
 
 /* Writes the opcode that numbers an object, in protocols before 4. */
 char *save_put_op(struct pickler *pickler, Py_ssize_t index, char *out);
@@ -159,7 +159,7 @@ save_get(struct pickler *pickler, Py_ssize_t position, char *out)
     return save_get_op(pickler, index, out);
 }
 
-/* ---- kinds of objects ------------------------------------------------------------ */
+/* ---- kinds of objects --------------------------------------------------- */
 
 /* At a boundary: closes frames, sees to signals, asks persistent_id; then saves. */
 char *save_slow(struct pickler *pickler, PyObject *object, int single, char *out);
@@ -173,8 +173,8 @@ char *save_end_frame(struct pickler *pickler, char *out);
 
 /* The pairs of a live dict from a position of PyDict_Next on, of a walk that began when
    it had `size`. */
-char *save_dict_rest(struct pickler *pickler, PyObject *dict, Py_ssize_t position,
-                     Py_ssize_t size, char *out);
+char *save_dict_rest(struct pickler *pickler, PyObject *dict, Py_ssize_t position, Py_ssize_t size,
+                     char *out);
 
 /* Anything but the types that save_inside() knows at once. */
 char *save_object(struct pickler *pickler, PyObject *object, int single, char *out);
@@ -238,7 +238,7 @@ char *save_built(struct pickler *pickler, PyObject *object, PyObject *reduce_val
 int save_fast_enter(struct pickler *pickler, PyObject *container);
 char *save_fast_leave(struct pickler *pickler, PyObject *container, char *out);
 
-/* ---- scalars, in line --------------------------------------------------------------- */
+/* ---- scalars, in line --------------------------------------------------- */
 
 /* LONG1 with as few bytes of two's complement as do; up to 8. */
 ALWAYS_INLINE char *

@@ -3,7 +3,7 @@
 #include "errors.h"
 #include "save.h"
 
-/* ---- dicts ----------------------------------------------------------------------------- */
+/* ---- dicts -------------------------------------------------------------- */
 
 /* An object that is owned here, and may be at a boundary. */
 ALWAYS_INLINE char *
@@ -59,8 +59,7 @@ ALWAYS_INLINE int
 is_plain_pair(struct pickler *pickler, PyObject *key, PyObject *value, char *out)
 {
     return save_is_scalar(key) && save_is_scalar(value) && out < pickler->writer.limit
-           && (!PyUnicode_CheckExact(key)
-               || PyUnicode_GET_LENGTH(key) < FRAME_TARGET_SIZE / 4);
+           && (!PyUnicode_CheckExact(key) || PyUnicode_GET_LENGTH(key) < FRAME_TARGET_SIZE / 4);
 }
 
 static char *
@@ -89,8 +88,8 @@ save_dict_rest(struct pickler *pickler, PyObject *dict, Py_ssize_t position, Py_
 
 /* One pair of the walk; see save_pairs(). */
 ALWAYS_INLINE char *
-save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value,
-          int single_keys, char *out)
+save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value, int single_keys,
+          char *out)
 {
     if (likely(is_plain_pair(pickler, key, value, out))) {
         int single_key = single_keys && save_is_single(pickler, key);
@@ -227,7 +226,7 @@ save_dict(struct pickler *pickler, PyObject *dict, int single, char *out)
     return save_dict_opcodes(pickler, dict, single, out);
 }
 
-/* ---- dict items of a reduction ------------------------------------------------------------ */
+/* ---- dict items of a reduction ------------------------------------------ */
 
 /* Whether an item is a pair; else raises.  A later one of a batch is looked at only when its
    turn to be saved has come, as the standard library does. */

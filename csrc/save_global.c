@@ -119,8 +119,7 @@ static int
 shorten(struct core_state *state, struct global_name *global)
 {
     Py_ssize_t parts = PyList_GET_SIZE(global->path);
-    if (parts > 1 ? state->dialect.dotted_name_chain || global->parent != NULL
-                  : MODERN_ERRORS) {
+    if (parts > 1 ? state->dialect.dotted_name_chain || global->parent != NULL : MODERN_ERRORS) {
         return 0;
     }
     Py_SETREF(global->name, Py_NewRef(PyList_GET_ITEM(global->path, parts - 1)));
@@ -148,8 +147,8 @@ save_found(struct pickler *pickler, PyObject *object, struct global_name *global
 {
     PyObject *code = NULL;
     if (pickler->protocol >= 2) {
-        int found = registry_find_extension(pickler->state, global->module_name, global->name,
-                                            &code);
+        int found =
+            registry_find_extension(pickler->state, global->module_name, global->name, &code);
         if (found != 0) {
             out = found < 0 ? NULL : write_extension(pickler, object, code, out);
             Py_XDECREF(code);

@@ -24,7 +24,7 @@ at_part(struct pickler *pickler, char *out)
     return unlikely(out >= pickler->writer.limit) ? save_end_frame(pickler, out) : out;
 }
 
-/* ---- the class ------------------------------------------------------------------------ */
+/* ---- the class ---------------------------------------------------------- */
 
 /* Whether the class would be found again under the names that the plan has, by an import
    that does nothing. */
@@ -32,8 +32,7 @@ static int
 names_are_true(struct pickler *pickler, struct plan *plan, PyObject *type)
 {
     struct core_state *state = pickler->state;
-    if (plan->module_name == NULL
-        || ((PyHeapTypeObject *)type)->ht_qualname != plan->qualname
+    if (plan->module_name == NULL || ((PyHeapTypeObject *)type)->ht_qualname != plan->qualname
         || PyDict_GET_SIZE(state->stdlib.extension_registry) != 0) {
         return 0;
     }
@@ -94,7 +93,7 @@ write_head(struct pickler *pickler, struct plan *plan, PyObject *object, int sin
     return save_memoize(pickler, object, single, out);
 }
 
-/* ---- attribute names ---------------------------------------------------------------------- */
+/* ---- attribute names ---------------------------------------------------- */
 
 /* A name that is held by the type.  *index remembers its number. */
 ALWAYS_INLINE char *
@@ -150,7 +149,8 @@ failed_part(int index)
     return NULL;
 }
 
-/* ---- the __dict__ ----------------------------------------------------------------------------- */
+/* ---- the __dict__ -----------------------------------------------------------------------------
+ */
 
 /* The dict that was numbered at a place in the memo before it was made, and is made by now;
    strong, or NULL.  A program that took the memo away gets what the instance has. */
@@ -232,7 +232,8 @@ save_unmade_dict(struct pickler *pickler, struct plan *plan, PyObject *object,
     return out == NULL ? NULL : write_op(out, count > 1 ? OP_SETITEMS : OP_SETITEM);
 }
 
-/* ---- slots ---------------------------------------------------------------------------------------- */
+/* ---- slots
+ * ---------------------------------------------------------------------------------------- */
 
 /* Reads all slots at once, as the reducer would.  The values are owned until they are
    written.  The number of those that are set, or -1. */
@@ -288,8 +289,8 @@ save_snapshot_value(struct pickler *pickler, PyObject *value, uint64_t epoch, ch
 
 /* The pair of a slot that is set. */
 ALWAYS_INLINE char *
-save_slot_pair(struct pickler *pickler, struct plan_slot *slot, PyObject *value,
-               uint64_t epoch, char *out)
+save_slot_pair(struct pickler *pickler, struct plan_slot *slot, PyObject *value, uint64_t epoch,
+               char *out)
 {
     if (unlikely(out >= pickler->writer.limit || epoch != pickler->epoch)) {
         out = save(pickler, slot->name, out);
@@ -390,7 +391,8 @@ slotnames_hold(struct plan *plan)
     return 1;
 }
 
-/* ---- the whole object -------------------------------------------------------------------------------- */
+/* ---- the whole object
+ * -------------------------------------------------------------------------------- */
 
 /* The instance's own __dict__.  0 if something in it hides a method of the type. */
 static int
@@ -488,8 +490,7 @@ dump_is_planned(struct pickler *pickler, struct plan *plan)
 {
     return pickler->protocol >= 4 && pickler->bin && !pickler->fast
            && pickler->persistent_id == NULL && !save_asks_override(pickler, plan->type)
-           && pickler->memo.indices == NULL
-           && (plan->slot_count == 0 || !pickler->observable);
+           && pickler->memo.indices == NULL && (plan->slot_count == 0 || !pickler->observable);
 }
 
 /* Looks at the guards, in an epoch in which that was not done yet. */

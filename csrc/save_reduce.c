@@ -10,7 +10,7 @@
 #include "registry.h"
 #include "save.h"
 
-/* ---- constructor and arguments ----------------------------------------------------- */
+/* ---- constructor and arguments ------------------------------------------ */
 
 /* Whether the arguments cannot come by again: nobody but the reduce value has them, and
    nobody but us has it, and nothing is saved from it after them. */
@@ -64,7 +64,7 @@ save_call(struct pickler *pickler, PyObject *reduce_value, PyObject *object, cha
     return out == NULL ? NULL : write_op(out, OP_REDUCE);
 }
 
-/* ---- copyreg.__newobj__ ----------------------------------------------------------------- */
+/* ---- copyreg.__newobj__ ------------------------------------------------- */
 
 /* The first argument must be a class, and the object's own.  0 or -1.  Foreign code. */
 static int
@@ -131,7 +131,7 @@ save_newobj(struct pickler *pickler, PyObject *args, PyObject *object, char *out
     return save_foreign(pickler) < 0 ? NULL : save_newobj_args(pickler, args, object, out);
 }
 
-/* ---- copyreg.__newobj_ex__ ------------------------------------------------------------------ */
+/* ---- copyreg.__newobj_ex__ ---------------------------------------------- */
 
 /* Class, tuple and dict.  0 or -1. */
 static int
@@ -142,8 +142,10 @@ check_newobj_ex(struct core_state *state, PyObject *args)
         return -1;
     }
     PyObject **items = &PyTuple_GET_ITEM(args, 0);
-    int wrong = !PyType_Check(items[0]) ? 0 : !PyTuple_Check(items[1]) ? 1
-                : !PyDict_Check(items[2]) ? 2 : 3;
+    int wrong = !PyType_Check(items[0])    ? 0
+                : !PyTuple_Check(items[1]) ? 1
+                : !PyDict_Check(items[2])  ? 2
+                                           : 3;
     if (wrong < 3) {
         error_newobj_ex_argument(state, wrong, items[wrong]);
         return -1;
@@ -225,7 +227,8 @@ save_newobj_ex(struct pickler *pickler, PyObject *args, PyObject *object, char *
                                   : save_newobj_ex_partial(pickler, args, object, out);
 }
 
-/* ---- what comes after construction ---------------------------------------------------------------- */
+/* ---- what comes after construction
+ * ---------------------------------------------------------------- */
 
 /* state_setter(object, state), whose result is dropped. */
 static char *
@@ -285,7 +288,8 @@ save_contents(struct pickler *pickler, PyObject *reduce_value, PyObject *object,
                : save_state(pickler, reduce_value, object, out);
 }
 
-/* ---- the reduction as a whole ------------------------------------------------------------------------ */
+/* ---- the reduction as a whole
+ * ------------------------------------------------------------------------ */
 
 /* Checks it and finds which opcode builds the object; protocols 0 and 1 have only REDUCE,
    and so has the form of 2.0.  The form, or -1 with an exception. */
@@ -356,7 +360,8 @@ save_built(struct pickler *pickler, PyObject *object, PyObject *reduce_value, ch
     return save_release(pickler, reduce_value, out);
 }
 
-/* ---- who takes the object apart ---------------------------------------------------------------------- */
+/* ---- who takes the object apart
+ * ---------------------------------------------------------------------- */
 
 /* How an object comes apart. */
 enum answer { ANSWER_NAME, ANSWER_VALUE, ANSWER_SAVED };
@@ -470,8 +475,7 @@ static int
 ask_reducer(struct pickler *pickler, PyObject *reducer, PyObject *object, int single, char **out,
             PyObject **reduce_value)
 {
-    enum direct_outcome outcome =
-        direct_save(pickler, reducer, object, single, out, reduce_value);
+    enum direct_outcome outcome = direct_save(pickler, reducer, object, single, out, reduce_value);
     if (outcome == DIRECT_CALL && save_foreign(pickler) == 0) {
         *reduce_value = PyObject_CallOneArg(reducer, object);
     }

@@ -97,8 +97,8 @@ save_float_text(struct pickler *pickler, PyObject *real, char *out)
 /* The header of a payload whose size is written in one, four or eight bytes.  Returns its
    length, or 0 with an exception. */
 static size_t
-payload_header(struct pickler *pickler, char *header, size_t size, int one, int four,
-               int eight, const char *too_large)
+payload_header(struct pickler *pickler, char *header, size_t size, int one, int four, int eight,
+               const char *too_large)
 {
     if (size < 256 && one != 0) {
         write_op(header, one)[0] = (char)(unsigned char)size;
@@ -121,13 +121,11 @@ static char *
 write_payload(struct pickler *pickler, char *out, const char *header, size_t header_size,
               const char *data, size_t size, PyObject *object)
 {
-    if (pickler->writer.write != NULL && size >= FRAME_TARGET_SIZE
-        && save_foreign(pickler) < 0) {
+    if (pickler->writer.write != NULL && size >= FRAME_TARGET_SIZE && save_foreign(pickler) < 0) {
         return NULL;
     }
     int called = 0;
-    return writer_payload(&pickler->writer, out, header, header_size, data, size, object,
-                          &called);
+    return writer_payload(&pickler->writer, out, header, header_size, data, size, object, &called);
 }
 
 /* Whether a payload of this size is handed to a file, which is foreign code. */
@@ -256,8 +254,8 @@ write_bytes_payload(struct pickler *pickler, PyObject *object, const char *data,
 }
 
 static char *
-write_bytearray_payload(struct pickler *pickler, PyObject *object, const char *data,
-                        size_t size, int single, char *out)
+write_bytearray_payload(struct pickler *pickler, PyObject *object, const char *data, size_t size,
+                        int single, char *out)
 {
     char header[9];
     write_u64(write_op(header, OP_BYTEARRAY8), size);

@@ -24,7 +24,7 @@ failed_at(PyObject *holder, Py_ssize_t index)
     return NULL;
 }
 
-/* ---- tuples ---------------------------------------------------------------------- */
+/* ---- tuples ------------------------------------------------------------- */
 
 static char *
 save_empty_tuple(struct pickler *pickler, char *out)
@@ -99,8 +99,8 @@ save_tuple_items(struct pickler *pickler, PyObject *tuple, int single, char *out
     pickler->unnumbered -= !single;
     out = out == NULL ? NULL : save_room(pickler, out);
     if (out != NULL && single && epoch == pickler->epoch) {
-        out = save_memoize(pickler, tuple, 1,
-                           save_tuple_op(pickler, PyTuple_GET_SIZE(tuple), out));
+        out =
+            save_memoize(pickler, tuple, 1, save_tuple_op(pickler, PyTuple_GET_SIZE(tuple), out));
     }
     else if (out != NULL) {
         out = save_tuple_end(pickler, tuple, out);
@@ -117,7 +117,7 @@ save_tuple(struct pickler *pickler, PyObject *tuple, int single, char *out)
     return save_tuple_items(pickler, tuple, single, out);
 }
 
-/* ---- lists ------------------------------------------------------------------------- */
+/* ---- lists -------------------------------------------------------------- */
 
 /* Whether what begins at `index` is one item without MARK. */
 static int
@@ -231,7 +231,7 @@ save_list(struct pickler *pickler, PyObject *list, int single, char *out)
     return save_list_opcodes(pickler, list, single, out);
 }
 
-/* ---- items of a reduction ------------------------------------------------------------ */
+/* ---- items of a reduction ----------------------------------------------- */
 
 PyObject *
 save_next_item(struct pickler *pickler, PyObject *iterator)

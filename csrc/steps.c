@@ -15,7 +15,7 @@ struct steps_store {
     size_t used;
 };
 
-/* ---- one plan ----------------------------------------------------------------------- */
+/* ---- one plan ----------------------------------------------------------- */
 
 void
 steps_free(struct steps *steps)
@@ -36,7 +36,8 @@ static long
 number_at(PyObject *tuple, Py_ssize_t index)
 {
     PyObject *item = PyTuple_Check(tuple) && index < PyTuple_GET_SIZE(tuple)
-                         ? PyTuple_GET_ITEM(tuple, index) : NULL;
+                         ? PyTuple_GET_ITEM(tuple, index)
+                         : NULL;
     long value = item == NULL ? -1 : PyLong_AsLong(item);
     if (value < 0 || value > UINT16_MAX) {
         PyErr_SetString(PyExc_SystemError, "a plan that is not well formed");
@@ -113,7 +114,8 @@ read_common(struct steps *steps, PyObject *parts)
     steps->constants = Py_NewRef(PyTuple_GET_ITEM(parts, 3));
     return read_list(steps, PyTuple_GET_ITEM(parts, 0)) < 0
                    || read_operands(steps, PyTuple_GET_ITEM(parts, 1)) < 0
-               ? -1 : 0;
+               ? -1
+               : 0;
 }
 
 /* Where the functions of a class were found: pairs of a place and a name.  0 or -1. */
@@ -187,15 +189,14 @@ steps_from_plan(struct core_state *state, PyObject *parts)
     return steps;
 }
 
-/* ---- the compiler ------------------------------------------------------------------------ */
+/* ---- the compiler ------------------------------------------------------- */
 
 /* Whether the compiler and we mean the same by a number.  0, or -1 with SystemError. */
 static int
 check_kinds(PyObject *compiler)
 {
     PyObject *kinds = PyObject_GetAttrString(compiler, "KINDS");
-    int same = kinds != NULL && PyTuple_Check(kinds)
-               && PyTuple_GET_SIZE(kinds) == STEP_KIND_COUNT;
+    int same = kinds != NULL && PyTuple_Check(kinds) && PyTuple_GET_SIZE(kinds) == STEP_KIND_COUNT;
     for (int i = 0; same && i < STEP_KIND_COUNT; i++) {
         same = PyUnicode_EqualToUTF8(PyTuple_GET_ITEM(kinds, i), kind_names[i]);
     }
@@ -268,7 +269,8 @@ steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *functi
     struct steps *steps = NULL;
     PyObject *names = keywords == NULL ? NULL : PySequence_Tuple(keywords);
     int read = keywords != NULL && names == NULL
-                   ? -1 : compile_with(state, "compile_reducer", reducer, &steps);
+                   ? -1
+                   : compile_with(state, "compile_reducer", reducer, &steps);
     /* The code runs now, so the entry may be another one, or gone. */
     struct steps_entry *entry = read < 0 ? NULL : steps_meet(state, code);
     if (entry == NULL || entry->status != STEPS_UNREAD) {
@@ -287,7 +289,8 @@ steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *functi
     return read < 0 ? -1 : 0;
 }
 
-/* ---- the store -------------------------------------------------------------------------------- */
+/* ---- the store --------------------------------------------------------------------------------
+ */
 
 static void
 free_entry(struct steps_entry *entry)
@@ -376,7 +379,8 @@ steps_due(struct core_state *state, const struct steps_entry *entry)
            && !thread_near_recursion_limit();
 }
 
-/* ---- setup ---------------------------------------------------------------------------------------- */
+/* ---- setup
+ * ---------------------------------------------------------------------------------------- */
 
 static struct steps_store *
 store_new(void)
@@ -422,10 +426,11 @@ find_threshold(void)
     return (unsigned)number;
 }
 
-PyDoc_STRVAR(plan_counts_doc,
-"plan_counts($module, /)\n"
-"--\n\n"
-"Return how many objects were taken apart by a plan so far, and how many made by one.");
+PyDoc_STRVAR(
+    plan_counts_doc,
+    "plan_counts($module, /)\n"
+    "--\n\n"
+    "Return how many objects were taken apart by a plan so far, and how many made by one.");
 
 static PyObject *
 core_plan_counts(PyObject *module, PyObject *Py_UNUSED(unused))
@@ -435,12 +440,13 @@ core_plan_counts(PyObject *module, PyObject *Py_UNUSED(unused))
                          (unsigned long long)state->made_by_plan);
 }
 
-PyDoc_STRVAR(plan_threshold_doc,
-"plan_threshold($module, number, /)\n"
-"--\n\n"
-"Set how often a reducer or constructor is met before it is read into a plan, 0 for never.\n"
-"\n"
-"Return the number that was in force.  Raises what int() of another object raises.");
+PyDoc_STRVAR(
+    plan_threshold_doc,
+    "plan_threshold($module, number, /)\n"
+    "--\n\n"
+    "Set how often a reducer or constructor is met before it is read into a plan, 0 for never.\n"
+    "\n"
+    "Return the number that was in force.  Raises what int() of another object raises.");
 
 static PyObject *
 core_plan_threshold(PyObject *module, PyObject *number)
@@ -486,7 +492,8 @@ steps_teardown(struct core_state *state)
     }
 }
 
-/* ---- who watches ---------------------------------------------------------------------------------- */
+/* ---- who watches
+ * ---------------------------------------------------------------------------------- */
 
 /* Whether a tool of sys.monitoring is in use.  An error counts as one. */
 static int
@@ -507,11 +514,8 @@ int
 steps_observed(void)
 {
     switch (thread_observed()) {
-    case OBSERVED_NO:
-        return 0;
-    case OBSERVED_YES:
-        return 1;
-    default:
-        return has_monitoring_tool();
+    case OBSERVED_NO: return 0;
+    case OBSERVED_YES: return 1;
+    default: return has_monitoring_tool();
     }
 }

@@ -87,8 +87,9 @@ struct steps_entry {
 
 struct steps_store;
 
-/* Makes the store, adds plan_counts() and plan_threshold() to the module, and reads FASTCOPYREG_PLANS_AFTER, the number of times that a function is
-   met before it is read (0: never).  0, or -1 with an exception. */
+/* Makes the store, adds plan_counts() and plan_threshold() to the module, and reads
+   FASTCOPYREG_PLANS_AFTER, the number of times that a function is met before it is read (0:
+   never).  0, or -1 with an exception. */
 int steps_setup(PyObject *module);
 
 /* Frees the store and all plans. */
@@ -111,8 +112,7 @@ int steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *fu
 
 /* Reads a constructor, a class or function, with the compiler.  1 and *steps, which the
    caller owns, 0 if it is refused, or -1 with an exception.  Runs Python code. */
-int steps_read_constructor(struct core_state *state, PyObject *constructor,
-                           struct steps **steps);
+int steps_read_constructor(struct core_state *state, PyObject *constructor, struct steps **steps);
 
 void steps_free(struct steps *steps);
 

@@ -5,7 +5,7 @@
 
 #include <structmember.h>
 
-/* ---- names ------------------------------------------------------------------------------ */
+/* ---- names -------------------------------------------------------------- */
 
 /* What a dict of names holds; borrowed, or NULL. */
 static PyObject *
@@ -21,7 +21,8 @@ read_name(PyObject *names, PyObject *name)
 static int
 is_lazy_import(struct core_state *state, PyObject *value)
 {
-    return state->lazy_import_type != NULL && (PyObject *)Py_TYPE(value) == state->lazy_import_type;
+    return state->lazy_import_type != NULL
+           && (PyObject *)Py_TYPE(value) == state->lazy_import_type;
 }
 
 PyObject *
@@ -73,7 +74,7 @@ read_cell(PyObject *function, size_t index)
     return PyCell_GET(PyTuple_GET_ITEM(closure, (Py_ssize_t)index));
 }
 
-/* ---- attributes ---------------------------------------------------------------------------- */
+/* ---- attributes --------------------------------------------------------- */
 
 static enum read_outcome
 found(PyObject *value, PyObject **result)
@@ -197,7 +198,8 @@ read_attribute(struct core_state *state, PyObject *owner, PyObject *name, PyObje
     return read_of_instance(state, owner, name, value);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------ */
+/* ---- tests ------------------------------------------------------------------------------------
+ */
 
 int
 read_truth(PyObject *value)
@@ -217,7 +219,8 @@ read_truth(PyObject *value)
     return has_truth ? -1 : 1;
 }
 
-/* ---- steps ------------------------------------------------------------------------------------- */
+/* ---- steps -------------------------------------------------------------------------------------
+ */
 
 static enum read_outcome
 borrowed(PyObject *value, PyObject **result)
@@ -230,8 +233,7 @@ static enum read_outcome
 run_attribute(struct steps_run *run, const struct step *step, PyObject **value)
 {
     PyObject *name = PyTuple_GET_ITEM(run->steps->names, step->b);
-    enum read_outcome outcome =
-        read_attribute(run->state, run->values[step->a], name, value);
+    enum read_outcome outcome = read_attribute(run->state, run->values[step->a], name, value);
     if (outcome != READ_ABSENT) {
         return outcome;
     }
@@ -281,8 +283,8 @@ run_dict(struct steps_run *run, const struct step *step, PyObject **value)
     const uint16_t *operands = run->steps->operands + step->a;
     PyObject *made = PyDict_New();
     for (size_t i = 0; made != NULL && i < step->b; i++) {
-        if (PyDict_SetItem(made, run->values[operands[2 * i]],
-                           run->values[operands[2 * i + 1]]) < 0) {
+        if (PyDict_SetItem(made, run->values[operands[2 * i]], run->values[operands[2 * i + 1]])
+            < 0) {
             Py_CLEAR(made);
         }
     }
@@ -304,41 +306,27 @@ run_step(struct steps_run *run, const struct step *step, PyObject **value)
 {
     const struct steps *steps = run->steps;
     switch (step->kind) {
-    case STEP_OBJECT:
-        return borrowed(run->object, value);
-    case STEP_PROTOCOL:
-        return borrowed(run->protocol, value);
-    case STEP_BOUND:
-        return borrowed(run->bound[step->a], value);
-    case STEP_BOUND_KEYWORD:
-        return borrowed(run_keyword(run, step), value);
-    case STEP_DEFAULT:
-        return borrowed(read_default(run->functions[step->b], step->a), value);
-    case STEP_CONSTANT:
-        return borrowed(PyTuple_GET_ITEM(steps->constants, step->a), value);
+    case STEP_OBJECT: return borrowed(run->object, value);
+    case STEP_PROTOCOL: return borrowed(run->protocol, value);
+    case STEP_BOUND: return borrowed(run->bound[step->a], value);
+    case STEP_BOUND_KEYWORD: return borrowed(run_keyword(run, step), value);
+    case STEP_DEFAULT: return borrowed(read_default(run->functions[step->b], step->a), value);
+    case STEP_CONSTANT: return borrowed(PyTuple_GET_ITEM(steps->constants, step->a), value);
     case STEP_GLOBAL:
         return borrowed(read_global(run->state, run->functions[step->b],
-                                    PyTuple_GET_ITEM(steps->names, step->a)), value);
-    case STEP_CELL:
-        return borrowed(read_cell(run->functions[step->b], step->a), value);
+                                    PyTuple_GET_ITEM(steps->names, step->a)),
+                        value);
+    case STEP_CELL: return borrowed(read_cell(run->functions[step->b], step->a), value);
     case STEP_ATTRIBUTE:
-    case STEP_ATTRIBUTE_OR:
-        return run_attribute(run, step, value);
-    case STEP_TYPE:
-        return borrowed((PyObject *)Py_TYPE(run->values[step->a]), value);
-    case STEP_FRESH:
-        return run_fresh(run, step, value);
+    case STEP_ATTRIBUTE_OR: return run_attribute(run, step, value);
+    case STEP_TYPE: return borrowed((PyObject *)Py_TYPE(run->values[step->a]), value);
+    case STEP_FRESH: return run_fresh(run, step, value);
     case STEP_TUPLE:
-    case STEP_LIST:
-        return run_sequence(run, step, value);
-    case STEP_DICT:
-        return run_dict(run, step, value);
-    case STEP_CLASS:
-        return borrowed((PyObject *)run->cls, value);
-    case STEP_ARGUMENT:
-        return run_argument(run, step, value);
-    default:
-        return READ_LEFT;
+    case STEP_LIST: return run_sequence(run, step, value);
+    case STEP_DICT: return run_dict(run, step, value);
+    case STEP_CLASS: return borrowed((PyObject *)run->cls, value);
+    case STEP_ARGUMENT: return run_argument(run, step, value);
+    default: return READ_LEFT;
     }
 }
 
@@ -361,17 +349,10 @@ run_test(struct steps_run *run, const struct step *step, size_t *next)
     case STEP_EXPECT:
         holds = values[step->a] == PyTuple_GET_ITEM(run->steps->constants, step->b) ? 1 : -1;
         break;
-    case STEP_EXPECT_CLASS:
-        holds = is_base(run, step->b, values[step->a]) ? 1 : -1;
-        break;
-    case STEP_BRANCH_TRUE:
-        holds = read_truth(values[step->a]);
-        break;
-    case STEP_BRANCH_IS:
-        holds = values[step->a] == values[step->b];
-        break;
-    default:
-        return READ_FOUND;
+    case STEP_EXPECT_CLASS: holds = is_base(run, step->b, values[step->a]) ? 1 : -1; break;
+    case STEP_BRANCH_TRUE: holds = read_truth(values[step->a]); break;
+    case STEP_BRANCH_IS: holds = values[step->a] == values[step->b]; break;
+    default: return READ_FOUND;
     }
     if (holds == 0) {
         *next = step->c;
@@ -423,7 +404,8 @@ steps_run_release(struct steps_run *run)
     }
 }
 
-/* ---- reducers --------------------------------------------------------------------------------------- */
+/* ---- reducers
+ * --------------------------------------------------------------------------------------- */
 
 static enum read_outcome
 take_reduce_value(struct steps_run *run, PyObject **reduce_value)
@@ -481,7 +463,8 @@ unwrap_partial(PyObject *partial, struct reducer *reducer)
         reducer->keywords = keywords;
     }
     return bind_first(reducer, &PyTuple_GET_ITEM(args, 0), PyTuple_GET_SIZE(args))
-               ? partial_attribute(partial, "func") : NULL;
+               ? partial_attribute(partial, "func")
+               : NULL;
 }
 
 /* The function in methods and partials, and what they bind. */
@@ -537,9 +520,9 @@ reducer_meet(struct core_state *state, PyObject *callable, struct reducer *reduc
     }
     reducer->steps = entry->steps;
     return entry->steps->bound == reducer->count
-                   && keywords_are(entry->steps->keywords, reducer->keywords)
-                   && !steps_observed() ? REDUCER_PLAN
-                                                                      : REDUCER_CALL;
+                   && keywords_are(entry->steps->keywords, reducer->keywords) && !steps_observed()
+               ? REDUCER_PLAN
+               : REDUCER_CALL;
 }
 
 int
@@ -563,9 +546,13 @@ reducer_run(struct core_state *state, const struct reducer *reducer, PyObject *o
         }
     }
     memset(values, 0, steps->count * sizeof(PyObject *));
-    struct steps_run run = {.state = state, .steps = steps, .functions = &reducer->function,
-                            .object = object, .bound = reducer->bound,
-                            .keywords = reducer->keywords, .values = values};
+    struct steps_run run = {.state = state,
+                            .steps = steps,
+                            .functions = &reducer->function,
+                            .object = object,
+                            .bound = reducer->bound,
+                            .keywords = reducer->keywords,
+                            .values = values};
     enum read_outcome outcome = steps_run(&run);
     if (outcome == READ_FOUND) {
         outcome = take_reduce_value(&run, reduce_value);

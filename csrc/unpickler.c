@@ -11,15 +11,13 @@
 #include "load.h"
 
 typedef struct {
-    PyObject_HEAD
-    struct unpickler machine;
+    PyObject_HEAD struct unpickler machine;
     PyObject *persistent_load_attribute; /* set on the instance; NULL if not */
     int running;
 } UnpicklerObject;
 
 typedef struct {
-    PyObject_HEAD
-    UnpicklerObject *unpickler;
+    PyObject_HEAD UnpicklerObject *unpickler;
 } UnpicklerMemoObject;
 
 enum {
@@ -30,7 +28,7 @@ enum {
     KEPT_MEMO = 65536
 };
 
-/* ---- arguments ---------------------------------------------------------------------------- */
+/* ---- arguments ---------------------------------------------------------- */
 
 struct load_options {
     PyObject *input;
@@ -48,8 +46,8 @@ check_text(const char *function, const char *name, PyObject *text)
         return 0;
     }
     if (!PyUnicode_Check(text)) {
-        PyErr_Format(PyExc_TypeError, "%s() argument '%s' must be str, not %.50s", function,
-                     name, text == Py_None ? "None" : Py_TYPE(text)->tp_name);
+        PyErr_Format(PyExc_TypeError, "%s() argument '%s' must be str, not %.50s", function, name,
+                     text == Py_None ? "None" : Py_TYPE(text)->tp_name);
         return -1;
     }
     Py_ssize_t size;
@@ -80,7 +78,7 @@ check_positional(const char *function, Py_ssize_t count)
 #define OPTION_NAMES(input) {input, "fix_imports", "encoding", "errors", "buffers", NULL}
 
 /* Where they are stored. */
-#define OPTION_TARGETS(options)                                                         \
+#define OPTION_TARGETS(options)                                                           \
     &(options)->input, &(options)->fix_imports, &(options)->encoding, &(options)->errors, \
         &(options)->buffers
 
@@ -109,7 +107,8 @@ take_options(struct unpickler *machine, const struct load_options *options)
     return buffers == NULL ? -1 : 0;
 }
 
-/* ---- the machines of the functions ----------------------------------------------------------- */
+/* ---- the machines of the functions -----------------------------------------------------------
+ */
 
 /* A machine for one call, or NULL with an exception. */
 static struct unpickler *
@@ -196,19 +195,20 @@ is_one_object(Py_ssize_t count, PyObject *names)
     return count == 1 && names == NULL;
 }
 
-PyDoc_STRVAR(load_doc,
-"load($module, /, file, *, fix_imports=True, encoding='ASCII',\n"
-"     errors='strict', buffers=())\n"
-"--\n"
-"\n"
-"Reads one pickle from a file and returns the object that it describes.\n"
-"\n"
-"file has read(size) and readline() that return bytes; readinto() and peek() are used\n"
-"if it has them.  It is left right behind the pickle.  fix_imports maps the names of\n"
-"Python 2 in pickles of protocol 2 and below; encoding and errors decode the strings of\n"
-"Python 2 (encoding 'bytes' leaves them as they are); buffers gives the out-of-band\n"
-"buffers of protocol 5.  Raises what pickle.load raises, and imports and calls what the\n"
-"pickle says: never load what you do not trust.");
+PyDoc_STRVAR(
+    load_doc,
+    "load($module, /, file, *, fix_imports=True, encoding='ASCII',\n"
+    "     errors='strict', buffers=())\n"
+    "--\n"
+    "\n"
+    "Reads one pickle from a file and returns the object that it describes.\n"
+    "\n"
+    "file has read(size) and readline() that return bytes; readinto() and peek() are used\n"
+    "if it has them.  It is left right behind the pickle.  fix_imports maps the names of\n"
+    "Python 2 in pickles of protocol 2 and below; encoding and errors decode the strings of\n"
+    "Python 2 (encoding 'bytes' leaves them as they are); buffers gives the out-of-band\n"
+    "buffers of protocol 5.  Raises what pickle.load raises, and imports and calls what the\n"
+    "pickle says: never load what you do not trust.");
 
 static PyObject *
 core_load(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject *names)
@@ -222,7 +222,8 @@ core_load(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject 
     PyObject *object = NULL;
     if (check_positional("load", count) == 0
         && arguments_parse(vector, count, names, "O|$pOOO:load", option_names,
-                           OPTION_TARGETS(&options)) == 0
+                           OPTION_TARGETS(&options))
+               == 0
         && check_options("load", &options) == 0
         && reader_open_file(&machine->reader, options.input) == 0
         && take_options(machine, &options) == 0) {
@@ -232,15 +233,16 @@ core_load(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject 
     return object;
 }
 
-PyDoc_STRVAR(loads_doc,
-"loads($module, data, /, *, fix_imports=True, encoding='ASCII',\n"
-"      errors='strict', buffers=())\n"
-"--\n"
-"\n"
-"Returns the object that a pickle in memory describes.\n"
-"\n"
-"data is any bytes-like object; what follows the pickle in it is ignored.  The other\n"
-"arguments are those of load.");
+PyDoc_STRVAR(
+    loads_doc,
+    "loads($module, data, /, *, fix_imports=True, encoding='ASCII',\n"
+    "      errors='strict', buffers=())\n"
+    "--\n"
+    "\n"
+    "Returns the object that a pickle in memory describes.\n"
+    "\n"
+    "data is any bytes-like object; what follows the pickle in it is ignored.  The other\n"
+    "arguments are those of load.");
 
 /* The general way to read the arguments of loads. */
 static int
@@ -250,7 +252,8 @@ parse_loads(PyObject *const *vector, Py_ssize_t count, PyObject *names,
     static char *const option_names[] = OPTION_NAMES("");
     if (check_positional("loads", count) < 0
         || arguments_parse(vector, count, names, "O|$pOOO:loads", option_names,
-                           OPTION_TARGETS(options)) < 0) {
+                           OPTION_TARGETS(options))
+               < 0) {
         return -1;
     }
     return check_options("loads", options);
@@ -272,14 +275,16 @@ core_loads(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject
     else {
         result = parse_loads(vector, count, names, &options);
     }
-    if (result == 0 && open_data(machine, options.input) == 0 && take_options(machine, &options) == 0) {
+    if (result == 0 && open_data(machine, options.input) == 0
+        && take_options(machine, &options) == 0) {
         object = load_run(machine);
     }
     release_machine(machine);
     return object;
 }
 
-/* ---- the Unpickler type ------------------------------------------------------------------------- */
+/* ---- the Unpickler type
+ * ------------------------------------------------------------------------- */
 
 /* Claims the machine for one call.  0, or -1 with RuntimeError if another call has it. */
 static int
@@ -316,7 +321,8 @@ check_memo_use(UnpicklerObject *self)
     return 0;
 }
 
-/* ---- persistent_load ------------------------------------------------------------------------------ */
+/* ---- persistent_load
+ * ------------------------------------------------------------------------------ */
 
 #if PERSISTENT_ID_IS_METHOD
 
@@ -377,10 +383,10 @@ Unpickler_setattro(PyObject *self, PyObject *name, PyObject *value)
 }
 
 PyDoc_STRVAR(persistent_load_doc,
-"persistent_load($self, pid, /)\n"
-"--\n"
-"\n"
-"Returns the object of a persistent id; to be overridden.  Raises UnpicklingError.");
+             "persistent_load($self, pid, /)\n"
+             "--\n"
+             "\n"
+             "Returns the object of a persistent id; to be overridden.  Raises UnpicklingError.");
 
 static PyObject *
 Unpickler_persistent_load(PyObject *self, PyObject *Py_UNUSED(id))
@@ -406,7 +412,8 @@ persistent_load_at_init(UnpicklerObject *self)
         return -1;
     }
     machine->persistent_self = NULL;
-    if (method != NULL && PyMethod_Check(method) && PyMethod_GET_SELF(method) == (PyObject *)self) {
+    if (method != NULL && PyMethod_Check(method)
+        && PyMethod_GET_SELF(method) == (PyObject *)self) {
         machine->persistent_self = (PyObject *)self;
         Py_SETREF(method, Py_NewRef(PyMethod_GET_FUNCTION(method)));
     }
@@ -448,8 +455,7 @@ Unpickler_set_persistent_load(PyObject *self, PyObject *value, void *Py_UNUSED(c
         return -1;
     }
     if (!PyCallable_Check(value)) {
-        PyErr_SetString(PyExc_TypeError,
-                        "persistent_load must be a callable taking one argument");
+        PyErr_SetString(PyExc_TypeError, "persistent_load must be a callable taking one argument");
         return -1;
     }
     machine->persistent_self = NULL;
@@ -459,7 +465,9 @@ Unpickler_set_persistent_load(PyObject *self, PyObject *value, void *Py_UNUSED(c
 
 #endif
 
-/* ---- life ---------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ----------------------------------------------------------------------
+ */
 
 static PyObject *
 Unpickler_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments), PyObject *Py_UNUSED(keywords))
@@ -542,7 +550,7 @@ Unpickler_init(PyObject *op, PyObject *arguments, PyObject *keywords)
     struct load_options options = {.fix_imports = 1};
     if (check_positional("Unpickler", PyTuple_GET_SIZE(arguments)) < 0
         || !PyArg_ParseTupleAndKeywords(arguments, keywords, "O|$pOOO:Unpickler",
-                                     (char **)option_names, OPTION_TARGETS(&options))
+                                        (char **)option_names, OPTION_TARGETS(&options))
         || check_options("Unpickler", &options) < 0) {
         return -1;
     }
@@ -554,16 +562,17 @@ Unpickler_init(PyObject *op, PyObject *arguments, PyObject *keywords)
     return result;
 }
 
-/* ---- methods -------------------------------------------------------------------------------------------- */
+/* ---- methods
+ * -------------------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(Unpickler_load_doc,
-"load($self, /)\n"
-"--\n"
-"\n"
-"Reads one pickle and returns the object that it describes.\n"
-"\n"
-"The memo is kept for the next pickle of the same file.  Raises RuntimeError while\n"
-"another call uses the object.");
+             "load($self, /)\n"
+             "--\n"
+             "\n"
+             "Reads one pickle and returns the object that it describes.\n"
+             "\n"
+             "The memo is kept for the next pickle of the same file.  Raises RuntimeError while\n"
+             "another call uses the object.");
 
 static PyObject *
 Unpickler_load(PyObject *op, PyObject *Py_UNUSED(unused))
@@ -588,14 +597,15 @@ Unpickler_load(PyObject *op, PyObject *Py_UNUSED(unused))
     return object;
 }
 
-PyDoc_STRVAR(Unpickler_find_class_doc,
-"find_class($self, module_name, global_name, /)\n"
-"--\n"
-"\n"
-"Returns the global of a module, which is imported if need be.\n"
-"\n"
-"It is called for whatever a pickle names, classes and functions; subclasses override\n"
-"it to restrict what is loaded.");
+PyDoc_STRVAR(
+    Unpickler_find_class_doc,
+    "find_class($self, module_name, global_name, /)\n"
+    "--\n"
+    "\n"
+    "Returns the global of a module, which is imported if need be.\n"
+    "\n"
+    "It is called for whatever a pickle names, classes and functions; subclasses override\n"
+    "it to restrict what is loaded.");
 
 static PyObject *
 Unpickler_find_class(PyObject *self, PyObject *const *arguments, Py_ssize_t count)
@@ -608,11 +618,10 @@ Unpickler_find_class(PyObject *self, PyObject *const *arguments, Py_ssize_t coun
     return load_find_class(&((UnpicklerObject *)self)->machine, arguments[0], arguments[1]);
 }
 
-PyDoc_STRVAR(Unpickler_sizeof_doc,
-"__sizeof__($self, /)\n"
-"--\n"
-"\n"
-"The size in memory, in bytes.");
+PyDoc_STRVAR(Unpickler_sizeof_doc, "__sizeof__($self, /)\n"
+                                   "--\n"
+                                   "\n"
+                                   "The size in memory, in bytes.");
 
 static PyObject *
 Unpickler_sizeof(PyObject *self, PyObject *Py_UNUSED(unused))
@@ -637,13 +646,13 @@ static PyMethodDef Unpickler_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* ---- the memo, as Python sees it ---------------------------------------------------------------------------- */
+/* ---- the memo, as Python sees it
+ * ---------------------------------------------------------------------------- */
 
-PyDoc_STRVAR(memo_clear_doc,
-"clear($self, /)\n"
-"--\n"
-"\n"
-"Removes all entries.");
+PyDoc_STRVAR(memo_clear_doc, "clear($self, /)\n"
+                             "--\n"
+                             "\n"
+                             "Removes all entries.");
 
 static PyObject *
 memo_clear(PyObject *self, PyObject *Py_UNUSED(unused))
@@ -656,11 +665,10 @@ memo_clear(PyObject *self, PyObject *Py_UNUSED(unused))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(memo_copy_doc,
-"copy($self, /)\n"
-"--\n"
-"\n"
-"Returns a new dict of index and object.");
+PyDoc_STRVAR(memo_copy_doc, "copy($self, /)\n"
+                            "--\n"
+                            "\n"
+                            "Returns a new dict of index and object.");
 
 static PyObject *
 memo_copy(PyObject *self, PyObject *Py_UNUSED(unused))
@@ -672,11 +680,10 @@ memo_copy(PyObject *self, PyObject *Py_UNUSED(unused))
     return load_memo_as_dict(&unpickler->machine.memo);
 }
 
-PyDoc_STRVAR(memo_reduce_doc,
-"__reduce__($self, /)\n"
-"--\n"
-"\n"
-"Pickles as a dict.");
+PyDoc_STRVAR(memo_reduce_doc, "__reduce__($self, /)\n"
+                              "--\n"
+                              "\n"
+                              "Pickles as a dict.");
 
 static PyObject *
 memo_reduce(PyObject *self, PyObject *unused)
@@ -790,21 +797,20 @@ Unpickler_set_memo(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
 static PyGetSetDef Unpickler_getsets[] = {
     {"memo", Unpickler_get_memo, Unpickler_set_memo, NULL, NULL},
 #if !PERSISTENT_ID_IS_METHOD
-    {"persistent_load", Unpickler_get_persistent_load, Unpickler_set_persistent_load, NULL,
-     NULL},
+    {"persistent_load", Unpickler_get_persistent_load, Unpickler_set_persistent_load, NULL, NULL},
 #endif
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 PyDoc_STRVAR(Unpickler_doc,
-"Unpickler(file, *, fix_imports=True, encoding='ASCII', errors='strict',\n"
-"          buffers=())\n"
-"--\n"
-"\n"
-"Reads pickles from a file, one for each load().\n"
-"\n"
-"The arguments are those of load.  Subclasses override find_class() and\n"
-"persistent_load(); memo is what the pickles have put into the memo.");
+             "Unpickler(file, *, fix_imports=True, encoding='ASCII', errors='strict',\n"
+             "          buffers=())\n"
+             "--\n"
+             "\n"
+             "Reads pickles from a file, one for each load().\n"
+             "\n"
+             "The arguments are those of load.  Subclasses override find_class() and\n"
+             "persistent_load(); memo is what the pickles have put into the memo.");
 
 static PyType_Slot Unpickler_slots[] = {
     {Py_tp_doc, (char *)Unpickler_doc},
@@ -825,17 +831,18 @@ static PyType_Slot Unpickler_slots[] = {
 static PyType_Spec Unpickler_spec = {
     .name = "fastcopyreg.pickle.Unpickler",
     .basicsize = sizeof(UnpicklerObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC
-             | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = Unpickler_slots,
 };
 
-/* ---- setup ---------------------------------------------------------------------------------------------------- */
+/* ---- setup
+ * ----------------------------------------------------------------------
+ */
 
 static PyMethodDef functions[] = {
     {"load", (PyCFunction)(void (*)(void))core_load, METH_FASTCALL | METH_KEYWORDS, load_doc},
-    {"loads", (PyCFunction)(void (*)(void))core_loads, METH_FASTCALL | METH_KEYWORDS,
-     loads_doc},
+    {"loads", (PyCFunction)(void (*)(void))core_loads, METH_FASTCALL | METH_KEYWORDS, loads_doc},
     {NULL, NULL, 0, NULL},
 };
 

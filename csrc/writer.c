@@ -166,8 +166,7 @@ call_write(struct writer *writer, PyObject *object)
 static char *
 flush(struct writer *writer, char *out)
 {
-    PyObject *output =
-        PyBytes_FromStringAndSize(writer->start, (Py_ssize_t)(out - writer->start));
+    PyObject *output = PyBytes_FromStringAndSize(writer->start, (Py_ssize_t)(out - writer->start));
     return call_write(writer, output) < 0 ? NULL : writer->start;
 }
 
@@ -223,8 +222,7 @@ payload_to_file(struct writer *writer, char *out, const char *header, size_t hea
         return NULL;
     }
     PyObject *written =
-        object != NULL ? Py_NewRef(object)
-                       : PyBytes_FromStringAndSize(payload, (Py_ssize_t)size);
+        object != NULL ? Py_NewRef(object) : PyBytes_FromStringAndSize(payload, (Py_ssize_t)size);
     return call_write(writer, written) < 0 ? NULL : writer->start;
 }
 

@@ -23,15 +23,15 @@ enum {
 };
 
 struct writer {
-    char *start;      /* of the buffer */
-    char *end;        /* behind the buffer */
-    char *due;        /* an object that begins here or behind asks writer_boundary() */
-    char *limit;      /* where objects leave the fast path: `due`, or everywhere */
-    int every;        /* limit is everywhere, because each object is to be shown */
-    size_t frame;     /* where the header of the open frame lies */
-    int framing;      /* whether a frame is open */
-    PyObject *bytes;  /* the object the buffer lies in; NULL: a block of PyMem_Malloc */
-    PyObject *write;  /* file.write, or NULL; borrowed */
+    char *start;     /* of the buffer */
+    char *end;       /* behind the buffer */
+    char *due;       /* an object that begins here or behind asks writer_boundary() */
+    char *limit;     /* where objects leave the fast path: `due`, or everywhere */
+    int every;       /* limit is everywhere, because each object is to be shown */
+    size_t frame;    /* where the header of the open frame lies */
+    int framing;     /* whether a frame is open */
+    PyObject *bytes; /* the object the buffer lies in; NULL: a block of PyMem_Malloc */
+    PyObject *write; /* file.write, or NULL; borrowed */
 };
 
 /* Makes sure of a buffer, keeping one that is there.  0, or -1 with MemoryError. */

@@ -15,6 +15,7 @@ def test_value_is_dumped_alike_in_every_way(name):
         compare(STANDARD, OURS, setup, corpus.VALUES[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(corpus.HEAVY))
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_large_value_is_dumped_alike(name, protocol):

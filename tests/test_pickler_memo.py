@@ -174,7 +174,8 @@ def test_odd_memo(name):
         pickler.dump(known)
         assigned = outcome(setattr, pickler, "memo", memo)
         count = len(pickler.memo.copy())
-        held = [entry[1] for entry in pickler.memo.copy().values()]
+        entries = sorted(pickler.memo.copy().values(), key=lambda entry: (entry[0], str(entry[1])))
+        held = [obj for _, obj in entries]
         dumped = outcome(pickler.dump, [known, *held, "x"])
         return assigned, count, dumped, sink.writes
 

@@ -141,6 +141,7 @@ def deepest(implementation, name, protocol, limit, hook):
     return found[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NESTED)
 @pytest.mark.parametrize("limit", [300, 1000])
 @pytest.mark.parametrize("protocol", [2, max(PROTOCOLS)])

@@ -314,6 +314,7 @@ def turns_of_another_thread(dumps, obj):
 
 
 @pytest.mark.skipif(OURS.name != "ours", reason="the standard library does not do this")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LONG)
 def test_other_threads_run_during_a_long_dump(name):
     sys.setswitchinterval(0.005)
@@ -326,6 +327,7 @@ def test_other_threads_run_during_a_long_dump(name):
 
 @pytest.mark.skipif(OURS.name != "ours", reason="the standard library does not do this")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LONG)
 def test_signal_is_handled_during_a_long_dump(name):
     """Protocol 2 is written at once, when all is done: what was interrupted wrote nothing."""

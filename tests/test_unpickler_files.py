@@ -1,0 +1,168 @@
+"""Files: what is asked of them, where they are left, and several pickles in one."""
+
+import io
+
+import pytest
+
+from fastcopyreg.pickle import Unpickler, dumps, load
+from support import loading
+from support.implementations import PROTOCOLS, requires_core
+
+pytestmark = requires_core
+
+VALUES = {
+    "small": lambda: [1, "two", (3.0,)],
+    "many frames": lambda: [str(number) * 3 for number in range(30_000)],
+    "large parts": lambda: [
+        b"x" * 70_000,
+        "y" * 70_000,
+        bytearray(b"z") * 200_000,
+        [b"w" * 70_000],
+    ],
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("name", VALUES)
+def test_files_are_asked_the_same(name, protocol):
+    loading.compare_by_files(dumps(VALUES[name](), protocol) + b"rest")
+
+
+@pytest.mark.parametrize("reader", loading.READERS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_several_pickles_in_one_file(reader, protocol):
+    values = [[number, "x" * number] for number in (1, 300, 70_000)]
+    pickles = [dumps(value, protocol) for value in values]
+    file = loading.READERS[reader](b"".join(pickles) + b"rest")
+    end = 0
+    for value, data in zip(values, pickles, strict=True):
+        assert load(file) == value
+        end += len(data)
+        assert file.tell() == end
+    assert file.read(4) == b"rest"
+
+
+def one_unpickler(module, reader, data):
+    file = loading.READERS[reader](data)
+    unpickler = module.Unpickler(file)
+    outcomes = [(loading.outcome(unpickler.load), file.tell()) for _ in range(4)]
+    return outcomes, getattr(file, "calls", None)
+
+
+FRAME = b"\x95%c\0\0\0\0\0\0\0"
+
+
+@pytest.mark.parametrize("reader", loading.READERS)
+@pytest.mark.parametrize(
+    "data",
+    [
+        dumps([1], 4) + dumps(["two"], 5) + dumps((3,), 0),
+        dumps([1], 4) * 2 + b"\x80\x09",
+        b"N." + b"h\x00." + b"K\x01.",
+        FRAME % 5 + b"N.K\x01C" + b"\x01a.K\x09.",
+        FRAME % 4 + b"N.NN" + FRAME % 1 + b"N.K\x09.",
+        FRAME % 12 + b"N" + FRAME % 0 + b"NN.",
+        FRAME % 10 + b"N" + FRAME % 0 + b"N.",
+        FRAME % 6 + b"X\x0a\0\0\0helloworld.N.",
+        FRAME % 6 + b"Vhelloworld\n.N.",
+        FRAME % 9 + b"cbuiltins\nlen\n.N.",
+        FRAME % 2 + b"C\0.",
+        FRAME % 50 + b"NN.",
+    ],
+)
+def test_one_unpickler_goes_on_alike(reader, data):
+    expected = one_unpickler(loading.STANDARD, reader, data)
+    assert one_unpickler(loading.OURS, reader, data) == expected
+
+
+class Misbehaving(loading.IntoReader):
+    """A file whose methods return what they should not."""
+
+    def __init__(self, data, method, result):
+        super().__init__(data)
+        self.method, self.result = method, result
+
+    def answer(self, method, *args):
+        if method != self.method:
+            return getattr(super(), method)(*args)
+        if isinstance(self.result, type) and issubclass(self.result, BaseException):
+            raise self.result("from the file")
+        return self.result
+
+    def read(self, size):
+        return self.answer("read", size)
+
+    def readline(self):
+        return self.answer("readline")
+
+    def readinto(self, view):
+        return self.answer("readinto", view)
+
+
+@pytest.mark.parametrize("method", ["read", "readline", "readinto"])
+@pytest.mark.parametrize(
+    "result", [None, "text", b"", b"x", bytearray(b"N."), -1, 0, 10**30, 3.5, OSError, EOFError]
+)
+@pytest.mark.parametrize(
+    "data",
+    [b"N.", b"X\x03\0\0\0abc.", b"B\x03\0\0\0abc.", b"I1\n.", b"\x8e\x02" + bytes(7) + b"ab."],
+)
+def test_misbehaving_files_end_alike(method, result, data):
+    def outcome(module):
+        return loading.outcome(lambda: module.load(Misbehaving(data, method, result)))
+
+    assert outcome(loading.OURS) == outcome(loading.STANDARD)
+
+
+@pytest.mark.parametrize(
+    "attributes", [(), ("read",), ("readline",), ("read", "readline"), ("peek", "readinto")]
+)
+def test_files_must_have_methods(attributes):
+    def outcome(module):
+        file = type("File", (), dict.fromkeys(attributes))()
+        return loading.outcome(lambda: module.load(file))
+
+    assert outcome(loading.OURS) == outcome(loading.STANDARD)
+
+
+class Keeping(loading.IntoReader):
+    """Keeps the views that readinto() is given, and writes into them later."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.views = []
+
+    def readinto(self, view):
+        self.views.append(view[:])
+        return self.file.readinto(view)
+
+
+@pytest.mark.parametrize(
+    "opcode", [b"B%c\0\0\0", b"C%c", b"\x8e%c" + bytes(7), b"\x96%c" + bytes(7)]
+)
+def test_kept_views_reach_nothing(opcode):
+    file = Keeping(opcode % 60 + b"a" * 60 + b".")
+    loaded = load(file)
+    assert loaded == b"a" * 60
+    for view in file.views:
+        view[:] = b"z" * len(view)
+    assert file.views and loaded == b"a" * 60
+    if isinstance(loaded, bytearray):
+        loaded.extend(b"free to grow")
+
+
+def test_large_parts_arrive_in_growing_chunks():
+    file = loading.IntoReader(b"B" + (5 << 20).to_bytes(4, "little") + b"x" * (5 << 20) + b".")
+    assert load(file) == b"x" * (5 << 20)
+    sizes = [call[1] for call in file.calls if call[0] == "readinto"]
+    assert sum(sizes) == 5 << 20 and max(sizes) <= 5 << 20 and sizes[0] <= 1 << 20
+
+
+def test_an_unpickler_reads_what_is_appended():
+    file = io.BytesIO()
+    unpickler = Unpickler(file)
+    for value in ([1], "two", {3: 4}):
+        at = file.tell()
+        file.write(dumps(value))
+        file.seek(at)
+        assert unpickler.load() == value

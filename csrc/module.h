@@ -167,6 +167,8 @@ struct core_state {
     unsigned chain_map_version;   /* of collections.ChainMap as it was at first */
     uint64_t reduced_by_plan;     /* how many objects were taken apart by a plan */
     uint64_t made_by_plan;        /* and how many made */
+    uintptr_t monitoring_version; /* for which `monitored` was found; see steps.c */
+    int monitored;
     unsigned steps_threshold;     /* how often a function is met before it is read; 0: never */
     PyObject *compiler;           /* fastcopyreg.compiler, once it is needed */
     PyObject *lazy_import_type;   /* types.LazyImportType, or NULL */

@@ -1,6 +1,8 @@
 /* copyreg's tables: see registry.h. */
 #include "registry.h"
 
+#include "steps.h"
+
 #if KNOWN_LAYOUT
 
 /* The maps of an unchanged ChainMap, a list; borrowed, or NULL. */
@@ -9,8 +11,7 @@ chain_maps(struct core_state *state, PyObject *table)
 {
     PyTypeObject *type = Py_TYPE(table);
     if ((PyObject *)type != state->stdlib.chain_map || state->chain_map_version == 0
-        || type_version(type) != state->chain_map_version
-        || thread_observed() != OBSERVED_NO) {
+        || type_version(type) != state->chain_map_version || steps_observed(state)) {
         return NULL;
     }
     PyObject *maps = PyObject_GenericGetAttr(table, state->str.maps);
@@ -48,8 +49,7 @@ registry_setup(PyObject *Py_UNUSED(module))
 #endif
 
 int
-registry_dicts(struct core_state *state, PyObject *private_table,
-               PyObject *dicts[REGISTRY_DICTS])
+registry_dicts(struct core_state *state, PyObject *private_table, PyObject *dicts[REGISTRY_DICTS])
 {
     PyObject *table = private_table != NULL ? private_table : state->stdlib.dispatch_table;
     if (PyDict_CheckExact(table)) {

@@ -375,7 +375,7 @@ int
 steps_due(struct core_state *state, const struct steps_entry *entry)
 {
     return entry->status == STEPS_UNREAD && state->steps_threshold != 0
-           && entry->met >= state->steps_threshold && !steps_observed()
+           && entry->met >= state->steps_threshold && !steps_observed(state)
            && !thread_near_recursion_limit();
 }
 
@@ -410,8 +410,9 @@ store_free(struct steps_store *store)
     PyMem_Free(store);
 }
 
-/* Reading a function of three fields takes as long as some 150 calls of it. */
-enum { DEFAULT_THRESHOLD = 150 };
+/* Reading a function of three fields takes as long as some 150 calls of it.  Where asking
+   who watches costs more than the call that is saved, nothing is read unless it is asked for. */
+enum { DEFAULT_THRESHOLD = MONITORING_IS_CHEAP ? 150 : 0 };
 
 /* The variable as a number; the default if it is not set, or no number. */
 static unsigned
@@ -510,12 +511,25 @@ has_monitoring_tool(void)
     return found;
 }
 
+#if KNOWN_LAYOUT
 int
-steps_observed(void)
+steps_observed(struct core_state *state)
 {
-    switch (thread_observed()) {
-    case OBSERVED_NO: return 0;
-    case OBSERVED_YES: return 1;
-    default: return has_monitoring_tool();
+    uintptr_t version;
+    enum observed observed = thread_observed(&version);
+    if (likely(observed != OBSERVED_PERHAPS)) {
+        return observed == OBSERVED_YES;
     }
+    if (!MONITORING_IS_CHEAP || version != state->monitoring_version) {
+        state->monitored = has_monitoring_tool();
+        state->monitoring_version = version;
+    }
+    return state->monitored;
 }
+#else
+int
+steps_observed(struct core_state *Py_UNUSED(state))
+{
+    return has_monitoring_tool();
+}
+#endif

@@ -519,8 +519,9 @@ reducer_meet(struct core_state *state, PyObject *callable, struct reducer *reduc
         return steps_due(state, entry) ? REDUCER_DUE : REDUCER_CALL;
     }
     reducer->steps = entry->steps;
-    return entry->steps->bound == reducer->count
-                   && keywords_are(entry->steps->keywords, reducer->keywords) && !steps_observed()
+    return entry->steps->bound == reducer->count && !code_is_monitored(entry->code)
+                   && keywords_are(entry->steps->keywords, reducer->keywords)
+                   && !steps_observed(state)
                ? REDUCER_PLAN
                : REDUCER_CALL;
 }

@@ -603,9 +603,27 @@ def watching_monitor(calls):
     return stop
 
 
+def watching_one_function(calls):
+    """Events of one code object only, which leave no trace anywhere else."""
+    monitoring = sys.monitoring
+    monitoring.use_tool_id(4, "test")
+    events = monitoring.events
+    code = sys.modules["guarded"].reduce_global.__code__
+    monitoring.register_callback(
+        4, events.PY_START, lambda code, offset: calls.append((code.co_name, "start"))
+    )
+    monitoring.set_local_events(4, code, events.PY_START)
+
+    def stop():
+        monitoring.set_local_events(4, code, 0)
+        monitoring.free_tool_id(4)
+
+    return stop
+
+
 WATCHERS = [watching_trace, watching_profile]
 if hasattr(sys, "monitoring"):
-    WATCHERS.append(watching_monitor)
+    WATCHERS += [watching_monitor, watching_one_function]
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer is at work")

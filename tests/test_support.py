@@ -14,6 +14,10 @@ from support.graphs import build, graphs
 from support.implementations import PROTOCOLS, STANDARD, namespace
 from support.recording import Setup, compare, record, setups
 
+pytestmark = pytest.mark.skipif(
+    sys.implementation.name != "cpython", reason="the oracle is CPython's C pickler"
+)
+
 
 def faulty(pickler, change=lambda data: data):
     """An implementation around a pickler class, with the bytes of its functions changed."""
@@ -183,7 +187,8 @@ def test_graphs_have_cycles_aliases_and_every_kind():
         assert isinstance(setup, Setup)
 
     look()
-    assert {"list", "tuple", "frozenset", "instance", "evil", "str", "int", "exception"} <= kinds
+    assert {"list", "tuple", "dict", "instance", "evil", "str", "int"} <= kinds
+    assert len(kinds) > 20
 
 
 def test_cycle_through_a_tuple_is_built():

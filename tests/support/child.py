@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 
 import pytest
 
@@ -39,7 +40,7 @@ def in_child(function, *args, seconds=SECONDS):
     is raised here as AssertionError with the child's traceback.
     """
     reading, writing = os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:
         os.close(reading)
         run_and_leave(function, args, writing)
@@ -56,6 +57,13 @@ def in_child(function, *args, seconds=SECONDS):
     if kind == "raised":
         raise AssertionError(f"raised in the child process:\n{value}")
     return value
+
+
+def fork():
+    """Fork, though other tests may have left threads behind; the child has this one only."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def run_and_leave(function, args, writing):

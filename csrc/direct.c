@@ -11,6 +11,9 @@
 /* Forms for this many types at a time; a place is taken over by the type that needs it. */
 enum { FORMS = 128, PARTS_MAX = DIRECT_PARTS_MAX };
 
+/* Bytes that a small atom may take, with the opcodes around it. */
+enum { ATOM_ROOM = 280, OBJECT_ROOM = 64, ATOM_LENGTH = 255 };
+
 /* Where a part comes from. */
 enum part_place {
     PART_SLOT,     /* at an offset in the object */
@@ -36,6 +39,7 @@ struct form {
     int instance; /* whether a part is in the object's __dict__ */
     int argument_count, state_count; /* state_count: -1 if there is no state */
     int size;                        /* of both together */
+    int room;                        /* bytes that a small object takes besides its values */
     uint16_t callable_step;
     uint16_t keys_at;             /* operands of the state's dict */
     struct part parts[PARTS_MAX]; /* arguments, then the values of the state */
@@ -237,6 +241,23 @@ place_callable(struct core_state *state, struct form *form, uint16_t number)
                       == type_lookup(&PyBaseObject_Type, state->str.class_));
 }
 
+/* The keys of the state, and the opcodes; more than any room if a key is not plain. */
+static int
+room_besides_values(const struct form *form)
+{
+    const struct steps *steps = form->steps;
+    int room = OBJECT_ROOM;
+    for (int i = 0; i < form->state_count; i++) {
+        uint16_t key_step = steps->operands[form->keys_at + 2 * i];
+        PyObject *key = PyTuple_GET_ITEM(steps->constants, steps->list[key_step].a);
+        if (!PyUnicode_IS_COMPACT_ASCII(key) || PyUnicode_GET_LENGTH(key) > ATOM_LENGTH) {
+            return INT_MAX / 2;
+        }
+        room += ATOM_ROOM;
+    }
+    return room;
+}
+
 /* Works the form of a plan for a type out. */
 static void
 form_make(struct core_state *state, struct form *form, PyTypeObject *type, unsigned version,
@@ -259,6 +280,7 @@ form_make(struct core_state *state, struct form *form, PyTypeObject *type, unsig
     }
     form->size = form->argument_count + (form->state_count > 0 ? form->state_count : 0);
     form->usable = reads_are_parts(form);
+    form->room = room_besides_values(form);
     mark_repeated(form);
 }
 
@@ -392,9 +414,6 @@ instance_value(PyObject *object, PyTypeObject *type, struct part *part)
     return instance_value_slow(object, type, part);
 }
 
-/* Bytes that a small atom may take, with the opcodes around it. */
-enum { ATOM_ROOM = 280, OBJECT_ROOM = 64, ATOM_LENGTH = 255 };
-
 /* Whether writing the value takes a few bytes and nothing but them: no room is asked for,
    no foreign code runs. */
 ALWAYS_INLINE int
@@ -450,7 +469,6 @@ take_snapshot(struct form *form, PyObject *object, struct snapshot *snapshot)
         return 0;
     }
     snapshot->count = form->size;
-    snapshot->single = 0;
     snapshot->small = 1;
     for (int i = 0; i < snapshot->count; i++) {
         struct part *part = &form->parts[i];
@@ -460,9 +478,19 @@ take_snapshot(struct form *form, PyObject *object, struct snapshot *snapshot)
         }
         snapshot->values[i] = value;
         snapshot->small &= is_small_atom(value);
-        snapshot->single |= (uint32_t)(part->once && has_one_reference(value)) << i;
     }
     return 1;
+}
+
+/* Notes which values only the object holds, before others are held here. */
+static void
+find_single(const struct form *form, struct snapshot *snapshot)
+{
+    snapshot->single = 0;
+    for (int i = 0; i < snapshot->count; i++) {
+        int single = form->parts[i].once && has_one_reference(snapshot->values[i]);
+        snapshot->single |= (uint32_t)single << i;
+    }
 }
 
 /* ---- writing it
@@ -643,9 +671,82 @@ ALWAYS_INLINE int
 fits_in_window(struct pickler *pickler, const struct direct *direct, const char *out)
 {
     return direct->snapshot.small && direct->form->callable_position >= 0
-           && direct->form->state_count < 0
            && pickler->writer.limit - out
-                  > direct->snapshot.count * (Py_ssize_t)ATOM_ROOM + OBJECT_ROOM;
+                  > direct->snapshot.count * (Py_ssize_t)ATOM_ROOM + direct->form->room;
+}
+
+/* A small atom. */
+ALWAYS_INLINE char *
+write_atom(struct pickler *pickler, PyObject *value, int single, char *out)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (type == &PyFloat_Type) {
+        return save_float(pickler, value, out);
+    }
+    if (type == &PyLong_Type) {
+        return save_long(pickler, value, out);
+    }
+    if (type == &PyUnicode_Type) {
+        return save_str(pickler, value, single && has_one_reference(value), out);
+    }
+    return value == Py_None ? write_op(out, OP_NONE) : save_bool(pickler, value, out);
+}
+
+/* Numbers a temporary that nobody else will ever see. */
+ALWAYS_INLINE char *
+write_skipped(struct pickler *pickler, char *out)
+{
+    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+}
+
+static char *
+write_small_state(struct pickler *pickler, const struct direct *direct, int single, char *out)
+{
+    const struct form *form = direct->form;
+    const struct steps *steps = form->steps;
+    out = write_skipped(pickler, write_op(out, OP_EMPTY_DICT));
+    if (out != NULL && form->state_count > 1) {
+        out = write_op(out, OP_MARK);
+    }
+    for (int i = 0; out != NULL && i < form->state_count; i++) {
+        int part = form->argument_count + i;
+        uint16_t key_step = steps->operands[form->keys_at + 2 * i];
+        PyObject *key = PyTuple_GET_ITEM(steps->constants, steps->list[key_step].a);
+        out = save_str(pickler, key, 0, out);
+        out = out == NULL ? NULL
+                          : write_atom(pickler, direct->snapshot.values[part],
+                                       single && form->parts[part].once, out);
+    }
+    if (out != NULL && form->state_count > 0) {
+        out = write_op(out, form->state_count > 1 ? OP_SETITEMS : OP_SETITEM);
+    }
+    return out == NULL ? NULL : write_op(out, OP_BUILD);
+}
+
+/* The same as write_object() where all is small: nothing but bytes is written, so that the
+   object cannot come by meanwhile. */
+ALWAYS_INLINE char *
+write_small(struct pickler *pickler, const struct direct *direct, char *out)
+{
+    const struct form *form = direct->form;
+    int count = form->argument_count, single = direct->single && pickler->unnumbered == 0;
+    out = save_get(pickler, form->callable_position, out);
+    out = count > 3 ? write_op(out, OP_MARK) : out;
+    for (int i = 0; i < count; i++) {
+        out = write_atom(pickler, direct->snapshot.values[i], single && form->parts[i].once, out);
+        if (unlikely(out == NULL)) {
+            return NULL;
+        }
+    }
+    out = save_tuple_op(pickler, count, out);
+    out = count == 0 ? out : write_skipped(pickler, out);
+    if (unlikely(out == NULL)) {
+        return NULL;
+    }
+    out = save_memoize(pickler, direct->object, direct->single, write_op(out, OP_REDUCE));
+    return out == NULL || form->state_count < 0
+               ? out
+               : write_small_state(pickler, direct, pickler->unnumbered == 0, out);
 }
 
 /* The same where anything may run: what the form and the snapshot name is owned, and the
@@ -656,6 +757,7 @@ write_owning(struct pickler *pickler, struct direct *direct, char *out)
     struct snapshot *snapshot = &direct->snapshot;
     struct form *form = direct->form;
     PyObject *code = Py_NewRef(form->code), *callable = Py_NewRef(form->callable);
+    find_single(form, snapshot);
     for (int i = 0; i < snapshot->count; i++) {
         Py_INCREF(snapshot->values[i]);
     }
@@ -695,7 +797,7 @@ save_by_form(struct pickler *pickler, struct form *form, PyObject *object, int s
     }
     pickler->state->reduced_by_plan++;
     if (small) {
-        *out = write_object(pickler, &direct, *out);
+        *out = write_small(pickler, &direct, *out);
     }
     else if (open) {
         *out = write_owning(pickler, &direct, *out);

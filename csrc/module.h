@@ -124,7 +124,7 @@
     V(unpickler_type)    \
     V(unpickler_memo_type)
 
-struct direct_forms;
+struct form_table;
 struct makers;
 struct pickler;
 struct steps_store;
@@ -162,7 +162,7 @@ struct core_state {
     struct plan_cache *plans;     /* what is known of types; see plan.h */
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
     struct steps_store *steps;    /* plans of functions; see steps.h */
-    struct direct_forms *forms;   /* see direct.h */
+    struct form_table *forms;   /* see form.h */
     struct makers *makers;        /* see make.h */
     unsigned chain_map_version;   /* of collections.ChainMap as it was at first */
     uint64_t reduced_by_plan;     /* how many objects were taken apart by a plan */

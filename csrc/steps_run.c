@@ -5,6 +5,8 @@
 
 #include <structmember.h>
 
+#if KNOWN_LAYOUT
+
 /* ---- names -------------------------------------------------------------- */
 
 /* What a dict of names holds; borrowed, or NULL. */
@@ -565,3 +567,5 @@ reducer_run(struct core_state *state, const struct reducer *reducer, PyObject *o
     }
     return outcome;
 }
+
+#endif

@@ -49,33 +49,43 @@ probe_last_item(PyObject *std_dumps, struct dialect *dialect)
     return 0;
 }
 
-/* A list that grows while it is saved: 1 if that is refused, 0 if not. */
-static const char growing_list[] = "class Grower:\n"
-                                   "    def __reduce__(self):\n"
-                                   "        items.append(None)\n"
-                                   "        return int, ()\n"
-                                   "items = [Grower(), None]\n"
-                                   "try:\n"
-                                   "    dumps(items, 2)\n"
-                                   "except RuntimeError:\n"
-                                   "    refused = True\n"
-                                   "else:\n"
-                                   "    refused = False\n";
+/* A list that grows while it is saved, and an attribute that is assigned: each is refused
+   or not. */
+static const char source_of_probes[] =
+    "class Grower:\n"
+    "    def __reduce__(self):\n"
+    "        items.append(None)\n"
+    "        return int, ()\n"
+    "    def write(self, data):\n"
+    "        pass\n"
+    "items = [Grower(), None]\n"
+    "def refuses(call, error):\n"
+    "    try:\n"
+    "        call()\n"
+    "    except error:\n"
+    "        return True\n"
+    "    return False\n"
+    "growth = refuses(lambda: dumps(items, 2), RuntimeError)\n"
+    "pickler = Pickler(Grower())\n"
+    "assigning = refuses(lambda: setattr(pickler, 'persistent_id', repr), AttributeError)\n";
 
-/* Runs the source with `dumps` at hand; a new dict of its globals, or NULL. */
+/* Runs the source with `dumps` and `Pickler` at hand; a new dict of its globals, or NULL. */
 static PyObject *
-run(const char *source, PyObject *std_dumps)
+run(const char *source)
 {
-    PyObject *globals = PyDict_New();
+    PyObject *pickle = PyImport_ImportModule("_pickle");
+    if (pickle == NULL) {
+        return NULL;
+    }
+    PyObject *globals = PyDict_Copy(PyModule_GetDict(pickle));
+    Py_DECREF(pickle);
     if (globals == NULL) {
         return NULL;
     }
-    if (PyDict_SetItemString(globals, "__builtins__", PyEval_GetBuiltins()) < 0
-        || PyDict_SetItemString(globals, "dumps", std_dumps) < 0) {
-        Py_DECREF(globals);
-        return NULL;
+    PyObject *result = NULL;
+    if (PyDict_SetItemString(globals, "__builtins__", PyEval_GetBuiltins()) == 0) {
+        result = PyRun_String(source, Py_file_input, globals, globals);
     }
-    PyObject *result = PyRun_String(source, Py_file_input, globals, globals);
     if (result == NULL) {
         Py_CLEAR(globals);
     }
@@ -83,21 +93,32 @@ run(const char *source, PyObject *std_dumps)
     return globals;
 }
 
+/* A name that the source has set to True or False.  0 or -1. */
 static int
-probe_list_change(PyObject *std_dumps, struct dialect *dialect)
+read_answer(PyObject *globals, const char *name, int *answer)
 {
-    PyObject *globals = run(growing_list, std_dumps);
+    PyObject *key = PyUnicode_FromString(name);
+    PyObject *value = key == NULL ? NULL : PyDict_GetItemWithError(globals, key);
+    Py_XDECREF(key);
+    *answer = value == Py_True;
+    return value == NULL ? -1 : 0;
+}
+
+static int
+probe_by_source(PyObject *Py_UNUSED(std_dumps), struct dialect *dialect)
+{
+    PyObject *globals = run(source_of_probes);
     if (globals == NULL) {
         return -1;
     }
-    PyObject *name = PyUnicode_FromString("refused");
-    PyObject *refused = name == NULL ? NULL : PyDict_GetItemWithError(globals, name);
-    Py_XDECREF(name);
-    dialect->list_change_raises = refused == Py_True;
-    /* The class and its method hold the globals, which hold the class. */
+    int result = read_answer(globals, "growth", &dialect->list_change_raises);
+    if (result == 0) {
+        result = read_answer(globals, "assigning", &dialect->persistent_id_read_only);
+    }
+    /* The class and its methods hold the globals, which hold the class. */
     PyDict_Clear(globals);
     Py_DECREF(globals);
-    return refused == NULL ? -1 : 0;
+    return result;
 }
 
 /* The function pickle._Pickler.dump is at hand everywhere, and found by a dotted name. */
@@ -148,7 +169,7 @@ dialect_probe(struct dialect *dialect)
         return -1;
     }
     static int (*const probes[])(PyObject *, struct dialect *) = {
-        probe_last_item, probe_list_change, probe_dotted_name, probe_default_protocol};
+        probe_last_item, probe_by_source, probe_dotted_name, probe_default_protocol};
     int result = 0;
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(probes); i++) {
         result = probes[i](std_dumps, dialect);

@@ -17,6 +17,8 @@ struct dialect {
     /* Protocols 0 to 3 write a dotted name as calls of getattr that are not memoized,
        of a name each; before, as a reduction whose parts are (3.12). */
     int dotted_name_chain;
+    /* persistent_id cannot be assigned to a Pickler (3.13.0 alone). */
+    int persistent_id_read_only;
     /* What protocol None is. */
     int default_protocol;
 };

@@ -169,7 +169,7 @@ pickler_getattro(PicklerObject *self, PyObject *name)
 static int
 pickler_setattro(PicklerObject *self, PyObject *name, PyObject *value)
 {
-    if (!is_persistent_id(self, name)) {
+    if (!is_persistent_id(self, name) || self->pickler.state->dialect.persistent_id_read_only) {
         return PyObject_GenericSetAttr((PyObject *)self, name, value);
     }
     Py_XSETREF(self->persistent_id, Py_XNewRef(value));
@@ -321,22 +321,23 @@ pickler_tp_init(PicklerObject *self, PyObject *args, PyObject *kwargs)
     return result;
 }
 
-/* The class attribute reducer_override_types: *types, or NULL if there is none.  0 or -1. */
+/* The class attribute reducer_override_types: *types, or NULL if there is none.  Only
+   classes are asked, so that no __getattr__ hears of it.  0 or -1. */
 static int
 find_override_types(PicklerObject *self, PyObject **types)
 {
-    if (find_hook(self, self->pickler.state->str.reducer_override_types, types) < 0) {
-        return -1;
-    }
-    int valid = *types == NULL || PyTuple_Check(*types);
-    for (Py_ssize_t i = 0; valid && *types != NULL && i < PyTuple_GET_SIZE(*types); i++) {
-        valid = PyType_Check(PyTuple_GET_ITEM(*types, i));
+    PyObject *name = self->pickler.state->str.reducer_override_types;
+    PyObject *found = type_lookup(Py_TYPE(self), name);
+    int valid = found == NULL || PyTuple_Check(found);
+    for (Py_ssize_t i = 0; valid && found != NULL && i < PyTuple_GET_SIZE(found); i++) {
+        valid = PyType_Check(PyTuple_GET_ITEM(found, i));
     }
     if (!valid) {
         PyErr_SetString(PyExc_TypeError, "reducer_override_types must be a tuple of types");
-        Py_CLEAR(*types);
+        return -1;
     }
-    return valid ? 0 : -1;
+    *types = Py_XNewRef(found);
+    return 0;
 }
 
 /* The hooks of a dump that begins.  0 or -1. */

@@ -24,17 +24,19 @@ import measure
 import operations
 
 PHASE = 25  # repetitions in a phase; a leak of one block in each is told from noise
-REPEATS = 3  # measurements that must all show a growth before it is called a leak
+REPEATS = 5  # measurements that must all show a growth before it is called a leak
+REPEATS_OF_FILLING = 12  # the same where tables fill: they must have been emptied once
 
 
 def leak_of(operation, phase=PHASE):
     """What the second phase of an operation leaves behind, or None if nothing does."""
     call = operation.prepare()
-    operation.view(call())
-    for _ in range(max(phase, operation.warm)):
-        call()
-    for _ in range(REPEATS):
-        grown = measure.growth(call, phase)
+    operation.view(operations.once(call))
+    phase = max(phase, operation.fills)
+    for _ in range(phase):
+        operations.once(call)
+    for _ in range(REPEATS_OF_FILLING if operation.fills else REPEATS):
+        grown = measure.growth(functools.partial(operations.once, call), phase)
         if not grown.is_leak():
             return None
     return grown
@@ -45,7 +47,7 @@ def results_agree(operation):
     to be.
     """
     call = operation.prepare()
-    return operation.view(call()) == operation.view(call())
+    return operation.view(operations.once(call)) == operation.view(operations.once(call))
 
 
 def examine(group, subject, pattern, phase):
@@ -57,7 +59,8 @@ def examine(group, subject, pattern, phase):
             defects.append(f"{operation.name}: two results differ")
         grown = leak_of(operation, phase)
         if grown is not None:
-            defects.append(f"{operation.name}: {grown} in {phase} repetitions")
+            repetitions = max(phase, operation.fills)
+            defects.append(f"{operation.name}: {grown} in {repetitions} repetitions")
     return len(chosen), defects
 
 

@@ -6,6 +6,7 @@ allocations of Python's allocator. Bytes are what tracemalloc traces: every allo
 """
 
 import gc
+import itertools
 import sys
 import tracemalloc
 import typing
@@ -54,7 +55,7 @@ def growth(call, repeat):
     call()  # an exception makes frame objects of the callers' frames, once
     first = held()
     second = held()
-    for _ in range(repeat):
+    for _ in itertools.repeat(None, repeat):  # a number would be held, and counted
         call()
     return (held() - second) - (second - first)
 

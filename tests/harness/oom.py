@@ -81,6 +81,7 @@ def attempt(call, number):
     How it ended: "refused" by MemoryError, "raised" something else, "finished" without having got
     as far as that allocation, "absorbed" its failure.
     """
+    operations.make_ready(call)
     _testcapi.set_nomemory(number, number + 1)
     try:
         result = call()
@@ -100,7 +101,7 @@ def attempt(call, number):
 def done_again(operation, call, expected):
     """What is wrong with the operation now that it has memory, or None."""
     try:
-        return None if operation.view(call()) == expected else "wrong result"
+        return None if operation.view(operations.once(call)) == expected else "wrong result"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
@@ -140,9 +141,9 @@ def leaking_allocations(call, tally):
 def examine(operation, progress):
     """Sweeps over one operation; returns a Tally whose defects include what was left behind."""
     call = operation.prepare()
-    expected = operation.view(call())
+    expected = operation.view(operations.once(call))
     tally = sweep(operation, call, expected, progress)
-    if tally.defects:
+    if tally.defects or operation.fills:  # leaks.py tells leaks from tables that fill
         return tally
     for _ in range(REPEATS):
         grown = measure.growth(lambda: sweep(operation, call, expected, progress), repeat=1)

@@ -26,7 +26,6 @@ import uuid
 
 PROTOCOLS = range(std_pickle.HIGHEST_PROTOCOL + 1)
 FRAME = 64 * 1024
-FILLED = 20000  # objects of new types after which the tables of what is known of types are full
 OFTEN = 400  # objects of a type after which reducers and constructors are compiled
 
 
@@ -344,16 +343,17 @@ REFUSED = {
 class Operation:
     """One thing to repeat: its name, how to prepare it, and how to look at its result.
 
-    *spared*: why its allocations are not made to fail, if they are not. *warm*: how often it must
-    have been done before its leaks are judged, if that is more than a phase.
+    *spared*: why its allocations are not made to fail, if they are not. *fills*: how many
+    repetitions go towards filling tables that are emptied when they are full; only phases of that
+    length, and some of them, tell a leak from what such tables hold.
     """
 
-    def __init__(self, name, prepare, view=lambda result: result, spared=None, warm=0):
+    def __init__(self, name, prepare, view=lambda result: result, spared=None, fills=0):
         self.name = name
         self.prepare = prepare
         self.view = view
         self.spared = spared
-        self.warm = warm
+        self.fills = fills
 
 
 def values_of(protocol):
@@ -811,17 +811,38 @@ def fresh_function(function):
     return types.FunctionType(code, globals())
 
 
-def fresh(kind, count, use):
-    """A function that makes a class, so many objects of it, and hands them to *use*."""
+class FreshUse:
+    """Hands so many objects of a class made for this call, and before it, to *use*.
 
-    def operation():
-        cls = fresh_class(kind)
-        try:
-            return use([cls(i, "right") for i in range(count)])
-        finally:
-            copyreg.dispatch_table.pop(cls, None)
+    Making a class is not what is tested: without memory, interpreters crash over it.
+    """
 
-    return operation
+    def __init__(self, kind, count, use):
+        self.kind = kind
+        self.count = count
+        self.use = use
+        self.objects = None
+
+    def make_ready(self):
+        if self.objects:
+            copyreg.dispatch_table.pop(type(self.objects[0]), None)
+        cls = fresh_class(self.kind)
+        self.objects = [cls(i, "right") for i in range(self.count)]
+
+    def __call__(self):
+        return self.use(self.objects)
+
+
+def make_ready(call):
+    """Does what a call needs to have done before it each time, outside of what is measured."""
+    if isinstance(call, FreshUse):
+        call.make_ready()
+
+
+def once(call):
+    """Does an operation once, with what it needs to have done before."""
+    make_ready(call)
+    return call()
 
 
 def fresh_operations(subject):
@@ -837,8 +858,8 @@ def fresh_operations(subject):
             for count in (2, OFTEN):
                 yield Operation(
                     f"{name} of {count} of a new class, {kind}",
-                    lambda kind=kind, count=count, use=use: fresh(kind, count, use),
-                    warm=FILLED // count,
+                    functools.partial(FreshUse, kind, count, use),
+                    fills=300 if count == OFTEN else 2000,
                 )
 
 

@@ -299,7 +299,9 @@ form_look_up(struct core_state *state, struct form *form, PyObject *function)
 PyObject *
 form_instance_value(PyObject *object, PyTypeObject *type, struct part *part)
 {
-    struct layout_values *values = layout_unmade_values(object, type);
+    struct layout_values *values = PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)
+                                       ? layout_unmade_values(object, type)
+                                       : NULL;
     if (values == NULL) {
         PyObject *dict = layout_find_dict(object, type);
         if (dict == NULL || !PyDict_CheckExact(dict) || !layout_has_only_str_keys(dict)) {

@@ -162,16 +162,16 @@ struct core_state {
     struct plan_cache *plans;     /* what is known of types; see plan.h */
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
     struct steps_store *steps;    /* plans of functions; see steps.h */
-    struct form_table *forms;   /* see form.h */
+    struct form_table *forms;     /* see form.h */
     struct makers *makers;        /* see make.h */
     unsigned chain_map_version;   /* of collections.ChainMap as it was at first */
     uint64_t reduced_by_plan;     /* how many objects were taken apart by a plan */
     uint64_t made_by_plan;        /* and how many made */
     uintptr_t monitoring_version; /* for which `monitored` was found; see steps.c */
     int monitored;
-    unsigned steps_threshold;     /* how often a function is met before it is read; 0: never */
-    PyObject *compiler;           /* fastcopyreg.compiler, once it is needed */
-    PyObject *lazy_import_type;   /* types.LazyImportType, or NULL */
+    unsigned steps_threshold;   /* how often a function is met before it is read; 0: never */
+    PyObject *compiler;         /* fastcopyreg.compiler, once it is needed */
+    PyObject *lazy_import_type; /* types.LazyImportType, or NULL */
     struct copybuffers *idle_copybuffers; /* between calls of deepcopy; see copymemo.c */
     struct copyroutes *copyroutes;        /* what copy.py does with each type; see copyroute.c */
     uint64_t copy_epoch;    /* ends whenever foreign code may have run; see copier.h */

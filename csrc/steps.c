@@ -443,27 +443,37 @@ core_plan_counts(PyObject *module, PyObject *Py_UNUSED(unused))
 
 PyDoc_STRVAR(
     plan_threshold_doc,
-    "plan_threshold($module, number, /)\n"
+    "plan_threshold($module, number=None, /)\n"
     "--\n\n"
     "Set how often a reducer or constructor is met before it is read into a plan, 0 for never.\n"
     "\n"
-    "Return the number that was in force.  Raises what int() of another object raises.");
+    "Return the number that was in force; None leaves it so.  Raises what int() of another\n"
+    "object raises.");
 
 static PyObject *
-core_plan_threshold(PyObject *module, PyObject *number)
+core_plan_threshold(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     struct core_state *state = core_state_of_module(module);
-    unsigned long threshold = PyLong_AsUnsignedLong(number), before = state->steps_threshold;
-    if (threshold == (unsigned long)-1 && PyErr_Occurred()) {
+    unsigned long before = state->steps_threshold;
+    if (count > 1) {
+        PyErr_Format(PyExc_TypeError, "plan_threshold() takes at most 1 argument (%zd given)",
+                     count);
         return NULL;
     }
-    state->steps_threshold = threshold > UINT_MAX ? UINT_MAX : (unsigned)threshold;
+    if (count == 1 && args[0] != Py_None) {
+        unsigned long threshold = PyLong_AsUnsignedLong(args[0]);
+        if (threshold == (unsigned long)-1 && PyErr_Occurred()) {
+            return NULL;
+        }
+        state->steps_threshold = threshold > UINT_MAX ? UINT_MAX : (unsigned)threshold;
+    }
     return PyLong_FromUnsignedLong(before);
 }
 
 static PyMethodDef functions[] = {
     {"plan_counts", core_plan_counts, METH_NOARGS, plan_counts_doc},
-    {"plan_threshold", core_plan_threshold, METH_O, plan_threshold_doc},
+    {"plan_threshold", (PyCFunction)(void (*)(void))core_plan_threshold, METH_FASTCALL,
+     plan_threshold_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -687,11 +687,32 @@ static PyType_Spec pickler_spec = {
     .slots = pickler_slots,
 };
 
+/* The slots without the one under which persistent_id is assigned, where the standard
+   library has none either. */
+static void
+drop_setattro(PyType_Slot *slots)
+{
+    PyType_Slot *kept = slots;
+    for (; slots->slot != 0; slots++) {
+        if (slots->slot != Py_tp_setattro) {
+            *kept++ = *slots;
+        }
+    }
+    *kept = *slots;
+}
+
 int
 pickler_type_setup(PyObject *module)
 {
     struct core_state *state = core_state_of_module(module);
+    PyType_Slot slots[Py_ARRAY_LENGTH(pickler_slots)];
+    PyType_Spec spec = pickler_spec;
+    memcpy(slots, pickler_slots, sizeof(slots));
+    if (state->dialect.persistent_id_read_only) {
+        drop_setattro(slots);
+    }
+    spec.slots = slots;
     PyObject *type = PyType_FromModuleAndSpec(module, &shown_spec, NULL);
     state->pickler_memo_type = (PyTypeObject *)type;
-    return type == NULL ? -1 : core_add_type(module, &pickler_spec, &state->pickler_type);
+    return type == NULL ? -1 : core_add_type(module, &spec, &state->pickler_type);
 }

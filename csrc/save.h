@@ -55,6 +55,7 @@ struct pickler {
     size_t generation; /* of the memo, under this number */
     struct plan *plan; /* the one used last */
     struct snapshots snapshots;
+    char *class_end;      /* what begin_newobj() has come to; see save_reduce.c */
     char *direct_end;     /* what direct_save_ready() has come to */
     int nested_forms;     /* objects open that are written by forms; see direct.c */
     struct fields fields; /* between save_find_fields() and save_by_plan() */

@@ -99,26 +99,10 @@ check_newobj(struct pickler *pickler, PyObject *args, PyObject *object)
     return 0;
 }
 
-/* The rest of the arguments, which is a tuple made here. */
-static char *
-save_newobj_args(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
-{
-    (void)object;
-    PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
-    if (rest == NULL) {
-        return NULL;
-    }
-    out = save(pickler, rest, out);
-    if (out == NULL) {
-        error_note("when serializing %T __new__ arguments", object);
-    }
-    out = save_release(pickler, rest, out);
-    out = out == NULL ? NULL : save_room(pickler, out);
-    return out == NULL ? NULL : write_op(out, OP_NEWOBJ);
-}
-
-static char *
-save_newobj(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
+/* Writes the class, up to pickler->class_end.  The rest of the arguments, which is a tuple
+   made here; strong, or NULL.  Its elements nest in the frame of the caller. */
+static NOINLINE PyObject *
+begin_newobj(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
 {
     if (save_foreign(pickler) < 0 || check_newobj(pickler, args, object) < 0) {
         return NULL;
@@ -128,7 +112,25 @@ save_newobj(struct pickler *pickler, PyObject *args, PyObject *object, char *out
         error_note("when serializing %T class", object);
         return NULL;
     }
-    return save_foreign(pickler) < 0 ? NULL : save_newobj_args(pickler, args, object, out);
+    pickler->class_end = out;
+    return save_foreign(pickler) < 0 ? NULL : PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+}
+
+ALWAYS_INLINE char *
+save_newobj(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
+{
+    (void)object;
+    PyObject *rest = begin_newobj(pickler, args, object, out);
+    if (rest == NULL) {
+        return NULL;
+    }
+    out = save(pickler, rest, pickler->class_end);
+    if (out == NULL) {
+        error_note("when serializing %T __new__ arguments", object);
+    }
+    out = save_release(pickler, rest, out);
+    out = out == NULL ? NULL : save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, OP_NEWOBJ);
 }
 
 /* ---- copyreg.__newobj_ex__ ---------------------------------------------- */
@@ -269,7 +271,9 @@ save_state(struct pickler *pickler, PyObject *reduce_value, PyObject *object, ch
     return out == NULL ? NULL : write_op(out, OP_BUILD);
 }
 
-ALWAYS_INLINE char *
+/* What comes after construction.  A function of its own, so that the frame of
+   save_reduce() is gone when it nests. */
+static NOINLINE char *
 save_contents(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
     PyObject *items = reduction_part(reduce_value, PART_LISTITEMS);

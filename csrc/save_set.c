@@ -18,19 +18,16 @@ save_set_as_call(struct pickler *pickler, PyObject *set, char *out)
     return save_close(pickler, set, out);
 }
 
-/* An element; it is owned over the time. */
-static char *
+/* An element, with a note if it could not be saved. */
+ALWAYS_INLINE char *
 save_element(struct pickler *pickler, PyObject *set, PyObject *element, char *out)
 {
-    int single = save_is_single(pickler, element);
     (void)set;
-    Py_INCREF(element);
-    out = out >= pickler->writer.limit ? save_slow(pickler, element, single, out)
-                                       : save_inside(pickler, element, single, out);
-    if (out == NULL) {
+    out = save_child(pickler, element, out);
+    if (unlikely(out == NULL)) {
         error_note("when serializing %T element", set);
     }
-    return save_release(pickler, element, out);
+    return out;
 }
 
 /* Up to BATCH_SIZE elements between MARK and ADDITEMS.  *count: how many. */
@@ -105,7 +102,7 @@ save_set(struct pickler *pickler, PyObject *set, int single, char *out)
     return save_set_contents(pickler, set, out);
 }
 
-static char *
+ALWAYS_INLINE char *
 save_frozenset_elements(struct pickler *pickler, PyObject *frozenset, char *out)
 {
     PyObject *walked = set_for_walk(frozenset), *element;

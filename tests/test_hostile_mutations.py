@@ -1,6 +1,7 @@
 """Every prefix of small pickles, and every single byte of them changed, ends as in the standard
 library: with an equal graph, or the same exception."""
 
+import os
 import random
 
 import pytest
@@ -116,6 +117,9 @@ def test_every_prefix_ends_alike(name):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    os.environ.get("HYPOTHESIS_PROFILE") != "deep", reason="takes hours: HYPOTHESIS_PROFILE=deep"
+)
 @pytest.mark.parametrize("name", CORPUS)
 def test_every_changed_byte_ends_alike(name):
     data = CORPUS[name]

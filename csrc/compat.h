@@ -504,27 +504,74 @@ type_assign_version(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(any_name)
 
 /* ---- who watches calls, and how deep they are --------------------------- */
 
-/* Whether a tracer or profiler is set for this thread, or a tool of sys.monitoring may be in
-   use.  Monitoring leaves a number in the eval breaker from 3.13 on; in 3.12 nothing that
-   is not private tells of it, so that the tools are asked for. */
+/* Whether a tracer or profiler is set for this thread, or a tool of sys.monitoring may have
+   asked for events of all code.  That leaves a number in the eval breaker from 3.13 on,
+   another one for each change; in 3.12 nothing that is not private tells of it. */
 enum observed { OBSERVED_NO, OBSERVED_YES, OBSERVED_PERHAPS };
 
 #if KNOWN_LAYOUT
+#if PY_VERSION_HEX >= 0x030D0000
+#define MONITORING_IS_CHEAP 1
+static inline uintptr_t
+thread_monitoring_version(PyThreadState *thread)
+{
+    return thread->eval_breaker >> 8;
+}
+#elif PY_VERSION_HEX >= 0x030C0000
+#define MONITORING_IS_CHEAP 0
+static inline uintptr_t
+thread_monitoring_version(PyThreadState *Py_UNUSED(thread))
+{
+    return 1;
+}
+#else
+#define MONITORING_IS_CHEAP 1
+static inline uintptr_t
+thread_monitoring_version(PyThreadState *Py_UNUSED(thread))
+{
+    return 0;
+}
+#endif
+
+/* *version tells whether an earlier answer to OBSERVED_PERHAPS is good still. */
 static inline enum observed
-thread_observed(void)
+thread_observed(uintptr_t *version)
 {
     PyThreadState *thread = PyThreadState_Get();
+    *version = thread_monitoring_version(thread);
     if (thread->c_tracefunc != NULL || thread->c_profilefunc != NULL) {
         return OBSERVED_YES;
     }
-#if PY_VERSION_HEX >= 0x030D0000
-    return thread->eval_breaker > 0xff ? OBSERVED_PERHAPS : OBSERVED_NO;
-#elif PY_VERSION_HEX >= 0x030C0000
-    return OBSERVED_PERHAPS;
-#else
-    return OBSERVED_NO;
-#endif
+    return *version != 0 ? OBSERVED_PERHAPS : OBSERVED_NO;
 }
+
+/* Whether a tool has asked for events of this code only.  What was asked for begins what is
+   kept beside the code: a byte of tools for each event. */
+#if PY_VERSION_HEX >= 0x030F0000
+enum { MONITORED_EVENTS = 16 };
+#elif PY_VERSION_HEX >= 0x030E0000
+enum { MONITORED_EVENTS = 11 };
+#elif PY_VERSION_HEX >= 0x030C0000
+enum { MONITORED_EVENTS = sizeof(_Py_LocalMonitors) };
+#endif
+
+static inline int
+code_is_monitored(PyObject *code)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    const uint8_t *tools = (const uint8_t *)((PyCodeObject *)code)->_co_monitoring;
+    for (int i = 0; tools != NULL && i < MONITORED_EVENTS; i++) {
+        if (tools[i] != 0) {
+            return 1;
+        }
+    }
+#else
+    (void)code;
+#endif
+    return 0;
+}
+#else
+#define MONITORING_IS_CHEAP 1
 #endif
 
 /* Whether fewer levels of recursion are left than a Python program of some depth takes. */

@@ -5,7 +5,7 @@
    its errors and their order are its own. */
 #include "copier.h"
 
-#include "direct.h"
+#include "form.h"
 #include "make.h"
 
 /* Two functions that say in Python what C would have to word errors for. */
@@ -648,7 +648,7 @@ ask_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObject 
         return 0;
     }
     /* Others of its type, in this epoch, will go by the form. */
-    (void)direct_prepare(copier->state, copier->epoch, &reducer, Py_TYPE(object));
+    (void)form_prepare(copier->state, copier->epoch, &reducer, Py_TYPE(object));
     switch (reducer_run(copier->state, &reducer, object, reduce_value)) {
     case READ_FOUND:
         return reducer.steps->leaves_only && PyTuple_CheckExact(*reduce_value) ? 1 : 2;
@@ -671,9 +671,9 @@ are_held(PyObject *const *objects, Py_ssize_t count)
 
 /* constructor(*parts) of copies of what was read from an object; strong or NULL. */
 static PyObject *
-construct_from(struct copier *copier, struct direct_parts *parts)
+construct_from(struct copier *copier, struct form_parts *parts)
 {
-    PyObject *room[DIRECT_PARTS_MAX + 1], **copies = room + 1, *result = NULL;
+    PyObject *room[FORM_PARTS_MAX + 1], **copies = room + 1, *result = NULL;
     PyObject *callable = Py_NewRef(parts->callable);
     Py_ssize_t count = parts->count, ready = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -711,7 +711,7 @@ construct_from(struct copier *copier, struct direct_parts *parts)
 }
 
 static int
-are_usual_atoms(struct copier *copier, const struct direct_parts *parts)
+are_usual_atoms(struct copier *copier, const struct form_parts *parts)
 {
     for (Py_ssize_t i = 0; i < parts->count; i++) {
         if (!is_usual_atom(parts->values[i])) {
@@ -728,9 +728,9 @@ enum by_form { FORM_RAISED = -1, FORM_NOT_SO, FORM_DONE, FORM_CLOSED };
 static enum by_form
 copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy)
 {
-    struct direct_parts parts;
+    struct form_parts parts;
     uint64_t epoch = copier->epoch;
-    if (!direct_read(copier->state, epoch, object, &parts)) {
+    if (!form_read(copier->state, epoch, object, &parts)) {
         return FORM_NOT_SO;
     }
     enum make_outcome outcome = MAKE_CALL;

@@ -270,7 +270,9 @@ find_functions(struct core_state *state, struct maker *maker, PyTypeObject *type
 static Py_ssize_t
 shared_index(PyTypeObject *type, PyObject *name)
 {
-    struct layout_keys *keys = layout_shared_keys(type);
+    struct layout_keys *keys = PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)
+                                   ? layout_shared_keys(type)
+                                   : NULL;
     for (Py_ssize_t i = 0; keys != NULL && i < keys->count; i++) {
         if (layout_entries(keys)[i].key == name) {
             return i;
@@ -390,9 +392,9 @@ find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned
         return MAKE_CALL;
     }
     if ((*maker)->status == STEPS_READY) {
-        return steps_observed() ? MAKE_CALL : MAKE_DONE;
+        return steps_observed(state) ? MAKE_CALL : MAKE_DONE;
     }
-    if (++(*maker)->met < state->steps_threshold || steps_observed()
+    if (++(*maker)->met < state->steps_threshold || steps_observed(state)
         || thread_near_recursion_limit()) {
         return MAKE_CALL;
     }
@@ -419,7 +421,8 @@ ALWAYS_INLINE int
 codes_hold(const struct maker *maker)
 {
     for (size_t i = 0; i < maker->steps->function_count; i++) {
-        if (PyFunction_GET_CODE(maker->functions[i]) != maker->codes[i]) {
+        if (PyFunction_GET_CODE(maker->functions[i]) != maker->codes[i]
+            || code_is_monitored(maker->codes[i])) {
             return 0;
         }
     }
@@ -644,7 +647,8 @@ make_of_function(struct core_state *state, PyObject *function, PyObject *const *
     if (found != MAKE_DONE) {
         return found;
     }
-    if (count < maker->steps->required || count > maker->steps->accepted) {
+    if (count < maker->steps->required || count > maker->steps->accepted
+        || code_is_monitored(maker->key)) {
         return MAKE_CALL;
     }
     return make_by_steps(state, maker, NULL, &function, arguments, count, made);

@@ -2,13 +2,14 @@
 #include "module.h"
 
 #include "copier.h"
-#include "direct.h"
+#include "form.h"
 #include "make.h"
 #include "naming.h"
 #include "pickler.h"
 #include "plan.h"
 #include "reader.h"
 #include "rebuild.h"
+#include "registry.h"
 #include "steps.h"
 #include "unpickler.h"
 
@@ -145,8 +146,8 @@ module_exec(PyObject *module)
         return -1;
     }
     static int (*const setups[])(PyObject *) = {
-        plan_setup,    steps_setup,  direct_setup,  make_setup,      naming_setup,
-        pickler_setup, reader_setup, rebuild_setup, unpickler_setup, copier_setup};
+        registry_setup, plan_setup,   steps_setup,   form_setup,      make_setup,  naming_setup,
+        pickler_setup,  reader_setup, rebuild_setup, unpickler_setup, copier_setup};
     int result = 0;
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {
         result = setups[i](module);
@@ -212,7 +213,7 @@ module_free(void *module)
     unpickler_teardown(state);
     copier_teardown(state);
     make_teardown(state);
-    direct_teardown(state);
+    form_teardown(state);
     steps_teardown(state);
     rebuild_teardown(state);
     plan_teardown(state);

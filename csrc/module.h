@@ -47,6 +47,7 @@
     V(lazy_import_type, "LazyImportType")                  \
     V(locals, "<locals>")                                  \
     V(main, "__main__")                                    \
+    V(maps, "maps")                                        \
     V(module, "__module__")                                \
     V(modules, "modules")                                  \
     V(mp_main, "__mp_main__")                              \
@@ -89,6 +90,7 @@
     V(reverse_import_mapping, "_compat_pickle", "REVERSE_IMPORT_MAPPING") \
     V(codecs_encode, "codecs", "encode")                                  \
     V(getattr, "builtins", "getattr")                                     \
+    V(chain_map, "collections", "ChainMap")                               \
     V(partial, "functools", "partial")                                    \
     V(copy_copy, "copy", "copy")                                          \
     V(copy_deepcopy, "copy", "deepcopy")                                  \
@@ -122,7 +124,7 @@
     V(unpickler_type)    \
     V(unpickler_memo_type)
 
-struct direct_forms;
+struct form_table;
 struct makers;
 struct pickler;
 struct steps_store;
@@ -160,13 +162,16 @@ struct core_state {
     struct plan_cache *plans;     /* what is known of types; see plan.h */
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
     struct steps_store *steps;    /* plans of functions; see steps.h */
-    struct direct_forms *forms;   /* see direct.h */
+    struct form_table *forms;     /* see form.h */
     struct makers *makers;        /* see make.h */
+    unsigned chain_map_version;   /* of collections.ChainMap as it was at first */
     uint64_t reduced_by_plan;     /* how many objects were taken apart by a plan */
     uint64_t made_by_plan;        /* and how many made */
-    unsigned steps_threshold;     /* how often a function is met before it is read; 0: never */
-    PyObject *compiler;           /* fastcopyreg.compiler, once it is needed */
-    PyObject *lazy_import_type;   /* types.LazyImportType, or NULL */
+    uintptr_t monitoring_version; /* for which `monitored` was found; see steps.c */
+    int monitored;
+    unsigned steps_threshold;   /* how often a function is met before it is read; 0: never */
+    PyObject *compiler;         /* fastcopyreg.compiler, once it is needed */
+    PyObject *lazy_import_type; /* types.LazyImportType, or NULL */
     struct copybuffers *idle_copybuffers; /* between calls of deepcopy; see copymemo.c */
     struct copyroutes *copyroutes;        /* what copy.py does with each type; see copyroute.c */
     uint64_t copy_epoch;    /* ends whenever foreign code may have run; see copier.h */

@@ -1,6 +1,8 @@
 /* What is known of a type: see plan.h. */
 #include "plan.h"
 
+#include "registry.h"
+
 #include "names.h"
 
 /* ---- the cache ---------------------------------------------------------- */
@@ -279,12 +281,14 @@ newobj_is_original(struct core_state *state)
 int
 plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table)
 {
-    PyObject *table = private_table != NULL ? private_table : state->stdlib.dispatch_table;
-    if (!PyDict_CheckExact(table)
-        || dict_get_by_hash(table, (PyObject *)plan->type, plan->hash) != NULL) {
-        return 0;
+    PyObject *dicts[REGISTRY_DICTS];
+    int count = registry_dicts(state, private_table, dicts);
+    for (int i = 0; i < count; i++) {
+        if (dict_get_by_hash(dicts[i], (PyObject *)plan->type, plan->hash) != NULL) {
+            return 0;
+        }
     }
-    return !PyErr_Occurred() && newobj_is_original(state);
+    return count != 0 && !PyErr_Occurred() && newobj_is_original(state);
 }
 
 /* ---- guards in the instance

@@ -1,18 +1,88 @@
 /* copyreg's tables: see registry.h. */
 #include "registry.h"
 
+#include "steps.h"
+
+#if KNOWN_LAYOUT
+
+/* The maps of an unchanged ChainMap, a list; borrowed, or NULL. */
+static PyObject *
+chain_maps(struct core_state *state, PyObject *table)
+{
+    PyTypeObject *type = Py_TYPE(table);
+    if ((PyObject *)type != state->stdlib.chain_map || state->chain_map_version == 0
+        || type_version(type) != state->chain_map_version || steps_observed(state)) {
+        return NULL;
+    }
+    PyObject *maps = PyObject_GenericGetAttr(table, state->str.maps);
+    if (maps == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    Py_DECREF(maps);
+    return PyList_CheckExact(maps) ? maps : NULL;
+}
+
+int
+registry_setup(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    state->chain_map_version =
+        type_assign_version((PyTypeObject *)state->stdlib.chain_map, state->str.maps);
+    return 0;
+}
+
+#else
+
+static PyObject *
+chain_maps(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(table))
+{
+    return NULL;
+}
+
+int
+registry_setup(PyObject *Py_UNUSED(module))
+{
+    return 0;
+}
+
+#endif
+
+int
+registry_dicts(struct core_state *state, PyObject *private_table, PyObject *dicts[REGISTRY_DICTS])
+{
+    PyObject *table = private_table != NULL ? private_table : state->stdlib.dispatch_table;
+    if (PyDict_CheckExact(table)) {
+        dicts[0] = table;
+        return 1;
+    }
+    PyObject *maps = chain_maps(state, table);
+    Py_ssize_t count = maps == NULL ? 0 : PyList_GET_SIZE(maps);
+    if (count > REGISTRY_DICTS) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        dicts[i] = PyList_GET_ITEM(maps, i);
+        if (!PyDict_CheckExact(dicts[i])) {
+            return 0;
+        }
+    }
+    return (int)count;
+}
+
 int
 registry_find_reducer(struct core_state *state, PyObject *private_table, PyTypeObject *type,
                       PyObject **reducer)
 {
-    PyObject *key = (PyObject *)type;
-    if (private_table == NULL) {
-        return PyDict_GetItemRef(state->stdlib.dispatch_table, key, reducer);
+    PyObject *key = (PyObject *)type, *dicts[REGISTRY_DICTS];
+    int count = registry_dicts(state, private_table, dicts), found = 0;
+    if (count == 0 || (count > 1 && !Py_IS_TYPE(key, &PyType_Type))) {
+        return PyMapping_GetOptionalItem(private_table, key, reducer);
     }
-    if (PyDict_CheckExact(private_table)) {
-        return PyDict_GetItemRef(private_table, key, reducer);
+    for (int i = 0; found == 0 && i < count; i++) {
+        found = PyDict_GetItemRef(dicts[i], key, reducer);
     }
-    return PyMapping_GetOptionalItem(private_table, key, reducer);
+    return found;
 }
 
 int

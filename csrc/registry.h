@@ -9,18 +9,29 @@
 
 /* Looks the reducer of `type` up in copyreg.dispatch_table or, if a pickler has a table of
    its own, in that one alone.  1 and a strong reference, 0 and NULL, or -1 with an
-   exception.  May run Python code if the type's metaclass is not `type` or the table is
-   not an exact dict. */
+   exception.  May run Python code if registry_find_is_foreign(). */
 int registry_find_reducer(struct core_state *state, PyObject *private_table, PyTypeObject *type,
                           PyObject **reducer);
 
+enum { REGISTRY_DICTS = 8 };
+
+/* The dicts in which looking a type up in a table looks, one after the other: the table
+   itself, or those of a ChainMap.  Their number; 0 if looking up may run Python code.
+   Borrowed, and good until Python code runs. */
+int registry_dicts(struct core_state *state, PyObject *private_table,
+                   PyObject *dicts[REGISTRY_DICTS]);
+
 /* Whether that look-up can run Python code. */
 static inline int
-registry_find_is_foreign(PyObject *private_table, PyTypeObject *type)
+registry_find_is_foreign(struct core_state *state, PyObject *private_table, PyTypeObject *type)
 {
+    PyObject *dicts[REGISTRY_DICTS];
     return !Py_IS_TYPE((PyObject *)type, &PyType_Type)
-           || (private_table != NULL && !PyDict_CheckExact(private_table));
+           || (private_table != NULL && registry_dicts(state, private_table, dicts) == 0);
 }
+
+/* Remembers what a ChainMap is before anybody changes it.  0 or -1. */
+int registry_setup(PyObject *module);
 
 /* The code under which copyreg.add_extension() registered a global: 1 and a strong
    reference to whatever is in the table, 0 and NULL, or -1.  May run Python code if a

@@ -462,18 +462,15 @@ static int
 find_reducer(struct pickler *pickler, PyTypeObject *type, PyObject **reducer)
 {
     PyObject *table = pickler->dispatch_table;
-    if (likely(table == NULL)) {
-        if (registry_find_is_foreign(NULL, type) && save_foreign(pickler) < 0) {
-            return -1;
-        }
-        return registry_find_reducer(pickler->state, NULL, type, reducer);
+    if (likely(!registry_find_is_foreign(pickler->state, table, type))) {
+        return registry_find_reducer(pickler->state, table, type, reducer);
     }
     if (save_foreign(pickler) < 0) {
         return -1;
     }
-    Py_INCREF(table);
+    Py_XINCREF(table);
     int found = registry_find_reducer(pickler->state, table, type, reducer);
-    Py_DECREF(table);
+    Py_XDECREF(table);
     return found;
 }
 

@@ -375,7 +375,7 @@ int
 steps_due(struct core_state *state, const struct steps_entry *entry)
 {
     return entry->status == STEPS_UNREAD && state->steps_threshold != 0
-           && entry->met >= state->steps_threshold && !steps_observed()
+           && entry->met >= state->steps_threshold && !steps_observed(state)
            && !thread_near_recursion_limit();
 }
 
@@ -410,8 +410,9 @@ store_free(struct steps_store *store)
     PyMem_Free(store);
 }
 
-/* Reading a function of three fields takes as long as some 150 calls of it. */
-enum { DEFAULT_THRESHOLD = 150 };
+/* Reading a function of three fields takes as long as some 150 calls of it.  Where asking
+   who watches costs more than the call that is saved, nothing is read unless it is asked for. */
+enum { DEFAULT_THRESHOLD = MONITORING_IS_CHEAP ? 150 : 0 };
 
 /* The variable as a number; the default if it is not set, or no number. */
 static unsigned
@@ -442,27 +443,37 @@ core_plan_counts(PyObject *module, PyObject *Py_UNUSED(unused))
 
 PyDoc_STRVAR(
     plan_threshold_doc,
-    "plan_threshold($module, number, /)\n"
+    "plan_threshold($module, number=None, /)\n"
     "--\n\n"
     "Set how often a reducer or constructor is met before it is read into a plan, 0 for never.\n"
     "\n"
-    "Return the number that was in force.  Raises what int() of another object raises.");
+    "Return the number that was in force; None leaves it so.  Raises what int() of another\n"
+    "object raises.");
 
 static PyObject *
-core_plan_threshold(PyObject *module, PyObject *number)
+core_plan_threshold(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     struct core_state *state = core_state_of_module(module);
-    unsigned long threshold = PyLong_AsUnsignedLong(number), before = state->steps_threshold;
-    if (threshold == (unsigned long)-1 && PyErr_Occurred()) {
+    unsigned long before = state->steps_threshold;
+    if (count > 1) {
+        PyErr_Format(PyExc_TypeError, "plan_threshold() takes at most 1 argument (%zd given)",
+                     count);
         return NULL;
     }
-    state->steps_threshold = threshold > UINT_MAX ? UINT_MAX : (unsigned)threshold;
+    if (count == 1 && args[0] != Py_None) {
+        unsigned long threshold = PyLong_AsUnsignedLong(args[0]);
+        if (threshold == (unsigned long)-1 && PyErr_Occurred()) {
+            return NULL;
+        }
+        state->steps_threshold = threshold > UINT_MAX ? UINT_MAX : (unsigned)threshold;
+    }
     return PyLong_FromUnsignedLong(before);
 }
 
 static PyMethodDef functions[] = {
     {"plan_counts", core_plan_counts, METH_NOARGS, plan_counts_doc},
-    {"plan_threshold", core_plan_threshold, METH_O, plan_threshold_doc},
+    {"plan_threshold", (PyCFunction)(void (*)(void))core_plan_threshold, METH_FASTCALL,
+     plan_threshold_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -510,12 +521,25 @@ has_monitoring_tool(void)
     return found;
 }
 
+#if KNOWN_LAYOUT
 int
-steps_observed(void)
+steps_observed(struct core_state *state)
 {
-    switch (thread_observed()) {
-    case OBSERVED_NO: return 0;
-    case OBSERVED_YES: return 1;
-    default: return has_monitoring_tool();
+    uintptr_t version;
+    enum observed observed = thread_observed(&version);
+    if (likely(observed != OBSERVED_PERHAPS)) {
+        return observed == OBSERVED_YES;
     }
+    if (!MONITORING_IS_CHEAP || version != state->monitoring_version) {
+        state->monitored = has_monitoring_tool();
+        state->monitoring_version = version;
+    }
+    return state->monitored;
 }
+#else
+int
+steps_observed(struct core_state *Py_UNUSED(state))
+{
+    return has_monitoring_tool();
+}
+#endif

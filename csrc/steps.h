@@ -118,6 +118,6 @@ void steps_free(struct steps *steps);
 
 /* Whether functions are to be called because somebody watches calls: a tracer, a profiler,
    a tool of sys.monitoring.  Runs no Python code. */
-int steps_observed(void);
+int steps_observed(struct core_state *state);
 
 #endif

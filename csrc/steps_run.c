@@ -5,6 +5,8 @@
 
 #include <structmember.h>
 
+#if KNOWN_LAYOUT
+
 /* ---- names -------------------------------------------------------------- */
 
 /* What a dict of names holds; borrowed, or NULL. */
@@ -519,8 +521,9 @@ reducer_meet(struct core_state *state, PyObject *callable, struct reducer *reduc
         return steps_due(state, entry) ? REDUCER_DUE : REDUCER_CALL;
     }
     reducer->steps = entry->steps;
-    return entry->steps->bound == reducer->count
-                   && keywords_are(entry->steps->keywords, reducer->keywords) && !steps_observed()
+    return entry->steps->bound == reducer->count && !code_is_monitored(entry->code)
+                   && keywords_are(entry->steps->keywords, reducer->keywords)
+                   && !steps_observed(state)
                ? REDUCER_PLAN
                : REDUCER_CALL;
 }
@@ -564,3 +567,5 @@ reducer_run(struct core_state *state, const struct reducer *reducer, PyObject *o
     }
     return outcome;
 }
+
+#endif

@@ -479,6 +479,54 @@ def test_odd_instances(name, protocol, read_at_once):
         assert outcome(pickle.dumps, objects, protocol) == expected
 
 
+class Failure(Exception):
+    """Its __dict__ is where exceptions have it, and not where classes do."""
+
+
+class Listed(list):
+    pass
+
+
+class Numbered(int):
+    pass
+
+
+class Paired(tuple):
+    __slots__ = ()
+    x = y = "on the class"
+
+
+class Open:
+    __slots__ = ("__dict__", "x")
+
+
+class Weak:
+    __slots__ = ("__weakref__", "x", "y")
+
+
+class Called:
+    def __call__(self):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("cls", (Failure, Listed, Numbered, Paired, Open, Weak, Called))
+@pytest.mark.parametrize("reducer", ("reduce_global", "reduce_plain_state", "reduce_type"))
+def test_instances_of_other_layouts(cls, reducer, read_at_once):
+    with case_of(reducer) as case:
+        copyreg.pickle(cls, case.reducer)
+        try:
+            for protocol in (2, 4, 5, 5, 5):
+                value = [cls() for _ in range(4)]
+                for i, item in enumerate(value):
+                    with contextlib.suppress(AttributeError):
+                        item.x, item.y = i, [i]
+                expected = outcome(std_pickle.dumps, value, protocol)
+                assert outcome(pickle.dumps, value, protocol) == expected
+                assert outcome(pickle.dumps, value, protocol) == expected
+        finally:
+            del copyreg.dispatch_table[cls]
+
+
 def test_attributes_presented_again(read_at_once):
     """An object's values come by a second time through its __dict__, a list, itself."""
     with case_of("reduce_global") as case:
@@ -603,9 +651,27 @@ def watching_monitor(calls):
     return stop
 
 
+def watching_one_function(calls):
+    """Events of one code object only, which leave no trace anywhere else."""
+    monitoring = sys.monitoring
+    monitoring.use_tool_id(4, "test")
+    events = monitoring.events
+    code = sys.modules["guarded"].reduce_global.__code__
+    monitoring.register_callback(
+        4, events.PY_START, lambda code, offset: calls.append((code.co_name, "start"))
+    )
+    monitoring.set_local_events(4, code, events.PY_START)
+
+    def stop():
+        monitoring.set_local_events(4, code, 0)
+        monitoring.free_tool_id(4)
+
+    return stop
+
+
 WATCHERS = [watching_trace, watching_profile]
 if hasattr(sys, "monitoring"):
-    WATCHERS.append(watching_monitor)
+    WATCHERS += [watching_monitor, watching_one_function]
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer is at work")

@@ -31,9 +31,17 @@ def describe() -> dict[str, Any]:
         facts["core missing"] = core_missing
     if backend == "c":
         facts["core"] = core.__file__
+        facts["plans"] = _plans(core.plan_threshold())
         if hasattr(core, "info"):
             facts["fast paths"] = core.info()
     return facts
+
+
+def _plans(threshold: int) -> str:
+    """Whether functions are read into plans, and when; `docs/plans.md` has the reasons."""
+    if threshold:
+        return f"for functions met {threshold} times"
+    return "off; FASTCOPYREG_PLANS_AFTER=N reads functions that were met N times"
 
 
 def _print_facts(facts: dict[str, Any], indent: str = "") -> None:

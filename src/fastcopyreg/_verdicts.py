@@ -1,12 +1,11 @@
 """Whether a reducer or constructor runs by plan or by call, and why, in words; for `explain`."""
 
 import linecache
-import os
 from functools import partial
 from types import CodeType, FunctionType, MethodType
 
 from . import _rules
-from ._backend import backend
+from ._backend import backend, core
 from .compiler import Refusal, compile_constructor, compile_reducer
 
 _NO_CORE = "by call, as this backend is the standard library; the C core would run a plan"
@@ -49,8 +48,8 @@ def _rows(function, verdict):
         return [("runs", f"by call: {verdict.reason}"), *_source_rows(function, verdict)]
     if backend != "c":
         return [("runs", _NO_CORE)]
-    if os.environ.get("FASTCOPYREG_PLANS_AFTER") == "0":
-        return [("runs", "by call, as FASTCOPYREG_PLANS_AFTER=0 turns plans off")]
+    if core.plan_threshold() == 0:
+        return [("runs", "by call, as plans are off (see FASTCOPYREG_PLANS_AFTER)")]
     leaves = getattr(verdict, "leaves", ())
     if not leaves:
         return [("runs", "by plan, from the time on when its class has been met often enough")]

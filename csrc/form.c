@@ -1,0 +1,403 @@
+/* The form of a plan for a type: see form.h. */
+#include "form.h"
+
+#include "reduce.h"
+
+#if KNOWN_LAYOUT
+
+int
+form_setup(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    state->forms = PyMem_Calloc(1, sizeof(struct form_table));
+    if (state->forms == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
+void
+form_teardown(struct core_state *state)
+{
+    PyMem_Free(state->forms);
+    state->forms = NULL;
+}
+
+/* ---- finding the form of a plan ----------------------------------------- */
+
+/* A step whose value is no object's. */
+static int
+is_shared(const struct step *step)
+{
+    return step->kind == STEP_CONSTANT || step->kind == STEP_GLOBAL || step->kind == STEP_CELL
+           || step->kind == STEP_DEFAULT;
+}
+
+/* Where an attribute of an instance of `type` is; 0 if that takes more than a load. */
+static int
+place_attribute(PyTypeObject *type, struct part *part)
+{
+    Py_ssize_t offset = layout_slot_offset(type, part->name);
+    if (offset >= 0) {
+        part->place = PART_SLOT;
+        part->offset = offset;
+        return 1;
+    }
+    PyObject *descriptor = type_lookup(type, part->name);
+    if (descriptor != NULL && Py_TYPE(descriptor)->tp_descr_set != NULL) {
+        return 0;
+    }
+    part->place = PART_INSTANCE;
+    part->offset = 0;
+    return PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) || type->tp_dictoffset > 0;
+}
+
+static int
+place_part(struct form *form, uint16_t number, struct part *part)
+{
+    const struct step *step = &form->steps->list[number];
+    part->step = number;
+    if (is_shared(step)) {
+        part->place = PART_SHARED;
+        return 1;
+    }
+    if (step->kind != STEP_ATTRIBUTE || form->steps->list[step->a].kind != STEP_OBJECT) {
+        return 0;
+    }
+    part->name = PyTuple_GET_ITEM(form->steps->names, step->b);
+    return place_attribute(form->type, part);
+}
+
+/* A display of `count` operands, every `stride`th from `first`. */
+static int
+place_parts(struct form *form, size_t first, int stride, int count, struct part *parts)
+{
+    for (int i = 0; i < count; i++) {
+        if (!place_part(form, form->steps->operands[first + (size_t)(i * stride)], &parts[i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int
+place_arguments(struct form *form, const struct step *arguments)
+{
+    const struct steps *steps = form->steps;
+    if (arguments->kind == STEP_CONSTANT) {
+        PyObject *constant = PyTuple_GET_ITEM(steps->constants, arguments->a);
+        form->argument_count = 0;
+        return PyTuple_CheckExact(constant) && PyTuple_GET_SIZE(constant) == 0;
+    }
+    form->argument_count = arguments->b;
+    return arguments->kind == STEP_TUPLE && arguments->b <= FORM_PARTS_MAX
+           && place_parts(form, arguments->a, 1, arguments->b, form->parts);
+}
+
+/* A state that is a dict display, whose keys are constant strings and all different. */
+static int
+place_state(struct form *form, const struct step *state)
+{
+    if (state->kind != STEP_DICT || state->b > FORM_PARTS_MAX - form->argument_count) {
+        return 0;
+    }
+    const uint16_t *operands = form->steps->operands + state->a;
+    for (int i = 0; i < state->b; i++) {
+        for (int j = 0; j < i; j++) {
+            if (operands[2 * i] == operands[2 * j]) {
+                return 0;
+            }
+        }
+    }
+    form->state_count = state->b;
+    form->keys_at = state->a;
+    return place_parts(form, (size_t)state->a + 1, 2, state->b,
+                       form->parts + form->argument_count);
+}
+
+static void
+mark_repeated(struct form *form)
+{
+    int count = form->size;
+    for (int i = 0; i < count; i++) {
+        form->instance |= form->parts[i].place == PART_INSTANCE;
+        form->parts[i].once = form->parts[i].place != PART_SHARED;
+        for (int j = 0; j < count; j++) {
+            if (i != j && form->parts[i].step == form->parts[j].step) {
+                form->parts[i].once = 0;
+            }
+        }
+    }
+}
+
+/* Whether the plan is a line of loads and displays that ends in RETURN, and each step has
+   its place in the form or is a test that making it ready can do. */
+static int
+is_straight(const struct steps *steps)
+{
+    for (size_t i = 0; i + 1 < steps->count; i++) {
+        int kind = steps->list[i].kind;
+        if (kind == STEP_BRANCH_TRUE || kind == STEP_BRANCH_IS || kind == STEP_ATTRIBUTE_OR) {
+            return 0;
+        }
+    }
+    return steps->count > 1 && steps->list[steps->count - 1].kind == STEP_RETURN;
+}
+
+/* Loads that the form leaves out (their values go nowhere) are not allowed to matter: each
+   attribute that the function reads must be a part. */
+static int
+reads_are_parts(const struct form *form)
+{
+    int parts = form->size;
+    for (size_t i = 0; i < form->steps->count; i++) {
+        int kind = form->steps->list[i].kind,
+            found = kind != STEP_ATTRIBUTE && kind != STEP_FRESH && kind != STEP_LIST
+                    && kind != STEP_BOUND && kind != STEP_BOUND_KEYWORD && kind != STEP_PROTOCOL;
+        for (int j = 0; j < parts && !found; j++) {
+            found = form->parts[j].step == i;
+        }
+        if (!found && !(kind == STEP_ATTRIBUTE && i == form->callable_step)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* The constructor: a value that is no object's, or the object's class. */
+static int
+place_callable(struct core_state *state, struct form *form, uint16_t number)
+{
+    const struct step *step = &form->steps->list[number];
+    form->callable_step = number;
+    if (is_shared(step)) {
+        return 1;
+    }
+    if ((step->kind != STEP_TYPE && step->kind != STEP_ATTRIBUTE)
+        || form->steps->list[step->a].kind != STEP_OBJECT) {
+        return 0;
+    }
+    return step->kind == STEP_TYPE
+           || (PyTuple_GET_ITEM(form->steps->names, step->b) == state->str.class_
+               && type_lookup(form->type, state->str.class_)
+                      == type_lookup(&PyBaseObject_Type, state->str.class_));
+}
+
+/* The keys of the state, and the opcodes; more than any room if a key is not plain. */
+static int
+room_besides_values(const struct form *form)
+{
+    const struct steps *steps = form->steps;
+    int room = OBJECT_ROOM;
+    for (int i = 0; i < form->state_count; i++) {
+        uint16_t key_step = steps->operands[form->keys_at + 2 * i];
+        PyObject *key = PyTuple_GET_ITEM(steps->constants, steps->list[key_step].a);
+        if (!PyUnicode_IS_COMPACT_ASCII(key) || PyUnicode_GET_LENGTH(key) > ATOM_LENGTH) {
+            return INT_MAX / 2;
+        }
+        room += ATOM_ROOM;
+    }
+    return room;
+}
+
+/* Works the form of a plan for a type out. */
+static void
+form_make(struct core_state *state, struct form *form, PyTypeObject *type, unsigned version,
+          const struct steps *steps)
+{
+    memset(form, 0, sizeof(*form));
+    form->type = type;
+    form->version = version;
+    form->steps = steps;
+    form->state_count = -1;
+    if (!is_straight(steps) || type->tp_getattro != PyObject_GenericGetAttr) {
+        return;
+    }
+    const struct step *end = &steps->list[steps->count - 1];
+    const uint16_t *operands = steps->operands + end->a;
+    if (end->b > 3 || !place_callable(state, form, operands[0])
+        || !place_arguments(form, &steps->list[operands[1]])
+        || (end->b == 3 && !place_state(form, &steps->list[operands[2]]))) {
+        return;
+    }
+    form->size = form->argument_count + (form->state_count > 0 ? form->state_count : 0);
+    form->usable = reads_are_parts(form);
+    form->room = room_besides_values(form);
+    mark_repeated(form);
+}
+
+/* ---- making it ready ---------------------------------------------------- */
+
+/* The value of a step that is no object's, now; borrowed, or NULL. */
+static PyObject *
+shared_value(struct core_state *state, const struct form *form, PyObject *function,
+             const struct step *step)
+{
+    switch (step->kind) {
+    case STEP_CONSTANT: return PyTuple_GET_ITEM(form->steps->constants, step->a);
+    case STEP_GLOBAL:
+        return read_global(state, function, PyTuple_GET_ITEM(form->steps->names, step->a));
+    case STEP_CELL: return read_cell(function, step->a);
+    case STEP_DEFAULT: return read_default(function, step->a);
+    default: return (PyObject *)form->type;
+    }
+}
+
+/* Whether the constructor is one that is written by REDUCE, and found by name without
+   anything being asked of it. */
+static int
+callable_is_plain(struct core_state *state, PyObject *callable)
+{
+    enum reduction_form how;
+    return callable != NULL && !reduction_form_is_foreign(callable)
+           && reduction_find_form(state, callable, &how) == 0 && how == FORM_CALL;
+}
+
+/* Gives a value that was looked up to the parts that it is.  0 if its one holder could be
+   saved by itself: see holds_alone(). */
+static int
+share_value(struct form *form, uint16_t number, PyObject *value)
+{
+    if (number == form->callable_step) {
+        form->callable = value;
+    }
+    for (int i = 0; i < form->size; i++) {
+        if (form->parts[i].step == number) {
+            form->parts[i].shared = value;
+            if (has_one_reference(value)) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
+int
+form_look_up(struct core_state *state, struct form *form, PyObject *function)
+{
+    const struct steps *steps = form->steps;
+    form->callable = (PyObject *)form->type;
+    for (size_t i = 0; i < steps->count; i++) {
+        const struct step *step = &steps->list[i];
+        if (is_shared(step)) {
+            PyObject *value = shared_value(state, form, function, step);
+            if (value == NULL || !share_value(form, (uint16_t)i, value)) {
+                return 0;
+            }
+        }
+        else if (step->kind == STEP_EXPECT
+                 && shared_value(state, form, function, &steps->list[step->a])
+                        != PyTuple_GET_ITEM(steps->constants, step->b)) {
+            return 0;
+        }
+    }
+    form->code = PyFunction_GET_CODE(function);
+    return callable_is_plain(state, form->callable);
+}
+
+PyObject *
+form_instance_value(PyObject *object, PyTypeObject *type, struct part *part)
+{
+    struct layout_values *values = PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)
+                                       ? layout_unmade_values(object, type)
+                                       : NULL;
+    if (values == NULL) {
+        PyObject *dict = layout_find_dict(object, type);
+        if (dict == NULL || !PyDict_CheckExact(dict) || !layout_has_only_str_keys(dict)) {
+            return NULL;
+        }
+        return PyDict_GetItemWithError(dict, part->name);
+    }
+    struct layout_keys *keys = layout_shared_keys(type);
+    struct layout_entry *entries = layout_entries(keys);
+    for (Py_ssize_t i = 0; i < keys->count; i++) {
+        if (entries[i].key == part->name) {
+            part->offset = i;
+            return values->values[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- for copies
+ * ----------------------------------------------------------------------------------- */
+
+struct form *
+form_of(struct core_state *state, const struct steps *steps, PyTypeObject *type)
+{
+    struct form *form = form_at(state, type);
+    unsigned version = type_assign_version(type, state->str.class_);
+    if (version == 0) {
+        return NULL;
+    }
+    if (form->type != type || form->version != version || form->steps != steps) {
+        if (form->busy) {
+            return NULL;
+        }
+        form_make(state, form, type, version, steps);
+    }
+    return form->usable ? form : NULL;
+}
+
+int
+form_read(struct core_state *state, uint64_t epoch, PyObject *object, struct form_parts *parts)
+{
+    struct form *form = form_at(state, Py_TYPE(object));
+    if (form->type != Py_TYPE(object) || form->copy_epoch != epoch || form->state_count >= 0) {
+        return 0;
+    }
+    parts->callable = form->callable;
+    parts->count = form->argument_count;
+    for (int i = 0; i < form->argument_count; i++) {
+        parts->values[i] = form_read_part(&form->parts[i], form->type, object);
+        if (parts->values[i] == NULL) {
+            return 0;
+        }
+    }
+    state->reduced_by_plan++;
+    return 1;
+}
+
+int
+form_prepare(struct core_state *state, uint64_t epoch, const struct reducer *reducer,
+             PyTypeObject *type)
+{
+    struct form *form = reducer->count == 0 && reducer->keywords == NULL
+                            ? form_of(state, reducer->steps, type)
+                            : NULL;
+    if (form == NULL || form->state_count >= 0 || !form_look_up(state, form, reducer->function)) {
+        return 0;
+    }
+    form->copy_epoch = epoch;
+    return 1;
+}
+
+#else
+
+int
+form_setup(PyObject *Py_UNUSED(module))
+{
+    return 0;
+}
+
+void
+form_teardown(struct core_state *Py_UNUSED(state))
+{
+}
+
+int
+form_read(struct core_state *Py_UNUSED(state), uint64_t Py_UNUSED(epoch),
+          PyObject *Py_UNUSED(object), struct form_parts *Py_UNUSED(parts))
+{
+    return 0;
+}
+
+int
+form_prepare(struct core_state *Py_UNUSED(state), uint64_t Py_UNUSED(epoch),
+             const struct reducer *Py_UNUSED(reducer), PyTypeObject *Py_UNUSED(type))
+{
+    return 0;
+}
+
+#endif

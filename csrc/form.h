@@ -1,0 +1,137 @@
+/* The form of a plan for a type: where each part of what a reducer gives comes from.
+
+   The reducers that people write are nearly all of one shape,
+
+       lambda p: (Point, (p.x, p.y), {"name": p.name})
+
+   a constructor, a display of attributes and of values that are no object's, and perhaps a
+   state that is a dict display of the like.  For these, no reduce value is made: the parts
+   are read from the object where they lie.
+
+   A form belongs to a plan and a type version.  Once an epoch it is made ready: what the
+   function looks up besides attributes (globals, cells, defaults, constants) is looked up.
+   While the epoch lasts no foreign code has run, so nothing of that can have changed.
+   Picklers and copiers number their epochs differently, and each looks up for itself. */
+#ifndef FASTCOPYREG_FORM_H
+#define FASTCOPYREG_FORM_H
+
+#include "layout.h"
+#include "steps_run.h"
+
+/* 0, or -1 with MemoryError. */
+int form_setup(PyObject *module);
+void form_teardown(struct core_state *state);
+
+enum { FORM_PARTS_MAX = 32 };
+
+#if KNOWN_LAYOUT
+
+/* Forms for this many types at a time; a place is taken over by the type that needs it. */
+enum { FORMS = 128 };
+
+/* Bytes that a small atom may take, with the opcodes around it. */
+enum { ATOM_ROOM = 280, OBJECT_ROOM = 64, ATOM_LENGTH = 255 };
+
+/* Where a part comes from. */
+enum part_place {
+    PART_SLOT,     /* at an offset in the object */
+    PART_INSTANCE, /* in the object's values or __dict__ */
+    PART_SHARED    /* a constant, global, cell or default, read once an epoch */
+};
+
+struct part {
+    uint8_t place;
+    uint8_t once;      /* no other part reads the same */
+    uint16_t step;     /* that yields it */
+    Py_ssize_t offset; /* of a slot, or index of a value; see instance_value() */
+    PyObject *name;    /* of an attribute; the plan owns it */
+    PyObject *shared;  /* borrowed, in a form that is ready */
+};
+
+struct form {
+    PyTypeObject *type; /* an address to compare, with `version` */
+    unsigned version;
+    const struct steps *steps; /* an address too, until `ready` */
+    int usable;
+    int busy;     /* dumps that are in the middle of an object, and go by the form */
+    int instance; /* whether a part is in the object's __dict__ */
+    int argument_count, state_count; /* state_count: -1 if there is no state */
+    int size;                        /* of both together */
+    int room;                        /* bytes that a small object takes besides its values */
+    uint16_t callable_step;
+    uint16_t keys_at;                  /* operands of the state's dict */
+    struct part parts[FORM_PARTS_MAX]; /* arguments, then the values of the state */
+    /* Of the epoch in which it is ready: */
+    uint64_t dump;
+    uint64_t epoch;
+    uint64_t copy_epoch; /* the same of a copier */
+    PyObject *code;      /* borrowed, like the others */
+    PyObject *callable;
+    Py_ssize_t callable_position;
+};
+
+struct form_table {
+    struct form forms[FORMS];
+};
+
+ALWAYS_INLINE struct form *
+form_at(struct core_state *state, PyTypeObject *type)
+{
+    return &state->forms->forms[((uintptr_t)type >> 6) % FORMS];
+}
+
+/* The form of a plan for a type, made if it is another one's; NULL if the plan has none.
+   Runs no Python code. */
+struct form *form_of(struct core_state *state, const struct steps *steps, PyTypeObject *type);
+
+/* Looks up what the function would look up, once an epoch.  Whether all of it is there, and
+   is what the plan relies on.  Runs no Python code. */
+int form_look_up(struct core_state *state, struct form *form, PyObject *function);
+
+/* An attribute of an instance with a __dict__, wherever it is; borrowed, or NULL. */
+PyObject *form_instance_value(PyObject *object, PyTypeObject *type, struct part *part);
+
+ALWAYS_INLINE PyObject *
+instance_value(PyObject *object, PyTypeObject *type, struct part *part)
+{
+    if (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+        struct layout_values *values = layout_unmade_values(object, type);
+        struct layout_keys *keys = layout_shared_keys(type);
+        if (likely(values != NULL && keys != NULL && part->offset < keys->count
+                   && layout_entries(keys)[part->offset].key == part->name)) {
+            return values->values[part->offset];
+        }
+    }
+    return form_instance_value(object, type, part);
+}
+
+/* A part of an object; borrowed, or NULL. */
+ALWAYS_INLINE PyObject *
+form_read_part(struct part *part, PyTypeObject *type, PyObject *object)
+{
+    if (likely(part->place == PART_SLOT)) {
+        return *layout_slot(object, part->offset);
+    }
+    return part->place == PART_SHARED ? part->shared : instance_value(object, type, part);
+}
+
+#endif
+
+/* What a reducer gives for an object whose reduce value is a constructor and arguments;
+   borrowed, until foreign code runs. */
+struct form_parts {
+    PyObject *callable;
+    PyObject *values[FORM_PARTS_MAX];
+    Py_ssize_t count;
+};
+
+/* For a copier: reads an object whose type's form is ready in this epoch.  1 or 0.  Runs no
+   Python code. */
+int form_read(struct core_state *state, uint64_t epoch, PyObject *object,
+              struct form_parts *parts);
+
+/* Makes the form ready for a copier.  1, or 0 if there is none.  Runs no Python code. */
+int form_prepare(struct core_state *state, uint64_t epoch, const struct reducer *reducer,
+                 PyTypeObject *type);
+
+#endif

@@ -270,9 +270,8 @@ find_functions(struct core_state *state, struct maker *maker, PyTypeObject *type
 static Py_ssize_t
 shared_index(PyTypeObject *type, PyObject *name)
 {
-    struct layout_keys *keys = PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)
-                                   ? layout_shared_keys(type)
-                                   : NULL;
+    struct layout_keys *keys =
+        PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) ? layout_shared_keys(type) : NULL;
     for (Py_ssize_t i = 0; keys != NULL && i < keys->count; i++) {
         if (layout_entries(keys)[i].key == name) {
             return i;

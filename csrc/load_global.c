@@ -244,9 +244,10 @@ resolve_path(PyObject *module, PyObject *module_name, PyObject *name, PyObject *
 /* Before 3.14: the same, where <locals> has words of its own and every missing
    attribute has the same. */
 static PyObject *
-resolve_path_as_before(struct core_state *state, PyObject *module, PyObject *name, PyObject *path)
+resolve_path_as_before(struct core_state *state, PyObject *module, PyObject *name, PyObject *path,
+                       int dotted)
 {
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(path); i++) {
+    for (Py_ssize_t i = 0; dotted && i < PyList_GET_SIZE(path); i++) {
         if (PyUnicode_EqualToUTF8(PyList_GET_ITEM(path, i), "<locals>")) {
             PyErr_Format(PyExc_AttributeError,
                          state->load_dialect.pickles_local_attributes
@@ -293,7 +294,8 @@ find_in_module(struct unpickler *unpickler, PyObject *module, PyObject *module_n
         object = resolve_path(module, module_name, name, path);
     }
     else {
-        object = resolve_path_as_before(state, module, name, path);
+        /* Before protocol 4 a name, of whatever type, is looked up as it is. */
+        object = resolve_path_as_before(state, module, name, path, unpickler->protocol >= 4);
     }
     Py_DECREF(path);
     return object;

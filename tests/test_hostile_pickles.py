@@ -69,7 +69,7 @@ def test_lengths_are_not_believed(name, way):
         return module.load(io.BytesIO(data) if way == "load" else loading.Reader(data))
 
     ours, grown = in_child(peak, lambda: attempt(loading.OURS))
-    assert grown < (64 << 20)
+    assert grown < (128 << 20)
     standard = in_child(loading.outcome, lambda: attempt(loading.STANDARD))
     if isinstance(standard, Crash) or standard[1] is MemoryError:
         assert ours[0] in ("raised", "loaded")

@@ -327,7 +327,7 @@ def test_other_threads_run_during_a_long_dump(name):
 
 
 def skip_if_open(name):
-    """Known and open (issue 2): turns are rare where the interpreter does not show that it waits."""
+    """Known and open (issue 2): turns are rare where no interpreter shows that it waits."""
     if sys.version_info < (3, 13) or name == "registered":
         pytest.skip("open: polls are too rare on 3.11 and 3.12, and in plans")
 

@@ -5,7 +5,7 @@
 
 #if KNOWN_LAYOUT
 
-/* ---- names -------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------- */
 
 /* Whether a key is a name that no question of a default reduction asks for. */
 ALWAYS_INLINE int
@@ -48,7 +48,7 @@ dict_keys_are_harmless(PyObject *dict)
     return 1;
 }
 
-/* ---- the __dict__ of an instance ---------------------------------------- */
+/* ---- the __dict__ of an instance --------------------------------------- */
 
 /* The __dict__ of an instance of a type with a managed dict if it was made, borrowed. */
 ALWAYS_INLINE PyObject *
@@ -95,7 +95,7 @@ clone_lacks_attribute(PyObject *object, PyTypeObject *type, PyObject *name)
     return dict == NULL || (PyDict_CheckExact(dict) && dict_keys_are_harmless(dict));
 }
 
-/* ---- storing fields ----------------------------------------------------- */
+/* ---- storing fields ---------------------------------------------------- */
 
 /* Stores a value into the values of a fresh clone if the type's shared keys have the name
    where the next attribute usually is; steals the value then.  1 stored, 0 not. */
@@ -161,7 +161,7 @@ clone_update(PyObject *object, PyObject *fields)
     return result;
 }
 
-/* ---- what is known of a type -------------------------------------------- */
+/* ---- what is known of a type ------------------------------------------- */
 
 /* Whether the type inherits the very attribute that object has. */
 static int
@@ -346,7 +346,7 @@ clone_plan_holds(const struct clone_plan *plan, PyTypeObject *type, PyObject *sl
     return !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT);
 }
 
-/* ---- states, as the standard library would have them -------------------- */
+/* ---- states, as the standard library would have them ------------------- */
 
 static PyObject *
 slots_as_dict(struct clone_plan *plan, PyObject *object)
@@ -426,9 +426,33 @@ take_fields_out(struct clone_plan *plan, PyObject *copy)
     }
 }
 
+/* Leaves only the items of a copied dict whose values are copies.  0 or -1. */
+static int
+pull_back_dict(struct open_clone *open)
+{
+    PyObject *ready = PyDict_New(), *key, *value;
+    Py_ssize_t position = 0;
+    int result = ready == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; i < open->done && result == 0; i++) {
+        PyDict_Next(open->copy, &position, &key, &value);
+        result = PyDict_SetItem(ready, key, value);
+    }
+    if (result == 0) {
+        PyDict_Clear(open->copy);
+        result = PyDict_Update(open->copy, ready);
+    }
+    Py_XDECREF(ready);
+    open->used = PyDict_GET_SIZE(open->source);
+    open->copied = Py_NewRef(open->copy);
+    return result;
+}
+
 int
 clone_pull_back(struct open_clone *open)
 {
+    if (open->plan == NULL) {
+        return pull_back_dict(open);
+    }
     if (clone_state(open->plan, open->source, &open->state, &open->fields) < 0) {
         return -1;
     }

@@ -102,17 +102,19 @@ int clone_update(PyObject *object, PyObject *fields);
    value.  0 or -1. */
 int clone_append(PyObject *object, PyObject *name, PyObject *value);
 
-/* A clone that is being filled.  They are linked from the outermost to the innermost. */
+/* A clone that is being filled, or the copy of a dict that was made whole and has values
+   replaced.  They are linked from the outermost to the innermost. */
 struct open_clone {
     struct open_clone *outer, *inner;
-    struct clone_plan *plan;
+    struct clone_plan *plan; /* NULL for a dict */
+    Py_ssize_t done;         /* items of a dict that are ready */
     PyObject *source, *copy; /* borrowed: the memo owns them once it is flushed */
     size_t event;            /* where in the memo's pending events it was opened */
     /* Once pulled back, strong; NULL before that. */
     PyObject *state;  /* the __dict__, or (None, slots) */
     PyObject *fields; /* the dict in it */
-    PyObject *copied; /* the copies that are ready, by name */
-    Py_ssize_t used;  /* the size of that dict */
+    PyObject *copied; /* the copies that are ready, by name; for a dict, the copy */
+    Py_ssize_t used;  /* the size of the dict that is copied */
 };
 
 /* The state that the default reduction gives for an instance: *state is what would be
@@ -120,7 +122,8 @@ struct open_clone {
    never was).  Both strong.  1, 0 if it is None, or -1 with an exception. */
 int clone_state(struct clone_plan *plan, PyObject *object, PyObject **state, PyObject **fields);
 
-/* Takes the fields out of an unfinished clone.  0 or -1. */
+/* Takes the fields out of an unfinished clone, or the items that are not copied yet out of an
+   unfinished dict.  0 or -1. */
 int clone_pull_back(struct open_clone *open);
 
 /* A new dict of the fields that a clone has. */

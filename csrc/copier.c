@@ -5,7 +5,7 @@
 
 #if KNOWN_LAYOUT
 
-/* ---- signals and threads ------------------------------------------------ */
+/* ---- signals and threads ----------------------------------------------- */
 
 /* Lets signals be handled and other threads run, if they wait.  0, or -1 with what a handler
    raised.  Runs Python code. */
@@ -40,8 +40,34 @@ is_alone(const struct copier *copier, PyObject *object)
     return has_one_reference(object) && copier->exclusive;
 }
 
-/* ---- lists ------------------------------------------------------------------------------------
- */
+/* ---- copies that are filled before the standard library fills them ----- */
+
+/* Opens the memo's entry of one that has parts to be copied. */
+static int
+open_part(struct copier *copier, struct open_clone *open, unsigned kind, int alone)
+{
+    open->state = open->fields = open->copied = NULL;
+    Py_INCREF(open->source);
+    if (open->plan != NULL) {
+        open->plan->holders++;
+    }
+    copymemo_link(&copier->memo, open);
+    open->event = copier->memo.buffers->pending_count;
+    return copymemo_open(&copier->memo, open->source, kind, open->copy, alone);
+}
+
+static void
+close_part(struct copier *copier, struct open_clone *open)
+{
+    copymemo_unlink(&copier->memo, open);
+    Py_XDECREF(open->state);
+    Py_XDECREF(open->fields);
+    Py_XDECREF(open->copied);
+    Py_DECREF(open->source);
+    clone_plan_release(open->plan);
+}
+
+/* ---- lists ------------------------------------------------------------- */
 
 /* An empty list with room for `size` items; strong or NULL. */
 ALWAYS_INLINE PyObject *
@@ -69,12 +95,29 @@ append_item(PyObject *list, PyObject *item)
     return result;
 }
 
+/* Whether an item is a short tuple of atoms, which is its own copy and enters no memo. */
+ALWAYS_INLINE int
+is_tuple_of_atoms(struct copier *copier, PyObject *item)
+{
+    if (!PyTuple_CheckExact(item) || !copier->tuples_hold || PyTuple_GET_SIZE(item) > 8) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(item); i++) {
+        if (!is_usual_atom(PyTuple_GET_ITEM(item, i))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 static int
 copy_items_of_list(struct copier *copier, PyObject *list, PyObject *copy)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
         PyObject *item = PyList_GET_ITEM(list, i);
-        PyObject *copied = copier_copy_part(copier, item, is_alone(copier, item));
+        PyObject *copied = is_tuple_of_atoms(copier, item)
+                               ? Py_NewRef(item)
+                               : copier_copy_part(copier, item, is_alone(copier, item));
         if (copied == NULL || append_item(copy, copied) < 0 || count_item(copier) < 0) {
             return -1;
         }
@@ -99,8 +142,7 @@ copy_list(struct copier *copier, PyObject *list, int alone)
     return copy;
 }
 
-/* ---- tuples
- * -------------------------------------------------------------------------------------- */
+/* ---- tuples ------------------------------------------------------------ */
 
 /* Fills `copies` with copies of the items from number `first` on.  1 if all are the items
    themselves, 0 if not, -1. */
@@ -191,8 +233,7 @@ copy_tuple(struct copier *copier, PyObject *tuple, int alone)
     return copy;
 }
 
-/* ---- dicts
- * ------------------------------------------------------------------------------------------ */
+/* ---- dicts ------------------------------------------------------------- */
 
 /* A dict in the middle of being copied, as the standard library's iterator sees it. */
 struct dict_walk {
@@ -280,9 +321,89 @@ copy_items_of_dict(struct copier *copier, struct dict_walk *walk)
     return found;
 }
 
+/* Goes on with a dict whose copy was pulled back while `copied`, the value of `key`, was made. */
+static NOINLINE int
+finish_pulled_dict(struct copier *copier, struct open_clone *open, PyObject *key,
+                   Py_ssize_t position, PyObject *copied)
+{
+    struct dict_walk walk = {open->source, open->copy, position, open->used,
+                             open->used - open->done - 1};
+    return store_item(copier, open->copy, key, copied) < 0 ? -1
+                                                           : copy_items_of_dict(copier, &walk);
+}
+
+/* Copies a value that is no atom into the place of the shared one.  1 to go on, 0 if all is
+   done, -1. */
+static int
+replace_value(struct copier *copier, struct open_clone *open, PyObject *key, PyObject *value,
+              Py_ssize_t position)
+{
+    int result = -1;
+    Py_INCREF(key);
+    PyObject *copied = copier_copy_object(copier, value, is_alone(copier, value));
+    if (copied != NULL && open->copied != NULL) {
+        result = finish_pulled_dict(copier, open, key, position, copied);
+    }
+    else if (copied != NULL) {
+        result = PyDict_SetItem(open->copy, key, copied) < 0 || count_item(copier) < 0 ? -1 : 1;
+    }
+    Py_XDECREF(copied);
+    Py_DECREF(key);
+    return result;
+}
+
+/* Copies the values that are no atoms of a dict that was copied whole. */
+static int
+replace_values(struct copier *copier, struct open_clone *open, int alone)
+{
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    int opened = 0, result = 1;
+    for (open->done = 0; result > 0 && PyDict_Next(open->source, &position, &key, &value);
+         open->done++) {
+        if (is_usual_atom(value) && copier->atoms_hold) {
+            continue;
+        }
+        if (!opened) {
+            opened = 1;
+            if (open_part(copier, open, COPY_OBJECT, alone) < 0) {
+                result = -1;
+                break;
+            }
+        }
+        result = replace_value(copier, open, key, value, position);
+    }
+    copier->budget -= open->done < COPIER_BUDGET ? (int)open->done : COPIER_BUDGET;
+    if (!opened) {
+        return copymemo_whole(&copier->memo, open->source, COPY_OBJECT, open->copy, alone);
+    }
+    if (result >= 0) {
+        result = copymemo_close(&copier->memo, open->source, COPY_OBJECT, open->copy);
+    }
+    close_part(copier, open);
+    return result;
+}
+
+/* Copies a dict with str keys: as a whole first, sharing the values, which is much less work than
+   to store one by one.  Should foreign code run before all values are replaced, the copy
+   is pulled back to what the standard library's would hold. */
+static PyObject *
+copy_str_dict(struct copier *copier, PyObject *dict, int alone)
+{
+    struct open_clone open = {.source = dict, .copy = PyDict_Copy(dict)};
+    if (open.copy != NULL && replace_values(copier, &open, alone) < 0) {
+        Py_CLEAR(open.copy);
+    }
+    return open.copy;
+}
+
 static PyObject *
 copy_dict(struct copier *copier, PyObject *dict, int alone)
 {
+    if (copier->atoms_hold && copier->memo.dict == NULL && PyDict_GET_SIZE(dict) > 1
+        && layout_has_only_str_keys(dict)) {
+        return copy_str_dict(copier, dict, alone);
+    }
     PyObject *copy = PyDict_New();
     if (copy == NULL) {
         return NULL;
@@ -299,8 +420,7 @@ copy_dict(struct copier *copier, PyObject *dict, int alone)
     return copy;
 }
 
-/* ---- methods
- * ------------------------------------------------------------------------------------------ */
+/* ---- methods ----------------------------------------------------------- */
 
 /* type(x)(x.__func__, deepcopy(x.__self__, memo)) */
 static PyObject *
@@ -325,8 +445,7 @@ copy_method(struct copier *copier, PyObject *method)
     return copy;
 }
 
-/* ---- instances
- * ------------------------------------------------------------------------------------------ */
+/* ---- instances --------------------------------------------------------- */
 
 enum field_kind { IN_SLOTS, IN_VALUES, IN_DICT };
 
@@ -386,29 +505,6 @@ store_field(const struct field_cursor *cursor, PyObject *copy, PyObject *value,
         return 0;
     }
     return clone_append(copy, cursor->name, value);
-}
-
-/* Opens the memo's entry of a clone that has parts to be copied. */
-static int
-open_clone(struct copier *copier, struct open_clone *open, int alone)
-{
-    open->state = open->fields = open->copied = NULL;
-    Py_INCREF(open->source);
-    open->plan->holders++;
-    copymemo_link(&copier->memo, open);
-    open->event = copier->memo.buffers->pending_count;
-    return copymemo_open(&copier->memo, open->source, COPY_CLONE, open->copy, alone);
-}
-
-static void
-close_clone(struct copier *copier, struct open_clone *open)
-{
-    copymemo_unlink(&copier->memo, open);
-    Py_XDECREF(open->state);
-    Py_XDECREF(open->fields);
-    Py_XDECREF(open->copied);
-    Py_DECREF(open->source);
-    clone_plan_release(open->plan);
 }
 
 /* Ends the state of a clone that was pulled back, as the standard library does.  The state as
@@ -494,7 +590,7 @@ copy_fields(struct copier *copier, struct field_cursor *cursor, struct open_clon
         }
         if (!opened) {
             opened = 1;
-            if (open_clone(copier, open, alone) < 0) {
+            if (open_part(copier, open, COPY_CLONE, alone) < 0) {
                 result = -1;
                 break;
             }
@@ -509,7 +605,7 @@ copy_fields(struct copier *copier, struct field_cursor *cursor, struct open_clon
     if (result > 0) {
         result = copymemo_close(&copier->memo, open->source, COPY_CLONE, open->copy);
     }
-    close_clone(copier, open);
+    close_part(copier, open);
     return result;
 }
 
@@ -602,8 +698,7 @@ copy_clone(struct copier *copier, struct copyroute *route, PyObject *object, int
     return open.copy;
 }
 
-/* ---- any object
- * ------------------------------------------------------------------------------------------ */
+/* ---- any object -------------------------------------------------------- */
 
 PyObject *
 copier_hand_over(struct copier *copier, PyObject *object)
@@ -753,6 +848,8 @@ copier_copy_object(struct copier *copier, PyObject *object, int alone)
         copyroute_refresh(state, copier->epoch);
         copier->atoms_hold =
             routes->atoms_hold && (copier->memo.dict == NULL || routes->atoms_first);
+        copier->tuples_hold =
+            copier->atoms_hold && copier->memo.dict == NULL && copyroute_states_hold(state);
         if (!routes->usable) {
             return copier_hand_over(copier, object);
         }

@@ -44,10 +44,11 @@ struct copier {
     uint64_t epoch;
     struct copyroute *last_route; /* the one found last; routes live as long as the call */
     int depth;
-    int unentered;  /* open ancestors that are not in the memo ... */
-    int exclusive;  /* ... none of which others can present again: see is_alone in copier.c */
-    int atoms_hold; /* the usual atoms may be taken for atoms, in this epoch */
-    int collector;  /* whether the collector was on; see compat.h */
+    int unentered;   /* open ancestors that are not in the memo ... */
+    int exclusive;   /* ... none of which others can present again: see is_alone in copier.c */
+    int atoms_hold;  /* the usual atoms may be taken for atoms, in this epoch */
+    int tuples_hold; /* and tuples of them are their own copies, whatever the memo */
+    int collector;   /* whether the collector was on; see compat.h */
     int budget;
 };
 
@@ -96,7 +97,7 @@ ALWAYS_INLINE void
 copier_after_foreign(struct copier *copier)
 {
     copier->epoch = ++copier->state->copy_epoch;
-    copier->atoms_hold = 0;
+    copier->atoms_hold = copier->tuples_hold = 0;
     copier->exclusive = copier->unentered == 0;
     copier->collector = collector_hold();
 }

@@ -54,7 +54,7 @@ copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
     return call_helper(state, "reconstruct", args, Py_ARRAY_LENGTH(args));
 }
 
-/* ---- asking ------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------ */
 
 PyObject *
 copier_ask_object(struct core_state *state, PyObject *object, const char *error)
@@ -84,7 +84,7 @@ copier_ask_object(struct core_state *state, PyObject *object, const char *error)
     return reduce_value;
 }
 
-/* ---- states ------------------------------------------------------------- */
+/* ---- states ------------------------------------------------------------ */
 
 /* for key, value in slots.items(): setattr(copy, key, value) */
 static int
@@ -229,8 +229,7 @@ copier_set_state(struct copier *copier, PyObject *source, PyObject *copy, PyObje
     return result;
 }
 
-/* ---- items ------------------------------------------------------------------------------------
- */
+/* ---- items ------------------------------------------------------------- */
 
 /* The next of an iterator: 1 and strong, 0 at the end, -1.  Runs Python code. */
 static int
@@ -313,8 +312,7 @@ set_items(struct copier *copier, PyObject *items, PyObject *copy)
     return found;
 }
 
-/* ---- rebuilding
- * ------------------------------------------------------------------------------------ */
+/* ---- rebuilding -------------------------------------------------------- */
 
 /* A StopIteration out of the generator that passes copied arguments on is a RuntimeError. */
 static void

@@ -38,8 +38,7 @@ is_in(struct core_state *state, PyObject *set_name, PyTypeObject *type)
     return found;
 }
 
-/* ---- builtin types ---------------------------------------------------------------------------
- */
+/* ---- builtin types ----------------------------------------------------- */
 
 /* Up to 3.13: _copy_dispatch[cls](x).  1 and the copy, 0, -1. */
 static int
@@ -79,8 +78,7 @@ copy_by_sets(struct core_state *state, PyObject *object, PyObject **copy)
     return found;
 }
 
-/* ---- instances
- * ---------------------------------------------------------------------------------- */
+/* ---- instances --------------------------------------------------------- */
 
 #if KNOWN_LAYOUT
 
@@ -189,8 +187,7 @@ copy_by_hook(struct core_state *state, PyObject *object, PyObject **copy)
     return found;
 }
 
-/* ---- reductions
- * ------------------------------------------------------------------------------------- */
+/* ---- reductions -------------------------------------------------------- */
 
 /* Whether a reduce value is an exact tuple of a callable, an exact tuple of arguments, and at
    most a state. */
@@ -252,8 +249,7 @@ copy_by_reduction(struct core_state *state, PyObject *object)
     return copy;
 }
 
-/* ---- copy and replace
- * ---------------------------------------------------------------------------------- */
+/* ---- copy and replace -------------------------------------------------- */
 
 PyObject *
 copier_copy(struct core_state *state, PyObject *object)

@@ -16,7 +16,7 @@ struct copyfunction {
 
 #define COPYFUNCTION(object) ((struct copyfunction *)(object))
 
-/* ---- calls -------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------- */
 
 static PyObject *
 call_original(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
@@ -65,8 +65,7 @@ call_replace(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwn
     return copier_replace(COPYFUNCTION(self)->state, args, nargsf, kwnames);
 }
 
-/* ---- attributes ------------------------------------------------------------------------------
- */
+/* ---- attributes -------------------------------------------------------- */
 
 static int
 is_name(PyObject *name, const char *text)
@@ -131,8 +130,7 @@ copyfunction_reduce(PyObject *self, PyObject *Py_UNUSED(nothing))
     return PyObject_GetAttrString(COPYFUNCTION(self)->original, "__qualname__");
 }
 
-/* ---- the type
- * ------------------------------------------------------------------------------------ */
+/* ---- the type ---------------------------------------------------------- */
 
 #define COPYFUNCTION_OWNED(V) V(original) V(module) V(attributes)
 #define VISIT_OWNED(field) Py_VISIT(COPYFUNCTION(self)->field);
@@ -210,8 +208,7 @@ static PyType_Spec copyfunction_spec = {
     .slots = copyfunction_slots,
 };
 
-/* ---- setup
- * -------------------------------------------------------------------------------------------- */
+/* ---- setup ------------------------------------------------------------- */
 
 /* Adds one function.  The original is the standard library's also where a core that was imported
    before stands in its place.  0 or -1. */

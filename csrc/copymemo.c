@@ -9,7 +9,7 @@ enum {
     TAG_BITS = 3,
 };
 
-/* ---- memory ------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------ */
 
 static void
 free_buffers(struct copybuffers *buffers)
@@ -130,7 +130,7 @@ copymemo_teardown(struct core_state *state)
     state->idle_copybuffers = NULL;
 }
 
-/* ---- entries and kept --------------------------------------------------- */
+/* ---- entries and kept -------------------------------------------------- */
 
 /* memo[id(source)] = copy in the owned entries. */
 static int
@@ -172,7 +172,7 @@ keep_owned(struct copybuffers *buffers, PyObject *source)
     return 0;
 }
 
-/* ---- the flush ---------------------------------------------------------- */
+/* ---- the flush --------------------------------------------------------- */
 
 /* The states of clones that were opened and are not closed yet, innermost last. */
 struct flush {
@@ -188,7 +188,7 @@ flush_unfinished(struct flush *flush)
     struct open_clone *open = flush->open;
     flush->open = open->inner;
     if (open->fields == NULL) {
-        return 0;
+        return 0; /* a dict */
     }
     return own_entry(flush->memo->buffers, open->fields, open->copied);
 }
@@ -255,13 +255,10 @@ flush_opened(struct flush *flush, size_t event, PyObject *source, int is_clone, 
     if (own_entry(flush->memo->buffers, source, copy) < 0) {
         return -1;
     }
-    if (!is_clone) {
-        return 0;
-    }
     if (flush->open != NULL && flush->open->event == event) {
         return flush_unfinished(flush);
     }
-    return flush_state(flush, source, copy);
+    return is_clone ? flush_state(flush, source, copy) : 0;
 }
 
 static int
@@ -305,7 +302,7 @@ copymemo_flush_pending(struct copymemo *memo)
     return result;
 }
 
-/* ---- the real memo ------------------------------------------------------ */
+/* ---- the real memo ----------------------------------------------------- */
 
 /* memo[id(source)] = copy. */
 static int

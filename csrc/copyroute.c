@@ -10,7 +10,7 @@ enum {
     KEEP_ROUTES = 1024, /* more are forgotten between calls */
 };
 
-/* ---- look-ups with a hint ----------------------------------------------- */
+/* ---- look-ups with a hint ---------------------------------------------- */
 
 /* An entry of a dict whose keys are not all str. */
 struct general_entry {
@@ -76,7 +76,7 @@ hinted_member(PyObject *set, PyTypeObject *type, Py_ssize_t *hint)
     return 0;
 }
 
-/* ---- a new epoch -------------------------------------------------------- */
+/* ---- a new epoch ------------------------------------------------------- */
 
 /* Whether the types that the copier takes for atoms are atoms now: is_usual_atom in copier.h. */
 static int
@@ -123,9 +123,8 @@ copyroute_refresh(struct core_state *state, uint64_t epoch)
     routes->atoms_hold = routes->usable && usual_atoms_hold(state, routes);
 }
 
-/* Whether states, dicts and tuples of atoms, are copied by the standard functions. */
-static int
-states_hold(struct core_state *state)
+int
+copyroute_states_hold(struct core_state *state)
 {
     struct copyroutes *routes = state->copyroutes;
     if (routes->states_hold < 0) {
@@ -159,8 +158,7 @@ newobj_holds(struct core_state *state)
     return routes->newobj_holds;
 }
 
-/* ---- purity ------------------------------------------------------------------------------------
- */
+/* ---- purity ------------------------------------------------------------ */
 
 /* Whether hashing and comparing a class is what it is for all ordinary classes. */
 static int
@@ -220,8 +218,7 @@ copyroute_is_pure(struct core_state *state, PyTypeObject *type)
            && (routes->atoms == NULL || set_is_plain(routes->atoms, &routes->atoms_look));
 }
 
-/* ---- routes
- * ---------------------------------------------------------------------------------------- */
+/* ---- routes ------------------------------------------------------------ */
 
 /* The entry of a type, new if need be; NULL with an exception. */
 static struct copyroute *
@@ -347,8 +344,9 @@ classify(struct core_state *state, struct copyroute *route)
     if (found == 0) {
         route->function = NULL;
     }
-    route->kind =
-        found == 0 && states_hold(state) && clones(state, route) ? ROUTE_CLONE : ROUTE_REDUCE;
+    route->kind = found == 0 && copyroute_states_hold(state) && clones(state, route)
+                      ? ROUTE_CLONE
+                      : ROUTE_REDUCE;
     return 0;
 }
 
@@ -399,9 +397,7 @@ copyroute_analyse(struct core_state *state, PyTypeObject *type, struct clone_pla
     return route;
 }
 
-/* ---- setup
- * ----------------------------------------------------------------------
- */
+/* ---- setup ------------------------------------------------------------- */
 
 /* Whether a function's code holds a generator expression: copied arguments are passed on by one up
  * to 3.14. */

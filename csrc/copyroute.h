@@ -111,6 +111,10 @@ copyroute_known(struct copyroutes *routes, PyTypeObject *type)
 /* Reads the copy module's tables for a new epoch.  Runs no Python code. */
 void copyroute_refresh(struct core_state *state, uint64_t epoch);
 
+/* Whether states, dicts and tuples of atoms, are copied by the standard functions; after a refresh
+   in this epoch. */
+int copyroute_states_hold(struct core_state *state);
+
 /* Whether a look-up of a type in the tables runs no Python code. */
 int copyroute_is_pure(struct core_state *state, PyTypeObject *type);
 

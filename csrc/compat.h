@@ -339,29 +339,10 @@ dict_get_by_hash(PyObject *dict, PyObject *key, Py_hash_t hash)
 /* Whether a signal, a pending call or another thread waits for this one: bits of the
    thread's eval breaker.  The bit 0x10 is not among them; the collector can wait. */
 static inline int
-events_pending(int64_t *Py_UNUSED(last_poll))
+thread_is_interrupted(void)
 {
     uintptr_t events = _Py_atomic_load_uintptr_relaxed(&PyThreadState_Get()->eval_breaker);
     return (events & 0x2f) != 0;
-}
-#else
-#include <time.h>
-
-/* Where that cannot be seen: whether 2 ms have passed since the last time, which *last_poll
-   remembers (0: never). */
-static inline int
-events_pending(int64_t *last_poll)
-{
-    struct timespec now;
-    (void)timespec_get(&now, TIME_UTC);
-    int64_t nanoseconds = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    int64_t passed = nanoseconds - *last_poll;
-    if (*last_poll != 0 && passed >= 0 && passed < 2000000) {
-        return 0;
-    }
-    int first = *last_poll == 0;
-    *last_poll = nanoseconds;
-    return !first;
 }
 #endif
 
@@ -609,17 +590,5 @@ collector_resume(int was_on)
 #define collector_hold() 0
 #define collector_resume(was_on) ((void)(was_on))
 #endif
-
-/* Whether a signal, or a thread that waits for the GIL, wants attention; 1 where it cannot be
-   told. */
-static inline int
-attention_is_due(void)
-{
-#if HAS_THREAD_EVAL_BREAKER
-    return (PyThreadState_GetUnchecked()->eval_breaker & 3) != 0;
-#else
-    return 1;
-#endif
-}
 
 #endif

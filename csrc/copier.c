@@ -13,14 +13,14 @@ static NOINLINE int
 attend(struct copier *copier)
 {
     copier->budget = COPIER_BUDGET;
-    if (!attention_is_due()) {
+    if (!turns_due(&copier->turns)) {
         return 0;
     }
     if (copier_before_foreign(copier) < 0) {
         return -1;
     }
-    int result = PyErr_CheckSignals();
-    Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS copier_after_foreign(copier);
+    int result = turns_take(copier->state, &copier->turns);
+    copier_after_foreign(copier);
     return result;
 }
 

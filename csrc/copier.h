@@ -15,6 +15,7 @@
 #include "copymemo.h"
 #include "copyroute.h"
 #include "module.h"
+#include "turns.h"
 
 /* Adds the functions to the module.  0, or -1 with an exception. */
 int copier_setup(PyObject *module);
@@ -35,7 +36,7 @@ enum {
        library's Python code, which from 3.11 needs no C stack. */
     COPIER_DEPTH = 200,
     /* Items between two looks at signals and other threads: below 2 ms. */
-    COPIER_BUDGET = HAS_THREAD_EVAL_BREAKER ? 2048 : 16384,
+    COPIER_BUDGET = 2048,
 };
 
 struct copier {
@@ -50,6 +51,7 @@ struct copier {
     int tuples_hold; /* and tuples of them are their own copies, whatever the memo */
     int collector;   /* whether the collector was on; see compat.h */
     int budget;
+    struct turns turns;
 };
 
 /* A deep copy of an object that stays alive until foreign code runs.  `alone`: it was just read

@@ -154,13 +154,7 @@ load_unknown(struct unpickler *unpickler, unsigned char opcode)
 static int
 load_poll(struct unpickler *unpickler)
 {
-    if (!events_pending(&unpickler->last_poll)) {
-        return 0;
-    }
-    if (PyErr_CheckSignals() < 0) {
-        return -1;
-    }
-    Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS return 0;
+    return turns_due(&unpickler->turns) ? turns_take(unpickler->state, &unpickler->turns) : 0;
 }
 
 /* ---- the loop ----------------------------------------------------------------------------------
@@ -206,7 +200,7 @@ load_run(struct unpickler *unpickler)
     load_clear_stack(unpickler);
     reader_close_frame(&unpickler->reader);
     unpickler->protocol = 0;
-    unpickler->last_poll = 0;
+    unpickler->turns = (struct turns){0};
     if (unpickler->stack == NULL && load_grow_stack(unpickler) < 0) {
         return NULL;
     }

@@ -12,6 +12,7 @@
 #include "load_memo.h"
 #include "load_opcodes.h"
 #include "reader.h"
+#include "turns.h"
 
 /* Owned objects, for traverse and clear: V(field). */
 #define UNPICKLER_OBJECTS(V) \
@@ -42,7 +43,7 @@ struct unpickler {
     PyObject *errors;          /* NULL: strict */
     int protocol;
     int fix_imports;
-    int64_t last_poll;
+    struct turns turns;
     PyObject *spare_dict;             /* empty, for EMPTY_DICT; NULL if there is none */
     struct load_shapes *shapes;       /* what is remembered of types; see load_state.c */
     struct load_templates *templates; /* of dicts; see load_template.c */

@@ -106,7 +106,8 @@
     V(module_spec, "_frozen_importlib", "ModuleSpec")                     \
     V(plain_class, "pickle", "_Pickler")                                  \
     V(namedtuple_class, "functools", "_CacheInfo")                        \
-    V(sys_dict, "sys", "__dict__")
+    V(sys_dict, "sys", "__dict__")                                        \
+    V(get_switch_interval, "sys", "getswitchinterval")
 
 /* The same, of versions that have them; NULL on the others. */
 #define CORE_OPTIONAL(V)                                   \

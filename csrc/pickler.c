@@ -93,7 +93,7 @@ begin(struct pickler *pickler)
 {
     pickler->unnumbered = pickler->fast_nesting = 0;
     pickler->poll_at_next = pickler->nested_forms = 0;
-    pickler->last_poll = 0;
+    pickler->turns = (struct turns){0};
     pickler->epoch = pickler->dump = ++pickler->state->epoch;
     pickler->generation = pickler->memo.generation;
     if (unlikely(pickler->fast_memo != NULL)) {

@@ -91,13 +91,10 @@ save_get_op(struct pickler *pickler, Py_ssize_t index, char *out)
 static int
 poll_events(struct pickler *pickler)
 {
-    if (!events_pending(&pickler->last_poll)) {
+    if (!turns_due(&pickler->turns)) {
         return 0;
     }
-    if (save_foreign(pickler) < 0 || PyErr_CheckSignals() < 0) {
-        return -1;
-    }
-    Py_BEGIN_ALLOW_THREADS Py_END_ALLOW_THREADS return 0;
+    return save_foreign(pickler) < 0 ? -1 : turns_take(pickler->state, &pickler->turns);
 }
 
 char *

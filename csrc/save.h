@@ -19,6 +19,7 @@
 #include "errors.h"
 #include "memo.h"
 #include "plan.h"
+#include "turns.h"
 #include "writer.h"
 
 /* Values that were read from slots and are to be written: a stack on the heap. */
@@ -59,7 +60,7 @@ struct pickler {
     char *direct_end;     /* what direct_save_ready() has come to */
     int nested_forms;     /* objects open that are written by forms; see direct.c */
     struct fields fields; /* between save_find_fields() and save_by_plan() */
-    int64_t last_poll;    /* see events_pending() */
+    struct turns turns;
     PyObject *fast_memo;
     PyObject *dispatch_table; /* the pickler's own, or NULL */
     PyObject *persistent_id;  /* the hooks, or NULL */

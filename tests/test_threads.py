@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import fastcopyreg.copy
 import fastcopyreg.pickle
 from support import classes
 from support.child import Crash, in_child, requires_fork
@@ -293,8 +294,8 @@ class Alarm(Exception):
     """What the signal handler raises."""
 
 
-def turns_of_another_thread(dumps, obj):
-    """How many turns another thread had during a dump, and how long the dump took."""
+def turns_of_another_thread(function, obj):
+    """How many turns another thread had during a call, and how long the call took."""
     turns, stop = [], threading.Event()
 
     def watch():
@@ -306,7 +307,7 @@ def turns_of_another_thread(dumps, obj):
     watcher.start()
     time.sleep(0.01)
     begin = time.perf_counter()
-    dumps(obj)
+    function(obj)
     end = time.perf_counter()
     stop.set()
     watcher.join(10)
@@ -315,21 +316,20 @@ def turns_of_another_thread(dumps, obj):
 
 @pytest.mark.skipif(OURS.name != "ours", reason="the standard library does not do this")
 @pytest.mark.slow
+@pytest.mark.parametrize("operation", ["dumps", "loads", "deepcopy"])
 @pytest.mark.parametrize("name", LONG)
-def test_other_threads_run_during_a_long_dump(name):
-    skip_if_open(name)
+def test_other_threads_run_during_long_work(name, operation):
     sys.setswitchinterval(0.005)
     obj = LONG[name]()
-    tries = [turns_of_another_thread(OURS.dumps, obj) for _ in range(5)]
-    if max(took for _, took in tries) < 0.03:
+    if operation == "loads":
+        obj = STANDARD.dumps(obj)
+    room = fastcopyreg.copy if operation == "deepcopy" else fastcopyreg.pickle
+    function = getattr(room, operation)
+    tries = [turns_of_another_thread(function, obj) for _ in range(5)]
+    # A thread that waits asks after one switch interval, and has its turn within the next two.
+    if max(took for _, took in tries) < 3 * 0.015:
         pytest.skip("the machine is too fast for this length")
     assert max(turns for turns, _ in tries) >= 3, tries
-
-
-def skip_if_open(name):
-    """Known and open (issue 2): turns are rare where no interpreter shows that it waits."""
-    if sys.version_info < (3, 13) or name == "registered":
-        pytest.skip("open: polls are too rare on 3.11 and 3.12, and in plans")
 
 
 @pytest.mark.skipif(OURS.name != "ours", reason="the standard library does not do this")
@@ -338,7 +338,6 @@ def skip_if_open(name):
 @pytest.mark.parametrize("name", LONG)
 def test_signal_is_handled_during_a_long_dump(name):
     """Protocol 2 is written at once, when all is done: what was interrupted wrote nothing."""
-    skip_if_open(name)
     obj = LONG[name]()
     expected = OURS.dumps(obj, 2)  # What is met often is read, which takes its time, once.
     begin = time.process_time()

@@ -334,8 +334,15 @@ clone_plan_release(struct clone_plan *plan)
 int
 clone_plan_holds(const struct clone_plan *plan, PyTypeObject *type, PyObject *slotnames_name)
 {
-    PyObject *names = own_slotnames(type, slotnames_name);
-    if (names == NULL || names != plan->slotnames || PyList_GET_SIZE(names) != plan->slot_count) {
+    return own_slotnames(type, slotnames_name) == plan->slotnames
+           && clone_plan_names_hold(plan, type);
+}
+
+int
+clone_plan_names_hold(const struct clone_plan *plan, PyTypeObject *type)
+{
+    PyObject *names = plan->slotnames;
+    if (PyList_GET_SIZE(names) != plan->slot_count) {
         return 0;
     }
     for (Py_ssize_t i = 0; i < plan->slot_count; i++) {

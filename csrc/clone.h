@@ -59,6 +59,10 @@ void clone_plan_release(struct clone_plan *plan);
 /* Whether what has no version is still what the plan was made of: the slot names. */
 int clone_plan_holds(const struct clone_plan *plan, PyTypeObject *type, PyObject *slotnames_name);
 
+/* The same for a type whose version is the one of the plan, so that the list still is in its
+   __slotnames__. */
+int clone_plan_names_hold(const struct clone_plan *plan, PyTypeObject *type);
+
 /* Where the fields of an instance are. */
 struct clone_fields {
     struct layout_values *values; /* of an instance whose __dict__ was never made */

@@ -57,6 +57,22 @@ exchange_pointer(void **place, void *value)
 #endif
 }
 
+/* ---- changes of a dict --------------------------------------------------- */
+
+/* Watchers tell of changes from 3.12 on; before that a dict has a version. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define HAS_DICT_WATCHERS 1
+#else
+#define HAS_DICT_WATCHERS 0
+#if !defined(PYPY_VERSION)
+static inline uint64_t
+dict_version(PyObject *dict)
+{
+    return ((PyDictObject *)dict)->ma_version_tag;
+}
+#endif
+#endif
+
 /* ---- what is private to CPython, and where it was checked ---------------- */
 
 /* Instance values, dict entries, the digits of an integer, type versions and

@@ -796,12 +796,13 @@ ALWAYS_INLINE struct copyroute *
 find_route(struct copier *copier, PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
+    struct copyroutes *routes = copier->state->copyroutes;
     struct copyroute *route = copier->last_route;
-    if (likely(route != NULL && route->type == type && route->epoch == copier->epoch)) {
-        return route;
+    if (unlikely(route == NULL || route->type != type)) {
+        route = copyroute_known(routes, type);
     }
-    route = copyroute_known(copier->state->copyroutes, type);
-    if (unlikely(route == NULL || route->epoch != copier->epoch)) {
+    if (route == NULL
+        || (route->epoch != copier->epoch && !copyroute_confirm(routes, route, copier->epoch))) {
         route = find_new_route(copier, object);
     }
     copier->last_route = route;
@@ -839,18 +840,21 @@ done:
     return copy;
 }
 
+int
+copier_look(struct copier *copier)
+{
+    struct copyroutes *routes = copier->state->copyroutes;
+    copyroute_refresh(copier->state, copier->epoch);
+    copier->atoms_hold = routes->atoms_hold && (copier->memo.dict == NULL || routes->atoms_first);
+    copier->tuples_hold = routes->states_hold && copier->memo.dict == NULL;
+    return routes->usable;
+}
+
 PyObject *
 copier_copy_object(struct copier *copier, PyObject *object, int alone)
 {
-    struct core_state *state = copier->state;
-    struct copyroutes *routes = state->copyroutes;
-    if (unlikely(routes->epoch != copier->epoch) || unlikely(!copier->atoms_hold)) {
-        copyroute_refresh(state, copier->epoch);
-        copier->atoms_hold =
-            routes->atoms_hold && (copier->memo.dict == NULL || routes->atoms_first);
-        copier->tuples_hold =
-            copier->atoms_hold && copier->memo.dict == NULL && copyroute_states_hold(state);
-        if (!routes->usable) {
+    if (unlikely(!copier->atoms_hold)) {
+        if (!copier_look(copier)) {
             return copier_hand_over(copier, object);
         }
         if (copier->atoms_hold && is_usual_atom(object)) {
@@ -860,15 +864,16 @@ copier_copy_object(struct copier *copier, PyObject *object, int alone)
     if (unlikely(copier->memo.dict != NULL)) {
         return copy_visibly(copier, object);
     }
-    if (!alone) {
-        PyObject *copy = copymemo_find(&copier->memo, object);
-        if (copy != NULL) {
-            return Py_NewRef(copy);
-        }
+    PyObject *copy = alone ? NULL : copymemo_find(&copier->memo, object);
+    if (copy != NULL && !copier->state->copyroutes->atoms_first) {
+        return Py_NewRef(copy);
     }
     struct copyroute *route = find_route(copier, object);
     if (unlikely(route == NULL)) {
         return NULL;
+    }
+    if (copy != NULL && route->kind != ROUTE_ATOMIC) {
+        return Py_NewRef(copy);
     }
     return route->kind <= ROUTE_CLASS ? Py_NewRef(object)
                                       : copy_by_route(copier, route, object, alone);

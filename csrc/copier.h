@@ -54,6 +54,10 @@ struct copier {
     struct turns turns;
 };
 
+/* Looks at the copy module's tables in a new epoch; 0 if they are not what they should be.  Runs
+   no Python code. */
+int copier_look(struct copier *copier);
+
 /* A deep copy of an object that stays alive until foreign code runs.  `alone`: it was just read
    from a container and has no other reference.  Strong or NULL.  Runs Python code. */
 PyObject *copier_copy_object(struct copier *copier, PyObject *object, int alone);

@@ -630,13 +630,12 @@ ask(struct copier *copier, PyObject *object, PyTypeObject *type, PyObject *known
    it, or 2; 0 if there is no plan that can be used, and *callable NULL if it is to be looked
    up again; -1. */
 static int
-ask_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObject **reduce_value)
+ask_plan(struct copier *copier, PyObject *object, PyObject **callable,
+         enum reducer_verdict verdict, struct reducer *reducer, PyObject **reduce_value)
 {
-    struct reducer reducer;
-    enum reducer_verdict verdict = reducer_meet(copier->state, *callable, &reducer);
     if (verdict == REDUCER_DUE) {
         PyObject *owned = Py_NewRef(*callable);
-        int read = copier_before_foreign(copier) < 0 ? -1 : reducer_read(copier->state, &reducer);
+        int read = copier_before_foreign(copier) < 0 ? -1 : reducer_read(copier->state, reducer);
         Py_DECREF(owned);
         copier_after_foreign(copier);
         *callable = NULL;
@@ -645,11 +644,9 @@ ask_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObject 
     if (verdict != REDUCER_PLAN) {
         return 0;
     }
-    /* Others of its type, in this epoch, will go by the form. */
-    (void)form_prepare(copier->state, copier->epoch, &reducer, Py_TYPE(object));
-    switch (reducer_run(copier->state, &reducer, object, reduce_value)) {
+    switch (reducer_run(copier->state, reducer, object, reduce_value)) {
     case READ_FOUND:
-        return reducer.steps->leaves_only && PyTuple_CheckExact(*reduce_value) ? 1 : 2;
+        return reducer->steps->leaves_only && PyTuple_CheckExact(*reduce_value) ? 1 : 2;
     case READ_RAISED: return -1;
     default: return 0;
     }
@@ -708,42 +705,44 @@ construct_from(struct copier *copier, struct form_parts *parts)
     return result;
 }
 
+/* Whether objects are their own copies.  Runs no Python code. */
 static int
-are_usual_atoms(struct copier *copier, const struct form_parts *parts)
+are_usual_atoms(struct copier *copier, PyObject *const *objects, Py_ssize_t count)
 {
-    for (Py_ssize_t i = 0; i < parts->count; i++) {
-        if (!is_usual_atom(parts->values[i])) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!is_usual_atom(objects[i])) {
             return 0;
         }
     }
-    return copier->atoms_hold;
+    return copier->atoms_hold || (copier_look(copier) && copier->atoms_hold);
 }
 
-/* The reducer's answer for an object, by form: CLOSED if the memo is done with it too, DONE if
-   its end is to be entered yet, NOT_SO if there is no form that can be used. */
-enum by_form { FORM_RAISED = -1, FORM_NOT_SO, FORM_DONE, FORM_CLOSED };
+/* How far an object was copied: DONE if its end is to be entered in the memo yet, CLOSED if the
+   memo is done with it too, NOT_SO if nothing was done. */
+enum way { WAY_RAISED = -1, WAY_NOT_SO, WAY_DONE, WAY_CLOSED };
 
-static enum by_form
+/* The copy of an object that is read by the form of its type, if one is ready. */
+static enum way
 copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy)
 {
     struct form_parts parts;
     uint64_t epoch = copier->epoch;
     if (!form_read(copier->state, epoch, object, &parts)) {
-        return FORM_NOT_SO;
+        return WAY_NOT_SO;
     }
     enum make_outcome outcome = MAKE_CALL;
-    if (are_usual_atoms(copier, &parts)) {
+    if (are_usual_atoms(copier, parts.values, parts.count)) {
         outcome = make_object(copier->state, parts.callable, parts.values, parts.count, copy);
     }
     if (likely(outcome == MAKE_DONE)) {
         if (copymemo_whole(&copier->memo, object, COPY_OBJECT, *copy, alone) == 0) {
-            return FORM_CLOSED;
+            return WAY_CLOSED;
         }
         Py_CLEAR(*copy);
-        return FORM_RAISED;
+        return WAY_RAISED;
     }
     if (outcome == MAKE_RAISED) {
-        return FORM_RAISED;
+        return WAY_RAISED;
     }
     if (outcome == MAKE_DUE) {
         Py_DECREF(*copy);
@@ -756,49 +755,113 @@ copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy
         Py_CLEAR(*copy);
     }
     Py_DECREF(object);
-    return *copy == NULL ? FORM_RAISED : FORM_DONE;
+    return *copy == NULL ? WAY_RAISED : WAY_DONE;
 }
 
-/* The copy by a reduce value; strong or NULL.  `reducer` may be NULL for one that is to be
-   looked up. */
-static PyObject *
-copy_by_value(struct copier *copier, PyObject *object, PyTypeObject *type, PyObject *reducer,
-              int alone)
+/* The copy of an owned object from what its reducer gave, if that is a callable with a plan and
+   atoms, which are their own copies.  CLOSED, RAISED, or NOT_SO. */
+static enum way
+copy_from_atoms(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject **copy)
 {
-    PyObject *reduce_value = NULL;
-    int planned = reducer == NULL ? 0 : ask_plan(copier, object, &reducer, &reduce_value);
-    if (planned == 0) {
-        reduce_value = ask(copier, object, type, reducer);
+    if (!PyTuple_CheckExact(reduce_value) || PyTuple_GET_SIZE(reduce_value) != 2
+        || !PyTuple_CheckExact(PyTuple_GET_ITEM(reduce_value, 1))) {
+        return WAY_NOT_SO;
     }
-    if (reduce_value == NULL) {
-        return NULL;
+    PyObject *callable = PyTuple_GET_ITEM(reduce_value, 0);
+    PyObject *arguments = PyTuple_GET_ITEM(reduce_value, 1);
+    PyObject *const *values = &PyTuple_GET_ITEM(arguments, 0);
+    Py_ssize_t count = PyTuple_GET_SIZE(arguments);
+    if (Py_REFCNT(callable) == 1 || !are_usual_atoms(copier, values, count)) {
+        return WAY_NOT_SO;
     }
+    enum make_outcome outcome = make_object(copier->state, callable, values, count, copy);
+    if (outcome == MAKE_DUE) {
+        Py_CLEAR(*copy);
+    }
+    if (outcome != MAKE_DONE) {
+        return outcome == MAKE_RAISED ? WAY_RAISED : WAY_NOT_SO;
+    }
+    if (copymemo_own_whole(&copier->memo, object, *copy) < 0) {
+        Py_CLEAR(*copy);
+        return WAY_RAISED;
+    }
+    return WAY_CLOSED;
+}
+
+/* The copy of an owned object from a reduce value, which is stolen. */
+static enum way
+copy_and_drop(struct copier *copier, PyObject *object, PyObject *reduce_value, int planned,
+              int alone, PyObject **copy)
+{
     uint64_t epoch = copier->epoch;
-    PyObject *copy = copy_from(copier, object, reduce_value, planned > 0 ? alone : 0);
+    enum way way = planned ? WAY_NOT_SO : copy_from_atoms(copier, object, reduce_value, copy);
+    if (way == WAY_CLOSED) {
+        /* Nothing dies of it but tuples and atoms. */
+        Py_DECREF(reduce_value);
+        return way;
+    }
+    if (way == WAY_NOT_SO) {
+        *copy = copy_from(copier, object, reduce_value, planned ? alone : 0);
+    }
     if (planned == 1 && epoch == copier->epoch && PyTuple_GET_SIZE(reduce_value) == 2) {
         /* The object still holds what the reduce value was made of. */
         Py_DECREF(reduce_value);
-        return copy;
+        return *copy == NULL ? WAY_RAISED : WAY_DONE;
     }
-    if (copy != NULL && copier_before_foreign(copier) < 0) {
-        Py_CLEAR(copy);
+    if (*copy != NULL && copier_before_foreign(copier) < 0) {
+        Py_CLEAR(*copy);
     }
     Py_DECREF(reduce_value);
     copier_after_foreign(copier);
-    return copy;
+    return *copy == NULL ? WAY_RAISED : WAY_DONE;
 }
 
-/* The copy of an object that may have a __deepcopy__; strong or NULL. */
-static PyObject *
-copy_asked(struct copier *copier, PyObject *object, int alone)
+/* The copy of an owned object by the function that dispatch_table has. */
+static enum way
+copy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable, int alone,
+                PyObject **copy)
+{
+    struct reducer reducer;
+    PyObject *reduce_value = NULL;
+    enum reducer_verdict verdict = reducer_meet(copier->state, callable, &reducer);
+    if (verdict == REDUCER_PLAN
+        && form_prepare(copier->state, copier->epoch, &reducer, Py_TYPE(object))) {
+        enum way way = copy_by_form(copier, object, alone, copy);
+        if (way != WAY_NOT_SO) {
+            return way;
+        }
+    }
+    int planned = 0;
+    if (verdict != REDUCER_CALL) {
+        planned = ask_plan(copier, object, &callable, verdict, &reducer, &reduce_value);
+    }
+    if (planned == 0) {
+        reduce_value = ask(copier, object, Py_TYPE(object), callable);
+    }
+    return reduce_value == NULL
+               ? WAY_RAISED
+               : copy_and_drop(copier, object, reduce_value, planned, alone, copy);
+}
+
+/* The copy of an owned object that is asked for its reduce value.  Its type is owned too: it may
+   have a __deepcopy__ that changes it. */
+static enum way
+copy_asked(struct copier *copier, PyObject *object, int sure, PyObject **copy)
 {
     PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
-    PyObject *copy = NULL;
-    if (copy_by_hook(copier, object, &copy) == 0) {
-        copy = copy_by_value(copier, object, type, NULL, alone);
+    enum way way = WAY_RAISED;
+    int found = sure ? 0 : copy_by_hook(copier, object, copy);
+    if (found == 0) {
+        PyObject *reduce_value = ask(copier, object, type, NULL);
+        if (reduce_value != NULL) {
+            way = copy_and_drop(copier, object, reduce_value, 0, 0, copy);
+        }
+    }
+    else if (found > 0) {
+        way = WAY_DONE;
     }
     Py_DECREF(type);
-    return copy;
+    return way;
 }
 
 PyObject *
@@ -806,26 +869,26 @@ copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, 
                     int alone)
 {
     PyObject *copy = NULL;
-    enum by_form done = FORM_NOT_SO;
+    enum way way = WAY_NOT_SO;
     int sure = surely_lacks_deepcopy(copier, object, facts);
     reducer = sure && reducer != NULL && PyFunction_Check(reducer) ? reducer : NULL;
     if (reducer != NULL) {
-        done = copy_by_form(copier, object, alone, &copy);
-        if (done == FORM_CLOSED || done == FORM_RAISED) {
+        way = copy_by_form(copier, object, alone, &copy);
+        if (way == WAY_CLOSED || way == WAY_RAISED) {
             return copy;
         }
     }
     Py_INCREF(object);
-    if (done == FORM_NOT_SO) {
-        copy = sure ? copy_by_value(copier, object, Py_TYPE(object), reducer, alone)
-                    : copy_asked(copier, object, alone);
+    if (way == WAY_NOT_SO) {
+        way = reducer != NULL ? copy_by_reducer(copier, object, reducer, alone, &copy)
+                              : copy_asked(copier, object, sure, &copy);
     }
-    if (copy != NULL && copy != object
+    if (way == WAY_DONE && copy != object
         && copymemo_close(&copier->memo, object, COPY_OBJECT, copy) < 0) {
         Py_CLEAR(copy);
     }
     Py_DECREF(object);
-    return copy;
+    return way == WAY_RAISED ? NULL : copy;
 }
 
 #endif

@@ -138,6 +138,7 @@ copy_by_plan(struct core_state *state, PyObject *object, PyObject **copy, int *m
 {
     struct clone_plan *plan;
     struct clone_fields fields = {NULL, NULL};
+    copyroute_refresh(state, ++state->copy_epoch);
     struct copyroute *route = copyroute_analyse(state, Py_TYPE(object), &plan);
     if (route == NULL) {
         return -1;

@@ -132,18 +132,11 @@ copymemo_teardown(struct core_state *state)
 
 /* ---- entries and kept -------------------------------------------------- */
 
-/* memo[id(source)] = copy in the owned entries. */
-static int
-own_entry(struct copybuffers *buffers, PyObject *source, PyObject *copy)
+/* memo[id(source)] = copy in the owned entries, of a source that is not there yet. */
+ALWAYS_INLINE int
+own_new_entry(struct copybuffers *buffers, PyObject *source, PyObject *copy)
 {
-    struct ptrpair *pair = ptrmap_find(&buffers->entries, source);
-    if (pair != NULL) {
-        PyObject *replaced = pair->value;
-        pair->value = Py_NewRef(copy);
-        Py_DECREF(replaced);
-        return 0;
-    }
-    if (ptrmap_put(&buffers->entries, source, copy) < 0) {
+    if (ptrmap_append(&buffers->entries, source, copy) < 0) {
         PyErr_NoMemory();
         return -1;
     }
@@ -152,18 +145,39 @@ own_entry(struct copybuffers *buffers, PyObject *source, PyObject *copy)
     return 0;
 }
 
+/* The same of one that may be there. */
 static int
+own_entry(struct copybuffers *buffers, PyObject *source, PyObject *copy)
+{
+    struct ptrpair *pair = ptrmap_find(&buffers->entries, source);
+    if (pair == NULL) {
+        return own_new_entry(buffers, source, copy);
+    }
+    PyObject *replaced = pair->value;
+    pair->value = Py_NewRef(copy);
+    Py_DECREF(replaced);
+    return 0;
+}
+
+static int
+grow_kept(struct copybuffers *buffers)
+{
+    size_t capacity = buffers->kept_capacity == 0 ? FIRST_PENDING : 2 * buffers->kept_capacity;
+    void *kept = PyMem_Realloc(buffers->kept, capacity * sizeof(PyObject *));
+    if (kept == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    buffers->kept = kept;
+    buffers->kept_capacity = capacity;
+    return 0;
+}
+
+ALWAYS_INLINE int
 keep_owned(struct copybuffers *buffers, PyObject *source)
 {
-    if (buffers->kept_count == buffers->kept_capacity) {
-        size_t capacity = buffers->kept_capacity == 0 ? FIRST_PENDING : 2 * buffers->kept_capacity;
-        void *kept = PyMem_Realloc(buffers->kept, capacity * sizeof(PyObject *));
-        if (kept == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        buffers->kept = kept;
-        buffers->kept_capacity = capacity;
+    if (unlikely(buffers->kept_count == buffers->kept_capacity) && grow_kept(buffers) < 0) {
+        return -1;
     }
     if (buffers->kept_count == 0) {
         buffers->first_kept = buffers->entries.count;
@@ -190,7 +204,7 @@ flush_unfinished(struct flush *flush)
     if (open->fields == NULL) {
         return 0; /* a dict */
     }
-    return own_entry(flush->memo->buffers, open->fields, open->copied);
+    return own_new_entry(flush->memo->buffers, open->fields, open->copied);
 }
 
 /* Enters the state of a finished clone, made again from it, and remembers it for its end. */
@@ -209,7 +223,8 @@ flush_state(struct flush *flush, PyObject *source, PyObject *copy)
     }
     PyObject *copied = found == 0 ? Py_NewRef(Py_None) : clone_copied_fields(plan, copy);
     int result = -1;
-    if (copied != NULL && (found == 0 || own_entry(flush->memo->buffers, fields, copied) == 0)) {
+    if (copied != NULL
+        && (found == 0 || own_new_entry(flush->memo->buffers, fields, copied) == 0)) {
         if (flush->states == NULL) {
             flush->states = PyList_New(0);
         }
@@ -240,7 +255,7 @@ flush_state_end(struct flush *flush)
     }
     if (result == 0 && state != fields) {
         PyObject *pair = PyTuple_Pack(2, Py_None, copied);
-        result = pair == NULL ? -1 : own_entry(buffers, state, pair);
+        result = pair == NULL ? -1 : own_new_entry(buffers, state, pair);
         Py_XDECREF(pair);
         if (result == 0) {
             result = keep_owned(buffers, state);
@@ -252,7 +267,7 @@ flush_state_end(struct flush *flush)
 static int
 flush_opened(struct flush *flush, size_t event, PyObject *source, int is_clone, PyObject *copy)
 {
-    if (own_entry(flush->memo->buffers, source, copy) < 0) {
+    if (own_new_entry(flush->memo->buffers, source, copy) < 0) {
         return -1;
     }
     if (flush->open != NULL && flush->open->event == event) {
@@ -297,7 +312,9 @@ copymemo_flush_pending(struct copymemo *memo)
         result = flush_event(&flush, event);
     }
     buffers->pending_count = 0;
-    ptrmap_empty(&buffers->shared);
+    if (buffers->shared.count > 0) {
+        ptrmap_empty(&buffers->shared);
+    }
     Py_XDECREF(flush.states);
     return result;
 }
@@ -433,6 +450,18 @@ copymemo_enter_slowly(struct copymemo *memo, PyObject *source, PyObject *copy)
         return -1;
     }
     return 0;
+}
+
+int
+copymemo_own_whole(struct copymemo *memo, PyObject *source, PyObject *copy)
+{
+    if (memo->dict != NULL) {
+        return copymemo_keep_visible(memo, source, copy);
+    }
+    if (copymemo_flush(memo) < 0 || own_new_entry(memo->buffers, source, copy) < 0) {
+        return -1;
+    }
+    return keep_owned(memo->buffers, source);
 }
 
 int

@@ -161,6 +161,10 @@ copymemo_whole(struct copymemo *memo, PyObject *source, unsigned kind, PyObject 
     return copymemo_log(memo, source, kind, copy, COPY_WHOLE);
 }
 
+/* Both at once of an object that foreign code just had; it is not in a native memo, which owns it
+   from now on.  0 or -1. */
+int copymemo_own_whole(struct copymemo *memo, PyObject *source, PyObject *copy);
+
 /* memo[id(source)] = copy after foreign code made the copy; an entry that is there already
    is replaced.  Native: owned at once. */
 int copymemo_put(struct copymemo *memo, PyObject *source, PyObject *copy);

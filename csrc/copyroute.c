@@ -3,159 +3,32 @@
 
 #if KNOWN_LAYOUT
 
-enum {
-    NAME_DISPATCH, /* in name_hints */
-    NAME_REDUCERS,
-    NAME_ATOMS,
-    KEEP_ROUTES = 1024, /* more are forgotten between calls */
-};
+enum { KEEP_ROUTES = 1024 }; /* more are forgotten between calls */
 
-/* ---- look-ups with a hint ---------------------------------------------- */
+/* ---- sets of types ----------------------------------------------------- */
 
-/* An entry of a dict whose keys are not all str. */
-struct general_entry {
-    Py_hash_t hash;
-    PyObject *key;
-    PyObject *value;
-};
-
-/* The value of entry number `index` of a combined dict if its key is `key`, else NULL.  What is
-   read is the dict as it is now, so no hint can be wrong; at worst it does not help. */
-ALWAYS_INLINE PyObject *
-value_at(PyObject *dict, Py_ssize_t index, PyObject *key)
+/* Whether a set has a type, by the entries that the search looks at first: 1, 0, or -1 if they do
+   not tell. */
+ALWAYS_INLINE int
+is_member_at_first_sight(PyObject *set, PyTypeObject *type, Py_hash_t hash)
 {
-    struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
-    if (((PyDictObject *)dict)->ma_values != NULL || index >= keys->count) {
-        return NULL;
-    }
-    struct layout_entry *entries = layout_entries(keys);
-    if (keys->kind == 0) {
-        struct general_entry *entry = (struct general_entry *)entries + index;
-        return entry->key == key ? entry->value : NULL;
-    }
-    return entries[index].key == key ? entries[index].value : NULL;
-}
-
-/* The same by looking at all entries; *hint is where it was found. */
-static NOINLINE PyObject *
-search_value(PyObject *dict, PyObject *key, Py_ssize_t *hint)
-{
-    struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
-    for (Py_ssize_t index = 0; index < keys->count; index++) {
-        PyObject *value = value_at(dict, index, key);
-        if (value != NULL) {
-            *hint = index;
-            return value;
-        }
-    }
-    return NULL;
-}
-
-/* The value of a key that is usually there, borrowed, or NULL without an exception. */
-ALWAYS_INLINE PyObject *
-hinted_value(PyObject *dict, PyObject *key, Py_ssize_t *hint)
-{
-    PyObject *value = value_at(dict, *hint, key);
-    return likely(value != NULL) ? value : search_value(dict, key, hint);
-}
-
-/* Whether an exact set or frozenset has a type; only by identity. */
-static int
-hinted_member(PyObject *set, PyTypeObject *type, Py_ssize_t *hint)
-{
+    enum { LINEAR_PROBES = 9 }; /* as in CPython's setobject.c */
     PySetObject *members = (PySetObject *)set;
-    if (likely(*hint <= members->mask && members->table[*hint].key == (PyObject *)type)) {
-        return 1;
-    }
-    for (Py_ssize_t index = 0; index <= members->mask; index++) {
-        if (members->table[index].key == (PyObject *)type) {
-            *hint = index;
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* ---- a new epoch ------------------------------------------------------- */
-
-/* Whether the types that the copier takes for atoms are atoms now: is_usual_atom in copier.h. */
-static int
-usual_atoms_hold(struct core_state *state, struct copyroutes *routes)
-{
-    PyTypeObject *const types[] = {
-        &PyUnicode_Type,  &PyLong_Type, &PyFloat_Type,
-        Py_TYPE(Py_None), &PyBool_Type, &PyBytes_Type,
-    };
-    if (routes->atoms != NULL && routes->atoms == routes->fixed_atoms) {
-        return 1;
-    }
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {
-        Py_ssize_t *hint = &routes->atom_hints[i];
-        int holds = routes->atoms != NULL
-                        ? hinted_member(routes->atoms, types[i], hint)
-                        : hinted_value(routes->dispatch, (PyObject *)types[i], hint)
-                              == state->stdlib.deepcopy_atomic;
-        if (!holds) {
+    Py_ssize_t start = (Py_ssize_t)((size_t)hash & (size_t)members->mask);
+    Py_ssize_t last = start + LINEAR_PROBES <= members->mask ? start + LINEAR_PROBES : start;
+    for (Py_ssize_t i = start; i <= last; i++) {
+        setentry *entry = &members->table[i];
+        if (entry->key == NULL && entry->hash == 0) {
             return 0;
         }
+        if (entry->key == (PyObject *)type) {
+            return 1;
+        }
+        if (entry->hash == hash) {
+            return -1;
+        }
     }
-    return 1;
-}
-
-void
-copyroute_refresh(struct core_state *state, uint64_t epoch)
-{
-    struct copyroutes *routes = state->copyroutes;
-    PyObject *globals = state->stdlib.copy_globals;
-    Py_ssize_t *hints = routes->name_hints;
-    routes->epoch = epoch;
-    routes->newobj_holds = routes->states_hold = -1;
-    routes->dispatch = hinted_value(globals, state->str.deepcopy_dispatch, &hints[NAME_DISPATCH]);
-    routes->reducers = hinted_value(globals, state->str.dispatch_table, &hints[NAME_REDUCERS]);
-    routes->atoms = NULL;
-    routes->usable = routes->dispatch != NULL && PyDict_CheckExact(routes->dispatch)
-                     && routes->reducers != NULL && PyDict_CheckExact(routes->reducers);
-    if (routes->atoms_first) {
-        routes->atoms = hinted_value(globals, state->str.atomic_types, &hints[NAME_ATOMS]);
-        routes->usable =
-            routes->usable && routes->atoms != NULL && PyAnySet_CheckExact(routes->atoms);
-    }
-    routes->atoms_hold = routes->usable && usual_atoms_hold(state, routes);
-}
-
-int
-copyroute_states_hold(struct core_state *state)
-{
-    struct copyroutes *routes = state->copyroutes;
-    if (routes->states_hold < 0) {
-        const struct core_stdlib *stdlib = &state->stdlib;
-        Py_ssize_t *hints = routes->state_hints;
-        routes->states_hold =
-            routes->atoms_hold
-            && (routes->atoms == NULL || PySet_GET_SIZE(routes->atoms) == routes->atoms_used)
-            && hinted_value(routes->dispatch, (PyObject *)&PyDict_Type, &hints[0])
-                   == stdlib->deepcopy_dict
-            && hinted_value(routes->dispatch, (PyObject *)&PyTuple_Type, &hints[1])
-                   == stdlib->deepcopy_tuple;
-    }
-    return routes->states_hold;
-}
-
-/* Whether what a default reduction offers as callable is copyreg's own. */
-static int
-newobj_holds(struct core_state *state)
-{
-    struct copyroutes *routes = state->copyroutes;
-    if (routes->newobj_holds < 0) {
-        PyObject *modules = state->stdlib.sys_modules;
-        PyObject *module = PyDict_GetItemWithError(modules, state->str.copyreg);
-        PyObject *globals =
-            module != NULL && PyModule_CheckExact(module) ? PyModule_GetDict(module) : NULL;
-        PyObject *newobj =
-            globals == NULL ? NULL : PyDict_GetItemWithError(globals, state->str.newobj);
-        routes->newobj_holds = newobj == state->stdlib.copyreg_newobj;
-    }
-    return routes->newobj_holds;
+    return -1;
 }
 
 /* ---- purity ------------------------------------------------------------ */
@@ -172,36 +45,37 @@ is_plain_key(PyObject *key)
 }
 
 static int
-dict_is_plain(PyObject *dict, struct table_look *look)
+dict_is_plain(PyObject *dict)
 {
-    PyDictObject *table = (PyDictObject *)dict;
-    struct layout_keys *keys = (struct layout_keys *)table->ma_keys;
-    if (likely(look->keys == keys && look->used == table->ma_used && look->count == keys->count)) {
-        return look->plain;
-    }
-    *look = (struct table_look){keys, table->ma_used, keys->count, 1};
     Py_ssize_t position = 0;
     PyObject *key, *value;
-    while (PyDict_Next(dict, &position, &key, &value) && look->plain) {
-        look->plain = is_plain_key(key);
+    while (PyDict_Next(dict, &position, &key, &value)) {
+        if (!is_plain_key(key)) {
+            return 0;
+        }
     }
-    return look->plain;
+    return 1;
 }
 
 static int
-set_is_plain(PyObject *set, struct table_look *look)
+set_is_plain(PyObject *set)
 {
     PySetObject *members = (PySetObject *)set;
-    if (likely(look->keys == members->table && look->used == members->used
-               && look->count == members->fill)) {
-        return look->plain;
+    for (Py_ssize_t i = 0; i <= members->mask; i++) {
+        setentry *entry = &members->table[i];
+        if (entry->key != NULL && entry->hash != -1 && !is_plain_key(entry->key)) {
+            return 0;
+        }
     }
-    *look = (struct table_look){members->table, members->used, members->fill, 1};
-    for (Py_ssize_t i = 0; i <= members->mask && look->plain; i++) {
-        PyObject *key = members->table[i].key;
-        look->plain = key == NULL || members->table[i].hash == -1 || is_plain_key(key);
-    }
-    return look->plain;
+    return 1;
+}
+
+/* Whether looking a type, which is hashed purely, up in the atoms runs no Python code. */
+static int
+atoms_are_plain(const struct copyroutes *routes, PyTypeObject *type, Py_hash_t hash)
+{
+    return routes->atoms == NULL || is_member_at_first_sight(routes->atoms, type, hash) >= 0
+           || set_is_plain(routes->atoms);
 }
 
 int
@@ -212,10 +86,145 @@ copyroute_is_pure(struct core_state *state, PyTypeObject *type)
     int analysed =
         !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
         || (route != NULL && route->version != 0 && route->version == type_version(type));
-    return analysed && is_plain_key((PyObject *)type)
-           && dict_is_plain(routes->dispatch, &routes->dispatch_look)
-           && dict_is_plain(routes->reducers, &routes->reducers_look)
-           && (routes->atoms == NULL || set_is_plain(routes->atoms, &routes->atoms_look));
+    return analysed && is_plain_key((PyObject *)type) && routes->are_plain
+           && atoms_are_plain(routes, type, PyObject_Hash((PyObject *)type));
+}
+
+/* ---- a new epoch ------------------------------------------------------- */
+
+/* A value of the copy module, borrowed; NULL. */
+static PyObject *
+value_in_copy(struct core_state *state, PyObject *name)
+{
+    PyObject *value = PyDict_GetItemWithError(state->stdlib.copy_globals, name);
+    if (value == NULL) {
+        PyErr_Clear();
+    }
+    return value;
+}
+
+/* What the dispatch has for a type, borrowed; NULL. */
+static PyObject *
+in_dispatch(const struct copyroutes *routes, PyTypeObject *type)
+{
+    PyObject *function = PyDict_GetItemWithError(routes->dispatch, (PyObject *)type);
+    if (function == NULL) {
+        PyErr_Clear();
+    }
+    return function;
+}
+
+/* Finds out whether what a default reduction offers as callable is copyreg's own. */
+static void
+look_at_newobj(struct core_state *state, struct copyroutes *routes)
+{
+    PyObject *module = PyDict_GetItemWithError(state->stdlib.sys_modules, state->str.copyreg);
+    routes->newobj_holds = 0;
+    if (module != NULL && PyModule_CheckExact(module)) {
+        PyObject *globals = PyModule_GetDict(module);
+        watch_add(&routes->watch, globals);
+        routes->newobj_holds =
+            PyDict_GetItemWithError(globals, state->str.newobj) == state->stdlib.copyreg_newobj;
+    }
+    PyErr_Clear();
+}
+
+/* Finds the usual atoms in a set, for look_at_atoms(). */
+static void
+find_atoms(struct copyroutes *routes)
+{
+    PySetObject *set = (PySetObject *)routes->atoms;
+    routes->atoms_mask = -1;
+    for (size_t i = 0; i < USUAL_ATOMS; i++) {
+        for (Py_ssize_t j = 0; j <= set->mask; j++) {
+            if (set->table[j].key == (PyObject *)routes->usual_atoms[i]) {
+                routes->atom_places[i] = j;
+            }
+        }
+    }
+    routes->atoms_mask = set->mask;
+}
+
+/* Looks whether the atoms are what they are usually: nothing watches a set.  This is done in
+   each epoch, and made to be quick. */
+static void
+look_at_atoms(struct copyroutes *routes)
+{
+    PySetObject *set = (PySetObject *)routes->atoms;
+    if (unlikely(set->mask != routes->atoms_mask)) {
+        find_atoms(routes);
+    }
+    const setentry *table = set->table;
+    uintptr_t difference = 0;
+    for (size_t i = 0; i < USUAL_ATOMS; i++) {
+        difference |=
+            (uintptr_t)table[routes->atom_places[i]].key ^ (uintptr_t)routes->usual_atoms[i];
+    }
+    routes->atoms_hold = difference == 0;
+    routes->states_hold =
+        difference == 0 && routes->dispatch_holds
+        && is_member_at_first_sight(routes->atoms, &PyDict_Type, routes->dict_hash) == 0
+        && is_member_at_first_sight(routes->atoms, &PyTuple_Type, routes->tuple_hash) == 0;
+}
+
+/* The same where the dispatch holds the atoms. */
+static void
+look_at_dispatch(struct core_state *state, struct copyroutes *routes)
+{
+    routes->dispatch_holds = in_dispatch(routes, &PyDict_Type) == state->stdlib.deepcopy_dict
+                             && in_dispatch(routes, &PyTuple_Type) == state->stdlib.deepcopy_tuple;
+    if (routes->atoms != NULL) {
+        find_atoms(routes);
+        look_at_atoms(routes);
+        return;
+    }
+    routes->atoms_hold = 1;
+    for (size_t i = 0; i < USUAL_ATOMS && routes->atoms_hold; i++) {
+        PyObject *function = in_dispatch(routes, routes->usual_atoms[i]);
+        routes->atoms_hold = function == state->stdlib.deepcopy_atomic;
+    }
+    routes->states_hold = routes->atoms_hold && routes->dispatch_holds;
+}
+
+/* Reads everything that is watched. */
+static NOINLINE void
+read_tables(struct core_state *state, struct copyroutes *routes)
+{
+    struct watch *watch = &routes->watch;
+    routes->generation++;
+    watch_restart(watch);
+    watch_add(watch, state->stdlib.copy_globals);
+    watch_add(watch, state->stdlib.sys_modules);
+    routes->dispatch = value_in_copy(state, state->str.deepcopy_dispatch);
+    routes->reducers = value_in_copy(state, state->str.dispatch_table);
+    routes->atoms = routes->atoms_first ? value_in_copy(state, state->str.atomic_types) : NULL;
+    routes->usable =
+        routes->dispatch != NULL && PyDict_CheckExact(routes->dispatch) && routes->reducers != NULL
+        && PyDict_CheckExact(routes->reducers)
+        && (!routes->atoms_first || (routes->atoms != NULL && PyAnySet_CheckExact(routes->atoms)));
+    routes->atoms_hold = routes->states_hold = routes->atoms_vary = routes->are_plain = 0;
+    if (!routes->usable) {
+        return;
+    }
+    watch_add(watch, routes->dispatch);
+    watch_add(watch, routes->reducers);
+    look_at_newobj(state, routes);
+    look_at_dispatch(state, routes);
+    routes->are_plain = dict_is_plain(routes->dispatch) && dict_is_plain(routes->reducers);
+    routes->atoms_vary = routes->atoms != NULL && !PyFrozenSet_CheckExact(routes->atoms);
+}
+
+void
+copyroute_refresh(struct core_state *state, uint64_t epoch)
+{
+    struct copyroutes *routes = state->copyroutes;
+    routes->epoch = epoch;
+    if (unlikely(!watch_is_unchanged(&routes->watch))) {
+        read_tables(state, routes);
+    }
+    else if (routes->atoms_vary) {
+        look_at_atoms(routes);
+    }
 }
 
 /* ---- routes ------------------------------------------------------------ */
@@ -250,6 +259,7 @@ analyse(struct core_state *state, struct copyroute *route)
     clone_plan_release(route->plan);
     route->plan = NULL;
     route->version = version;
+    route->metaclass = Py_TYPE(type);
     route->facts = clone_facts(state, type);
     return version == 0                                                   ? 0
            : clone_plan_make(state, type, route->facts, &route->plan) < 0 ? -1
@@ -259,7 +269,8 @@ analyse(struct core_state *state, struct copyroute *route)
 static int
 clones(struct core_state *state, struct copyroute *route)
 {
-    return route->plan != NULL && Py_IS_TYPE(route->type, &PyType_Type) && newobj_holds(state)
+    return route->plan != NULL && Py_IS_TYPE(route->type, &PyType_Type)
+           && state->copyroutes->newobj_holds
            && clone_plan_holds(route->plan, route->type, state->str.slotnames);
 }
 
@@ -297,33 +308,18 @@ in_table(PyObject *table, PyTypeObject *type, PyObject **function)
     return *function != Py_None;
 }
 
-/* The type's function in dispatch_table, and where it is: as in_table. */
-static int
-find_reducer(PyObject *reducers, struct copyroute *route)
-{
-    int found = in_table(reducers, route->type, &route->function);
-    if (found > 0) {
-        search_value(reducers, (PyObject *)route->type, &route->reducer_hint);
-    }
-    return found;
-}
-
 /* Asks the tables and the type, in copy.py's order.  0 or -1. */
 static int
 classify(struct core_state *state, struct copyroute *route)
 {
     struct copyroutes *routes = state->copyroutes;
     PyTypeObject *type = route->type;
-    if (routes->atoms != NULL
-        && !(routes->atoms == routes->fixed_atoms && route->seen_by_fixed_atoms)) {
-        int atomic = PySet_Contains(routes->atoms, (PyObject *)type);
-        if (atomic != 0) {
-            route->kind = ROUTE_ATOMIC;
-            return atomic < 0 ? -1 : 0;
-        }
-        route->seen_by_fixed_atoms = routes->atoms == routes->fixed_atoms;
+    int found = routes->atoms == NULL ? 0 : PySet_Contains(routes->atoms, (PyObject *)type);
+    if (found != 0) {
+        route->kind = ROUTE_ATOMIC;
+        return found < 0 ? -1 : 0;
     }
-    int found = in_table(routes->dispatch, type, &route->function);
+    found = in_table(routes->dispatch, type, &route->function);
     if (found != 0) {
         if (found > 0) {
             route->kind = kind_of_function(state, type, route->function);
@@ -334,31 +330,63 @@ classify(struct core_state *state, struct copyroute *route)
         route->kind = ROUTE_CLASS;
         return 0;
     }
-    route->function = value_at(routes->reducers, route->reducer_hint, (PyObject *)type);
-    found = route->function != NULL && route->function != Py_None
-                ? 1
-                : find_reducer(routes->reducers, route);
-    if (found < 0 || analyse(state, route) < 0) {
+    found = in_table(routes->reducers, type, &route->function);
+    if (found < 0) {
         return -1;
     }
     if (found == 0) {
         route->function = NULL;
     }
-    route->kind = found == 0 && copyroute_states_hold(state) && clones(state, route)
-                      ? ROUTE_CLONE
-                      : ROUTE_REDUCE;
+    route->kind =
+        found == 0 && routes->states_hold && clones(state, route) ? ROUTE_CLONE : ROUTE_REDUCE;
     return 0;
+}
+
+/* Whether the tables would be asked in vain: nothing that decided the kind has changed. */
+static int
+still_holds(const struct copyroutes *routes, const struct copyroute *route)
+{
+    PyTypeObject *type = route->type;
+    if (route->generation != routes->generation || Py_TYPE(type) != route->metaclass
+        || route->version != type_version(type) || !is_plain_key((PyObject *)type)) {
+        return 0;
+    }
+    if (routes->atoms_vary
+        && is_member_at_first_sight(routes->atoms, type, route->hash)
+               != (route->kind == ROUTE_ATOMIC)) {
+        return 0;
+    }
+    return route->kind != ROUTE_CLONE
+           || (routes->states_hold && clone_plan_names_hold(route->plan, type));
+}
+
+int
+copyroute_confirm(struct copyroutes *routes, struct copyroute *route, uint64_t epoch)
+{
+    if (!still_holds(routes, route)) {
+        return 0;
+    }
+    route->epoch = epoch;
+    return 1;
 }
 
 struct copyroute *
 copyroute_find(struct core_state *state, PyTypeObject *type, uint64_t epoch)
 {
-    struct copyroute *route = get_route(state->copyroutes, type);
-    if (route != NULL && route->epoch != epoch) {
-        if (classify(state, route) < 0) {
-            return NULL;
-        }
-        route->epoch = epoch;
+    struct copyroutes *routes = state->copyroutes;
+    struct copyroute *route = get_route(routes, type);
+    if (route == NULL || route->epoch == epoch) {
+        return route;
+    }
+    uint64_t generation = routes->generation;
+    route->generation = 0;
+    if (analyse(state, route) < 0 || classify(state, route) < 0) {
+        return NULL;
+    }
+    route->epoch = epoch;
+    if (route->version != 0 && routes->are_plain && is_plain_key((PyObject *)type)) {
+        route->hash = PyObject_Hash((PyObject *)type);
+        route->generation = atoms_are_plain(routes, type, route->hash) ? generation : 0;
     }
     return route;
 }
@@ -387,7 +415,6 @@ copyroute_analyse(struct core_state *state, PyTypeObject *type, struct clone_pla
 {
     struct copyroute *route = get_route(state->copyroutes, type);
     *plan = NULL;
-    state->copyroutes->newobj_holds = -1;
     if (route == NULL || analyse(state, route) < 0) {
         return NULL;
     }
@@ -429,17 +456,16 @@ copyroute_setup(struct core_state *state)
         return -1;
     }
     state->copyroutes = routes;
-    PyObject *globals = state->stdlib.copy_globals;
-    routes->atoms_first = PyDict_Contains(globals, state->str.atomic_types);
+    watch_setup(&routes->watch);
+    PyTypeObject *const usual_atoms[] = {
+        &PyUnicode_Type,  &PyLong_Type, &PyFloat_Type,
+        Py_TYPE(Py_None), &PyBool_Type, &PyBytes_Type,
+    };
+    memcpy(routes->usual_atoms, usual_atoms, sizeof(usual_atoms));
+    routes->dict_hash = PyObject_Hash((PyObject *)&PyDict_Type);
+    routes->tuple_hash = PyObject_Hash((PyObject *)&PyTuple_Type);
+    routes->atoms_first = PyDict_Contains(state->stdlib.copy_globals, state->str.atomic_types);
     routes->args_by_generator = has_generator_expression(state->stdlib.copy_reconstruct);
-    PyObject *atoms = PyDict_GetItemWithError(globals, state->str.atomic_types);
-    routes->atoms_used = atoms != NULL && PyAnySet_Check(atoms) ? PySet_GET_SIZE(atoms) : 0;
-    if (atoms != NULL && PyFrozenSet_CheckExact(atoms)) {
-        routes->atoms = atoms;
-        if (usual_atoms_hold(state, routes)) {
-            routes->fixed_atoms = Py_NewRef(atoms);
-        }
-    }
     return routes->atoms_first < 0 || routes->args_by_generator < 0 ? -1 : 0;
 }
 
@@ -468,7 +494,7 @@ copyroute_teardown(struct core_state *state)
 {
     if (state->copyroutes != NULL) {
         forget_routes(state->copyroutes);
-        Py_XDECREF(state->copyroutes->fixed_atoms);
+        watch_teardown(&state->copyroutes->watch);
         PyMem_Free(state->copyroutes);
         state->copyroutes = NULL;
     }

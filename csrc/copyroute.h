@@ -44,6 +44,7 @@
 #include "clone.h"
 #include "module.h"
 #include "ptrmap.h"
+#include "watch.h"
 
 #if KNOWN_LAYOUT
 
@@ -61,42 +62,41 @@ enum copyroute_kind {
 
 struct copyroute {
     PyTypeObject *type;      /* borrowed, only compared */
+    PyTypeObject *metaclass; /* its type; the same */
     unsigned int version;    /* of the type when facts and plan were found; 0: none */
     unsigned int facts;      /* see clone.h */
     struct clone_plan *plan; /* owned; NULL if there is none */
-    uint64_t epoch;          /* in which the kind was found */
-    Py_ssize_t reducer_hint; /* where in dispatch_table the type was last */
-    int seen_by_fixed_atoms; /* it is known not to be in the fixed _atomic_types */
+    uint64_t epoch;          /* in which the kind is known to hold */
+    uint64_t generation;     /* of the tables that gave the kind; 0: it must be found again */
+    Py_hash_t hash;          /* of the type, where that is not foreign */
     enum copyroute_kind kind;
-    PyObject *function; /* borrowed from the table, in this epoch */
+    PyObject *function; /* borrowed from the table, in this generation */
 };
 
-/* What a table's keys were when they were looked at. */
-struct table_look {
-    const void *keys;
-    Py_ssize_t used, count;
-    int plain;
-};
+enum { USUAL_ATOMS = 6 };
 
 struct copyroutes {
     struct ptrmap by_type; /* type -> struct copyroute */
     Py_ssize_t calls;      /* that are in progress */
     uint64_t epoch;        /* for which all below was read */
-    PyObject *dispatch;    /* borrowed: copy._deepcopy_dispatch */
-    PyObject *reducers;    /* borrowed: copy.dispatch_table */
-    PyObject *atoms;       /* borrowed: copy._atomic_types, or NULL */
-    int usable;            /* they are what they should be: exact dicts, a set */
-    int atoms_hold;        /* the usual atoms are atomic */
-    int states_hold;       /* and states are copied by the standard functions; -1: not asked */
-    int newobj_holds;      /* copyreg.__newobj__ is the original: 1, 0, or -1 for not asked */
-    struct table_look dispatch_look, reducers_look, atoms_look;
-    Py_ssize_t name_hints[4];
-    Py_ssize_t atom_hints[6];
-    Py_ssize_t state_hints[2]; /* of dict and tuple in the dispatch */
-    PyObject *fixed_atoms;     /* strong: _atomic_types where it is a frozenset, checked */
-    Py_ssize_t atoms_used;     /* members of _atomic_types when the core was imported */
-    int atoms_first;           /* the version has _atomic_types */
-    int args_by_generator;     /* how arguments are copied */
+    uint64_t generation;   /* counts the changes of the dicts that are watched */
+    struct watch watch;
+    PyObject *dispatch; /* borrowed: copy._deepcopy_dispatch */
+    PyObject *reducers; /* borrowed: copy.dispatch_table */
+    PyObject *atoms;    /* borrowed: copy._atomic_types, or NULL */
+    int usable;         /* they are what they should be: exact dicts, a set */
+    int are_plain;      /* hashing and comparing the keys of the dicts runs no Python code */
+    int newobj_holds;   /* copyreg.__newobj__ is the original */
+    int dispatch_holds; /* the dispatch has the standard functions for states */
+    int atoms_hold;     /* the usual atoms are atomic */
+    int states_hold;    /* and states, dicts and tuples, are copied by the standard functions */
+    PyTypeObject *usual_atoms[USUAL_ATOMS]; /* see is_usual_atom() in copier.h */
+    Py_ssize_t atom_places[USUAL_ATOMS];    /* where in a set of this mask they were */
+    Py_ssize_t atoms_mask;
+    Py_hash_t dict_hash, tuple_hash;
+    int atoms_vary;        /* _atomic_types is a set that may change: not watched */
+    int atoms_first;       /* the version has _atomic_types */
+    int args_by_generator; /* how arguments are copied */
 };
 
 /* The route of a type as far as it is known, maybe from another epoch; NULL if it was never
@@ -111,12 +111,12 @@ copyroute_known(struct copyroutes *routes, PyTypeObject *type)
 /* Reads the copy module's tables for a new epoch.  Runs no Python code. */
 void copyroute_refresh(struct core_state *state, uint64_t epoch);
 
-/* Whether states, dicts and tuples of atoms, are copied by the standard functions; after a refresh
-   in this epoch. */
-int copyroute_states_hold(struct core_state *state);
-
 /* Whether a look-up of a type in the tables runs no Python code. */
 int copyroute_is_pure(struct core_state *state, PyTypeObject *type);
+
+/* Whether a route of another epoch holds in this one too, after a refresh; no table is asked.
+   Runs no Python code. */
+int copyroute_confirm(struct copyroutes *routes, struct copyroute *route, uint64_t epoch);
 
 /* The route of a type in this epoch, found again; NULL with an exception.  Runs no Python code
    if copyroute_is_pure says so, and if the type was met before. */
@@ -128,7 +128,7 @@ struct clone_plan *copyroute_known_plan(struct core_state *state, PyObject *obje
 /* Facts about a type, from its route if that is up to date. */
 unsigned int copyroute_facts(struct core_state *state, PyTypeObject *type);
 
-/* The facts and the plan of a type that is in no table, for a shallow copy in this epoch: the
+/* The facts and the plan of a type that is in no table, for a shallow copy after a refresh: the
    route, or NULL with an exception.  *plan is NULL if its instances must be asked. */
 struct copyroute *copyroute_analyse(struct core_state *state, PyTypeObject *type,
                                     struct clone_plan **plan);

@@ -34,23 +34,31 @@ resize(struct ptrmap *map, size_t capacity)
     map->table = table;
     map->capacity = capacity;
     map->mask = 2 * capacity - 1;
-    for (size_t index = 0; index < map->count; index++) {
-        enter(map, index);
-    }
+    map->entered = 0;
     return 0;
+}
+
+void
+ptrmap_catch_up(struct ptrmap *map)
+{
+    while (map->entered < map->count) {
+        enter(map, map->entered++);
+    }
+}
+
+int
+ptrmap_grow(struct ptrmap *map)
+{
+    return resize(map, map->capacity == 0 ? FIRST_CAPACITY : 4 * map->capacity);
 }
 
 int
 ptrmap_put(struct ptrmap *map, void *key, void *value)
 {
-    if (map->count == map->capacity) {
-        size_t capacity = map->capacity == 0 ? FIRST_CAPACITY : 4 * map->capacity;
-        if (resize(map, capacity) < 0) {
-            return -1;
-        }
+    if (ptrmap_append(map, key, value) < 0) {
+        return -1;
     }
-    map->pairs[map->count] = (struct ptrpair){key, value};
-    enter(map, map->count++);
+    ptrmap_catch_up(map);
     return 0;
 }
 
@@ -61,8 +69,10 @@ ptrmap_empty(struct ptrmap *map)
         ptrmap_free(map);
     }
     else if (map->count > 0) {
-        memset(map->table, 0, (map->mask + 1) * sizeof(uint32_t));
-        map->count = 0;
+        if (map->entered > 0) {
+            memset(map->table, 0, (map->mask + 1) * sizeof(uint32_t));
+        }
+        map->count = map->entered = 0;
     }
 }
 

@@ -8,6 +8,9 @@
        table  [ . 3 . . 1 . 2 . ]      0 is free, else 1 + index into the log
        pairs  [ (key, value) (key, value) (key, value) ]
 
+   Pairs may be appended to the log alone; the next look-up enters them into the table.  So who
+   is never asked never pays for the table.
+
    It knows nothing of Python objects, and owns nothing but its memory. */
 #ifndef FASTCOPYREG_PTRMAP_H
 #define FASTCOPYREG_PTRMAP_H
@@ -23,6 +26,7 @@ struct ptrmap {
     struct ptrpair *pairs;
     uint32_t *table; /* mask + 1 of them, NULL while nothing was put */
     size_t count;
+    size_t entered;  /* how many of them are in the table */
     size_t capacity; /* of pairs */
     size_t mask;
 };
@@ -38,12 +42,18 @@ ptrmap_hash(const void *key)
     return (size_t)((address >> 4) ^ (address >> 13));
 }
 
+/* Enters the pairs that were appended. */
+void ptrmap_catch_up(struct ptrmap *map);
+
 /* The pair of a key, good until the next put; NULL if it is not there. */
 ALWAYS_INLINE struct ptrpair *
-ptrmap_find(const struct ptrmap *map, const void *key)
+ptrmap_find(struct ptrmap *map, const void *key)
 {
     if (map->count == 0) {
         return NULL;
+    }
+    if (unlikely(map->entered != map->count)) {
+        ptrmap_catch_up(map);
     }
     for (size_t slot = ptrmap_hash(key) & map->mask;; slot = (slot + 1) & map->mask) {
         uint32_t entry = map->table[slot];
@@ -56,8 +66,22 @@ ptrmap_find(const struct ptrmap *map, const void *key)
     }
 }
 
+/* Makes room for a pair.  0, or -1 if there is no memory (no exception). */
+int ptrmap_grow(struct ptrmap *map);
+
 /* Puts a pair whose key is not there.  0, or -1 if there is no memory (no exception). */
 int ptrmap_put(struct ptrmap *map, void *key, void *value);
+
+/* The same, but the table is written by the next look-up. */
+ALWAYS_INLINE int
+ptrmap_append(struct ptrmap *map, void *key, void *value)
+{
+    if (unlikely(map->count == map->capacity) && ptrmap_grow(map) < 0) {
+        return -1;
+    }
+    map->pairs[map->count++] = (struct ptrpair){key, value};
+    return 0;
+}
 
 /* Forgets all pairs, and the memory if it is much. */
 void ptrmap_empty(struct ptrmap *map);

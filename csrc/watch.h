@@ -1,0 +1,67 @@
+/* Whether dicts that others may change have changed.
+
+   What copy looks up for every object (names of the copy module, types in its tables) stays
+   the same for hours, and any Python code may change it.  The simple way is to look it up
+   again after each call of foreign code: that was a fifth of the time of copying an object
+   whose reducer is called.  Here the interpreter tells: from 3.12 a watcher counts the changes
+   of the dicts, before that each dict has a version.
+
+   The dicts are borrowed: the first is held by the caller, and each other one by what is
+   in those before it, so that all live while nothing has changed.  A watcher's event comes
+   just before the change, and no Python code runs between.
+
+   An interpreter has few watchers, and a watcher is told nothing but the dict.  So there is
+   one for all cores of an interpreter, and its count is where it can be found from there: in
+   a capsule in the interpreter's own dict. */
+#ifndef FASTCOPYREG_WATCH_H
+#define FASTCOPYREG_WATCH_H
+
+#include "compat.h"
+
+#if KNOWN_LAYOUT
+
+enum { WATCH_DICTS = 6 };
+
+/* What the watcher of an interpreter counts. */
+struct watch_count {
+    size_t changes; /* of all dicts that are watched */
+    int watcher;
+};
+
+struct watch {
+    PyObject *capsule; /* strong; it owns the count */
+    const struct watch_count *count;
+    size_t seen;  /* changes that were counted when the dicts were read */
+    int dicts;    /* how many there are */
+    int complete; /* all of them are watched */
+    PyObject *dict[WATCH_DICTS];
+    uint64_t version[WATCH_DICTS];
+};
+
+/* Begins to watch, with no dicts yet.  Never fails: without a watcher, everything is always
+   said to have changed. */
+void watch_setup(struct watch *watch);
+void watch_teardown(struct watch *watch);
+
+/* Forgets the dicts; then adds one after the other.  Neither runs Python code. */
+void watch_restart(struct watch *watch);
+void watch_add(struct watch *watch, PyObject *dict);
+
+/* Whether no dict has changed since watch_restart(). */
+ALWAYS_INLINE int
+watch_is_unchanged(const struct watch *watch)
+{
+#if HAS_DICT_WATCHERS
+    return watch->complete && watch->seen == watch->count->changes;
+#else
+    for (int i = 0; i < watch->dicts; i++) {
+        if (dict_version(watch->dict[i]) != watch->version[i]) {
+            return 0;
+        }
+    }
+    return watch->complete;
+#endif
+}
+
+#endif
+#endif

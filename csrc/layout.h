@@ -107,6 +107,43 @@ layout_has_only_str_keys(PyObject *dict)
     return ((struct layout_keys *)((PyDictObject *)dict)->ma_keys)->kind != 0;
 }
 
+/* The index of a place that was never taken. */
+enum { LAYOUT_NO_ENTRY = -1 };
+
+/* The index of an entry, from the table that is searched by hash; below 0: none. */
+ALWAYS_INLINE Py_ssize_t
+layout_index(struct layout_keys *keys, size_t place)
+{
+    switch (keys->log2_index_bytes - keys->log2_size) {
+    case 0: return ((int8_t *)keys->indices)[place];
+    case 1: return ((int16_t *)keys->indices)[place];
+    case 2: return ((int32_t *)keys->indices)[place];
+    default: return (Py_ssize_t)((int64_t *)keys->indices)[place];
+    }
+}
+
+/* Looks where a search for a key would look first.  1 and the value, borrowed, if this very key
+   is there; 0 if nothing is; -1 if only a search can tell. */
+ALWAYS_INLINE int
+layout_dict_glance(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **value)
+{
+    struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
+    if (((PyDictObject *)dict)->ma_values != NULL) {
+        return -1;
+    }
+    size_t place = (size_t)hash & (((size_t)1 << keys->log2_size) - 1);
+    Py_ssize_t index = layout_index(keys, place);
+    if (index < 0) {
+        *value = NULL;
+        return index == LAYOUT_NO_ENTRY ? 0 : -1;
+    }
+    /* Keys that are not all str have entries that begin with the hash. */
+    size_t words = keys->kind == 0 ? 3 : 2;
+    PyObject **entry = (PyObject **)layout_entries(keys) + (size_t)index * words + (words - 2);
+    *value = entry[1];
+    return entry[0] == key ? 1 : -1;
+}
+
 /* The values of an instance of a type with a managed dict whose __dict__ was not made;
    NULL if it was made or if the instance never had values. */
 ALWAYS_INLINE struct layout_values *
@@ -227,6 +264,13 @@ layout_values_take_last(struct layout_values *values)
 #else
 
 ALWAYS_INLINE int
+layout_dict_glance(PyObject *Py_UNUSED(dict), PyObject *Py_UNUSED(key), Py_hash_t Py_UNUSED(hash),
+                   PyObject **Py_UNUSED(value))
+{
+    return -1;
+}
+
+ALWAYS_INLINE int
 list_take_items(PyObject *Py_UNUSED(object), PyObject **Py_UNUSED(items),
                 Py_ssize_t Py_UNUSED(count))
 {
@@ -234,4 +278,27 @@ list_take_items(PyObject *Py_UNUSED(object), PyObject **Py_UNUSED(items),
 }
 
 #endif
+
+/* The value of a dict under a key whose hash is known; borrowed.  NULL: there is none, and an
+   exception only if the dict has odd keys, which may run Python code. */
+ALWAYS_INLINE PyObject *
+dict_get_hashed(PyObject *dict, PyObject *key, Py_hash_t hash)
+{
+    PyObject *value;
+    return likely(layout_dict_glance(dict, key, hash, &value) >= 0)
+               ? value
+               : dict_get_by_hash(dict, key, hash);
+}
+
+/* The same for a name, which is an exact str. */
+ALWAYS_INLINE PyObject *
+dict_get_name(PyObject *dict, PyObject *name)
+{
+    Py_hash_t hash = ((PyASCIIObject *)name)->hash;
+    PyObject *value;
+    return likely(hash != -1 && layout_dict_glance(dict, name, hash, &value) >= 0)
+               ? value
+               : PyDict_GetItemWithError(dict, name);
+}
+
 #endif

@@ -15,6 +15,8 @@ struct load_dialect {
     int holds_to_frames;
     /* The count of BINSTRING has a sign (from 3.12). */
     int binstring_is_signed;
+    /* The base of INT and LONG is read off the number: 010 is 8, or refused (before 3.14). */
+    int guesses_base;
     /* A persistent id is refused for want of persistent_load before it is read (before
        3.13). */
     int misses_persistent_load_first;

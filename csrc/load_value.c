@@ -32,21 +32,28 @@ take_nonempty_line(struct unpickler *unpickler, char **line)
     return length < 0 ? -1 : length < 2 ? reader_truncated(&unpickler->reader) : length;
 }
 
-/* The integer of INT: "00" and "01" are False and True. */
+/* The base in which INT and LONG are written. */
+static int
+base_of_lines(const struct unpickler *unpickler)
+{
+    return unpickler->state->load_dialect.guesses_base ? 0 : 10;
+}
+
+/* The integer of INT: 0 and 1 are False and True if two characters say so. */
 static PyObject *
-integer_of_line(const char *line, Py_ssize_t length)
+integer_of_line(const char *line, Py_ssize_t length, int base)
 {
     char *end;
     errno = 0;
-    long value = strtol(line, &end, 10);
+    long value = strtol(line, &end, base);
     if (errno != 0 || (*end != '\n' && *end != '\0')) {
-        PyObject *integer = PyLong_FromString(line, NULL, 10);
+        PyObject *integer = PyLong_FromString(line, NULL, base);
         if (integer == NULL) {
             PyErr_SetString(PyExc_ValueError, "could not convert string to int");
         }
         return integer;
     }
-    if (length == 3 && line[0] == '0' && (line[1] == '0' || line[1] == '1')) {
+    if (length == 3 && (value == 0 || value == 1)) {
         return PyBool_FromLong(value);
     }
     return PyLong_FromLong(value);
@@ -57,7 +64,10 @@ load_int(struct unpickler *unpickler)
 {
     char *line;
     Py_ssize_t length = take_nonempty_line(unpickler, &line);
-    return length < 0 ? -1 : load_push(unpickler, integer_of_line(line, length));
+    if (length < 0) {
+        return -1;
+    }
+    return load_push(unpickler, integer_of_line(line, length, base_of_lines(unpickler)));
 }
 
 int
@@ -71,7 +81,7 @@ load_long(struct unpickler *unpickler)
     if (line[length - 2] == 'L') {
         line[length - 2] = '\0';
     }
-    return load_push(unpickler, PyLong_FromString(line, NULL, 10));
+    return load_push(unpickler, PyLong_FromString(line, NULL, base_of_lines(unpickler)));
 }
 
 /* The integer of `size` bytes in two's complement; strong or NULL. */

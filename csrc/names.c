@@ -2,6 +2,7 @@
 #include "names.h"
 
 #include "errors.h"
+#include "layout.h"
 
 void
 names_release(struct global_name *global)
@@ -291,11 +292,11 @@ names_find(struct core_state *state, PyObject *object, PyObject *name, struct gl
 PyObject *
 names_module(struct core_state *state, PyObject *module_name)
 {
-    PyObject *modules = PyDict_GetItemWithError(state->stdlib.sys_dict, state->str.modules);
+    PyObject *modules = dict_get_name(state->stdlib.sys_dict, state->str.modules);
     if (modules == NULL || !PyDict_CheckExact(modules)) {
         return NULL;
     }
-    PyObject *module = PyDict_GetItemWithError(modules, module_name);
+    PyObject *module = dict_get_name(modules, module_name);
     return module != NULL && PyModule_CheckExact(module) ? module : NULL;
 }
 
@@ -303,7 +304,7 @@ int
 names_hold(struct core_state *state, PyObject *module_name, PyObject *name, PyObject *object)
 {
     PyObject *module = names_module(state, module_name);
-    return module != NULL && PyDict_GetItemWithError(PyModule_GetDict(module), name) == object;
+    return module != NULL && dict_get_name(PyModule_GetDict(module), name) == object;
 }
 
 /* Checks a value of REVERSE_NAME_MAPPING: a pair of str.  0 or -1. */

@@ -271,7 +271,7 @@ newobj_is_original(struct core_state *state)
     if (copyreg == NULL) {
         return 0;
     }
-    PyObject *newobj = PyDict_GetItemWithError(PyModule_GetDict(copyreg), state->str.newobj);
+    PyObject *newobj = dict_get_name(PyModule_GetDict(copyreg), state->str.newobj);
     if (newobj != state->stdlib.copyreg_newobj || !PyFunction_Check(newobj)) {
         return 0;
     }
@@ -284,7 +284,7 @@ plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table
     PyObject *dicts[REGISTRY_DICTS];
     int count = registry_dicts(state, private_table, dicts);
     for (int i = 0; i < count; i++) {
-        if (dict_get_by_hash(dicts[i], (PyObject *)plan->type, plan->hash) != NULL) {
+        if (dict_get_hashed(dicts[i], (PyObject *)plan->type, plan->hash) != NULL) {
             return 0;
         }
     }

@@ -1,6 +1,7 @@
 /* copyreg's tables: see registry.h. */
 #include "registry.h"
 
+#include "layout.h"
 #include "steps.h"
 
 #if KNOWN_LAYOUT
@@ -79,10 +80,15 @@ registry_find_reducer(struct core_state *state, PyObject *private_table, PyTypeO
     if (count == 0 || (count > 1 && !Py_IS_TYPE(key, &PyType_Type))) {
         return PyMapping_GetOptionalItem(private_table, key, reducer);
     }
-    for (int i = 0; found == 0 && i < count; i++) {
-        found = PyDict_GetItemRef(dicts[i], key, reducer);
+    if (Py_IS_TYPE(key, &PyType_Type)) {
+        Py_hash_t hash = hash_pointer(type);
+        for (int i = 0; found == 0 && i < count; i++) {
+            *reducer = Py_XNewRef(dict_get_hashed(dicts[i], key, hash));
+            found = *reducer != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+        }
+        return found;
     }
-    return found;
+    return PyDict_GetItemRef(dicts[0], key, reducer);
 }
 
 int

@@ -36,7 +36,7 @@ names_are_true(struct pickler *pickler, struct plan *plan, PyObject *type)
         || PyDict_GET_SIZE(state->stdlib.extension_registry) != 0) {
         return 0;
     }
-    PyObject *import = PyDict_GetItemWithError(PyEval_GetBuiltins(), state->str.import);
+    PyObject *import = dict_get_name(PyEval_GetBuiltins(), state->str.import);
     return import == state->stdlib.builtins_import
            && names_hold(state, plan->module_name, plan->qualname, type);
 }

@@ -16,7 +16,7 @@ read_name(PyObject *names, PyObject *name)
     if (!PyDict_CheckExact(names) || !layout_has_only_str_keys(names)) {
         return NULL;
     }
-    return PyDict_GetItemWithError(names, name);
+    return dict_get_name(names, name);
 }
 
 /* A name whose import was put off until it is used (3.15) is not there yet. */

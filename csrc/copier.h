@@ -1,9 +1,11 @@
 /* copy, deepcopy and replace.
 
    The order of the questions is in copyroute.h, the memo in copymemo.h, instances of
-   default reduction in clone.h.  copier.c walks the containers and chooses; what needs a
-   reduction is in copier_reduce.c; copier_shallow.c has copy and replace; copyfunction.c
-   makes functions of them that bind as Python functions do.
+   default reduction in clone.h.  copier.c chooses the way of an object, copier_container.c and
+   copier_clone.c walk containers and instances; what needs a reduction is asked for it in
+   copier_reduce.c and made again in copier_rebuild.c and copier_state.c.  copier_shallow.c
+   has copy and replace; copyfunction.c makes functions of them that bind as Python functions
+   do.
 
    Foreign code is whatever may run Python code or drop a last reference.  Around each such
    call stand copier_before_foreign, which makes the memo own all it names, and
@@ -29,6 +31,18 @@ PyObject *copier_copy(struct core_state *state, PyObject *object);
 PyObject *copier_replace(struct core_state *state, PyObject *const *args, size_t nargsf,
                          PyObject *kwnames);
 
+/* y.__setstate__(state), or y.__dict__.update and setattr.  0 or -1.  Runs Python code. */
+int copier_apply_state(struct core_state *state, PyObject *source, PyObject *copy,
+                       PyObject *copied_state);
+
+/* The standard library's _reconstruct(x, memo, *reduce_value); memo NULL for None. */
+PyObject *copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
+                             PyObject *reduce_value);
+
+/* The object's __reduce_ex__(4) or __reduce__(); strong or NULL.  The
+   error's text has %S for the type. */
+PyObject *copier_ask_object(struct core_state *state, PyObject *object, const char *error);
+
 #if KNOWN_LAYOUT
 
 enum {
@@ -46,7 +60,7 @@ struct copier {
     struct copyroute *last_route; /* the one found last; routes live as long as the call */
     int depth;
     int unentered;   /* open ancestors that are not in the memo ... */
-    int exclusive;   /* ... none of which others can present again: see is_alone in copier.c */
+    int exclusive;   /* ... none of which others can present again: see is_alone() below */
     int atoms_hold;  /* the usual atoms may be taken for atoms, in this epoch */
     int tuples_hold; /* and tuples of them are their own copies, whatever the memo */
     int collector;   /* whether the collector was on; see compat.h */
@@ -65,29 +79,70 @@ PyObject *copier_copy_object(struct copier *copier, PyObject *object, int alone)
 /* The same by the standard library's own function. */
 PyObject *copier_hand_over(struct copier *copier, PyObject *object);
 
-/* A deep copy of an owned object by its reduction: `reducer` from dispatch_table, or NULL. */
+/* ---- by kind of object -------------------------------------------------- */
+
+/* Deep copies of an owned object, strong or NULL; each runs Python code if its parts do. */
+PyObject *copier_copy_list(struct copier *copier, PyObject *list, int alone);
+PyObject *copier_copy_tuple(struct copier *copier, PyObject *tuple, int alone);
+PyObject *copier_copy_dict(struct copier *copier, PyObject *dict, int alone);
+PyObject *copier_copy_method(struct copier *copier, PyObject *method);
+
+/* Of an instance, as its type's plan says. */
+PyObject *copier_copy_clone(struct copier *copier, struct copyroute *route, PyObject *object,
+                            int alone);
+
+/* By its reduction: `reducer` from dispatch_table, or NULL. */
 PyObject *copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer,
                               unsigned int facts, int alone);
 
-/* y.__setstate__(state), or y.__dict__.update and setattr.  0 or -1.  Runs Python code. */
-int copier_apply_state(struct core_state *state, PyObject *source, PyObject *copy,
-                       PyObject *copied_state);
+/* ---- steps that several of them take ------------------------------------- */
 
-#if KNOWN_LAYOUT
-struct copier;
+/* Lets signals be handled and other threads run, if they wait.  0, or -1 with what a handler
+   raised.  Runs Python code. */
+int copier_attend(struct copier *copier);
 
-/* The same in a deepcopy; it runs no Python code for a fresh ordinary instance. */
+/* Opens the memo's entry of a copy that is filled before the standard library fills it, and has
+   parts to be copied; and closes what was opened.  0 or -1. */
+int copier_open_part(struct copier *copier, struct open_clone *open, unsigned kind, int alone);
+void copier_close_part(struct copier *copier, struct open_clone *open);
+
+/* A dict in the middle of being copied, as the standard library's iterator sees it. */
+struct dict_walk {
+    PyObject *dict;
+    PyObject *copy;
+    Py_ssize_t position;
+    Py_ssize_t used; /* items at the start */
+    Py_ssize_t left; /* items not seen yet */
+};
+
+/* copy[key] = value, then the rest of the items.  0 or -1.  Runs Python code. */
+int copier_finish_dict(struct copier *copier, struct dict_walk *walk, PyObject *key,
+                       PyObject *value);
+
+/* memo[id(object)] = copy.  Where no foreign code ran since `epoch`, in which the object was read
+   and was not in the memo, it is not there now. */
+int copier_enter(struct copier *copier, PyObject *object, PyObject *copy, int alone,
+                 uint64_t epoch);
+
+/* ---- rebuilding ---------------------------------------------------------- */
+
+/* What the standard library makes of a reduce value; strong or NULL. */
+PyObject *copier_copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value,
+                           int alone);
+
+struct form_parts;
+
+/* constructor(*parts) of copies of what was read from an object; strong or NULL. */
+PyObject *copier_construct_from(struct copier *copier, struct form_parts *parts);
+
+/* for item in items: copy.append(deepcopy(item, memo)); and
+   for key, value in items: copy[deepcopy(key, memo)] = deepcopy(value, memo).  0 or -1. */
+int copier_append_items(struct copier *copier, PyObject *items, PyObject *copy);
+int copier_set_items(struct copier *copier, PyObject *items, PyObject *copy);
+
+/* copier_apply_state() in a deepcopy; it runs no Python code for a fresh ordinary instance. */
 int copier_set_state(struct copier *copier, PyObject *source, PyObject *copy,
                      PyObject *copied_state);
-#endif
-
-/* The standard library's _reconstruct(x, memo, *reduce_value); memo NULL for None. */
-PyObject *copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
-                             PyObject *reduce_value);
-
-/* The object's __reduce_ex__(4) or __reduce__(); strong or NULL.  Error's text has %s for the
- * type. */
-PyObject *copier_ask_object(struct core_state *state, PyObject *object, const char *error);
 
 ALWAYS_INLINE int
 copier_before_foreign(struct copier *copier)
@@ -139,6 +194,22 @@ copier_copy_part(struct copier *copier, PyObject *object, int alone)
         return Py_NewRef(object);
     }
     return copier_copy_object(copier, object, alone);
+}
+
+/* Counts an item of a container. */
+ALWAYS_INLINE int
+count_item(struct copier *copier)
+{
+    return likely(--copier->budget >= 0) ? 0 : copier_attend(copier);
+}
+
+/* A part that was just read from a container: whether nothing can present it again.  A tuple
+   enters the memo only at its end.  If it is met again within itself, so are its parts: so
+   while a tuple is open, parts are alone only if the tuple is, and no foreign code ran. */
+ALWAYS_INLINE int
+is_alone(const struct copier *copier, PyObject *object)
+{
+    return has_one_reference(object) && copier->exclusive;
 }
 
 #endif

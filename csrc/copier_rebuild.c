@@ -1,0 +1,286 @@
+/* Copies from reduce values: the parts are copied, and made into an object; see copier.h.
+
+   What is usual is done here: an exact tuple, arguments in an exact tuple.  Whatever is not usual
+   is given to the standard library's own _reconstruct. */
+#include "copier.h"
+
+#include "form.h"
+#include "make.h"
+
+#if KNOWN_LAYOUT
+
+/* ---- rebuilding -------------------------------------------------------- */
+
+/* A StopIteration out of the generator that passes copied arguments on is a RuntimeError. */
+static void
+leave_generator(struct copier *copier)
+{
+    if (!copier->state->copyroutes->args_by_generator
+        || !PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        return;
+    }
+    PyObject *cause = PyErr_GetRaisedException();
+    PyErr_SetString(PyExc_RuntimeError, "generator raised StopIteration");
+    PyObject *error = PyErr_GetRaisedException();
+    PyException_SetCause(error, Py_NewRef(cause));
+    PyException_SetContext(error, cause);
+    PyErr_SetRaisedException(error);
+}
+
+/* Whether calling it is object.__new__ and a Python function __init__, as far as is known. */
+static int
+calls_init(struct copier *copier, PyObject *function)
+{
+    if (!Py_IS_TYPE(function, &PyType_Type)) {
+        return 0;
+    }
+    PyTypeObject *type = (PyTypeObject *)function;
+    struct copyroute *route = copyroute_known(copier->state->copyroutes, type);
+    return route != NULL && route->version != 0 && route->version == type_version(type)
+           && (route->facts & CLONE_CALLS_INIT) != 0;
+}
+
+/* function(*args), args[-1] being free; strong or NULL.  Runs Python code. */
+static PyObject *
+call_constructor(struct copier *copier, PyObject *function, PyObject **args, Py_ssize_t count)
+{
+    struct core_state *state = copier->state;
+    if (calls_init(copier, function)) {
+        return clone_construct(state, (PyTypeObject *)function, args, count);
+    }
+    size_t flags = (size_t)count | PY_VECTORCALL_ARGUMENTS_OFFSET;
+    if (function != state->stdlib.copyreg_newobj || count == 0) {
+        return PyObject_Vectorcall(function, args, flags, NULL);
+    }
+    /* cls.__new__(cls, *args), without the frame of copyreg.__newobj__ */
+    function = PyObject_GetAttr(args[0], state->str.new);
+    PyObject *result = function == NULL ? NULL : PyObject_Vectorcall(function, args, flags, NULL);
+    Py_XDECREF(function);
+    return result;
+}
+
+/* The same by the plan of the function, if it has one. */
+static PyObject *
+make_or_call(struct copier *copier, PyObject *function, PyObject **args, Py_ssize_t count)
+{
+    PyObject *made;
+    enum make_outcome outcome = make_object(copier->state, function, args, count, &made);
+    if (outcome == MAKE_DONE || outcome == MAKE_RAISED) {
+        return outcome == MAKE_DONE ? made : NULL;
+    }
+    PyObject *due = outcome == MAKE_DUE ? made : NULL, *result = NULL;
+    if (copier_before_foreign(copier) < 0) {
+        Py_XDECREF(due);
+        return NULL;
+    }
+    Py_INCREF(function);
+    if (due == NULL || make_read(copier->state, due) == 0) {
+        result = call_constructor(copier, function, args, count);
+    }
+    Py_DECREF(function);
+    copier_after_foreign(copier);
+    return result;
+}
+
+/* Has the memo own copied arguments that were stored nowhere, if it names them: they are about
+   to be dropped.  0 or -1. */
+static int
+own_arguments(struct copier *copier, PyObject *const *copies, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (Py_REFCNT(copies[i]) == 1 && !is_usual_atom(copies[i])) {
+            return copymemo_flush(&copier->memo);
+        }
+    }
+    return 0;
+}
+
+/* Copies arguments until one fails; the number that did not. */
+static Py_ssize_t
+copy_arguments(struct copier *copier, PyObject *args, PyObject **copies)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
+        copies[i] = copier_copy_part(copier, PyTuple_GET_ITEM(args, i), 0);
+        if (copies[i] == NULL) {
+            leave_generator(copier);
+            return i;
+        }
+    }
+    return PyTuple_GET_SIZE(args);
+}
+
+enum { SHORT_ARGS = 6 };
+
+/* func(*(deepcopy(arg, memo) for arg in args)); strong or NULL. */
+static PyObject *
+construct(struct copier *copier, PyObject *function, PyObject *args)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(args);
+    PyObject *short_args[SHORT_ARGS + 1], **copies = short_args + 1, *result = NULL;
+    if (count > SHORT_ARGS) {
+        copies = PyMem_Malloc(((size_t)count + 1) * sizeof(PyObject *));
+        if (copies == NULL) {
+            return PyErr_NoMemory();
+        }
+        copies++;
+    }
+    Py_ssize_t ready = copy_arguments(copier, args, copies);
+    if (ready == count) {
+        result = make_or_call(copier, function, copies, count);
+    }
+    if (result != NULL && own_arguments(copier, copies, count) < 0) {
+        Py_CLEAR(result);
+    }
+    while (ready > 0) {
+        Py_DECREF(copies[--ready]);
+    }
+    if (count > SHORT_ARGS) {
+        PyMem_Free(copies - 1);
+    }
+    return result;
+}
+
+/* Part number `index` of a reduce value, NULL if it is not there or None. */
+static PyObject *
+part_of(PyObject *reduce_value, Py_ssize_t index)
+{
+    PyObject *part =
+        index < PyTuple_GET_SIZE(reduce_value) ? PyTuple_GET_ITEM(reduce_value, index) : Py_None;
+    return part == Py_None ? NULL : part;
+}
+
+/* State, list items and dict items into the new object.  0 or -1. */
+static int
+fill(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject *copy)
+{
+    PyObject *state = part_of(reduce_value, 2);
+    if (state != NULL) {
+        PyObject *copied = copier_copy_part(copier, state, 0);
+        if (copied == NULL) {
+            return -1;
+        }
+        int result = copier_set_state(copier, object, copy, copied);
+        Py_DECREF(copied);
+        if (result < 0) {
+            return -1;
+        }
+    }
+    PyObject *items = part_of(reduce_value, 3);
+    if (items != NULL && copier_append_items(copier, items, copy) < 0) {
+        return -1;
+    }
+    items = part_of(reduce_value, 4);
+    return items != NULL && copier_set_items(copier, items, copy) < 0 ? -1 : 0;
+}
+
+int
+copier_enter(struct copier *copier, PyObject *object, PyObject *copy, int alone, uint64_t epoch)
+{
+    if (copier->epoch != epoch) {
+        return copymemo_put(&copier->memo, object, copy);
+    }
+    return copymemo_open(&copier->memo, object, COPY_OBJECT, copy, alone);
+}
+
+/* _reconstruct(object, memo, *reduce_value) for a usual reduce value; strong or NULL. */
+static PyObject *
+rebuild(struct copier *copier, PyObject *object, PyObject *reduce_value, int alone)
+{
+    uint64_t epoch = copier->epoch;
+    copier_open_unentered(copier, alone);
+    PyObject *copy =
+        construct(copier, PyTuple_GET_ITEM(reduce_value, 0), PyTuple_GET_ITEM(reduce_value, 1));
+    copier_close_unentered(copier);
+    if (copy == NULL) {
+        return NULL;
+    }
+    if (copier_enter(copier, object, copy, alone, epoch) < 0
+        || (PyTuple_GET_SIZE(reduce_value) > 2 && fill(copier, object, reduce_value, copy) < 0)) {
+        Py_DECREF(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+static int
+is_usual(PyObject *reduce_value)
+{
+    return PyTuple_CheckExact(reduce_value) && PyTuple_GET_SIZE(reduce_value) >= 2
+           && PyTuple_GET_SIZE(reduce_value) <= 5
+           && PyTuple_CheckExact(PyTuple_GET_ITEM(reduce_value, 1));
+}
+
+PyObject *
+copier_copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value, int alone)
+{
+    if (is_usual(reduce_value)) {
+        return rebuild(copier, object, reduce_value, alone);
+    }
+    if (copymemo_show(&copier->memo) < 0 || copier_before_foreign(copier) < 0) {
+        return NULL;
+    }
+    PyObject *copy = NULL;
+    int is_name = PyObject_IsInstance(reduce_value, (PyObject *)&PyUnicode_Type);
+    if (is_name > 0) {
+        copy = Py_NewRef(object);
+    }
+    else if (is_name == 0) {
+        copy = copier_reconstruct(copier->state, object, copier->memo.dict, reduce_value);
+    }
+    copier_after_foreign(copier);
+    return copy;
+}
+
+/* Whether dropping our references leaves each object to another holder. */
+static int
+are_held(PyObject *const *objects, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (Py_REFCNT(objects[i]) == 1) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+PyObject *
+copier_construct_from(struct copier *copier, struct form_parts *parts)
+{
+    PyObject *room[FORM_PARTS_MAX + 1], **copies = room + 1, *result = NULL;
+    PyObject *callable = Py_NewRef(parts->callable);
+    Py_ssize_t count = parts->count, ready = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_INCREF(parts->values[i]);
+    }
+    while (ready < count) {
+        copies[ready] = copier_copy_part(copier, parts->values[ready], 0);
+        if (copies[ready] == NULL) {
+            leave_generator(copier);
+            break;
+        }
+        ready++;
+    }
+    if (ready == count) {
+        result = make_or_call(copier, callable, copies, count);
+    }
+    if (result != NULL && own_arguments(copier, copies, count) < 0) {
+        Py_CLEAR(result);
+    }
+    while (ready > 0) {
+        Py_DECREF(copies[--ready]);
+    }
+    int held = are_held(parts->values, count) && are_held(&callable, 1);
+    if (!held && result != NULL && copier_before_foreign(copier) < 0) {
+        Py_CLEAR(result);
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_DECREF(parts->values[i]);
+    }
+    Py_DECREF(callable);
+    if (!held) {
+        copier_after_foreign(copier);
+    }
+    return result;
+}
+
+#endif

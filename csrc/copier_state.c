@@ -1,0 +1,312 @@
+/* What an object is asked for, and states and items put into its copy: see copier.h.
+
+   What is usual is done here: states that are dicts, instances that take them as ordinary ones do.
+   Whatever is not usual is given to the standard library's own _reconstruct, so that its
+   errors and their order are its own. */
+#include "copier.h"
+
+/* Two functions that say in Python what C would have to word errors for. */
+static const char helpers_source[] = "def reconstruct(function, x, memo, reduce_value):\n"
+                                     "    return function(x, memo, *reduce_value)\n"
+                                     "def pair(item):\n"
+                                     "    key, value = item\n"
+                                     "    return key, value\n";
+
+/* Calls a helper; strong or NULL.  Runs Python code. */
+static PyObject *
+call_helper(struct core_state *state, const char *name, PyObject *const *args, size_t count)
+{
+    if (state->copy_helpers == NULL) {
+        PyObject *helpers = Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins());
+        PyObject *none =
+            helpers == NULL ? NULL : PyRun_String(helpers_source, Py_file_input, helpers, helpers);
+        if (none == NULL) {
+            Py_XDECREF(helpers);
+            return NULL;
+        }
+        Py_DECREF(none);
+        Py_XSETREF(state->copy_helpers, helpers);
+    }
+    PyObject *key = PyUnicode_FromString(name), *helper = NULL;
+    if (key == NULL || PyDict_GetItemRef(state->copy_helpers, key, &helper) <= 0) {
+        Py_XDECREF(key);
+        return NULL;
+    }
+    Py_DECREF(key);
+    PyObject *result = PyObject_Vectorcall(helper, args, count, NULL);
+    Py_DECREF(helper);
+    return result;
+}
+
+PyObject *
+copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
+                   PyObject *reduce_value)
+{
+    PyObject *args[] = {
+        state->stdlib.copy_reconstruct,
+        object,
+        memo == NULL ? Py_None : memo,
+        reduce_value,
+    };
+    return call_helper(state, "reconstruct", args, Py_ARRAY_LENGTH(args));
+}
+
+/* ---- asking ------------------------------------------------------------ */
+
+PyObject *
+copier_ask_object(struct core_state *state, PyObject *object, const char *error)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject *reducer, *reduce_value = NULL;
+    if (PyObject_GetOptionalAttr(object, state->str.reduce_ex, &reducer) < 0) {
+        return NULL;
+    }
+    if (reducer != NULL && reducer != Py_None) {
+        reduce_value = PyObject_CallOneArg(reducer, state->protocols[4]);
+        Py_DECREF(reducer);
+        return reduce_value;
+    }
+    Py_XDECREF(reducer);
+    int found = PyObject_GetOptionalAttr(object, state->str.reduce, &reducer);
+    if (found > 0) {
+        found = PyObject_IsTrue(reducer);
+    }
+    if (found > 0) {
+        reduce_value = PyObject_CallNoArgs(reducer);
+    }
+    else if (found == 0) {
+        PyErr_Format(state->stdlib.copy_error, error, type);
+    }
+    Py_XDECREF(reducer);
+    return reduce_value;
+}
+
+/* ---- states ------------------------------------------------------------ */
+
+/* for key, value in slots.items(): setattr(copy, key, value) */
+static int
+set_slots(PyObject *copy, PyObject *slots)
+{
+    Py_ssize_t position = 0, used = PyDict_GET_SIZE(slots), left = used;
+    PyObject *key, *value;
+    while (PyDict_Next(slots, &position, &key, &value)) {
+        if (left-- == 0) {
+            PyErr_SetString(PyExc_RuntimeError, "dictionary keys changed during iteration");
+            return -1;
+        }
+        Py_INCREF(key);
+        Py_INCREF(value);
+        int result = PyObject_SetAttr(copy, key, value);
+        Py_DECREF(key);
+        Py_DECREF(value);
+        if (result < 0) {
+            return -1;
+        }
+        if (PyDict_GET_SIZE(slots) != used) {
+            PyErr_SetString(PyExc_RuntimeError, "dictionary changed size during iteration");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+#if KNOWN_LAYOUT
+
+/* Whether the instance takes state as instances of ordinary classes do: no __setstate__
+   anywhere. */
+static int
+takes_state_plainly(struct core_state *state, PyObject *copy, unsigned int facts)
+{
+    const unsigned int plain = CLONE_PLAIN_GETATTR | CLONE_NO_SETSTATE;
+    if ((facts & plain) != plain) {
+        return 0;
+    }
+    return (facts & CLONE_NO_DICT) != 0
+           || ((facts & CLONE_OWN_DICT) != 0
+               && clone_lacks_attribute(copy, Py_TYPE(copy), state->str.setstate));
+}
+
+/* y.__setstate__(state), if that is a function of the class.  1 done, 0 not so, -1. */
+static int
+call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state, unsigned int facts)
+{
+    PyObject *function = type_lookup(Py_TYPE(copy), state->str.setstate);
+    if (!(facts & CLONE_PLAIN_GETATTR) || function == NULL || !PyFunction_Check(function)) {
+        return 0;
+    }
+    PyObject *none = PyObject_CallMethodOneArg(copy, state->str.setstate, copied_state);
+    Py_XDECREF(none);
+    return none == NULL ? -1 : 1;
+}
+
+/* The state of an ordinary instance.  1 done, 0 not usual and nothing done, -1. */
+static int
+apply_plain_state(struct core_state *state, PyObject *copy, PyObject *copied_state)
+{
+    unsigned int facts = copyroute_facts(state, Py_TYPE(copy));
+    if (!takes_state_plainly(state, copy, facts)) {
+        return call_setstate(state, copy, copied_state, facts);
+    }
+    PyObject *attributes = copied_state, *slots = Py_None;
+    if (PyTuple_CheckExact(copied_state) && PyTuple_GET_SIZE(copied_state) == 2) {
+        attributes = PyTuple_GET_ITEM(copied_state, 0);
+        slots = PyTuple_GET_ITEM(copied_state, 1);
+    }
+    if (!(slots == Py_None || PyDict_CheckExact(slots))
+        || !(attributes == Py_None
+             || (PyDict_CheckExact(attributes) && (facts & CLONE_OWN_DICT) != 0))) {
+        return 0;
+    }
+    if (attributes != Py_None && clone_update(copy, attributes) < 0) {
+        return -1;
+    }
+    return slots != Py_None && set_slots(copy, slots) < 0 ? -1 : 1;
+}
+
+#else
+
+static int
+apply_plain_state(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(copy),
+                  PyObject *Py_UNUSED(copied_state))
+{
+    return 0;
+}
+
+#endif
+
+/* Lets _reconstruct do it: called without a memo, with [copy].pop to make the object, it copies
+   nothing and applies the state. */
+static int
+apply_state_by_reconstruct(struct core_state *state, PyObject *source, PyObject *copy,
+                           PyObject *copied_state)
+{
+    PyObject *list = PyList_New(1);
+    if (list == NULL) {
+        return -1;
+    }
+    PyList_SET_ITEM(list, 0, Py_NewRef(copy));
+    PyObject *pop = PyObject_GetAttr(list, state->str.pop);
+    PyObject *value = pop == NULL ? NULL : PyTuple_Pack(3, pop, state->empty_tuple, copied_state);
+    PyObject *same = value == NULL ? NULL : copier_reconstruct(state, source, NULL, value);
+    Py_DECREF(list);
+    Py_XDECREF(pop);
+    Py_XDECREF(value);
+    Py_XDECREF(same);
+    return same == NULL ? -1 : 0;
+}
+
+int
+copier_apply_state(struct core_state *state, PyObject *source, PyObject *copy,
+                   PyObject *copied_state)
+{
+    int done = apply_plain_state(state, copy, copied_state);
+    return done != 0 ? (done < 0 ? -1 : 0)
+                     : apply_state_by_reconstruct(state, source, copy, copied_state);
+}
+
+#if KNOWN_LAYOUT
+
+int
+copier_set_state(struct copier *copier, PyObject *source, PyObject *copy, PyObject *copied_state)
+{
+    const unsigned int needed = CLONE_PLAIN_GETATTR | CLONE_NO_SETSTATE | CLONE_OWN_DICT;
+    PyTypeObject *type = Py_TYPE(copy);
+    struct copyroute *route = copyroute_known(copier->state->copyroutes, type);
+    if (PyDict_CheckExact(copied_state) && route != NULL && route->version != 0
+        && route->version == type_version(type) && Py_IS_TYPE(type, &PyType_Type)
+        && (route->facts & needed) == needed && clone_is_empty(copy)) {
+        /* The memo must own the copied state: nothing else will hold it. */
+        return copymemo_flush(&copier->memo) < 0 ? -1 : clone_update(copy, copied_state);
+    }
+    if (copier_before_foreign(copier) < 0) {
+        return -1;
+    }
+    int result = copier_apply_state(copier->state, source, copy, copied_state);
+    copier_after_foreign(copier);
+    return result;
+}
+
+/* ---- items ------------------------------------------------------------- */
+
+/* The next of an iterator: 1 and strong, 0 at the end, -1.  Runs Python code. */
+static int
+next_of(struct copier *copier, PyObject *iterator, PyObject **item)
+{
+    *item = NULL;
+    if (copier_before_foreign(copier) < 0) {
+        return -1;
+    }
+    *item = PyIter_Next(iterator);
+    copier_after_foreign(copier);
+    return *item != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+
+/* for item in items: copy.append(deepcopy(item, memo)) */
+int
+copier_append_items(struct copier *copier, PyObject *items, PyObject *copy)
+{
+    struct core_state *state = copier->state;
+    PyObject *iterator = PyObject_GetIter(items), *item;
+    int found = iterator == NULL ? -1 : 1;
+    while (found > 0 && (found = next_of(copier, iterator, &item)) > 0) {
+        PyObject *copied = copier_copy_part(copier, item, 0);
+        if (copied == NULL || copier_before_foreign(copier) < 0) {
+            found = -1;
+        }
+        else {
+            PyObject *none = PyObject_CallMethodOneArg(copy, state->str.append, copied);
+            Py_XDECREF(none);
+            found = none == NULL ? -1 : 1;
+            Py_DECREF(item);
+            item = NULL;
+            copier_after_foreign(copier);
+        }
+        Py_XDECREF(copied);
+        Py_XDECREF(item);
+    }
+    Py_XDECREF(iterator);
+    return found;
+}
+
+/* copy[deepcopy(key, memo)] = deepcopy(value, memo), the key first; owns nothing of the item. */
+static int
+set_item(struct copier *copier, PyObject *item, PyObject *copy)
+{
+    PyObject *key = copier_copy_part(copier, PyTuple_GET_ITEM(item, 0), 0);
+    PyObject *value = key == NULL ? NULL : copier_copy_part(copier, PyTuple_GET_ITEM(item, 1), 0);
+    int result = value == NULL || copier_before_foreign(copier) < 0 ? -1 : 0;
+    if (result == 0) {
+        result = PyObject_SetItem(copy, key, value);
+        copier_after_foreign(copier);
+    }
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return result;
+}
+
+/* for key, value in items: copy[deepcopy(key, memo)] = deepcopy(value, memo) */
+int
+copier_set_items(struct copier *copier, PyObject *items, PyObject *copy)
+{
+    PyObject *iterator = PyObject_GetIter(items), *item;
+    int found = iterator == NULL ? -1 : 1;
+    while (found > 0 && (found = next_of(copier, iterator, &item)) > 0) {
+        if (!PyTuple_CheckExact(item) || PyTuple_GET_SIZE(item) != 2) {
+            PyObject *pair = call_helper(copier->state, "pair", &item, 1);
+            copier_after_foreign(copier);
+            Py_SETREF(item, pair);
+        }
+        found =
+            item == NULL || set_item(copier, item, copy) < 0 || copier_before_foreign(copier) < 0
+                ? -1
+                : 1;
+        Py_XDECREF(item);
+        if (found > 0) {
+            copier_after_foreign(copier);
+        }
+    }
+    Py_XDECREF(iterator);
+    return found;
+}
+
+#endif

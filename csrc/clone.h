@@ -76,19 +76,6 @@ int clone_find_fields(struct clone_plan *plan, PyObject *object, struct clone_fi
    if that cannot be told without running Python code. */
 int clone_lacks_attribute(PyObject *object, PyTypeObject *type, PyObject *name);
 
-/* object.__new__(type) for a type with a plan; strong or NULL. */
-ALWAYS_INLINE PyObject *
-clone_allocate(struct core_state *state, PyTypeObject *type)
-{
-#if VALUES_KIND == VALUES_INLINE
-    /* The values are made by the allocation, and a plan says that the type is not abstract. */
-    (void)state;
-    return PyType_GenericAlloc(type, 0);
-#else
-    return PyBaseObject_Type.tp_new(type, state->empty_tuple, NULL);
-#endif
-}
-
 /* type(*args) for a type with CLONE_CALLS_INIT; args[-1] may be written to.  Strong or NULL.
    Runs Python code. */
 PyObject *clone_construct(struct core_state *state, PyTypeObject *type, PyObject **args,

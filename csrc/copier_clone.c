@@ -191,7 +191,8 @@ static NOINLINE PyObject *
 copy_with_state(struct copier *copier, PyObject *object, int alone)
 {
     PyObject *state = PyObject_GenericGetDict(object, NULL);
-    PyObject *copy = state == NULL ? NULL : clone_allocate(copier->state, Py_TYPE(object));
+    PyObject *copy =
+        state == NULL ? NULL : layout_new_instance(Py_TYPE(object), copier->state->empty_tuple);
     if (copy == NULL) {
         Py_XDECREF(state);
         return NULL;
@@ -226,7 +227,7 @@ copier_copy_clone(struct copier *copier, struct copyroute *route, PyObject *obje
         return copy_with_state(copier, object, alone);
     }
     struct open_clone open = {.plan = plan, .source = object};
-    open.copy = clone_allocate(copier->state, Py_TYPE(object));
+    open.copy = layout_new_instance(Py_TYPE(object), copier->state->empty_tuple);
     if (open.copy == NULL) {
         return NULL;
     }

@@ -114,7 +114,7 @@ share_fields(struct core_state *state, struct clone_plan *plan, PyObject *object
              struct clone_fields *fields)
 {
     int collector = collector_hold();
-    PyObject *copy = clone_allocate(state, Py_TYPE(object));
+    PyObject *copy = layout_new_instance(Py_TYPE(object), state->empty_tuple);
     int result = copy == NULL ? -1 : 0;
     if (result == 0 && !plan->has_dict) {
         share_slots(plan, object, copy);

@@ -173,6 +173,20 @@ layout_made_dict(PyObject *object)
     return ((PyObject **)object)[-3];
 }
 
+/* object.__new__(type) for a type that is not abstract and is allocated as usual; strong or
+   NULL. */
+ALWAYS_INLINE PyObject *
+layout_new_instance(PyTypeObject *type, PyObject *empty_tuple)
+{
+#if VALUES_KIND == VALUES_INLINE
+    /* The values are made by the allocation. */
+    (void)empty_tuple;
+    return PyType_GenericAlloc(type, 0);
+#else
+    return PyBaseObject_Type.tp_new(type, empty_tuple, NULL);
+#endif
+}
+
 /* Whether instances of a type that keeps its attributes in a __dict__ have values. */
 ALWAYS_INLINE int
 layout_has_values(PyTypeObject *type)

@@ -404,18 +404,6 @@ find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned
 /* ---- instances --------------------------------------------------------------------------------
  */
 
-/* A fresh instance, as object.__new__ makes it. */
-ALWAYS_INLINE PyObject *
-new_instance(struct core_state *state, PyTypeObject *type)
-{
-#if VALUES_KIND == VALUES_INLINE
-    (void)state;
-    return PyType_GenericAlloc(type, 0);
-#else
-    return PyBaseObject_Type.tp_new(type, state->empty_tuple, NULL);
-#endif
-}
-
 ALWAYS_INLINE int
 codes_hold(const struct maker *maker)
 {
@@ -473,7 +461,7 @@ make_plain(struct core_state *state, struct maker *maker, PyTypeObject *type,
     if (!gather(maker, arguments, count, values)) {
         return MAKE_CALL;
     }
-    PyObject *object = new_instance(state, type);
+    PyObject *object = layout_new_instance(type, state->empty_tuple);
     if (object == NULL) {
         return MAKE_RAISED;
     }
@@ -522,7 +510,7 @@ next_step(struct steps_run *run, size_t number)
 static PyObject *
 finish_new(struct steps_run *run)
 {
-    PyObject *object = new_instance(run->state, run->cls);
+    PyObject *object = layout_new_instance(run->cls, run->state->empty_tuple);
     for (size_t i = 0; object != NULL && i != run->end; i = next_step(run, i)) {
         const struct step *step = &run->steps->list[i];
         if (step->kind >= STEP_STORE && step->kind <= STEP_STORE_ITEM

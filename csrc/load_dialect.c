@@ -78,6 +78,16 @@ probe_all(PyObject *std_loads, struct load_dialect *dialect)
     return 0;
 }
 
+/* Whether " 1" is True to INT.  0, or -1 with an exception. */
+static int
+probe_bools(PyObject *std_loads, struct load_dialect *dialect)
+{
+    PyObject *loaded = PyObject_CallFunction(std_loads, "y", "I 1\n.");
+    dialect->reads_bools_by_value = loaded == Py_True;
+    Py_XDECREF(loaded);
+    return loaded == NULL ? -1 : 0;
+}
+
 int
 load_dialect_probe(struct load_dialect *dialect)
 {
@@ -85,6 +95,7 @@ load_dialect_probe(struct load_dialect *dialect)
     PyObject *std_loads = module == NULL ? NULL : PyObject_GetAttrString(module, "loads");
     Py_XDECREF(module);
     int result = std_loads == NULL ? -1 : probe_all(std_loads, dialect);
+    result = result < 0 ? -1 : probe_bools(std_loads, dialect);
     Py_XDECREF(std_loads);
     return result;
 }

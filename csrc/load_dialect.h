@@ -17,6 +17,8 @@ struct load_dialect {
     int binstring_is_signed;
     /* The base of INT and LONG is read off the number: 010 is 8, or refused (before 3.14). */
     int guesses_base;
+    /* Any two characters with the value 0 or 1 are a bool to INT (before 3.15). */
+    int reads_bools_by_value;
     /* A persistent id is refused for want of persistent_load before it is read (before
        3.13). */
     int misses_persistent_load_first;

@@ -39,11 +39,23 @@ base_of_lines(const struct unpickler *unpickler)
     return unpickler->state->load_dialect.guesses_base ? 0 : 10;
 }
 
-/* The integer of INT: 0 and 1 are False and True if two characters say so. */
+/* Whether a line of INT whose value this is stands for a bool: "00" or "01". */
+static int
+is_bool(const struct unpickler *unpickler, const char *line, Py_ssize_t length, long value)
+{
+    if (length != 3 || (value != 0 && value != 1)) {
+        return 0;
+    }
+    return unpickler->state->load_dialect.reads_bools_by_value
+           || (line[0] == '0' && (line[1] == '0' || line[1] == '1'));
+}
+
+/* The integer or bool of INT. */
 static PyObject *
-integer_of_line(const char *line, Py_ssize_t length, int base)
+integer_of_line(const struct unpickler *unpickler, const char *line, Py_ssize_t length)
 {
     char *end;
+    int base = base_of_lines(unpickler);
     errno = 0;
     long value = strtol(line, &end, base);
     if (errno != 0 || (*end != '\n' && *end != '\0')) {
@@ -53,10 +65,8 @@ integer_of_line(const char *line, Py_ssize_t length, int base)
         }
         return integer;
     }
-    if (length == 3 && (value == 0 || value == 1)) {
-        return PyBool_FromLong(value);
-    }
-    return PyLong_FromLong(value);
+    return is_bool(unpickler, line, length, value) ? PyBool_FromLong(value)
+                                                   : PyLong_FromLong(value);
 }
 
 int
@@ -64,10 +74,7 @@ load_int(struct unpickler *unpickler)
 {
     char *line;
     Py_ssize_t length = take_nonempty_line(unpickler, &line);
-    if (length < 0) {
-        return -1;
-    }
-    return load_push(unpickler, integer_of_line(line, length, base_of_lines(unpickler)));
+    return length < 0 ? -1 : load_push(unpickler, integer_of_line(unpickler, line, length));
 }
 
 int

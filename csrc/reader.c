@@ -401,7 +401,7 @@ static PyObject *
 take_bytes_beyond(struct reader *reader, size_t size)
 {
     size_t there = (size_t)(reader->end - reader->at);
-    size_t room = smaller(size, there > FIRST_CHUNK_SIZE ? there * 2 : FIRST_CHUNK_SIZE);
+    size_t room = smaller(size, there >= FIRST_CHUNK_SIZE ? there * 2 : FIRST_CHUNK_SIZE);
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)room);
     if (bytes == NULL) {
         return NULL;

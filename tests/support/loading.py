@@ -171,24 +171,33 @@ def outcome_in_memory(module, way, data, **options):
     return outcome(lambda: MEMORY[way](module, data, **options))
 
 
-MOST_AT_ONCE = 1 << 16
+HUGE = 1 << 16
 
 
-def as_asked(part):
-    """A size that was asked for, all that are huge alike."""
-    return min(part, MOST_AT_ONCE) if isinstance(part, int) else part
+def pieces_as_one(calls, refused):
+    """The calls, with what asked for the pieces of a huge part, up to where one was missed, as
+    one call.
+    """
+    joined = []
+    for call in calls:
+        if call[0] not in ("read", "readinto") or call[1] < HUGE:
+            joined.append(call)
+        elif not joined or joined[-1] != "pieces":
+            joined.append("pieces")
+    return joined[: joined.index("pieces") + 1] if refused and "pieces" in joined else joined
 
 
 def outcome_of_file(module, way, reader, data, **options):
     """Also where the file is then, and what was asked of it.
 
-    Of a part that is said to be huge, ours asks for a megabyte first on every version.
+    For a part that is said to be huge, ours asks in pieces on every version, the standard
+    library from 3.15 on.
     """
     file = READERS[reader](data)
     what = outcome(lambda: FILES[way](module, file, **options))
     calls = getattr(file, "calls", None)
     if calls is not None:
-        calls = [tuple(as_asked(part) for part in call) for call in calls]
+        calls = pieces_as_one(calls, refused=what[0] == "raised")
     return (*what, file.tell(), calls)
 
 

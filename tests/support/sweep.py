@@ -67,7 +67,9 @@ def after_crash(case, in_ours, crash, actual_of, agree):
     if in_ours:
         return [(case, "", repr(crash))]
     actual = in_child(alone, actual_of, case)
-    return [] if not isinstance(actual, Crash) and agree(crash, actual) else [(case, crash, actual)]
+    if not isinstance(actual, Crash) and agree(crash, actual):
+        return []
+    return [(case, repr(crash), repr(actual))]
 
 
 def alone(actual_of, case):

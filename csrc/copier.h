@@ -196,6 +196,18 @@ copier_copy_part(struct copier *copier, PyObject *object, int alone)
     return copier_copy_object(copier, object, alone);
 }
 
+/* Enters a copy that is done as soon as it is made: the copied parts are atoms.  Of the object
+   that the call is for, nobody can ask any more.  0 or -1. */
+ALWAYS_INLINE int
+copier_enter_whole(struct copier *copier, PyObject *object, unsigned kind, PyObject *copy,
+                   int alone)
+{
+    if (copier->depth == 1 && copier->memo.dict == NULL) {
+        return 0;
+    }
+    return copymemo_whole(&copier->memo, object, kind, copy, alone);
+}
+
 /* Counts an item of a container. */
 ALWAYS_INLINE int
 count_item(struct copier *copier)

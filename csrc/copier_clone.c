@@ -157,7 +157,7 @@ copy_fields(struct copier *copier, struct field_cursor *cursor, struct open_clon
     if (!opened) {
         return result < 0
                    ? -1
-                   : copymemo_whole(&copier->memo, open->source, COPY_CLONE, open->copy, alone);
+                   : copier_enter_whole(copier, open->source, COPY_CLONE, open->copy, alone);
     }
     if (result > 0) {
         result = copymemo_close(&copier->memo, open->source, COPY_CLONE, open->copy);
@@ -247,7 +247,7 @@ copier_copy_clone(struct copier *copier, struct copyroute *route, PyObject *obje
         return copy_with_state(copier, object, alone);
     }
     else {
-        result = copymemo_whole(&copier->memo, object, COPY_CLONE, open.copy, alone);
+        result = copier_enter_whole(copier, object, COPY_CLONE, open.copy, alone);
     }
     if (result < 0) {
         Py_CLEAR(open.copy);

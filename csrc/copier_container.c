@@ -154,7 +154,7 @@ choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, int same,
         }
         return copy != NULL ? copy : Py_NewRef(tuple);
     }
-    if (copymemo_whole(&copier->memo, tuple, COPY_OBJECT, copies, alone) < 0) {
+    if (copier_enter_whole(copier, tuple, COPY_OBJECT, copies, alone) < 0) {
         return NULL;
     }
     PyObject_GC_Track(copies);
@@ -325,7 +325,7 @@ replace_values(struct copier *copier, struct open_clone *open, int alone)
     }
     copier->budget -= open->done < COPIER_BUDGET ? (int)open->done : COPIER_BUDGET;
     if (!opened) {
-        return copymemo_whole(&copier->memo, open->source, COPY_OBJECT, open->copy, alone);
+        return copier_enter_whole(copier, open->source, COPY_OBJECT, open->copy, alone);
     }
     if (result >= 0) {
         result = copymemo_close(&copier->memo, open->source, COPY_OBJECT, open->copy);

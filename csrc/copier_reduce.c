@@ -156,7 +156,7 @@ copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy
         outcome = make_object(copier->state, parts.callable, parts.values, parts.count, copy);
     }
     if (likely(outcome == MAKE_DONE)) {
-        if (copymemo_whole(&copier->memo, object, COPY_OBJECT, *copy, alone) == 0) {
+        if (copier_enter_whole(copier, object, COPY_OBJECT, *copy, alone) == 0) {
             return WAY_CLOSED;
         }
         Py_CLEAR(*copy);

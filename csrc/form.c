@@ -231,13 +231,14 @@ form_make(struct core_state *state, struct form *form, PyTypeObject *type, unsig
 
 /* The value of a step that is no object's, now; borrowed, or NULL. */
 static PyObject *
-shared_value(struct core_state *state, const struct form *form, PyObject *function,
+shared_value(struct core_state *state, struct form *form, PyObject *function,
              const struct step *step)
 {
     switch (step->kind) {
     case STEP_CONSTANT: return PyTuple_GET_ITEM(form->steps->constants, step->a);
     case STEP_GLOBAL:
-        return read_global(state, function, PyTuple_GET_ITEM(form->steps->names, step->a));
+        return read_global_at(state, function, PyTuple_GET_ITEM(form->steps->names, step->a),
+                              &form->global_hint);
     case STEP_CELL: return read_cell(function, step->a);
     case STEP_DEFAULT: return read_default(function, step->a);
     default: return (PyObject *)form->type;

@@ -60,6 +60,7 @@ struct form {
     int room;                        /* bytes that a small object takes besides its values */
     uint16_t callable_step;
     uint16_t keys_at;                  /* operands of the state's dict */
+    Py_ssize_t global_hint;            /* where the global that was looked up last is */
     struct part parts[FORM_PARTS_MAX]; /* arguments, then the values of the state */
     /* Of the epoch in which it is ready: */
     uint64_t dump;

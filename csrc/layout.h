@@ -99,6 +99,31 @@ layout_entries(struct layout_keys *keys)
     return (struct layout_entry *)(keys->indices + ((size_t)1 << keys->log2_index_bytes));
 }
 
+/* The value of entry number `index` of a dict if its key is that very str; borrowed, or NULL. */
+ALWAYS_INLINE PyObject *
+layout_value_at(PyObject *dict, Py_ssize_t index, PyObject *key)
+{
+    struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
+    if (keys->kind != LAYOUT_KEYS_UNICODE || index >= keys->count
+        || layout_entries(keys)[index].key != key) {
+        return NULL;
+    }
+    return layout_entries(keys)[index].value;
+}
+
+/* Where a dict has that very str among its entries; 0 if it is not found. */
+static inline Py_ssize_t
+layout_find_entry(PyObject *dict, PyObject *key)
+{
+    struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
+    for (Py_ssize_t i = 0; keys->kind == LAYOUT_KEYS_UNICODE && i < keys->count; i++) {
+        if (layout_entries(keys)[i].key == key) {
+            return i;
+        }
+    }
+    return 0;
+}
+
 /* Whether all keys of a dict are exact strings, so that looking a name up runs no Python
    code. */
 ALWAYS_INLINE int

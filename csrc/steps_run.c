@@ -38,6 +38,21 @@ read_global(struct core_state *state, PyObject *function, PyObject *name)
     return value != NULL && !is_lazy_import(state, value) ? value : NULL;
 }
 
+PyObject *
+read_global_at(struct core_state *state, PyObject *function, PyObject *name, Py_ssize_t *hint)
+{
+    PyObject *globals = ((PyFunctionObject *)function)->func_globals;
+    PyObject *value = PyDict_CheckExact(globals) ? layout_value_at(globals, *hint, name) : NULL;
+    if (likely(value != NULL)) {
+        return is_lazy_import(state, value) ? NULL : value;
+    }
+    value = read_global(state, function, name);
+    if (value != NULL) {
+        *hint = layout_find_entry(globals, name);
+    }
+    return value;
+}
+
 /* The default of a keyword-only parameter. */
 static PyObject *
 read_keyword_default(PyFunctionObject *function, PyCodeObject *code, size_t parameter)

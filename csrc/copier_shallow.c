@@ -1,9 +1,12 @@
 /* copy and replace: see copier.h, and copyroute.h for the order of copy's questions. */
 #include "copier.h"
 
+#include "form.h"
+#include "make.h"
+
 /* A value of the copy module as it is now: 1 and strong, 0, -1. */
 static int
-read_global(struct core_state *state, PyObject *name, PyObject **value)
+read_copy_global(struct core_state *state, PyObject *name, PyObject **value)
 {
     return PyDict_GetItemRef(state->stdlib.copy_globals, name, value);
 }
@@ -15,7 +18,7 @@ read_table(struct core_state *state, PyObject *table_name, PyTypeObject *type, P
 {
     PyObject *table;
     *value = NULL;
-    int found = read_global(state, table_name, &table);
+    int found = read_copy_global(state, table_name, &table);
     if (found > 0) {
         found = PyDict_CheckExact(table)
                     ? PyDict_GetItemRef(table, (PyObject *)type, value)
@@ -30,7 +33,7 @@ static int
 is_in(struct core_state *state, PyObject *set_name, PyTypeObject *type)
 {
     PyObject *set;
-    int found = read_global(state, set_name, &set);
+    int found = read_copy_global(state, set_name, &set);
     if (found > 0) {
         found = PySequence_Contains(set, (PyObject *)type);
         Py_DECREF(set);
@@ -76,6 +79,77 @@ copy_by_sets(struct core_state *state, PyObject *object, PyObject **copy)
         found = *copy == NULL ? -1 : 1;
     }
     return found;
+}
+
+/* ---- reductions -------------------------------------------------------- */
+
+/* Whether a reduce value is an exact tuple of a callable, an exact tuple of arguments, and at
+   most a state. */
+static int
+is_usual(PyObject *reduce_value)
+{
+    if (!PyTuple_CheckExact(reduce_value)) {
+        return 0;
+    }
+    Py_ssize_t size = PyTuple_GET_SIZE(reduce_value);
+    if (size < 2 || size > 5 || !PyTuple_CheckExact(PyTuple_GET_ITEM(reduce_value, 1))) {
+        return 0;
+    }
+    return (size < 4 || PyTuple_GET_ITEM(reduce_value, 3) == Py_None)
+           && (size < 5 || PyTuple_GET_ITEM(reduce_value, 4) == Py_None);
+}
+
+/* constructor(*arguments), all owned by the caller, by its plan or by calling it; strong or NULL.
+ */
+static PyObject *
+construct(struct core_state *state, PyObject *callable, PyObject *const *arguments,
+          Py_ssize_t count)
+{
+    PyObject *made;
+    enum make_outcome outcome = make_object(state, callable, arguments, count, &made);
+    if (outcome == MAKE_DONE || outcome == MAKE_RAISED) {
+        return outcome == MAKE_DONE ? made : NULL;
+    }
+    return outcome == MAKE_DUE && make_read(state, made) < 0
+               ? NULL
+               : PyObject_Vectorcall(callable, arguments, (size_t)count, NULL);
+}
+
+static PyObject *
+rebuild(struct core_state *state, PyObject *object, PyObject *reduce_value)
+{
+    PyObject *arguments = PyTuple_GET_ITEM(reduce_value, 1);
+    PyObject *copy = construct(state, PyTuple_GET_ITEM(reduce_value, 0),
+                               &PyTuple_GET_ITEM(arguments, 0), PyTuple_GET_SIZE(arguments));
+    if (copy != NULL && PyTuple_GET_SIZE(reduce_value) > 2) {
+        PyObject *object_state = PyTuple_GET_ITEM(reduce_value, 2);
+        if (object_state != Py_None && copier_apply_state(state, object, copy, object_state) < 0) {
+            Py_CLEAR(copy);
+        }
+    }
+    return copy;
+}
+
+/* What copy makes of a reduce value, which is stolen, or NULL; strong or NULL. */
+static PyObject *
+copy_from(struct core_state *state, PyObject *object, PyObject *reduce_value)
+{
+    PyObject *copy = NULL;
+    if (reduce_value == NULL) {
+        return NULL;
+    }
+    if (is_usual(reduce_value)) {
+        copy = rebuild(state, object, reduce_value);
+    }
+    else {
+        int is_name = PyObject_IsInstance(reduce_value, (PyObject *)&PyUnicode_Type);
+        if (is_name >= 0) {
+            copy = is_name ? Py_NewRef(object)
+                           : copier_reconstruct(state, object, NULL, reduce_value);
+        }
+    }
+    Py_DECREF(reduce_value);
+    return copy;
 }
 
 /* ---- instances --------------------------------------------------------- */
@@ -132,34 +206,163 @@ share_fields(struct core_state *state, struct clone_plan *plan, PyObject *object
     return copy;
 }
 
-/* Copies an instance whose default reduction is known.  1 and the copy, 0, -1. */
+/* The route of a type if it can be found without asking anybody; NULL without an exception. */
+static struct copyroute *
+find_route(struct core_state *state, PyTypeObject *type)
+{
+    struct copyroutes *routes = state->copyroutes;
+    struct copyroute *route = copyroute_known(routes, type);
+    copyroute_refresh(state, ++state->copy_epoch);
+    if (route != NULL && likely(copyroute_confirm(routes, route, state->copy_epoch))) {
+        return route;
+    }
+    if (!routes->usable || !copyroute_is_pure(state, type)) {
+        return NULL;
+    }
+    route = copyroute_find(state, type, state->copy_epoch);
+    if (route == NULL) {
+        PyErr_Clear(); /* a MemoryError; it will come again */
+    }
+    return route != NULL && route->generation == routes->generation ? route : NULL;
+}
+
+/* The copy of an instance from what its form reads, which is owned meanwhile; strong or NULL. Runs
+   Python code. */
+static PyObject *
+construct_from(struct core_state *state, struct form_parts *parts)
+{
+    PyObject *callable = Py_NewRef(parts->callable);
+    for (Py_ssize_t i = 0; i < parts->count; i++) {
+        Py_INCREF(parts->values[i]);
+    }
+    PyObject *copy = construct(state, callable, parts->values, parts->count);
+    for (Py_ssize_t i = 0; i < parts->count; i++) {
+        Py_DECREF(parts->values[i]);
+    }
+    Py_DECREF(callable);
+    return copy;
+}
+
+/* Copies by the plan of a reducer.  1 and the copy, 0, -1. */
+static int
+copy_by_form(struct core_state *state, PyObject *object, PyObject *callable, PyObject **copy)
+{
+    struct reducer reducer;
+    struct form_parts parts;
+    enum reducer_verdict verdict = reducer_meet(state, callable, &reducer);
+    if (verdict == REDUCER_DUE) {
+        Py_INCREF(callable);
+        int read = reducer_read(state, &reducer);
+        Py_DECREF(callable);
+        return read;
+    }
+    if (verdict != REDUCER_PLAN
+        || !form_prepare(state, state->copy_epoch, &reducer, Py_TYPE(object))
+        || !form_read(state, state->copy_epoch, object, &parts)) {
+        return 0;
+    }
+    *copy = construct_from(state, &parts);
+    return *copy == NULL ? -1 : 1;
+}
+
+/* Copies an instance as its type's plan says.  1 and the copy, 0, -1. */
+static int
+copy_clone(struct core_state *state, struct clone_plan *plan, PyObject *object, PyObject **copy)
+{
+    struct clone_fields fields = {NULL, NULL};
+    if (plan->has_dict && !clone_find_fields(plan, object, &fields)) {
+        return 0;
+    }
+    *copy = share_fields(state, plan, object, &fields);
+    return *copy == NULL ? -1 : 1;
+}
+
+/* type.copy(x) of a builtin container.  1 and the copy, 0, -1. */
+static int
+copy_container(PyObject *object, PyObject **copy)
+{
+    if (PyList_CheckExact(object)) {
+        *copy = PyList_GetSlice(object, 0, PyList_GET_SIZE(object));
+    }
+    else if (PyDict_CheckExact(object)) {
+        *copy = PyDict_Copy(object);
+    }
+    else if (PyAnySet_CheckExact(object) && !PyFrozenSet_CheckExact(object)) {
+        *copy = PySet_New(object);
+    }
+    else {
+        return 0;
+    }
+    return *copy == NULL ? -1 : 1;
+}
+
+/* Copies an object whose type is known.  1 and the copy, 0, -1. */
+static int
+copy_by_route(struct core_state *state, PyObject *object, PyObject **copy)
+{
+    const unsigned int hookless = CLONE_PLAIN_GETATTR | CLONE_NO_COPY;
+    struct copyroute *route = find_route(state, Py_TYPE(object));
+    enum copyroute_shallow found =
+        route == NULL ? SHALLOW_ASK : copyroute_look_shallowly(state, route);
+    if (found == SHALLOW_ATOMIC) {
+        *copy = Py_NewRef(object);
+        return 1;
+    }
+    if (found == SHALLOW_CONTAINER) {
+        return copy_container(object, copy);
+    }
+    if (found == SHALLOW_ASK || (route->facts & hookless) != hookless) {
+        return 0;
+    }
+    if (route->kind == ROUTE_CLONE) {
+        return copy_clone(state, route->plan, object, copy);
+    }
+    if (route->kind != ROUTE_REDUCE || route->function == NULL
+        || !PyFunction_Check(route->function)) {
+        return 0;
+    }
+    PyObject *reducer = Py_NewRef(route->function);
+    int done = copy_by_form(state, object, reducer, copy);
+    if (done == 0) {
+        *copy = copy_from(state, object, PyObject_CallOneArg(reducer, object));
+        done = *copy == NULL ? -1 : 1;
+    }
+    Py_DECREF(reducer);
+    return done;
+}
+
+/* Copies an instance whose default reduction is known, after its type was in none of the tables
+   that come first.  1 and the copy, 0, -1. */
 static int
 copy_by_plan(struct core_state *state, PyObject *object, PyObject **copy, int *may_have_hook)
 {
     struct clone_plan *plan;
-    struct clone_fields fields = {NULL, NULL};
-    copyroute_refresh(state, ++state->copy_epoch);
     struct copyroute *route = copyroute_analyse(state, Py_TYPE(object), &plan);
     if (route == NULL) {
         return -1;
     }
     const unsigned int hookless = CLONE_PLAIN_GETATTR | CLONE_NO_COPY;
     *may_have_hook = (route->facts & hookless) != hookless;
-    if (*may_have_hook || plan == NULL
-        || (plan->has_dict && !clone_find_fields(plan, object, &fields))) {
+    if (*may_have_hook) {
         return 0;
     }
     PyObject *reducer;
     int found = read_table(state, state->str.dispatch_table, Py_TYPE(object), &reducer);
-    if (found != 0) {
+    if (found != 0 || plan == NULL) {
         Py_XDECREF(reducer);
         return found < 0 ? -1 : 0;
     }
-    *copy = share_fields(state, plan, object, &fields);
-    return *copy == NULL ? -1 : 1;
+    return copy_clone(state, plan, object, copy);
 }
 
 #else
+
+static int
+copy_by_route(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
+              PyObject **Py_UNUSED(copy))
+{
+    return 0;
+}
 
 static int
 copy_by_plan(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
@@ -188,38 +391,7 @@ copy_by_hook(struct core_state *state, PyObject *object, PyObject **copy)
     return found;
 }
 
-/* ---- reductions -------------------------------------------------------- */
-
-/* Whether a reduce value is an exact tuple of a callable, an exact tuple of arguments, and at
-   most a state. */
-static int
-is_usual(PyObject *reduce_value)
-{
-    if (!PyTuple_CheckExact(reduce_value)) {
-        return 0;
-    }
-    Py_ssize_t size = PyTuple_GET_SIZE(reduce_value);
-    if (size < 2 || size > 5 || !PyTuple_CheckExact(PyTuple_GET_ITEM(reduce_value, 1))) {
-        return 0;
-    }
-    return (size < 4 || PyTuple_GET_ITEM(reduce_value, 3) == Py_None)
-           && (size < 5 || PyTuple_GET_ITEM(reduce_value, 4) == Py_None);
-}
-
-static PyObject *
-rebuild(struct core_state *state, PyObject *object, PyObject *reduce_value)
-{
-    PyObject *copy =
-        PyObject_Call(PyTuple_GET_ITEM(reduce_value, 0), PyTuple_GET_ITEM(reduce_value, 1), NULL);
-    if (copy != NULL && PyTuple_GET_SIZE(reduce_value) > 2) {
-        PyObject *object_state = PyTuple_GET_ITEM(reduce_value, 2);
-        if (object_state != Py_None && copier_apply_state(state, object, copy, object_state) < 0) {
-            Py_CLEAR(copy);
-        }
-    }
-    return copy;
-}
-
+/* Copies an object that is asked for its reduce value; strong or NULL. */
 static PyObject *
 copy_by_reduction(struct core_state *state, PyObject *object)
 {
@@ -232,22 +404,7 @@ copy_by_reduction(struct core_state *state, PyObject *object)
         reduce_value = copier_ask_object(state, object, "un(shallow)copyable object of type %S");
     }
     Py_XDECREF(reducer);
-    if (reduce_value == NULL) {
-        return NULL;
-    }
-    PyObject *copy = NULL;
-    if (is_usual(reduce_value)) {
-        copy = rebuild(state, object, reduce_value);
-    }
-    else {
-        int is_name = PyObject_IsInstance(reduce_value, (PyObject *)&PyUnicode_Type);
-        if (is_name >= 0) {
-            copy = is_name ? Py_NewRef(object)
-                           : copier_reconstruct(state, object, NULL, reduce_value);
-        }
-    }
-    Py_DECREF(reduce_value);
-    return copy;
+    return copy_from(state, object, reduce_value);
 }
 
 /* ---- copy and replace -------------------------------------------------- */
@@ -257,8 +414,11 @@ copier_copy(struct core_state *state, PyObject *object)
 {
     PyObject *copy = NULL;
     int may_have_hook;
-    int done = state->copies_by_sets ? copy_by_sets(state, object, &copy)
+    int done = copy_by_route(state, object, &copy);
+    if (done == 0) {
+        done = state->copies_by_sets ? copy_by_sets(state, object, &copy)
                                      : copy_by_dispatch(state, object, &copy);
+    }
     if (done != 0) {
         return copy;
     }

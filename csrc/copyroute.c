@@ -7,28 +7,31 @@ enum { KEEP_ROUTES = 1024 }; /* more are forgotten between calls */
 
 /* ---- sets of types ----------------------------------------------------- */
 
-/* Whether a set has a type, by the entries that the search looks at first: 1, 0, or -1 if they do
-   not tell. */
+/* Whether a set has a type, without comparing anything: 1, 0, or -1 if another key with the same
+   hash is in the way. */
 ALWAYS_INLINE int
-is_member_at_first_sight(PyObject *set, PyTypeObject *type, Py_hash_t hash)
+is_member(PyObject *set, PyTypeObject *type, Py_hash_t hash)
 {
-    enum { LINEAR_PROBES = 9 }; /* as in CPython's setobject.c */
-    PySetObject *members = (PySetObject *)set;
-    Py_ssize_t start = (Py_ssize_t)((size_t)hash & (size_t)members->mask);
-    Py_ssize_t last = start + LINEAR_PROBES <= members->mask ? start + LINEAR_PROBES : start;
-    for (Py_ssize_t i = start; i <= last; i++) {
-        setentry *entry = &members->table[i];
-        if (entry->key == NULL && entry->hash == 0) {
-            return 0;
+    enum { LINEAR_PROBES = 9, PERTURB_SHIFT = 5 }; /* as in CPython's setobject.c */
+    const PySetObject *members = (PySetObject *)set;
+    size_t mask = (size_t)members->mask, perturb = (size_t)hash, start = (size_t)hash & mask;
+    for (;;) {
+        size_t last = start + LINEAR_PROBES <= mask ? start + LINEAR_PROBES : start;
+        for (size_t i = start; i <= last; i++) {
+            const setentry *entry = &members->table[i];
+            if (entry->key == NULL && entry->hash == 0) {
+                return 0;
+            }
+            if (entry->key == (PyObject *)type) {
+                return 1;
+            }
+            if (entry->hash == hash) {
+                return -1;
+            }
         }
-        if (entry->key == (PyObject *)type) {
-            return 1;
-        }
-        if (entry->hash == hash) {
-            return -1;
-        }
+        perturb >>= PERTURB_SHIFT;
+        start = (start * 5 + 1 + perturb) & mask;
     }
-    return -1;
 }
 
 /* ---- purity ------------------------------------------------------------ */
@@ -74,8 +77,26 @@ set_is_plain(PyObject *set)
 static int
 atoms_are_plain(const struct copyroutes *routes, PyTypeObject *type, Py_hash_t hash)
 {
-    return routes->atoms == NULL || is_member_at_first_sight(routes->atoms, type, hash) >= 0
+    return routes->atoms == NULL || is_member(routes->atoms, type, hash) >= 0
            || set_is_plain(routes->atoms);
+}
+
+enum copyroute_shallow
+copyroute_look_shallowly(struct core_state *state, const struct copyroute *route)
+{
+    struct copyroutes *routes = state->copyroutes;
+    if (!state->copies_by_sets) {
+        return route->dispatched;
+    }
+    if (routes->copy_atoms == NULL || routes->copy_containers == NULL) {
+        return SHALLOW_ASK;
+    }
+    int atomic = is_member(routes->copy_atoms, route->type, route->hash);
+    if (atomic != 0) {
+        return atomic > 0 ? SHALLOW_ATOMIC : SHALLOW_ASK;
+    }
+    int container = is_member(routes->copy_containers, route->type, route->hash);
+    return container > 0 ? SHALLOW_CONTAINER : container == 0 ? SHALLOW_LACKS : SHALLOW_ASK;
 }
 
 int
@@ -101,6 +122,12 @@ value_in_copy(struct core_state *state, PyObject *name)
         PyErr_Clear();
     }
     return value;
+}
+
+static PyObject *
+exact_set(PyObject *value)
+{
+    return value != NULL && PyAnySet_CheckExact(value) ? value : NULL;
 }
 
 /* What the dispatch has for a type, borrowed; NULL. */
@@ -161,10 +188,9 @@ look_at_atoms(struct copyroutes *routes)
             (uintptr_t)table[routes->atom_places[i]].key ^ (uintptr_t)routes->usual_atoms[i];
     }
     routes->atoms_hold = difference == 0;
-    routes->states_hold =
-        difference == 0 && routes->dispatch_holds
-        && is_member_at_first_sight(routes->atoms, &PyDict_Type, routes->dict_hash) == 0
-        && is_member_at_first_sight(routes->atoms, &PyTuple_Type, routes->tuple_hash) == 0;
+    routes->states_hold = difference == 0 && routes->dispatch_holds
+                          && is_member(routes->atoms, &PyDict_Type, routes->dict_hash) == 0
+                          && is_member(routes->atoms, &PyTuple_Type, routes->tuple_hash) == 0;
 }
 
 /* The same where the dispatch holds the atoms. */
@@ -198,6 +224,9 @@ read_tables(struct core_state *state, struct copyroutes *routes)
     routes->dispatch = value_in_copy(state, state->str.deepcopy_dispatch);
     routes->reducers = value_in_copy(state, state->str.dispatch_table);
     routes->atoms = routes->atoms_first ? value_in_copy(state, state->str.atomic_types) : NULL;
+    routes->copy_dispatch = value_in_copy(state, state->str.copy_dispatch);
+    routes->copy_atoms = exact_set(value_in_copy(state, state->str.copy_atomic_types));
+    routes->copy_containers = exact_set(value_in_copy(state, state->str.copy_builtin_containers));
     routes->usable =
         routes->dispatch != NULL && PyDict_CheckExact(routes->dispatch) && routes->reducers != NULL
         && PyDict_CheckExact(routes->reducers)
@@ -208,6 +237,13 @@ read_tables(struct core_state *state, struct copyroutes *routes)
     }
     watch_add(watch, routes->dispatch);
     watch_add(watch, routes->reducers);
+    if (routes->copy_dispatch != NULL && PyDict_CheckExact(routes->copy_dispatch)
+        && dict_is_plain(routes->copy_dispatch)) {
+        watch_add(watch, routes->copy_dispatch);
+    }
+    else {
+        routes->copy_dispatch = NULL;
+    }
     look_at_newobj(state, routes);
     look_at_dispatch(state, routes);
     routes->are_plain = dict_is_plain(routes->dispatch) && dict_is_plain(routes->reducers);
@@ -352,8 +388,7 @@ still_holds(const struct copyroutes *routes, const struct copyroute *route)
         return 0;
     }
     if (routes->atoms_vary
-        && is_member_at_first_sight(routes->atoms, type, route->hash)
-               != (route->kind == ROUTE_ATOMIC)) {
+        && is_member(routes->atoms, type, route->hash) != (route->kind == ROUTE_ATOMIC)) {
         return 0;
     }
     return route->kind != ROUTE_CLONE
@@ -368,6 +403,23 @@ copyroute_confirm(struct copyroutes *routes, struct copyroute *route, uint64_t e
     }
     route->epoch = epoch;
     return 1;
+}
+
+/* What _copy_dispatch has for a type that is hashed purely. */
+static enum copyroute_shallow
+look_into_dispatch(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *dispatch = state->copyroutes->copy_dispatch;
+    if (dispatch == NULL) {
+        return SHALLOW_ASK;
+    }
+    PyObject *function = PyDict_GetItemWithError(dispatch, (PyObject *)type);
+    if (function != NULL && function == type_lookup(type, state->str.copy_method)) {
+        return SHALLOW_CONTAINER;
+    }
+    return function == NULL                           ? SHALLOW_LACKS
+           : function == state->stdlib.copy_immutable ? SHALLOW_ATOMIC
+                                                      : SHALLOW_ASK;
 }
 
 struct copyroute *
@@ -387,6 +439,7 @@ copyroute_find(struct core_state *state, PyTypeObject *type, uint64_t epoch)
     if (route->version != 0 && routes->are_plain && is_plain_key((PyObject *)type)) {
         route->hash = PyObject_Hash((PyObject *)type);
         route->generation = atoms_are_plain(routes, type, route->hash) ? generation : 0;
+        route->dispatched = look_into_dispatch(state, type);
     }
     return route;
 }

@@ -60,6 +60,14 @@ enum copyroute_kind {
     ROUTE_REDUCE,   /* asked: __deepcopy__, `function` from dispatch_table, __reduce_ex__ ... */
 };
 
+/* What copy's own tables, other than those it shares with deepcopy, have for a type. */
+enum copyroute_shallow {
+    SHALLOW_ASK, /* it must be asked */
+    SHALLOW_LACKS,
+    SHALLOW_ATOMIC,
+    SHALLOW_CONTAINER, /* type.copy is called */
+};
+
 struct copyroute {
     PyTypeObject *type;      /* borrowed, only compared */
     PyTypeObject *metaclass; /* its type; the same */
@@ -70,7 +78,8 @@ struct copyroute {
     uint64_t generation;     /* of the tables that gave the kind; 0: it must be found again */
     Py_hash_t hash;          /* of the type, where that is not foreign */
     enum copyroute_kind kind;
-    PyObject *function; /* borrowed from the table, in this generation */
+    enum copyroute_shallow dispatched; /* what copy._copy_dispatch has, up to 3.13 */
+    PyObject *function;                /* borrowed from the table, in this generation */
 };
 
 enum { USUAL_ATOMS = 6 };
@@ -81,10 +90,13 @@ struct copyroutes {
     uint64_t epoch;        /* for which all below was read */
     uint64_t generation;   /* counts the changes of the dicts that are watched */
     struct watch watch;
-    PyObject *dispatch; /* borrowed: copy._deepcopy_dispatch */
-    PyObject *reducers; /* borrowed: copy.dispatch_table */
-    PyObject *atoms;    /* borrowed: copy._atomic_types, or NULL */
-    int usable;         /* they are what they should be: exact dicts, a set */
+    PyObject *dispatch;        /* borrowed: copy._deepcopy_dispatch */
+    PyObject *reducers;        /* borrowed: copy.dispatch_table */
+    PyObject *atoms;           /* borrowed: copy._atomic_types, or NULL */
+    PyObject *copy_dispatch;   /* borrowed: copy._copy_dispatch, if it is an exact dict */
+    PyObject *copy_atoms;      /* borrowed: copy._copy_atomic_types and ... */
+    PyObject *copy_containers; /* ... _copy_builtin_containers, if they are exact sets */
+    int usable;                /* they are what they should be: exact dicts, a set */
     int are_plain;      /* hashing and comparing the keys of the dicts runs no Python code */
     int newobj_holds;   /* copyreg.__newobj__ is the original */
     int dispatch_holds; /* the dispatch has the standard functions for states */
@@ -121,6 +133,10 @@ int copyroute_confirm(struct copyroutes *routes, struct copyroute *route, uint64
 /* The route of a type in this epoch, found again; NULL with an exception.  Runs no Python code
    if copyroute_is_pure says so, and if the type was met before. */
 struct copyroute *copyroute_find(struct core_state *state, PyTypeObject *type, uint64_t epoch);
+
+/* What copy's own tables have for a type whose route holds.  Runs no Python code. */
+enum copyroute_shallow copyroute_look_shallowly(struct core_state *state,
+                                                const struct copyroute *route);
 
 /* The plan of an instance that was taken for a clone in this epoch; borrowed. */
 struct clone_plan *copyroute_known_plan(struct core_state *state, PyObject *object);

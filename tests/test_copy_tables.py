@@ -18,6 +18,7 @@ from support.implementations import requires_core
 pytestmark = requires_core
 
 deepcopy = copies.OURS.deepcopy
+shallow = copies.OURS.copy
 HAS_ATOMIC_TYPES = hasattr(std_copy, "_atomic_types")
 
 
@@ -225,6 +226,66 @@ def test_a_class_that_gets_another_metaclass():
     Changing.__class__ = Meta
     assert type(deepcopy([Changing()])[0]) is Changing
     assert hashed
+
+
+def answer(obj):
+    return "answered"
+
+
+class TestShallow:
+    """The tables that only copy() has."""
+
+    @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+    @pytest.mark.parametrize("cls", [Plain, Slots])
+    def test_a_reducer_that_comes_later_counts(self, tables, write, cls):
+        for _ in range(3):
+            assert shallow(cls(1)).value == 1
+        write(copyreg.dispatch_table, cls, reduced_to_zero)
+        assert shallow(cls(1)).value == 0
+        write(copyreg.dispatch_table, cls, lambda obj: "a name")
+        obj = cls(1)
+        assert shallow(obj) is obj
+        del copyreg.dispatch_table[cls]
+        assert shallow(cls(1)).value == 1
+
+    @pytest.mark.skipif(not hasattr(std_copy, "_copy_dispatch"), reason="it went with 3.14")
+    @pytest.mark.parametrize("cls", [Plain, Slots, list, int])
+    def test_the_dispatch(self, monkeypatch, cls):
+        obj = cls([1]) if cls is not int else 500
+        for _ in range(3):
+            shallow(obj)
+        monkeypatch.setitem(std_copy._copy_dispatch, cls, answer)
+        assert shallow(obj) == "answered"
+        other = dict(std_copy._copy_dispatch)
+        del other[cls]
+        monkeypatch.setattr(std_copy, "_copy_dispatch", other)
+        assert shallow(obj) == obj or type(shallow(obj)) is cls
+
+    @pytest.mark.skipif(not hasattr(std_copy, "_copy_atomic_types"), reason="they came with 3.14")
+    @pytest.mark.parametrize("name", ["_copy_atomic_types", "_copy_builtin_containers"])
+    @pytest.mark.parametrize("cls", [Plain, Slots, list])
+    def test_the_sets(self, monkeypatch, name, cls):
+        obj = cls([1])
+        for _ in range(3):
+            assert shallow(obj) is not obj
+        types = set(getattr(std_copy, name))
+        monkeypatch.setattr(std_copy, name, types)
+        assert shallow(obj) is not obj
+        types.pop()
+        types.add(cls)
+        if name == "_copy_atomic_types":
+            assert shallow(obj) is obj
+        elif cls is not list:
+            monkeypatch.setattr(cls, "copy", answer, raising=False)
+            assert shallow(obj) == "answered"
+
+    @pytest.mark.parametrize("cls", [Plain, Slots])
+    def test_a_hook_that_comes_later(self, monkeypatch, cls):
+        obj = cls(1)
+        for _ in range(3):
+            assert shallow(obj).value == 1
+        monkeypatch.setattr(cls, "__copy__", answer, raising=False)
+        assert shallow(obj) == "answered"
 
 
 MANY_CORES = textwrap.dedent(

@@ -77,10 +77,10 @@ dict_version(PyObject *dict)
 
 /* Instance values, dict entries, the digits of an integer, type versions and
    reference counts are read directly only on builds with the GIL of the minor
-   versions 3.11 to 3.15, on which their layout was checked.  Elsewhere the
-   public API serves. */
-#if !defined(Py_GIL_DISABLED) && !defined(PYPY_VERSION) && PY_VERSION_HEX >= 0x030B0000 \
-    && PY_VERSION_HEX < 0x03100000
+   versions 3.11 to 3.15, on which their layout was checked.  Elsewhere, and where
+   FASTCOPYREG_PUBLIC_API is defined to try that, the public API serves. */
+#if !defined(Py_GIL_DISABLED) && !defined(PYPY_VERSION) && !defined(FASTCOPYREG_PUBLIC_API) \
+    && PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x03100000
 #define KNOWN_LAYOUT 1
 #else
 #define KNOWN_LAYOUT 0
@@ -453,7 +453,7 @@ long_is_short(PyObject *integer)
 #if KNOWN_LAYOUT
 #define has_one_reference(object) (Py_REFCNT(object) == 1)
 #else
-#define has_one_reference(object) 0
+#define has_one_reference(object) ((void)(object), 0)
 #endif
 
 /* ---- type versions ------------------------------------------------------ */

@@ -83,6 +83,8 @@ copier_ask_object(struct core_state *state, PyObject *object, const char *error)
 
 /* ---- states ------------------------------------------------------------ */
 
+#if KNOWN_LAYOUT
+
 /* for key, value in slots.items(): setattr(copy, key, value) */
 static int
 set_slots(PyObject *copy, PyObject *slots)
@@ -109,8 +111,6 @@ set_slots(PyObject *copy, PyObject *slots)
     }
     return 0;
 }
-
-#if KNOWN_LAYOUT
 
 /* Whether the instance takes state as instances of ordinary classes do: no __setstate__
    anywhere. */

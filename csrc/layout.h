@@ -25,6 +25,8 @@ layout_slot(PyObject *object, Py_ssize_t offset)
     return (PyObject **)((char *)object + offset);
 }
 
+struct layout_keys;
+
 #if KNOWN_LAYOUT
 
 /* Moves `count` items to the end of an exact list, with the room to spare that

@@ -50,6 +50,7 @@
     V(maps, "maps")                                        \
     V(module, "__module__")                                \
     V(modules, "modules")                                  \
+    V(monitoring, "monitoring")                            \
     V(mp_main, "__mp_main__")                              \
     V(name, "__name__")                                    \
     V(new, "__new__")                                      \

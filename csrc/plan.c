@@ -294,6 +294,8 @@ plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table
 /* ---- guards in the instance
  * -------------------------------------------------------------------------- */
 
+#if KNOWN_LAYOUT
+
 /* Names that hide a method if an instance has them. */
 static int
 hides(struct core_state *state, PyObject *name)
@@ -301,8 +303,6 @@ hides(struct core_state *state, PyObject *name)
     return PyUnicode_Compare(name, state->str.reduce_ex) == 0
            || PyUnicode_Compare(name, state->str.getstate) == 0;
 }
-
-#if KNOWN_LAYOUT
 
 int
 plan_check_shared_keys(struct core_state *state, struct plan *plan, struct layout_keys *keys)

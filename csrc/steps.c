@@ -1,6 +1,8 @@
 /* Plans of Python functions, and the store in which they are kept: see steps.h. */
 #include "steps.h"
 
+#include "layout.h"
+
 #define STEP_NAME(kind) #kind,
 static const char *const kind_names[] = {STEP_KINDS(STEP_NAME)};
 #undef STEP_NAME
@@ -508,9 +510,9 @@ steps_teardown(struct core_state *state)
 
 /* Whether a tool of sys.monitoring is in use.  An error counts as one. */
 static int
-has_monitoring_tool(void)
+has_monitoring_tool(struct core_state *state)
 {
-    PyObject *monitoring = PySys_GetObject("monitoring");
+    PyObject *monitoring = dict_get_name(state->stdlib.sys_dict, state->str.monitoring);
     int found = 0;
     for (int i = 0; monitoring != NULL && !found && i < 6; i++) {
         PyObject *tool = PyObject_CallMethod(monitoring, "get_tool", "i", i);
@@ -531,15 +533,15 @@ steps_observed(struct core_state *state)
         return observed == OBSERVED_YES;
     }
     if (!MONITORING_IS_CHEAP || version != state->monitoring_version) {
-        state->monitored = has_monitoring_tool();
+        state->monitored = has_monitoring_tool(state);
         state->monitoring_version = version;
     }
     return state->monitored;
 }
 #else
 int
-steps_observed(struct core_state *Py_UNUSED(state))
+steps_observed(struct core_state *state)
 {
-    return has_monitoring_tool();
+    return has_monitoring_tool(state);
 }
 #endif

@@ -22,12 +22,12 @@ def compile_one(compiler, source, defines):
 
 
 def main(compilers):
-    """Compile each source with assertions and without; return the exit status."""
+    """Compile each source with assertions, without, and by the public API; return the exit status."""
     jobs = [
         (compiler, source, defines)
         for compiler in compilers or ["cc"]
         for source in sorted(CSRC.glob("*.c"))
-        for defines in (["-DNDEBUG"], ["-UNDEBUG"])
+        for defines in (["-DNDEBUG"], ["-UNDEBUG"], ["-UNDEBUG", "-DFASTCOPYREG_PUBLIC_API"])
     ]
     with ThreadPoolExecutor() as pool:
         passed = list(pool.map(lambda job: compile_one(*job), jobs))

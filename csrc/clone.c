@@ -179,6 +179,21 @@ has_own_dict(struct core_state *state, PyTypeObject *type)
            && ((PyGetSetDescrObject *)descriptor)->d_getset->get == state->own_dict_getter;
 }
 
+/* Whether object's own reduction serves, but for the state, and object.__new__ makes the instance
+   again. */
+static int
+is_made_by_default(struct core_state *state, PyTypeObject *type)
+{
+    const struct core_strings *str = &state->str;
+    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+           && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)
+           && type->tp_new == PyBaseObject_Type.tp_new && type->tp_alloc == PyType_GenericAlloc
+           && type->tp_itemsize == 0 && inherits_from_object(type, str->new)
+           && inherits_from_object(type, str->reduce) && inherits_from_object(type, str->reduce_ex)
+           && inherits_from_object(type, str->class_) && type_lookup(type, str->getnewargs) == NULL
+           && type_lookup(type, str->getnewargs_ex) == NULL;
+}
+
 unsigned int
 clone_facts(struct core_state *state, PyTypeObject *type)
 {
@@ -204,6 +219,10 @@ clone_facts(struct core_state *state, PyTypeObject *type)
     PyObject *init = type_lookup(type, state->str.init);
     if (type->tp_new == PyBaseObject_Type.tp_new && init != NULL && PyFunction_Check(init)) {
         facts |= CLONE_CALLS_INIT;
+    }
+    PyObject *getstate = type_lookup(type, state->str.getstate);
+    if (getstate != NULL && PyFunction_Check(getstate) && is_made_by_default(state, type)) {
+        facts |= CLONE_OWN_GETSTATE;
     }
     return facts;
 }
@@ -233,22 +252,14 @@ clone_construct(struct core_state *state, PyTypeObject *type, PyObject **args, P
     return NULL;
 }
 
-/* Whether object's own reduction serves, and object.__new__ makes the instance again. */
+/* The same with its state, which the instance takes plainly. */
 static int
 reduces_by_default(struct core_state *state, PyTypeObject *type, unsigned int facts)
 {
-    const struct core_strings *str = &state->str;
     const unsigned int needed = CLONE_PLAIN_GETATTR | CLONE_NO_DEEPCOPY | CLONE_NO_SETSTATE;
     return (facts & needed) == needed && (facts & (CLONE_OWN_DICT | CLONE_NO_DICT)) != 0
-           && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
-           && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)
            && type->tp_setattro == PyObject_GenericSetAttr
-           && type->tp_new == PyBaseObject_Type.tp_new && type->tp_alloc == PyType_GenericAlloc
-           && type->tp_itemsize == 0 && inherits_from_object(type, str->new)
-           && inherits_from_object(type, str->reduce) && inherits_from_object(type, str->reduce_ex)
-           && inherits_from_object(type, str->getstate) && inherits_from_object(type, str->class_)
-           && type_lookup(type, str->getnewargs) == NULL
-           && type_lookup(type, str->getnewargs_ex) == NULL;
+           && inherits_from_object(type, state->str.getstate) && is_made_by_default(state, type);
 }
 
 /* The list in the type's own __slotnames__, borrowed; NULL if there is none yet.  The standard

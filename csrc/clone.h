@@ -47,6 +47,8 @@ enum {
     CLONE_OWN_DICT = 16,     /* __dict__ is what a class statement gives: a managed dict */
     CLONE_NO_DICT = 32,      /* instances have no __dict__ at all */
     CLONE_CALLS_INIT = 64,   /* type(...) is object.__new__ and a function __init__ */
+    CLONE_OWN_GETSTATE = 128 /* reduces by default, with the state that a function __getstate__
+                                gives */
 };
 unsigned int clone_facts(struct core_state *state, PyTypeObject *type);
 

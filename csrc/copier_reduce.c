@@ -264,6 +264,72 @@ copy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable, int
                : copy_and_drop(copier, object, reduce_value, planned, alone, copy);
 }
 
+/* Fills the fresh copy of an owned object with the state that it gave.  0 or -1. */
+static int
+take_over_state(struct copier *copier, PyObject *object, PyObject *copy, PyObject *state)
+{
+    if (copymemo_open(&copier->memo, object, COPY_OBJECT, copy, 0) < 0) {
+        return -1;
+    }
+    if (state == Py_None) {
+        return 0;
+    }
+    PyObject *copied = copier_copy_part(copier, state, is_alone(copier, state));
+    int result = copied == NULL ? -1 : copier_set_state(copier, object, copy, copied);
+    Py_XDECREF(copied);
+    return result;
+}
+
+/* What object.__reduce_ex__(4) would have given for a state. */
+static PyObject *
+value_of_state(struct core_state *state, PyTypeObject *type, PyObject *object_state)
+{
+    PyObject *arguments = PyTuple_Pack(1, type);
+    PyObject *value = arguments == NULL ? NULL
+                                        : PyTuple_Pack(5, state->stdlib.copyreg_newobj, arguments,
+                                                       object_state, Py_None, Py_None);
+    Py_XDECREF(arguments);
+    return value;
+}
+
+/* The copy of an owned object that reduces by default but for its __getstate__, without a reduce
+   value. */
+static enum way
+copy_by_getstate(struct copier *copier, PyObject *object, PyObject **copy)
+{
+    PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
+    unsigned int version = type_version(type);
+    PyObject *getstate = Py_NewRef(type_lookup(type, copier->state->str.getstate));
+    PyObject *state = NULL;
+    enum way way = WAY_RAISED;
+    if (copier_before_foreign(copier) == 0) {
+        state = PyObject_CallOneArg(getstate, object);
+        copier_after_foreign(copier);
+    }
+    if (state != NULL && unlikely(version != type_version(type) || Py_TYPE(object) != type)) {
+        PyObject *value = value_of_state(copier->state, type, state);
+        if (value != NULL) {
+            way = copy_and_drop(copier, object, value, 0, 0, copy);
+        }
+    }
+    else if (state != NULL) {
+        *copy = layout_new_instance(type, copier->state->empty_tuple);
+        if (*copy != NULL && take_over_state(copier, object, *copy, state) < 0) {
+            Py_CLEAR(*copy);
+        }
+        way = *copy == NULL ? WAY_RAISED : WAY_DONE;
+    }
+    if (way != WAY_RAISED && copier_before_foreign(copier) < 0) {
+        Py_CLEAR(*copy);
+        way = WAY_RAISED;
+    }
+    Py_XDECREF(state);
+    Py_DECREF(getstate);
+    Py_DECREF(type);
+    copier_after_foreign(copier);
+    return way;
+}
+
 /* The copy of an owned object that is asked for its reduce value.  Its type is owned too: it may
    have a __deepcopy__ that changes it. */
 static enum way
@@ -292,6 +358,9 @@ copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, 
     PyObject *copy = NULL;
     enum way way = WAY_NOT_SO;
     int sure = surely_lacks_deepcopy(copier, object, facts);
+    int gives_state = sure && reducer == NULL && (facts & CLONE_OWN_GETSTATE) != 0
+                      && copier->state->copyroutes->newobj_holds
+                      && copier->state->copyroutes->states_hold;
     reducer = sure && reducer != NULL && PyFunction_Check(reducer) ? reducer : NULL;
     if (reducer != NULL) {
         way = copy_by_form(copier, object, alone, &copy);
@@ -302,6 +371,7 @@ copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, 
     Py_INCREF(object);
     if (way == WAY_NOT_SO) {
         way = reducer != NULL ? copy_by_reducer(copier, object, reducer, alone, &copy)
+              : gives_state   ? copy_by_getstate(copier, object, &copy)
                               : copy_asked(copier, object, sure, &copy);
     }
     if (way == WAY_DONE && copy != object

@@ -197,7 +197,9 @@ look_at_atoms(struct copyroutes *routes)
 static void
 look_at_dispatch(struct core_state *state, struct copyroutes *routes)
 {
-    routes->dispatch_holds = in_dispatch(routes, &PyDict_Type) == state->stdlib.deepcopy_dict
+    PyObject *for_classes = in_dispatch(routes, &PyType_Type);
+    routes->dispatch_holds = (for_classes == NULL || for_classes == state->stdlib.deepcopy_atomic)
+                             && in_dispatch(routes, &PyDict_Type) == state->stdlib.deepcopy_dict
                              && in_dispatch(routes, &PyTuple_Type) == state->stdlib.deepcopy_tuple;
     if (routes->atoms != NULL) {
         find_atoms(routes);

@@ -151,6 +151,21 @@ load_next_opcode(struct unpickler *unpickler)
     return reader->at < reader->end ? *reader->at : 0;
 }
 
+/* Pushes a new reference, stealing it, and executes a MEMOIZE that follows, which saves its turn
+   of the loop. */
+ALWAYS_INLINE int
+load_push_memoized(struct unpickler *unpickler, PyObject *object)
+{
+    if (unlikely(load_push(unpickler, object) < 0)) {
+        return -1;
+    }
+    if (load_next_opcode(unpickler) != OP_MEMOIZE) {
+        return 0;
+    }
+    unpickler->reader.at++;
+    return load_memo_put(&unpickler->memo, unpickler->state, unpickler->memo.length, object);
+}
+
 /* An unsigned integer of `size` bytes, little endian. */
 ALWAYS_INLINE uint64_t
 load_little_endian(const unsigned char *bytes, int size)

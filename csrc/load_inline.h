@@ -34,6 +34,23 @@ load_mark(struct unpickler *unpickler)
     return 0;
 }
 
+/* ---- the memo ----------------------------------------------------------- */
+
+ALWAYS_INLINE int
+load_put_top(struct unpickler *unpickler, size_t index)
+{
+    if (unlikely(load_reach(unpickler) < 1)) {
+        return load_underflow(unpickler);
+    }
+    return load_memo_put(&unpickler->memo, unpickler->state, index, unpickler->top[-1]);
+}
+
+ALWAYS_INLINE int
+load_memoize(struct unpickler *unpickler)
+{
+    return load_put_top(unpickler, unpickler->memo.length);
+}
+
 /* ---- numbers and strings ------------------------------------------------ */
 
 ALWAYS_INLINE int
@@ -122,25 +139,10 @@ load_short_binunicode(struct unpickler *unpickler)
             return pushed < 0 ? -1 : 0;
         }
     }
-    return load_push(unpickler, load_make_string(unpickler->state, bytes, size));
+    return load_push_memoized(unpickler, load_make_string(unpickler->state, bytes, size));
 }
 
-/* ---- the memo ----------------------------------------------------------- */
-
-ALWAYS_INLINE int
-load_put_top(struct unpickler *unpickler, size_t index)
-{
-    if (unlikely(load_reach(unpickler) < 1)) {
-        return load_underflow(unpickler);
-    }
-    return load_memo_put(&unpickler->memo, unpickler->state, index, unpickler->top[-1]);
-}
-
-ALWAYS_INLINE int
-load_memoize(struct unpickler *unpickler)
-{
-    return load_put_top(unpickler, unpickler->memo.length);
-}
+/* ---- the memo by index ------------------------------------------------- */
 
 ALWAYS_INLINE int
 load_binput(struct unpickler *unpickler)
@@ -187,13 +189,13 @@ load_long_binget(struct unpickler *unpickler)
 ALWAYS_INLINE int
 load_empty_list(struct unpickler *unpickler)
 {
-    return load_push(unpickler, PyList_New(0));
+    return load_push_memoized(unpickler, PyList_New(0));
 }
 
 ALWAYS_INLINE int
 load_empty_dict(struct unpickler *unpickler)
 {
-    return load_push(unpickler, load_make_dict(unpickler));
+    return load_push_memoized(unpickler, load_make_dict(unpickler));
 }
 
 ALWAYS_INLINE int
@@ -259,7 +261,7 @@ load_make_tuple(struct unpickler *unpickler, PyObject **start)
         PyObject_GC_UnTrack(tuple);
     }
     unpickler->top = start;
-    return load_push(unpickler, tuple);
+    return load_push_memoized(unpickler, tuple);
 }
 
 ALWAYS_INLINE int

@@ -9,7 +9,8 @@
    end of the load in the standard library, because the memo holds it, so it is here.
    Nobody notices the death of an exact str, bytes, number, tuple, list or dict: none of
    them has a finalizer or a weak reference, and what they contain is in the memo by
-   itself. */
+   itself (or in copyreg's cache of extension codes), as is an argument of a call; a
+   pickle in which something is not keeps all. */
 #ifndef FASTCOPYREG_LOAD_MEMO_H
 #define FASTCOPYREG_LOAD_MEMO_H
 

@@ -1,8 +1,22 @@
 /* Opcodes that call something: REDUCE, NEWOBJ, OBJ, INST, BUILD, persistent ids. */
 #include "load.h"
 
-#include "make.h"
 #include "rebuild.h"
+
+/* Moves the objects from `start` up into a new tuple; strong, or NULL. */
+static PyObject *
+take_tuple(struct unpickler *unpickler, PyObject **start)
+{
+    Py_ssize_t size = unpickler->top - start;
+    PyObject *tuple = PyTuple_New(size);
+    if (tuple != NULL) {
+        for (Py_ssize_t i = 0; i < size; i++) {
+            PyTuple_SET_ITEM(tuple, i, start[i]);
+        }
+        unpickler->top = start;
+    }
+    return tuple;
+}
 
 /* ---- REDUCE ------------------------------------------------------------- */
 
@@ -56,57 +70,47 @@ load_reduce(struct unpickler *unpickler)
         Py_DECREF(callable);
     }
     Py_DECREF(arguments);
-    return load_push(unpickler, object);
+    return load_push_memoized(unpickler, object);
 }
 
-/* Keeps what the argument tuple would have kept until the end of the load, and counts
-   the tuple.  Memory for it may lack: 0, or -1 with an exception. */
-static int
-keep_arguments(struct unpickler *unpickler, PyObject **arguments)
+/* Passes MEMOIZE, if it is there, and the opcode that takes the arguments.  The tuple counts as
+   an entry of the memo.  It keeps nothing alive that its items' own entries do not: see
+   load_memo.h. */
+ALWAYS_INLINE void
+pass_taker(struct unpickler *unpickler)
 {
-    Py_ssize_t count = unpickler->top - arguments;
-    Py_ssize_t i = 0;
-    while (i < count && dies_unnoticed(arguments[i])) {
-        i++;
-    }
-    if (i == count) {
-        unpickler->memo.length++;
-        return 0;
-    }
-    PyObject *tuple = PyTuple_New(count);
-    if (tuple == NULL) {
-        return -1;
-    }
-    for (i = 0; i < count; i++) {
-        PyTuple_SET_ITEM(tuple, i, Py_NewRef(arguments[i]));
-    }
-    load_memo_keep(&unpickler->memo, unpickler->memo.length++, tuple);
-    return 0;
+    int memoized = *unpickler->reader.at == OP_MEMOIZE;
+    unpickler->memo.length += (size_t)memoized;
+    unpickler->reader.at += 1 + memoized;
 }
 
-/* Passes MEMOIZE, if it is there, and the opcode that takes the arguments.  0, or -1 with
-   an exception. */
-static int
-pass_taker(struct unpickler *unpickler, PyObject **arguments)
+/* callable(*arguments) for the arguments from `arguments` to the top of the stack.  Strong, or
+   NULL with an exception; the stack may or may not have them still.  Runs Python code. */
+static PyObject *
+call_off_stack(struct unpickler *unpickler, PyObject *callable, PyObject **arguments)
 {
-    if (*unpickler->reader.at++ != OP_MEMOIZE) {
-        return 0;
+    size_t count = (size_t)(unpickler->top - arguments);
+    if (PyVectorcall_Function(callable) != NULL) {
+        return PyObject_Vectorcall(callable, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                   NULL);
     }
-    unpickler->reader.at++;
-    return keep_arguments(unpickler, arguments);
+    PyObject *tuple = take_tuple(unpickler, arguments);
+    PyObject *object = tuple == NULL ? NULL : PyObject_Call(callable, tuple, NULL);
+    Py_XDECREF(tuple);
+    return object;
 }
 
 int
 load_call(struct unpickler *unpickler, PyObject **arguments)
 {
-    if (pass_taker(unpickler, arguments) < 0) {
-        return -1;
+    pass_taker(unpickler);
+    PyObject *object = NULL, *callable = arguments[-1];
+    if (rebuild_make(unpickler->state, callable, arguments, unpickler->top - arguments, &object)
+        == MAKE_CALL) {
+        object = call_off_stack(unpickler, callable, arguments);
     }
-    PyObject *callable = arguments[-1];
-    PyObject *object =
-        rebuild_call(unpickler->state, callable, arguments, unpickler->top - arguments);
     load_drop_to(unpickler, arguments - 1);
-    return load_push(unpickler, object);
+    return load_push_memoized(unpickler, object);
 }
 
 int
@@ -116,9 +120,7 @@ load_call_new(struct unpickler *unpickler, PyObject **arguments)
     if (!PyType_Check(type) || !rebuild_has_python_new(unpickler->state, type)) {
         return 0;
     }
-    if (pass_taker(unpickler, arguments) < 0) {
-        return -1;
-    }
+    pass_taker(unpickler);
     PyObject *object = NULL, *new = PyObject_GetAttr((PyObject *)type, unpickler->state->str.new);
     if (new != NULL) {
         size_t count = (size_t)(unpickler->top - arguments) + 1;
@@ -126,7 +128,7 @@ load_call_new(struct unpickler *unpickler, PyObject **arguments)
         Py_DECREF(new);
     }
     load_drop_to(unpickler, arguments - 1);
-    return load_push(unpickler, object) < 0 ? -1 : 1;
+    return load_push_memoized(unpickler, object) < 0 ? -1 : 1;
 }
 
 /* ---- NEWOBJ -----------------------------------------------------------------------------------
@@ -145,8 +147,9 @@ load_plain_object(struct unpickler *unpickler)
         return -1;
     }
     unpickler->reader.at++;
-    Py_SETREF(unpickler->top[-1], object);
-    return 1;
+    unpickler->top--;
+    Py_DECREF(type);
+    return load_push_memoized(unpickler, object) < 0 ? -1 : 1;
 }
 
 /* Raises UnpicklingError; NULL. */
@@ -193,7 +196,7 @@ push_new(struct unpickler *unpickler, PyObject *keywords)
     Py_XDECREF(keywords);
     Py_XDECREF(arguments);
     Py_XDECREF(cls);
-    return load_push(unpickler, object);
+    return load_push_memoized(unpickler, object);
 }
 
 int
@@ -211,21 +214,6 @@ load_newobj_ex(struct unpickler *unpickler)
 
 /* ---- instances of protocols 0 and 1
  * -------------------------------------------------------------- */
-
-/* Moves the objects from `start` up into a new tuple; strong, or NULL. */
-static PyObject *
-take_tuple(struct unpickler *unpickler, PyObject **start)
-{
-    Py_ssize_t size = unpickler->top - start;
-    PyObject *tuple = PyTuple_New(size);
-    if (tuple != NULL) {
-        for (Py_ssize_t i = 0; i < size; i++) {
-            PyTuple_SET_ITEM(tuple, i, start[i]);
-        }
-        unpickler->top = start;
-    }
-    return tuple;
-}
 
 /* An instance: without arguments and __getinitargs__, __init__ is not called.  Strong,
    or NULL with an exception.  Runs Python code. */

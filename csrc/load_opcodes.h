@@ -14,13 +14,13 @@ enum opcode_shape {
     SHAPE_ARGUMENT2 = 3,
     SHAPE_ARGUMENT4 = 5,
     SHAPE_ARGUMENT8 = 9,
-    SHAPE_COUNT1, /* a count of one byte, then so many bytes */
+    SHAPE_MEMOIZED, /* no argument; mostly followed by MEMOIZE */
+    SHAPE_COUNT1,   /* a count of one byte, then so many bytes */
     SHAPE_COUNT4,
     SHAPE_COUNT8,
     SHAPE_LINE,
-    SHAPE_TWO_LINES,
-    SHAPE_TWO_LINES_OBJECT, /* makes an object, too */
-    SHAPE_OBJECT,           /* makes an object; no argument */
+    SHAPE_TWO_LINES_OBJECT,
+    SHAPE_OBJECT, /* like the one before, makes or finds an object whose death can be noticed */
     SHAPE_MEMOIZE,
     SHAPE_PUT1,
     SHAPE_PUT4,
@@ -32,21 +32,21 @@ enum opcode_shape {
 #define LOAD_OPCODES_INLINE(V)                                  \
     V(OP_MARK, load_mark, SHAPE_PLAIN)                          \
     V(OP_NONE, load_none, SHAPE_PLAIN)                          \
-    V(OP_TUPLE, load_tuple, SHAPE_PLAIN)                        \
+    V(OP_TUPLE, load_tuple, SHAPE_MEMOIZED)                     \
     V(OP_EMPTY_TUPLE, load_empty_tuple, SHAPE_PLAIN)            \
     V(OP_BINFLOAT, load_binfloat, SHAPE_ARGUMENT8)              \
     V(OP_BININT, load_binint, SHAPE_ARGUMENT4)                  \
     V(OP_BININT1, load_binint1, SHAPE_ARGUMENT1)                \
     V(OP_BININT2, load_binint2, SHAPE_ARGUMENT2)                \
-    V(OP_EMPTY_LIST, load_empty_list, SHAPE_PLAIN)              \
+    V(OP_EMPTY_LIST, load_empty_list, SHAPE_MEMOIZED)           \
     V(OP_BINGET, load_binget, SHAPE_GET1)                       \
     V(OP_LONG_BINGET, load_long_binget, SHAPE_GET4)             \
     V(OP_BINPUT, load_binput, SHAPE_PUT1)                       \
     V(OP_LONG_BINPUT, load_long_binput, SHAPE_PUT4)             \
-    V(OP_EMPTY_DICT, load_empty_dict, SHAPE_PLAIN)              \
-    V(OP_TUPLE1, load_tuple1, SHAPE_PLAIN)                      \
-    V(OP_TUPLE2, load_tuple2, SHAPE_PLAIN)                      \
-    V(OP_TUPLE3, load_tuple3, SHAPE_PLAIN)                      \
+    V(OP_EMPTY_DICT, load_empty_dict, SHAPE_MEMOIZED)           \
+    V(OP_TUPLE1, load_tuple1, SHAPE_MEMOIZED)                   \
+    V(OP_TUPLE2, load_tuple2, SHAPE_MEMOIZED)                   \
+    V(OP_TUPLE3, load_tuple3, SHAPE_MEMOIZED)                   \
     V(OP_NEWTRUE, load_newtrue, SHAPE_PLAIN)                    \
     V(OP_NEWFALSE, load_newfalse, SHAPE_PLAIN)                  \
     V(OP_SHORT_BINUNICODE, load_short_binunicode, SHAPE_COUNT1) \
@@ -63,7 +63,7 @@ enum opcode_shape {
     V(OP_STRING, load_string, SHAPE_LINE)                      \
     V(OP_UNICODE, load_unicode, SHAPE_LINE)                    \
     V(OP_BUILD, load_build, SHAPE_PLAIN)                       \
-    V(OP_GLOBAL, load_global, SHAPE_TWO_LINES)                 \
+    V(OP_GLOBAL, load_global, SHAPE_TWO_LINES_OBJECT)          \
     V(OP_DICT, load_dict, SHAPE_PLAIN)                         \
     V(OP_GET, load_get, SHAPE_REFUSED)                         \
     V(OP_INST, load_inst, SHAPE_TWO_LINES_OBJECT)              \
@@ -88,11 +88,11 @@ enum opcode_shape {
     V(OP_SHORT_BINBYTES, load_short_binbytes, SHAPE_COUNT1)    \
     V(OP_BINUNICODE8, load_binunicode8, SHAPE_COUNT8)          \
     V(OP_BINBYTES8, load_binbytes8, SHAPE_COUNT8)              \
-    V(OP_EMPTY_SET, load_empty_set, SHAPE_PLAIN)               \
+    V(OP_EMPTY_SET, load_empty_set, SHAPE_OBJECT)              \
     V(OP_ADDITEMS, load_additems, SHAPE_PLAIN)                 \
-    V(OP_FROZENSET, load_frozenset, SHAPE_PLAIN)               \
+    V(OP_FROZENSET, load_frozenset, SHAPE_OBJECT)              \
     V(OP_NEWOBJ_EX, load_newobj_ex, SHAPE_OBJECT)              \
-    V(OP_STACK_GLOBAL, load_stack_global, SHAPE_PLAIN)         \
+    V(OP_STACK_GLOBAL, load_stack_global, SHAPE_OBJECT)        \
     V(OP_FRAME, load_frame, SHAPE_ARGUMENT8)                   \
     V(OP_BYTEARRAY8, load_bytearray8, SHAPE_COUNT8)            \
     V(OP_NEXT_BUFFER, load_next_buffer, SHAPE_REFUSED)         \

@@ -2,6 +2,7 @@
 #include "make.h"
 
 #include "layout.h"
+#include "make_value.h"
 #include "steps_run.h"
 
 #if KNOWN_LAYOUT
@@ -607,6 +608,9 @@ make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arg
               Py_ssize_t count, PyObject **made)
 {
     struct maker *maker;
+    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
+        return make_value(state, type, arguments, count, made);
+    }
     unsigned version = class_is_ordinary(type) ? type_assign_version(type, state->str.init) : 0;
     if (version == 0) {
         return MAKE_CALL;
@@ -697,6 +701,7 @@ make_or_read(struct core_state *state, PyObject *callable, PyObject *const *argu
         return outcome;
     }
     if (make_read(state, *made) < 0) {
+        *made = NULL;
         return MAKE_RAISED;
     }
     outcome = make_object(state, callable, arguments, count, made);

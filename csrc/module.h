@@ -27,6 +27,8 @@
     V(copy_dispatch, "_copy_dispatch")                     \
     V(copy_method, "copy")                                 \
     V(copyreg, "copyreg")                                  \
+    V(datetime_api, "datetime_CAPI")                       \
+    V(datetime_module, "_datetime")                        \
     V(deepcopy, "__deepcopy__")                            \
     V(deepcopy_dispatch, "_deepcopy_dispatch")             \
     V(dict, "__dict__")                                    \
@@ -184,6 +186,7 @@ struct core_state {
     struct unpickler *idle_unpickler; /* between calls of loads; see unpickler.c */
     struct global_cache *globals;     /* names seen before; see load_global.c */
     struct rebuild_cache *rebuild;    /* what is known of types; see rebuild.c */
+    void *datetime_api; /* of the module that made its types, or NULL; see make_value.c */
 };
 
 #undef DECLARE_STRING

@@ -47,6 +47,7 @@ ALWAYS_INLINE int
 count_put(struct scan *scan, size_t index)
 {
     if (index < scan->count) {
+        scan->keeps_all = 1; /* what was there may be an argument that nothing else keeps */
         return 1;
     }
     if (index > scan->count) {
@@ -132,13 +133,29 @@ pass_index(struct scan *scan, int size, int fetched)
     return fetched ? count_get(scan, index) : count_put(scan, index);
 }
 
-/* Notes whether the object just made is put into the memo at once. */
+/* Passes a MEMOIZE that comes next, which saves its turn of the loop.  Whether there was one, or
+   -1 if the pickle is refused. */
+ALWAYS_INLINE int
+pass_memoize(struct scan *scan)
+{
+    if (scan->at >= scan->end || *scan->at != OP_MEMOIZE) {
+        return 0;
+    }
+    scan->at++;
+    return count_put(scan, scan->count) ? 1 : -1;
+}
+
+/* Notes whether the object just made or found is put into the memo at once, so that the memo
+   keeps it whatever else does. */
 ALWAYS_INLINE int
 pass_object(struct scan *scan)
 {
-    unsigned char next = scan->at < scan->end ? *scan->at : 0;
-    scan->keeps_all |= next != OP_MEMOIZE && next != OP_BINPUT && next != OP_LONG_BINPUT;
-    return 1;
+    int memoized = pass_memoize(scan);
+    if (memoized == 0) {
+        unsigned char next = scan->at < scan->end ? *scan->at : 0;
+        scan->keeps_all |= next != OP_BINPUT && next != OP_LONG_BINPUT;
+    }
+    return memoized >= 0;
 }
 
 /* Passes the argument of an opcode of this shape, which is a constant where it is
@@ -155,7 +172,8 @@ pass_shape(struct scan *scan, enum opcode_shape shape)
         scan->at += shape - 1; /* beyond the end, the loop ends */
         return 1;
     case SHAPE_MEMOIZE: return count_put(scan, scan->count);
-    case SHAPE_COUNT1: return pass_counted(scan, 1);
+    case SHAPE_MEMOIZED: return pass_memoize(scan) >= 0;
+    case SHAPE_COUNT1: return pass_counted(scan, 1) && pass_memoize(scan) >= 0;
     case SHAPE_COUNT4: return pass_counted(scan, 4);
     case SHAPE_COUNT8: return pass_counted(scan, 8);
     case SHAPE_GET1: return pass_index(scan, 1, 1);
@@ -165,7 +183,6 @@ pass_shape(struct scan *scan, enum opcode_shape shape)
     case SHAPE_OBJECT: return pass_object(scan);
     case SHAPE_TWO_LINES_OBJECT: return pass_lines(scan, 2) && pass_object(scan);
     case SHAPE_LINE: return pass_lines(scan, 1);
-    case SHAPE_TWO_LINES: return pass_lines(scan, 2);
     case SHAPE_REFUSED: break;
     }
     return 0;

@@ -1,8 +1,6 @@
 /* Reduction parts -> object: see rebuild.h. */
 #include "rebuild.h"
 
-#include "make.h"
-
 /* ---- state -------------------------------------------------------------- */
 
 /* Sets the items of a state dict in the instance's __dict__; keys are interned, as the
@@ -337,20 +335,18 @@ rebuild_has_python_new(struct core_state *state, PyTypeObject *type)
     return type->tp_new == ((PyTypeObject *)state->stdlib.namedtuple_class)->tp_new;
 }
 
-PyObject *
-rebuild_call(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssize_t count)
+enum make_outcome
+rebuild_make(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssize_t count,
+             PyObject **made)
 {
-    PyObject *made;
-    enum make_outcome outcome = make_or_read(state, callable, arguments, count, &made);
-    if (outcome != MAKE_CALL) {
-        return outcome == MAKE_DONE ? made : NULL;
+    enum make_outcome outcome = make_or_read(state, callable, arguments, count, made);
+    if (outcome != MAKE_CALL || !PyType_Check(callable)) {
+        return outcome;
     }
-    if (PyType_Check(callable)) {
-        const unsigned int needed = REBUILD_PLAIN_NEW | REBUILD_PYTHON_INIT;
-        if ((rebuild_facts(state, (PyTypeObject *)callable) & needed) == needed) {
-            return call_python_init(state, (PyTypeObject *)callable, arguments, count);
-        }
+    const unsigned int needed = REBUILD_PLAIN_NEW | REBUILD_PYTHON_INIT;
+    if ((rebuild_facts(state, (PyTypeObject *)callable) & needed) != needed) {
+        return MAKE_CALL;
     }
-    return PyObject_Vectorcall(callable, arguments, (size_t)count | PY_VECTORCALL_ARGUMENTS_OFFSET,
-                               NULL);
+    *made = call_python_init(state, (PyTypeObject *)callable, arguments, count);
+    return *made == NULL ? MAKE_RAISED : MAKE_DONE;
 }

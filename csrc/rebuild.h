@@ -7,7 +7,7 @@
 #define FASTCOPYREG_REBUILD_H
 
 #include "layout.h"
-#include "module.h"
+#include "make.h"
 
 enum rebuild_fact {
     /* The metaclass is type, __new__ is object's, memory is allocated the usual way, and
@@ -50,10 +50,11 @@ int rebuild_state(struct core_state *state, PyObject *object, PyObject *object_s
    because a class statement has defined it. */
 int rebuild_has_python_new(struct core_state *state, PyTypeObject *type);
 
-/* callable(*arguments), where arguments[-1] may be written to and is given back as it
-   was.  Strong, or NULL with an exception.  Runs Python code. */
-PyObject *rebuild_call(struct core_state *state, PyObject *callable, PyObject **arguments,
-                       Py_ssize_t count);
+/* Makes what callable(*arguments) would return, where arguments[-1] may be written to and is given
+   back as it was: MAKE_DONE and *made, strong, MAKE_RAISED with an exception, or MAKE_CALL if the
+   callable is to be called.  Runs Python code. */
+enum make_outcome rebuild_make(struct core_state *state, PyObject *callable, PyObject **arguments,
+                               Py_ssize_t count, PyObject **made);
 
 /* Makes the cache of facts.  0, or -1 with an exception. */
 int rebuild_setup(PyObject *module);

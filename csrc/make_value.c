@@ -1,0 +1,203 @@
+/* Objects of the standard library's types in C: see make_value.h. */
+#include "make_value.h"
+
+/* Declares the C API of datetime without its static pointer to it, which is of a process and not
+   of an interpreter. */
+#define _PY_DATETIME_IMPL
+#include <datetime.h>
+
+/* ---- the C API of datetime ---------------------------------------------- */
+
+/* Finds the C API in the module that made its types, without importing anything; NULL, without an
+   exception, if it is not there. */
+static PyDateTime_CAPI *
+find_datetime_api(struct core_state *state)
+{
+    PyObject *modules = PyImport_GetModuleDict(), *capsule = NULL;
+    PyObject *module = PyDict_CheckExact(modules)
+                           ? PyDict_GetItemWithError(modules, state->str.datetime_module)
+                           : NULL;
+    if (module != NULL && PyModule_CheckExact(module)) {
+        capsule = PyDict_GetItemWithError(PyModule_GetDict(module), state->str.datetime_api);
+    }
+    if (capsule == NULL || !PyCapsule_IsValid(capsule, PyDateTime_CAPSULE_NAME)) {
+        PyErr_Clear();
+        return NULL;
+    }
+    state->datetime_api = PyCapsule_GetPointer(capsule, PyDateTime_CAPSULE_NAME);
+    return state->datetime_api;
+}
+
+/* The C API if the type may be one of its types; else NULL, without an exception. */
+ALWAYS_INLINE PyDateTime_CAPI *
+datetime_api_for(struct core_state *state, PyTypeObject *type)
+{
+    if (likely(state->datetime_api != NULL)) {
+        return state->datetime_api;
+    }
+    return strncmp(type->tp_name, "datetime.", 9) == 0 ? find_datetime_api(state) : NULL;
+}
+
+/* What the C API answered.  Fields out of range, which it refuses, a pickle may have. */
+static enum make_outcome
+outcome_of(PyObject *object, PyObject **made)
+{
+    *made = object;
+    if (object != NULL) {
+        return MAKE_DONE;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_ValueError)) {
+        return MAKE_RAISED;
+    }
+    PyErr_Clear();
+    return MAKE_CALL;
+}
+
+/* The state that a pickle has of a datetime, date or time: its bytes, or NULL if the arguments are
+   not that and nothing or a time zone. */
+static const unsigned char *
+state_of(const PyDateTime_CAPI *api, PyObject *const *arguments, Py_ssize_t count, Py_ssize_t size,
+         PyObject **zone)
+{
+    if (count < 1 || count > 2 || !PyBytes_CheckExact(arguments[0])
+        || PyBytes_GET_SIZE(arguments[0]) != size) {
+        return NULL;
+    }
+    *zone = count == 2 ? arguments[1] : Py_None;
+    if (*zone != Py_None && !PyObject_TypeCheck(*zone, api->TZInfoType)) {
+        return NULL;
+    }
+    return (const unsigned char *)PyBytes_AS_STRING(arguments[0]);
+}
+
+/* The high bit of the first byte that has one to spare is the fold. */
+enum { FOLD_SHIFT = 7, BELOW_FOLD = 0x7f };
+
+static int
+microseconds(const unsigned char *bytes)
+{
+    return bytes[0] << 16 | bytes[1] << 8 | bytes[2];
+}
+
+static enum make_outcome
+make_datetime(const PyDateTime_CAPI *api, PyObject *const *arguments, Py_ssize_t count,
+              PyObject **made)
+{
+    PyObject *zone;
+    const unsigned char *bytes = state_of(api, arguments, count, 10, &zone);
+    if (bytes == NULL) {
+        return MAKE_CALL;
+    }
+    PyObject *object = api->DateTime_FromDateAndTimeAndFold(
+        bytes[0] << 8 | bytes[1], bytes[2] & BELOW_FOLD, bytes[3], bytes[4], bytes[5], bytes[6],
+        microseconds(bytes + 7), zone, bytes[2] >> FOLD_SHIFT, api->DateTimeType);
+    return outcome_of(object, made);
+}
+
+static enum make_outcome
+make_time(const PyDateTime_CAPI *api, PyObject *const *arguments, Py_ssize_t count,
+          PyObject **made)
+{
+    PyObject *zone;
+    const unsigned char *bytes = state_of(api, arguments, count, 6, &zone);
+    if (bytes == NULL) {
+        return MAKE_CALL;
+    }
+    PyObject *object = api->Time_FromTimeAndFold(bytes[0] & BELOW_FOLD, bytes[1], bytes[2],
+                                                 microseconds(bytes + 3), zone,
+                                                 bytes[0] >> FOLD_SHIFT, api->TimeType);
+    return outcome_of(object, made);
+}
+
+static enum make_outcome
+make_date(const PyDateTime_CAPI *api, PyObject *const *arguments, Py_ssize_t count,
+          PyObject **made)
+{
+    PyObject *zone;
+    const unsigned char *bytes = count == 1 ? state_of(api, arguments, 1, 4, &zone) : NULL;
+    if (bytes == NULL) {
+        return MAKE_CALL;
+    }
+    PyObject *object =
+        api->Date_FromDate(bytes[0] << 8 | bytes[1], bytes[2], bytes[3], api->DateType);
+    return outcome_of(object, made);
+}
+
+/* An exact int from `least` to `greatest`: 1 and its value, else 0. */
+static int
+read_int(PyObject *object, long least, long greatest, int *value)
+{
+    if (!PyLong_CheckExact(object)) {
+        return 0;
+    }
+    int overflow;
+    long number = PyLong_AsLongAndOverflow(object, &overflow);
+    *value = (int)number;
+    return overflow == 0 && least <= number && number <= greatest;
+}
+
+static enum make_outcome
+make_timedelta(const PyDateTime_CAPI *api, PyObject *const *arguments, Py_ssize_t count,
+               PyObject **made)
+{
+    enum { DAYS = 999999999, SECONDS = 24 * 3600, MICROSECONDS = 1000000 };
+    int days, seconds, fraction;
+    if (count != 3 || !read_int(arguments[0], -DAYS, DAYS, &days)
+        || !read_int(arguments[1], 0, SECONDS - 1, &seconds)
+        || !read_int(arguments[2], 0, MICROSECONDS - 1, &fraction)) {
+        return MAKE_CALL;
+    }
+    return outcome_of(api->Delta_FromDelta(days, seconds, fraction, 0, api->DeltaType), made);
+}
+
+static enum make_outcome
+make_timezone(const PyDateTime_CAPI *api, PyObject *const *arguments, Py_ssize_t count,
+              PyObject **made)
+{
+    if (count < 1 || count > 2 || !Py_IS_TYPE(arguments[0], api->DeltaType)
+        || (count == 2 && !PyUnicode_CheckExact(arguments[1]))) {
+        return MAKE_CALL;
+    }
+    return outcome_of(api->TimeZone_FromTimeZone(arguments[0], count == 2 ? arguments[1] : NULL),
+                      made);
+}
+
+/* ---- the types ---------------------------------------------------------- */
+
+static enum make_outcome
+make_slice(PyObject *const *arguments, Py_ssize_t count, PyObject **made)
+{
+    if (count != 3) {
+        return MAKE_CALL;
+    }
+    *made = PySlice_New(arguments[0], arguments[1], arguments[2]);
+    return *made == NULL ? MAKE_RAISED : MAKE_DONE;
+}
+
+enum make_outcome
+make_value(struct core_state *state, PyTypeObject *type, PyObject *const *arguments,
+           Py_ssize_t count, PyObject **made)
+{
+    if (type == &PySlice_Type) {
+        return make_slice(arguments, count, made);
+    }
+    const PyDateTime_CAPI *api = datetime_api_for(state, type);
+    if (api == NULL) {
+        return MAKE_CALL;
+    }
+    if (type == api->DateTimeType) {
+        return make_datetime(api, arguments, count, made);
+    }
+    if (type == api->DateType) {
+        return make_date(api, arguments, count, made);
+    }
+    if (type == api->TimeType) {
+        return make_time(api, arguments, count, made);
+    }
+    if (type == api->DeltaType) {
+        return make_timedelta(api, arguments, count, made);
+    }
+    /* The type of time zones has no name in the C API. */
+    return type == Py_TYPE(api->TimeZone_UTC) ? make_timezone(api, arguments, count, made)
+                                              : MAKE_CALL;
+}

@@ -1,0 +1,17 @@
+/* Objects of the standard library's types in C, made without the tuple of arguments that their
+   constructors are called with: datetime, date, time, timedelta, timezone and slice.
+
+   Such a type cannot be changed by a program, so what it makes depends on the arguments alone.
+   Only arguments that its constructor takes without an error are taken here, and those of a
+   reduction; whatever else is given to it, it is called with. */
+#ifndef FASTCOPYREG_MAKE_VALUE_H
+#define FASTCOPYREG_MAKE_VALUE_H
+
+#include "make.h"
+
+/* Makes what type(*arguments) would return: MAKE_DONE and *made, strong, MAKE_CALL if it is to be
+   called, MAKE_RAISED with an exception.  Runs no Python code. */
+enum make_outcome make_value(struct core_state *state, PyTypeObject *type,
+                             PyObject *const *arguments, Py_ssize_t count, PyObject **made);
+
+#endif

@@ -23,6 +23,38 @@ layout_slot_offset(PyTypeObject *type, PyObject *name)
     return member->d_member->offset;
 }
 
+/* Notes where the value of the name lies in the dict. */
+static void
+learn_hint(struct layout_hint *hint, PyObject *dict, PyObject *name, PyObject *value)
+{
+    enum { SEARCHED = 4096 };
+    struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
+    if (((PyDictObject *)dict)->ma_values != NULL || keys->kind != LAYOUT_KEYS_UNICODE) {
+        return;
+    }
+    struct layout_entry *entries = layout_entries(keys);
+    for (Py_ssize_t i = 0; i < keys->count && i < SEARCHED; i++) {
+        if (entries[i].value == value && PyUnicode_Compare(entries[i].key, name) == 0) {
+            Py_XSETREF(hint->key, Py_NewRef(entries[i].key));
+            hint->index = i;
+            return;
+        }
+    }
+}
+
+PyObject *
+layout_look_up(PyObject *dict, PyObject *name, struct layout_hint *hint)
+{
+    if (!layout_has_only_str_keys(dict)) {
+        return NULL;
+    }
+    PyObject *value = PyDict_GetItemWithError(dict, name);
+    if (value != NULL) {
+        learn_hint(hint, dict, name, value);
+    }
+    return value;
+}
+
 #else
 
 Py_ssize_t

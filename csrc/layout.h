@@ -27,6 +27,13 @@ layout_slot(PyObject *object, Py_ssize_t offset)
 
 struct layout_keys;
 
+/* Where in a dict a name was found the last time.  Who finds the very key there again has found
+   what a look-up would find, and made none; nothing has to be known of the dict's past. */
+struct layout_hint {
+    PyObject *key; /* strong; NULL: no hint */
+    Py_ssize_t index;
+};
+
 #if KNOWN_LAYOUT
 
 /* Moves `count` items to the end of an exact list, with the room to spare that
@@ -169,6 +176,26 @@ layout_dict_glance(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **val
     PyObject **entry = (PyObject **)layout_entries(keys) + (size_t)index * words + (words - 2);
     *value = entry[1];
     return entry[0] == key ? 1 : -1;
+}
+
+/* The value of the name, an exact str, in an exact dict; borrowed, or NULL without an exception
+   if it is not there or other keys than exact strings are.  Runs no Python code. */
+PyObject *layout_look_up(PyObject *dict, PyObject *name, struct layout_hint *hint);
+
+/* The same, quickly where it was the last time. */
+ALWAYS_INLINE PyObject *
+layout_find_item(PyObject *dict, PyObject *name, struct layout_hint *hint)
+{
+    PyDictObject *object = (PyDictObject *)dict;
+    struct layout_keys *keys = (struct layout_keys *)object->ma_keys;
+    if (likely(object->ma_values == NULL && keys->kind == LAYOUT_KEYS_UNICODE
+               && hint->index < keys->count)) {
+        struct layout_entry *entry = &layout_entries(keys)[hint->index];
+        if (likely(entry->key == hint->key && entry->value != NULL)) {
+            return entry->value;
+        }
+    }
+    return layout_look_up(dict, name, hint);
 }
 
 /* The values of an instance of a type with a managed dict whose __dict__ was not made;

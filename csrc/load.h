@@ -230,9 +230,6 @@ PyObject *load_class_of_lines(struct unpickler *unpickler);
 int load_global_of_bytes(struct unpickler *unpickler, const unsigned char *bytes, size_t size,
                          size_t module_size, size_t name_size);
 
-/* Frees the names seen before. */
-void load_free_globals(struct core_state *state);
-
 /* Unpickler.find_class() as it is where nobody overrides it; strong, or NULL with an
    exception.  Runs Python code. */
 PyObject *load_find_class(struct unpickler *unpickler, PyObject *module_name, PyObject *name);

@@ -9,6 +9,7 @@
 
 #include "arguments.h"
 #include "load.h"
+#include "load_names.h"
 
 typedef struct {
     PyObject_HEAD struct unpickler machine;
@@ -170,7 +171,7 @@ unpickler_teardown(struct core_state *state)
         free_machine(state->idle_unpickler);
         state->idle_unpickler = NULL;
     }
-    load_free_globals(state);
+    load_names_teardown(state);
 }
 
 /* Reads from bytes, which nobody can change, or from other memory.  0, or -1 with an

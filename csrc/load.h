@@ -47,8 +47,8 @@ struct unpickler {
     PyObject *spare_dict;             /* empty, for EMPTY_DICT; NULL if there is none */
     struct load_shapes *shapes;       /* what is remembered of types; see load_state.c */
     struct load_templates *templates; /* of dicts; see load_template.c */
-    int shapes_used;
-    int templates_used;
+    uint32_t shapes_used;             /* a bit for each that holds objects */
+    uint32_t templates_used;
 };
 
 /* Reads one pickle.  A new reference, or NULL with an exception.  Runs Python code. */

@@ -29,6 +29,8 @@ enum {
     SHAPE_KEYS = 30
 };
 
+static_assert(SHAPE_COUNT <= 32, "shapes_used has 32 bits");
+
 struct load_shape {
     unsigned int version; /* of the type; 0: no shape */
     int count;
@@ -54,13 +56,11 @@ forget_shape(struct load_shape *shape)
 void
 load_forget_shapes(struct unpickler *unpickler)
 {
-    struct load_shapes *shapes = unpickler->shapes;
-    if (shapes != NULL && unpickler->shapes_used) {
-        for (int i = 0; i < SHAPE_COUNT; i++) {
-            forget_shape(&shapes->shapes[i]);
+    for (int i = 0; unpickler->shapes_used != 0; i++, unpickler->shapes_used >>= 1) {
+        if ((unpickler->shapes_used & 1) != 0) {
+            forget_shape(&unpickler->shapes->shapes[i]);
         }
     }
-    unpickler->shapes_used = 0;
 }
 
 /* The shape's place for a version and number of keys, or NULL without memory. */
@@ -176,7 +176,7 @@ shape_of(struct unpickler *unpickler, PyObject *object, int in_slots, PyObject *
     }
     version = type_version(type);
     shape = find_shape(unpickler, version);
-    unpickler->shapes_used = 1;
+    unpickler->shapes_used |= UINT32_C(1) << (version % SHAPE_COUNT);
     return learn_shape(shape, type, version, in_slots, pairs, count) ? shape : NULL;
 }
 

@@ -18,6 +18,8 @@ enum {
     LEAST_ITEMS = 3
 };
 
+static_assert(TEMPLATE_COUNT <= 32, "templates_used has 32 bits");
+
 struct load_templates {
     struct {
         PyObject *dict;      /* NULL: none yet */
@@ -29,14 +31,12 @@ struct load_templates {
 void
 load_forget_templates(struct unpickler *unpickler)
 {
-    if (!unpickler->templates_used) {
-        return;
+    for (int i = 0; unpickler->templates_used != 0; i++, unpickler->templates_used >>= 1) {
+        if ((unpickler->templates_used & 1) != 0) {
+            Py_CLEAR(unpickler->templates->entries[i].dict);
+            Py_CLEAR(unpickler->templates->entries[i].first_key);
+        }
     }
-    for (int i = 0; i < TEMPLATE_COUNT; i++) {
-        Py_CLEAR(unpickler->templates->entries[i].dict);
-        Py_CLEAR(unpickler->templates->entries[i].first_key);
-    }
-    unpickler->templates_used = 0;
 }
 
 /* The entries of a dict whose table is all strings and nothing else, or NULL. */
@@ -110,11 +110,19 @@ find_template(struct unpickler *unpickler, PyObject **pairs, Py_ssize_t count)
         return *dict;
     }
     if (PyUnicode_CheckExact(pairs[0])) {
-        unpickler->templates_used = 1;
+        unpickler->templates_used |= UINT32_C(1) << place;
         Py_XSETREF(*first_key, Py_NewRef(pairs[0]));
         *old_count = count;
     }
     return NULL;
+}
+
+/* Whether what is left in the window may have another dict of so many items, of which each key and
+   value takes an opcode and an argument. */
+static int
+is_room_for_another(struct unpickler *unpickler, Py_ssize_t count)
+{
+    return unpickler->reader.end - unpickler->reader.at >= 4 * count;
 }
 
 int
@@ -122,6 +130,9 @@ load_fill_dict(struct unpickler *unpickler, PyObject *dict, PyObject **pairs)
 {
     Py_ssize_t count = (unpickler->top - pairs) / 2;
     if (count < LEAST_ITEMS || PyDict_GET_SIZE(dict) != 0) {
+        return 0;
+    }
+    if (unpickler->templates_used == 0 && !is_room_for_another(unpickler, count)) {
         return 0;
     }
     PyObject *template = find_template(unpickler, pairs, count);

@@ -98,19 +98,16 @@ reader_drop_window(struct reader *reader)
 {
     reader->at = reader->end = reader->skipped = NULL;
     reader->in_frame = 0;
-    PyBuffer_Release(&reader->window);
+    if (reader->window_is_bytes) {
+        reader->window_is_bytes = 0;
+        Py_CLEAR(reader->window.obj);
+    }
+    else if (reader->window.obj != NULL) {
+        PyBuffer_Release(&reader->window);
+    }
 }
 
 /* ---- frames ------------------------------------------------------------- */
-
-void
-reader_close_frame(struct reader *reader)
-{
-    if (reader->in_frame) {
-        reader->in_frame = 0;
-        reader->end = reader->window_end;
-    }
-}
 
 /* What is asked for does not lie before the end.  1 if that was the end of a frame, which
    is closed; 0 if it is the end of the window; -1 with UnpicklingError if it would lie
@@ -131,31 +128,11 @@ reader_pass_frame(struct reader *reader)
 }
 
 int
-reader_check_no_frame(struct reader *reader)
+reader_refuse_frame(struct reader *reader)
 {
-    if (reader->in_frame && reader->at < reader->end) {
-        PyErr_SetString(reader->state->stdlib.unpickling_error,
-                        "beginning of a new frame before end of current frame");
-        return -1;
-    }
-    reader_close_frame(reader);
-    return 0;
-}
-
-int
-reader_open_frame(struct reader *reader, size_t size)
-{
-    const unsigned char *start = reader_take(reader, size);
-    if (start == NULL) {
-        return -1;
-    }
-    if (reader->state->load_dialect.holds_to_frames) {
-        reader->window_end = reader->end;
-        reader->end = reader->at;
-        reader->in_frame = 1;
-    }
-    reader->at = start;
-    return 0;
+    PyErr_SetString(reader->state->stdlib.unpickling_error,
+                    "beginning of a new frame before end of current frame");
+    return -1;
 }
 
 /* ---- the window --------------------------------------------------------- */
@@ -182,8 +159,8 @@ reader_open_memory(struct reader *reader, PyObject *input)
     if (!PyBytes_CheckExact(input)) {
         return reader_set_window(reader, input) < 0 ? -1 : 0;
     }
-    /* What PyObject_GetBuffer() comes to for bytes, which PyBuffer_Release() undoes. */
     reader->window.obj = Py_NewRef(input);
+    reader->window_is_bytes = 1;
     reader->at = (const unsigned char *)PyBytes_AS_STRING(input);
     reader->end = reader->skipped = reader->at + PyBytes_GET_SIZE(input);
     return 0;
@@ -240,11 +217,8 @@ call_with_size(PyObject *method, size_t size)
 }
 
 int
-reader_finish(struct reader *reader)
+reader_move_file(struct reader *reader)
 {
-    if (reader->at <= reader->skipped) {
-        return 0;
-    }
     PyObject *passed = call_with_size(reader->read, (size_t)(reader->at - reader->skipped));
     if (passed == NULL) {
         return -1;

@@ -32,6 +32,7 @@ struct reader {
     int in_frame;
     const unsigned char *skipped; /* what lies before, the file has left behind */
     Py_buffer window;             /* owns the memory of the window; .obj NULL if none */
+    int window_is_bytes;          /* then it has nothing but .obj */
     PyObject *read;               /* methods of the file; read NULL: all input is in memory */
     PyObject *readinto;
     PyObject *readline;
@@ -76,20 +77,59 @@ Py_ssize_t reader_take_line(struct reader *reader, char **line);
 PyObject *reader_take_bytes(struct reader *reader, size_t size);
 PyObject *reader_take_bytearray(struct reader *reader, size_t size);
 
-/* Opens a frame of `size` bytes behind what is taken, all of which are read.  0, or -1 with an
-   exception. May run Python code. */
-int reader_open_frame(struct reader *reader, size_t size);
+/* Raises UnpicklingError for a frame inside another; -1. */
+int reader_refuse_frame(struct reader *reader);
+
+/* Forgets an open frame. */
+ALWAYS_INLINE void
+reader_close_frame(struct reader *reader)
+{
+    if (reader->in_frame) {
+        reader->in_frame = 0;
+        reader->end = reader->window_end;
+    }
+}
 
 /* Whether what remains of an open frame forbids to open another: 0, or -1 with
    UnpicklingError. */
-int reader_check_no_frame(struct reader *reader);
+ALWAYS_INLINE int
+reader_check_no_frame(struct reader *reader)
+{
+    if (unlikely(reader->in_frame && reader->at < reader->end)) {
+        return reader_refuse_frame(reader);
+    }
+    reader_close_frame(reader);
+    return 0;
+}
 
-/* Forgets an open frame. */
-void reader_close_frame(struct reader *reader);
+/* Opens a frame of `size` bytes behind what is taken, all of which are read.  0, or -1 with an
+   exception. May run Python code. */
+ALWAYS_INLINE int
+reader_open_frame(struct reader *reader, size_t size)
+{
+    const unsigned char *start = reader_take(reader, size);
+    if (unlikely(start == NULL)) {
+        return -1;
+    }
+    if (reader->state->load_dialect.holds_to_frames) {
+        reader->window_end = reader->end;
+        reader->end = reader->at;
+        reader->in_frame = 1;
+    }
+    reader->at = start;
+    return 0;
+}
 
-/* Moves the file behind what was consumed of the window.  0, or -1 with an exception.
-   May run Python code. */
-int reader_finish(struct reader *reader);
+/* Moves the file behind what was consumed of the window.  0, or -1 with an exception.  Runs Python
+   code. */
+int reader_move_file(struct reader *reader);
+
+/* The same, if there is anything to pass. */
+ALWAYS_INLINE int
+reader_finish(struct reader *reader)
+{
+    return likely(reader->at <= reader->skipped) ? 0 : reader_move_file(reader);
+}
 
 /* Raises UnpicklingError "pickle data was truncated"; -1. */
 int reader_truncated(struct reader *reader);

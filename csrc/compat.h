@@ -26,18 +26,21 @@ static_assert(sizeof(long long) == 8, "long long must have 64 bits");
 #define NOINLINE __attribute__((noinline))
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define PREFETCH(address) __builtin_prefetch(address)
+#define HAS_LABEL_VALUES 1 /* &&label, and goto *pointer */
 #elif defined(_MSC_VER)
 #define likely(condition) (condition)
 #define unlikely(condition) (condition)
 #define NOINLINE __declspec(noinline)
 #define ALWAYS_INLINE static __forceinline
 #define PREFETCH(address) ((void)(address))
+#define HAS_LABEL_VALUES 0
 #else
 #define likely(condition) (condition)
 #define unlikely(condition) (condition)
 #define NOINLINE
 #define ALWAYS_INLINE static inline
 #define PREFETCH(address) ((void)(address))
+#define HAS_LABEL_VALUES 0
 #endif
 
 /* ---- atomic exchange ---------------------------------------------------- */

@@ -160,6 +160,66 @@ load_poll(struct unpickler *unpickler)
 /* ---- the loop ----------------------------------------------------------------------------------
  */
 
+/* Raises EOFError where the input ends between opcodes; -1. */
+static int
+load_out_of_input(struct unpickler *unpickler)
+{
+    if (PyErr_ExceptionMatches(unpickler->state->stdlib.unpickling_error)) {
+        PyErr_SetString(PyExc_EOFError, "Ran out of input");
+    }
+    return -1;
+}
+
+/* The next opcode, or -1 with an exception.  May run Python code. */
+ALWAYS_INLINE int
+load_take_opcode(struct unpickler *unpickler)
+{
+    const unsigned char *opcode = reader_take(&unpickler->reader, 1);
+    return unlikely(opcode == NULL) ? load_out_of_input(unpickler) : *opcode;
+}
+
+#if HAS_LABEL_VALUES
+
+/* Each opcode jumps to the next by itself, so that the processor learns which opcode mostly
+   follows which; one jump for all is mispredicted several times an object. */
+#define NEXT()                                                                         \
+    if (unlikely(--until_poll == 0)) {                                                 \
+        goto poll;                                                                     \
+    }                                                                                  \
+    if (unlikely((opcode = load_take_opcode(unpickler)) < 0)) {                        \
+        return -1;                                                                     \
+    }                                                                                  \
+    if (unlikely(labels[opcode] == NULL)) {                                            \
+        return opcode == OP_STOP ? 0 : load_unknown(unpickler, (unsigned char)opcode); \
+    }                                                                                  \
+    goto *labels[opcode];
+
+#define LABEL(opcode, function, shape) [opcode] = &&at_##function,
+#define EXECUTE(opcode, function, shape)                   \
+    at_##function : if (unlikely(function(unpickler) < 0)) \
+    {                                                      \
+        return -1;                                         \
+    }                                                      \
+    NEXT()
+
+/* Executes opcodes up to STOP.  0, or -1 with an exception. */
+static int
+load_opcodes(struct unpickler *unpickler)
+{
+    static const void *const labels[256] = {LOAD_OPCODES(LABEL)};
+    int opcode, until_poll = OPCODES_BETWEEN_POLLS;
+    NEXT()
+    LOAD_OPCODES(EXECUTE)
+poll:
+    until_poll = OPCODES_BETWEEN_POLLS;
+    if (load_poll(unpickler) < 0) {
+        return -1;
+    }
+    NEXT()
+}
+
+#else
+
 #define CASE(opcode, function, shape) \
     case opcode: result = function(unpickler); break;
 
@@ -169,18 +229,12 @@ load_opcodes(struct unpickler *unpickler)
 {
     int until_poll = OPCODES_BETWEEN_POLLS;
     for (;;) {
-        const unsigned char *opcode = reader_take(&unpickler->reader, 1);
-        if (unlikely(opcode == NULL)) {
-            if (PyErr_ExceptionMatches(unpickler->state->stdlib.unpickling_error)) {
-                PyErr_SetString(PyExc_EOFError, "Ran out of input");
-            }
-            return -1;
-        }
-        int result;
-        switch (*opcode) {
+        int result, opcode = load_take_opcode(unpickler);
+        switch (opcode) {
             LOAD_OPCODES(CASE)
+        case -1: return -1;
         case OP_STOP: return 0;
-        default: result = load_unknown(unpickler, *opcode);
+        default: result = load_unknown(unpickler, (unsigned char)opcode);
         }
         if (unlikely(result < 0)) {
             return -1;
@@ -193,6 +247,8 @@ load_opcodes(struct unpickler *unpickler)
         }
     }
 }
+
+#endif
 
 PyObject *
 load_run(struct unpickler *unpickler)

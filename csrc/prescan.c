@@ -188,27 +188,73 @@ pass_shape(struct scan *scan, enum opcode_shape shape)
     return 0;
 }
 
-#define CASE(opcode, function, shape)   \
-    case opcode:                        \
-        if (!pass_shape(scan, shape)) { \
-            return 0;                   \
-        }                               \
-        break;
+#if HAS_LABEL_VALUES
+
+/* One jump from each opcode to the next, as in the load loop. */
+#define NEXT()                           \
+    if (unlikely(scan.at >= scan.end)) { \
+        goto refused;                    \
+    }                                    \
+    label = labels[*scan.at++];          \
+    if (unlikely(label == NULL)) {       \
+        goto finished;                   \
+    }                                    \
+    goto *label;
+
+#define LABEL(opcode, function, shape) [opcode] = &&at_##function,
+#define PASS(opcode, function, shape)                        \
+    at_##function : if (unlikely(!pass_shape(&scan, shape))) \
+    {                                                        \
+        goto refused;                                        \
+    }                                                        \
+    NEXT()
+
+/* Passes the opcodes up to STOP.  1, or 0 if the pickle is refused. */
+static int
+scan_opcodes(struct scan *result)
+{
+    static const void *const labels[256] = {LOAD_OPCODES(LABEL)};
+    struct scan scan = *result;
+    const void *label;
+    int understood = 0;
+    NEXT()
+    LOAD_OPCODES(PASS)
+finished:
+    understood = scan.at[-1] == OP_STOP;
+refused:
+    *result = scan;
+    return understood;
+}
+
+#else
+
+#define CASE(opcode, function, shape)    \
+    case opcode:                         \
+        if (!pass_shape(&scan, shape)) { \
+            break;                       \
+        }                                \
+        continue;
 
 /* One case for each opcode, rather than one for each shape by a table: where the next
    opcode is must not wait for two loads. */
-ALWAYS_INLINE int
-scan_opcodes(struct scan *scan)
+static int
+scan_opcodes(struct scan *result)
 {
-    while (likely(scan->at < scan->end)) {
-        switch (*scan->at++) {
+    struct scan scan = *result;
+    int understood = 0;
+    while (likely(scan.at < scan.end)) {
+        switch (*scan.at++) {
             LOAD_OPCODES(CASE)
-        case OP_STOP: return 1;
-        default: return 0;
+        case OP_STOP: understood = 1; break;
+        default: break;
         }
+        break;
     }
-    return 0;
+    *result = scan;
+    return understood;
 }
+
+#endif
 
 enum {
     /* Where the first global of a pickle that has any mostly is. */

@@ -114,6 +114,13 @@ load_drop_to(struct unpickler *unpickler, PyObject **start)
     }
 }
 
+/* Whether the collector follows it; without a call for most that it does not. */
+ALWAYS_INLINE int
+load_may_be_collected(PyObject *object)
+{
+    return PyType_HasFeature(Py_TYPE(object), Py_TPFLAGS_HAVE_GC) && PyObject_IS_GC(object);
+}
+
 /* Takes a dict off our hands that is empty, for the next EMPTY_DICT. */
 ALWAYS_INLINE void
 load_keep_spare_dict(struct unpickler *unpickler, PyObject *dict)

@@ -230,7 +230,7 @@ load_taker_of_tuple(struct unpickler *unpickler, PyObject **start)
 ALWAYS_INLINE int
 load_is_atom(PyObject *object)
 {
-    return !PyObject_IS_GC(object)
+    return !load_may_be_collected(object)
            || (PyTuple_CheckExact(object) && !PyObject_GC_IsTracked(object));
 }
 

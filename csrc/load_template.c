@@ -1,6 +1,7 @@
 /* Dicts with the same keys, filled by copying one of them.
 
-   Records are dicts with the same keys, which in a pickle are the same objects.  The
+   Records are dicts with the same keys, which in a pickle are the same objects; so are small
+   integers.  The
    simple way sets every item: a look-up each, and the table grows on the way.  Here the
    second such dict leaves a template behind, a dict with these keys and None for values;
    the table of every further one is a copy of the template's, into which the values are
@@ -15,17 +16,30 @@
 enum {
     TEMPLATE_COUNT = 32,
     /* Fewer items are set as quickly. */
-    LEAST_ITEMS = 3
+    LEAST_ITEMS = 3,
+    /* So many templates are made in vain of dicts that begin with the same key and go on
+       with others. */
+    MOST_MISSES = 4
 };
 
 static_assert(TEMPLATE_COUNT <= 32, "templates_used has 32 bits");
 
+struct template
+{
+    PyObject *dict;      /* NULL: none yet */
+    PyObject *first_key; /* of the dict that was here last; strong */
+    Py_ssize_t count;
+    int misses;
+};
+
 struct load_templates {
-    struct {
-        PyObject *dict;      /* NULL: none yet */
-        PyObject *first_key; /* of the dict that was here last; strong */
-        Py_ssize_t count;
-    } entries[TEMPLATE_COUNT];
+    struct template entries[TEMPLATE_COUNT];
+};
+
+/* The items of a dict as they lie in its table, whose entries may begin with a hash. */
+struct table_items {
+    PyObject **first; /* the key of the first, before its value; NULL if that is not known */
+    Py_ssize_t stride;
 };
 
 void
@@ -39,32 +53,39 @@ load_forget_templates(struct unpickler *unpickler)
     }
 }
 
-/* The entries of a dict whose table is all strings and nothing else, or NULL. */
-static struct layout_entry *
-plain_entries(PyObject *dict, Py_ssize_t count)
+/* The items of a dict whose table has `count` of them, and has never had others. */
+ALWAYS_INLINE struct table_items
+items_of(PyObject *dict, Py_ssize_t count)
 {
     PyDictObject *object = (PyDictObject *)dict;
     struct layout_keys *keys = (struct layout_keys *)object->ma_keys;
-    if (object->ma_values != NULL || keys->kind != LAYOUT_KEYS_UNICODE || keys->count != count
-        || object->ma_used != count) {
-        return NULL;
+    if (object->ma_values != NULL || keys->count != count || object->ma_used != count
+        || keys->kind > LAYOUT_KEYS_UNICODE) {
+        return (struct table_items){NULL, 0};
     }
-    return layout_entries(keys);
+    Py_ssize_t words = keys->kind == LAYOUT_KEYS_UNICODE ? 2 : 3;
+    return (struct table_items){(PyObject **)layout_entries(keys) + words - 2, words};
 }
 
-/* A dict with the keys of the pairs, if they are different strings; strong or NULL,
+/* Whether hashing and comparing it runs no code and cannot fail. */
+static int
+is_plain_key(PyObject *key)
+{
+    return PyUnicode_CheckExact(key) || PyLong_CheckExact(key);
+}
+
+/* A dict with the keys of the pairs, if they are different strings and integers; strong or NULL,
    without an exception. */
 static PyObject *
 make_template(PyObject **pairs, Py_ssize_t count)
 {
     PyObject *dict = PyDict_New();
     for (Py_ssize_t i = 0; dict != NULL && i < count; i++) {
-        if (!PyUnicode_CheckExact(pairs[2 * i])
-            || PyDict_SetItem(dict, pairs[2 * i], Py_None) < 0) {
+        if (!is_plain_key(pairs[2 * i]) || PyDict_SetItem(dict, pairs[2 * i], Py_None) < 0) {
             Py_CLEAR(dict);
         }
     }
-    if (dict != NULL && plain_entries(dict, count) == NULL) {
+    if (dict != NULL && items_of(dict, count).first == NULL) {
         Py_CLEAR(dict);
     }
     PyErr_Clear();
@@ -75,12 +96,12 @@ make_template(PyObject **pairs, Py_ssize_t count)
 ALWAYS_INLINE int
 has_keys(PyObject *template, PyObject **pairs, Py_ssize_t count)
 {
-    struct layout_entry *entries = plain_entries(template, count);
-    if (entries == NULL) {
+    struct table_items items = items_of(template, count);
+    if (items.first == NULL) {
         return 0;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (entries[i].key != pairs[2 * i]) {
+        if (items.first[i * items.stride] != pairs[2 * i]) {
             return 0;
         }
     }
@@ -99,20 +120,22 @@ find_template(struct unpickler *unpickler, PyObject **pairs, Py_ssize_t count)
         }
     }
     size_t place = (((uintptr_t)pairs[0] >> 4) + (size_t)count) % TEMPLATE_COUNT;
-    PyObject **dict = &unpickler->templates->entries[place].dict;
-    PyObject **first_key = &unpickler->templates->entries[place].first_key;
-    Py_ssize_t *old_count = &unpickler->templates->entries[place].count;
-    if (*dict != NULL && *old_count == count && has_keys(*dict, pairs, count)) {
-        return *dict;
+    struct template *template = &unpickler->templates->entries[place];
+    if (template->first_key == pairs[0] && template->count == count) {
+        if (template->dict != NULL && has_keys(template->dict, pairs, count)) {
+            return template->dict;
+        }
+        if (template->misses++ < MOST_MISSES) {
+            Py_XSETREF(template->dict, make_template(pairs, count));
+            return template->dict;
+        }
+        return NULL;
     }
-    if (*first_key == pairs[0] && *old_count == count) {
-        Py_XSETREF(*dict, make_template(pairs, count));
-        return *dict;
-    }
-    if (PyUnicode_CheckExact(pairs[0])) {
+    if (is_plain_key(pairs[0])) {
         unpickler->templates_used |= UINT32_C(1) << place;
-        Py_XSETREF(*first_key, Py_NewRef(pairs[0]));
-        *old_count = count;
+        Py_XSETREF(template->first_key, Py_NewRef(pairs[0]));
+        template->count = count;
+        template->misses = 0;
     }
     return NULL;
 }
@@ -142,15 +165,15 @@ load_fill_dict(struct unpickler *unpickler, PyObject *dict, PyObject **pairs)
     if (PyDict_Update(dict, template) < 0) {
         return -1;
     }
-    struct layout_entry *entries = plain_entries(dict, count);
-    if (entries == NULL) {
+    struct table_items items = items_of(dict, count);
+    if (items.first == NULL) {
         return 0;
     }
     int collected = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *value = pairs[2 * i + 1];
-        collected |= PyObject_IS_GC(value);
-        Py_SETREF(entries[i].value, value);
+        collected |= load_may_be_collected(value);
+        Py_SETREF(items.first[i * items.stride + 1], value);
         Py_DECREF(pairs[2 * i]);
     }
     unpickler->top = pairs;

@@ -188,6 +188,22 @@ pass_shape(struct scan *scan, enum opcode_shape shape)
     return 0;
 }
 
+ALWAYS_INLINE struct scan
+begin_scan(const struct prescan *result, const unsigned char *at, const unsigned char *end)
+{
+    return (struct scan){
+        .at = at, .end = end, .wanted = result->wanted, .capacity = result->capacity};
+}
+
+ALWAYS_INLINE void
+end_scan(struct prescan *result, const struct scan *scan)
+{
+    result->wanted = scan->wanted;
+    result->capacity = scan->capacity;
+    result->count = scan->count;
+    result->keeps_all = scan->keeps_all;
+}
+
 #if HAS_LABEL_VALUES
 
 /* One jump from each opcode to the next, as in the load loop. */
@@ -211,10 +227,10 @@ pass_shape(struct scan *scan, enum opcode_shape shape)
 
 /* Passes the opcodes up to STOP.  1, or 0 if the pickle is refused. */
 static int
-scan_opcodes(struct scan *result)
+scan_opcodes(struct prescan *result, const unsigned char *at, const unsigned char *end)
 {
     static const void *const labels[256] = {LOAD_OPCODES(LABEL)};
-    struct scan scan = *result;
+    struct scan scan = begin_scan(result, at, end);
     const void *label;
     int understood = 0;
     NEXT()
@@ -222,7 +238,7 @@ scan_opcodes(struct scan *result)
 finished:
     understood = scan.at[-1] == OP_STOP;
 refused:
-    *result = scan;
+    end_scan(result, &scan);
     return understood;
 }
 
@@ -238,9 +254,9 @@ refused:
 /* One case for each opcode, rather than one for each shape by a table: where the next
    opcode is must not wait for two loads. */
 static int
-scan_opcodes(struct scan *result)
+scan_opcodes(struct prescan *result, const unsigned char *at, const unsigned char *end)
 {
-    struct scan scan = *result;
+    struct scan scan = begin_scan(result, at, end);
     int understood = 0;
     while (likely(scan.at < scan.end)) {
         switch (*scan.at++) {
@@ -250,7 +266,7 @@ scan_opcodes(struct scan *result)
         }
         break;
     }
-    *result = scan;
+    end_scan(result, &scan);
     return understood;
 }
 
@@ -277,15 +293,5 @@ seems_plain_data(const unsigned char *at, const unsigned char *end)
 int
 prescan(struct prescan *result, const unsigned char *at, const unsigned char *end)
 {
-    if (seems_plain_data(at, end)) {
-        return 0;
-    }
-    struct scan scan = {
-        .at = at, .end = end, .wanted = result->wanted, .capacity = result->capacity};
-    int understood = scan_opcodes(&scan);
-    result->wanted = scan.wanted;
-    result->capacity = scan.capacity;
-    result->count = scan.count;
-    result->keeps_all = scan.keeps_all;
-    return understood;
+    return !seems_plain_data(at, end) && scan_opcodes(result, at, end);
 }

@@ -142,6 +142,7 @@ load_memo_begin_prescanned(struct load_memo *memo)
         }
         memo->capacity = count;
     }
+    memo->reach = 0;
     memo->prescanned = 1;
     return 0;
 }
@@ -159,24 +160,36 @@ clear_prescanned(struct load_memo *memo)
     memo->prescanned = 0;
 }
 
+/* Gives the memo its memory back, for as many entries as a new one has. */
+static void
+reuse_items(struct load_memo *memo, PyObject **items, size_t capacity, size_t end)
+{
+    memo->items = items;
+    memo->capacity = capacity;
+    if (end <= FIRST_REACH && capacity >= FIRST_REACH) {
+        memset(items, 0, end * sizeof(PyObject *));
+        memo->reach = FIRST_REACH;
+    }
+}
+
 /* Empties the memo before anything is dropped, as that may run code that looks at it. */
 static void
 clear_full(struct load_memo *memo)
 {
-    struct load_memo old = *memo;
+    PyObject **items = memo->items, *sparse = memo->sparse;
+    size_t capacity = memo->capacity, end = memo->end;
     memo->items = NULL;
     memo->sparse = NULL;
     memo->capacity = memo->reach = memo->end = memo->length = 0;
-    for (size_t i = old.end; i-- > 0;) {
-        Py_XDECREF(old.items[i]);
+    for (size_t i = end; i-- > 0;) {
+        Py_XDECREF(items[i]);
     }
-    Py_XDECREF(old.sparse);
+    Py_XDECREF(sparse);
     if (memo->items == NULL) {
-        memo->items = old.items;
-        memo->capacity = old.capacity;
+        reuse_items(memo, items, capacity, end);
     }
     else { /* filled again by what ran meanwhile */
-        PyMem_Free(old.items);
+        PyMem_Free(items);
     }
 }
 
@@ -186,7 +199,7 @@ load_memo_clear(struct load_memo *memo)
     if (memo->prescanned) {
         clear_prescanned(memo);
     }
-    else if (memo->reach > 0 || memo->sparse != NULL) {
+    else if (memo->end > 0 || memo->sparse != NULL) {
         clear_full(memo);
     }
 }
@@ -195,10 +208,10 @@ void
 load_memo_free(struct load_memo *memo)
 {
     load_memo_clear(memo);
-    if (memo->reach == 0) {
+    if (memo->end == 0) { /* not filled again */
         PyMem_Free(memo->items);
         memo->items = NULL;
-        memo->capacity = 0;
+        memo->capacity = memo->reach = 0;
     }
     PyMem_Free(memo->scan.wanted);
     memo->scan.wanted = NULL;

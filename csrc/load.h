@@ -5,7 +5,7 @@
    Functions of opcodes return 0, or -1 with an exception set; the stack then still owns
    what lies on it.  They may run Python code wherever an object is called, looked up or
    dropped, and whenever input is read; the machine is used by one call at a time
-   (unpickler.c sees to it), so only the memo can change while Python code runs. */
+   (unpickler*.c sees to it), so only the memo can change while Python code runs. */
 #ifndef FASTCOPYREG_LOAD_H
 #define FASTCOPYREG_LOAD_H
 
@@ -103,6 +103,17 @@ ALWAYS_INLINE Py_ssize_t
 load_reach(struct unpickler *unpickler)
 {
     return unpickler->top - unpickler->fence;
+}
+
+/* Moves everything from `start` up to other memory, which takes the references. */
+ALWAYS_INLINE void
+load_move_to(struct unpickler *unpickler, PyObject **start, PyObject **items)
+{
+    Py_ssize_t count = unpickler->top - start;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        items[i] = start[i];
+    }
+    unpickler->top = start;
 }
 
 /* Drops everything from `start` up, from the top down. */

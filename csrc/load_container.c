@@ -95,13 +95,9 @@ load_put(struct unpickler *unpickler)
 static PyObject *
 take_list(struct unpickler *unpickler, PyObject **start)
 {
-    Py_ssize_t size = unpickler->top - start;
-    PyObject *list = PyList_New(size);
+    PyObject *list = PyList_New(unpickler->top - start);
     if (list != NULL) {
-        for (Py_ssize_t i = 0; i < size; i++) {
-            PyList_SET_ITEM(list, i, start[i]);
-        }
-        unpickler->top = start;
+        load_move_to(unpickler, start, ((PyListObject *)list)->ob_item);
     }
     return list;
 }

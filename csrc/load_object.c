@@ -7,13 +7,9 @@
 static PyObject *
 take_tuple(struct unpickler *unpickler, PyObject **start)
 {
-    Py_ssize_t size = unpickler->top - start;
-    PyObject *tuple = PyTuple_New(size);
+    PyObject *tuple = PyTuple_New(unpickler->top - start);
     if (tuple != NULL) {
-        for (Py_ssize_t i = 0; i < size; i++) {
-            PyTuple_SET_ITEM(tuple, i, start[i]);
-        }
-        unpickler->top = start;
+        load_move_to(unpickler, start, &PyTuple_GET_ITEM(tuple, 0));
     }
     return tuple;
 }

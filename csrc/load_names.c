@@ -176,7 +176,7 @@ is_simple_name(PyObject *name)
 }
 
 /* Learns what the short way wants to know of two names, of which it keeps references.
-   0, or -1 with an exception. */
+   0, or -1 with an exception and nothing kept. */
 static int
 names_learn(struct global_names *names, PyObject *module_name, PyObject *name)
 {
@@ -188,6 +188,7 @@ names_learn(struct global_names *names, PyObject *module_name, PyObject *name)
         if (dot >= 0) {
             names->package = PyUnicode_Substring(module_name, 0, dot);
             if (names->package == NULL) {
+                *names = (struct global_names){0};
                 return -1;
             }
         }

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import fastcopyreg
-from fastcopyreg import _explain, _stdlib
+from fastcopyreg import _backend, _explain, _stdlib
 from fastcopyreg.registration import explain, register
 from support import orders
 
@@ -27,6 +27,17 @@ RECOGNISED = (
     else "by call, as this backend is the standard library; the C core would run a plan"
 )
 READS_BYTECODE = sys.implementation.name == "cpython"
+
+
+@pytest.fixture(autouse=True)
+def plans_on():
+    """Also on versions where they are off unless they are asked for."""
+    if fastcopyreg.backend != "c":
+        yield
+        return
+    before = _backend.core.plan_threshold(150)
+    yield
+    _backend.core.plan_threshold(before)
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +89,11 @@ def test_an_object_may_have_a_rule_of_its_own():
     own = orders.OwnReduce(1)
     own.__reduce__ = lambda: "good"
     assert rows(own, "rebuild")["constructor"] == "none, they are the global good"
+
+
+def test_plans_that_are_off(c_core):
+    c_core.plan_threshold(0)
+    assert rows(orders.Named, "reduce")["runs"].startswith("by call, as plans are off")
 
 
 @pytest.mark.skipif(not READS_BYTECODE, reason="no bytecode is read here")

@@ -146,8 +146,8 @@ module_exec(PyObject *module)
         return -1;
     }
     static int (*const setups[])(PyObject *) = {
-        registry_setup, plan_setup,   steps_setup,   form_setup,      make_setup,  naming_setup,
-        pickler_setup,  reader_setup, rebuild_setup, unpickler_setup, copier_setup};
+        registry_setup, plan_setup,    values_setup, steps_setup,   form_setup,      make_setup,
+        naming_setup,   pickler_setup, reader_setup, rebuild_setup, unpickler_setup, copier_setup};
     int result = 0;
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {
         result = setups[i](module);
@@ -171,6 +171,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     CORE_OPTIONAL(VISIT_OBJECT)
     CORE_TYPES(VISIT_TYPE)
     Py_VISIT(state->empty_tuple);
+    Py_VISIT(state->pickle_complex_code);
     Py_VISIT(state->compiler);
     Py_VISIT(state->lazy_import_type);
     Py_VISIT(state->copy_helpers);
@@ -189,6 +190,7 @@ module_clear(PyObject *module)
     CORE_OPTIONAL(CLEAR_OBJECT)
     CORE_TYPES(CLEAR_TYPE)
     Py_CLEAR(state->empty_tuple);
+    Py_CLEAR(state->pickle_complex_code);
     Py_CLEAR(state->compiler);
     Py_CLEAR(state->lazy_import_type);
     Py_CLEAR(state->copy_helpers);

@@ -20,7 +20,9 @@
     V(basicnew, "__basicnew__")                            \
     V(bin, "bin")                                          \
     V(builtins, "__builtins__")                            \
+    V(builtins_module, "builtins")                         \
     V(class_, "__class__")                                 \
+    V(complex, "complex")                                  \
     V(copy, "__copy__")                                    \
     V(copy_atomic_types, "_copy_atomic_types")             \
     V(copy_builtin_containers, "_copy_builtin_containers") \
@@ -51,6 +53,7 @@
     V(main, "__main__")                                    \
     V(maps, "maps")                                        \
     V(module, "__module__")                                \
+    V(maxlen, "maxlen")                                    \
     V(modules, "modules")                                  \
     V(monitoring, "monitoring")                            \
     V(mp_main, "__mp_main__")                              \
@@ -84,6 +87,7 @@
     V(copyreg_newobj, "copyreg", "__newobj__")                            \
     V(copyreg_newobj_ex, "copyreg", "__newobj_ex__")                      \
     V(dispatch_table, "copyreg", "dispatch_table")                        \
+    V(pickle_complex, "copyreg", "pickle_complex")                        \
     V(extension_registry, "copyreg", "_extension_registry")               \
     V(inverted_registry, "copyreg", "_inverted_registry")                 \
     V(extension_cache, "copyreg", "_extension_cache")                     \
@@ -157,6 +161,7 @@ struct core_state {
     struct core_stdlib stdlib;
     CORE_TYPES(DECLARE_TYPE)
     PyObject *empty_tuple;
+    PyObject *pickle_complex_code;             /* of copyreg.pickle_complex() as it was at first */
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
     /* Those that CPython has one object of each. */
     PyObject *small_integers[256];

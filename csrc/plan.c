@@ -157,10 +157,38 @@ is_complete(struct plan *plan, PyTypeObject *type)
     return type->tp_basicsize <= size;
 }
 
+/* The names of a type that is not made on the heap, as its __module__ and __qualname__ give
+   them: the one interned, the other new each time. */
+static void
+read_static_names(struct core_state *state, struct plan *plan, PyTypeObject *type)
+{
+    const char *dot = strrchr(type->tp_name, '.');
+    if (dot == NULL) {
+        plan->module_name = Py_NewRef(state->str.builtins_module);
+    }
+    else {
+        plan->module_name = PyUnicode_FromStringAndSize(type->tp_name, dot - type->tp_name);
+        if (plan->module_name != NULL) {
+            PyUnicode_InternInPlace(&plan->module_name);
+        }
+    }
+    plan->qualname = PyUnicode_FromString(dot == NULL ? type->tp_name : dot + 1);
+    plan->name_is_made = 1;
+    if (plan->module_name == NULL || plan->qualname == NULL) {
+        PyErr_Clear();
+        Py_CLEAR(plan->module_name);
+        Py_CLEAR(plan->qualname);
+    }
+}
+
 /* The class's own names, if they make it a global of a module without a dot. */
 static void
 read_names(struct core_state *state, struct plan *plan, PyTypeObject *type)
 {
+    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
+        read_static_names(state, plan, type);
+        return;
+    }
     PyObject *qualname = ((PyHeapTypeObject *)type)->ht_qualname;
     PyObject *module_name =
         type->tp_dict == NULL ? NULL : PyDict_GetItemWithError(type->tp_dict, state->str.module);
@@ -181,8 +209,15 @@ static void
 read_type(struct core_state *state, struct plan *plan, PyTypeObject *type)
 {
     /* Also of a class whose objects come apart otherwise: it may be a constructor. */
-    if (PyType_CheckExact((PyObject *)type) && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
+    const struct value *value = values_find(state, type);
+    if (PyType_CheckExact((PyObject *)type)
+        && (value != NULL || PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE))) {
         read_names(state, plan, type);
+    }
+    if (value != NULL) {
+        plan->kind = PLAN_VALUE;
+        plan->value = value;
+        return;
     }
     PyObject *slotnames = find_slotnames(state, type);
     if (!is_default(state, type) || slotnames == NULL) {

@@ -26,11 +26,13 @@
 
 #include "layout.h"
 #include "module.h"
+#include "values.h"
 
 enum plan_kind {
     PLAN_SEEN,    /* met once; nothing was read yet */
     PLAN_GENERAL, /* to be asked */
-    PLAN_DEFAULT  /* object.__reduce_ex__ with object.__getstate__ */
+    PLAN_DEFAULT, /* object.__reduce_ex__ with object.__getstate__ */
+    PLAN_VALUE    /* of the standard library, with a row in values.c */
 };
 
 struct plan_slot {
@@ -50,6 +52,7 @@ struct plan {
     /* The class as a global. */
     PyObject *module_name; /* strong; NULL if it is not a plain global */
     PyObject *qualname;
+    int name_is_made;    /* the qualified name is a new str whenever it is asked for */
     uint64_t class_dump; /* the dump in which the class has the number class_index */
     uint32_t class_index;
     /* Fields. */
@@ -61,6 +64,7 @@ struct plan {
     /* The numbers of the attribute names in the memo of one dump. */
     uint64_t names_dump;
     uint32_t name_index[PLAN_SHARED_KEYS]; /* by place in the shared keys */
+    const struct value *value;             /* the row of a type of values.c */
     struct plan *retired;                  /* the next of those to be freed */
 };
 
@@ -70,7 +74,8 @@ struct plan_cache {
     struct plan *table[PLAN_TABLE + PLAN_PROBES];
     struct plan *retired;
     struct plan none; /* of types for which there is no memory */
-    int busy;         /* dumps, loads and copies under way */
+    enum value_status values[VALUES];
+    int busy; /* dumps, loads and copies under way */
 };
 
 /* Makes the cache.  0 or -1. */

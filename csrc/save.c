@@ -257,6 +257,9 @@ save_instance(struct pickler *pickler, PyObject *object, int single, char *out)
     if (plan->kind == PLAN_DEFAULT && save_find_fields(pickler, plan, object, out)) {
         return save_by_plan(pickler, plan, object, single, out);
     }
+    if (plan->kind == PLAN_VALUE && save_find_value(pickler, plan, object, out)) {
+        return save_by_value(pickler, plan, object, single, out);
+    }
     return save_by_reducer(pickler, object, single, out);
 }
 

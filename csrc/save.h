@@ -56,10 +56,11 @@ struct pickler {
     size_t generation; /* of the memo, under this number */
     struct plan *plan; /* the one used last */
     struct snapshots snapshots;
-    char *class_end;      /* what begin_newobj() has come to; see save_reduce.c */
-    char *direct_end;     /* what direct_save_ready() has come to */
-    int nested_forms;     /* objects open that are written by forms; see direct.c */
-    struct fields fields; /* between save_find_fields() and save_by_plan() */
+    char *class_end;          /* what begin_newobj() has come to; see save_reduce.c */
+    char *direct_end;         /* what direct_save_ready() has come to */
+    int nested_forms;         /* objects open that are written by forms; see direct.c */
+    struct fields fields;     /* between save_find_fields() and save_by_plan() */
+    struct value_parts value; /* between save_find_value() and what writes it */
     struct turns turns;
     PyObject *fast_memo;
     PyObject *dispatch_table; /* the pickler's own, or NULL */
@@ -201,12 +202,19 @@ char *save_tuple_op(struct pickler *pickler, Py_ssize_t size, char *out);
 char *save_tuple_end(struct pickler *pickler, PyObject *tuple, char *out);
 
 /* The next of an iterator, which is foreign code; strong.  NULL at the end, or with an
-   exception. */
-PyObject *save_next_item(struct pickler *pickler, PyObject *iterator);
+   exception.  `quiet`: the epoch in which the iterator runs none, and the holder holds what it
+   yields once more; 0: none. */
+PyObject *save_next_item(struct pickler *pickler, PyObject *iterator, uint64_t quiet);
 
-/* Items of a reduction, from an iterator. */
-char *save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out);
-char *save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out);
+/* Items of a reduction, from an iterator.  A quiet one of pairs is an OrderedDict's. */
+char *save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, uint64_t quiet,
+                     char *out);
+char *save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, uint64_t quiet,
+                     char *out);
+
+/* The pairs of a dict that had `size` when the reduction was made, as those of the iterator
+   over its items(). */
+char *save_own_items(struct pickler *pickler, PyObject *dict, Py_ssize_t size, char *out);
 
 /* By name; `name` is what a reducer returned, or NULL. */
 char *save_global(struct pickler *pickler, PyObject *object, PyObject *name, char *out);
@@ -220,6 +228,18 @@ char *save_by_reducer(struct pickler *pickler, PyObject *object, int single, cha
 int save_find_fields(struct pickler *pickler, struct plan *plan, PyObject *object, char *out);
 char *save_by_plan(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
                    char *out);
+
+/* Whether the dump and the memo are of the form for which plans are written; renews the number
+   of the dump first if entries were taken out of its memo. */
+int save_dump_is_planned(struct pickler *pickler, struct plan *plan);
+
+/* The same for values of the standard library; what was read is in pickler->value. */
+int save_find_value(struct pickler *pickler, struct plan *plan, PyObject *object, char *out);
+char *save_by_value(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
+                    char *out);
+
+/* Compares what a reducer gave with what is known of such values, if it is the first. */
+void save_check_value(struct pickler *pickler, PyObject *object, PyObject *reduce_value);
 
 /* Whether the class of a plan can be written here and now, without foreign code: it has a
    number, which plan->class_index is then, or is found under its names.  For dumps without
@@ -257,13 +277,10 @@ write_long1(char *out, int64_t value)
     return out + 2 + size;
 }
 
+/* An integer as protocols 2 and later have it. */
 ALWAYS_INLINE char *
-save_long(struct pickler *pickler, PyObject *integer, char *out)
+write_integer(char *out, int64_t value)
 {
-    int64_t value;
-    if (unlikely(!pickler->bin || !long_as_small(integer, &value))) {
-        return save_long_large(pickler, integer, out);
-    }
     if ((uint64_t)value < 256) {
         out[0] = OP_BININT1;
         out[1] = (char)(unsigned char)value;
@@ -275,8 +292,32 @@ save_long(struct pickler *pickler, PyObject *integer, char *out)
     if (value >= INT32_MIN && value <= INT32_MAX) {
         return write_u32(write_op(out, OP_BININT), (uint32_t)(int32_t)value);
     }
-    return pickler->protocol >= 2 ? write_long1(out, value)
-                                  : save_long_large(pickler, integer, out);
+    return write_long1(out, value);
+}
+
+ALWAYS_INLINE char *
+save_long(struct pickler *pickler, PyObject *integer, char *out)
+{
+    int64_t value;
+    if (unlikely(!pickler->bin || !long_as_small(integer, &value))) {
+        return save_long_large(pickler, integer, out);
+    }
+    if (unlikely(pickler->protocol < 2 && (value < INT32_MIN || value > INT32_MAX))) {
+        return save_long_large(pickler, integer, out);
+    }
+    return write_integer(out, value);
+}
+
+ALWAYS_INLINE char *
+write_real(char *out, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, 8);
+    *out++ = OP_BINFLOAT;
+    for (int i = 0; i < 8; i++) {
+        out[i] = (char)(unsigned char)(bits >> (56 - 8 * i));
+    }
+    return out + 8;
 }
 
 ALWAYS_INLINE char *
@@ -285,14 +326,7 @@ save_float(struct pickler *pickler, PyObject *real, char *out)
     if (unlikely(!pickler->bin)) {
         return save_float_text(pickler, real, out);
     }
-    double value = PyFloat_AS_DOUBLE(real);
-    uint64_t bits;
-    memcpy(&bits, &value, 8);
-    *out++ = OP_BINFLOAT;
-    for (int i = 0; i < 8; i++) {
-        out[i] = (char)(unsigned char)(bits >> (56 - 8 * i));
-    }
-    return out + 8;
+    return write_real(out, PyFloat_AS_DOUBLE(real));
 }
 
 ALWAYS_INLINE char *
@@ -389,6 +423,16 @@ save_asks_override(const struct pickler *pickler, PyTypeObject *type)
         asks = PyType_IsSubtype(type, (PyTypeObject *)PyTuple_GET_ITEM(types, i));
     }
     return asks;
+}
+
+/* An object that is owned by the caller, who knows whether its holder was the only one. */
+ALWAYS_INLINE char *
+save_owned(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, object, single, out);
+    }
+    return save_inside(pickler, object, single, out);
 }
 
 /* What was read, once, from a container or instance that holds it. */

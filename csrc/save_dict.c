@@ -5,22 +5,12 @@
 
 /* ---- dicts -------------------------------------------------------------- */
 
-/* An object that is owned here, and may be at a boundary. */
-ALWAYS_INLINE char *
-save_owned_child(struct pickler *pickler, PyObject *object, int single, char *out)
-{
-    if (unlikely(out >= pickler->writer.limit)) {
-        return save_slow(pickler, object, single, out);
-    }
-    return save_inside(pickler, object, single, out);
-}
-
 /* A key that may run foreign code, under which the value must live on. */
 static NOINLINE char *
 save_odd_key(struct pickler *pickler, PyObject *key, PyObject *value, char *out)
 {
     (void)value;
-    return save_owned_child(pickler, key, 0, out);
+    return save_owned(pickler, key, 0, out);
 }
 
 /* Key and value of a dict, both owned by the caller.  A note names the key. */
@@ -34,7 +24,7 @@ save_owned_key_value(struct pickler *pickler, PyObject *holder, PyObject *key, P
     if (unlikely(out == NULL)) {
         return NULL;
     }
-    out = save_owned_child(pickler, value, single && epoch == pickler->epoch, out);
+    out = save_owned(pickler, value, single && epoch == pickler->epoch, out);
     if (unlikely(out == NULL)) {
         error_note("when serializing %T item %R", holder, key);
     }
@@ -168,7 +158,7 @@ save_by_items(struct pickler *pickler, PyObject *dict, char *out)
     if (iterator == NULL) {
         return NULL;
     }
-    out = save_dictitems(pickler, iterator, dict, out);
+    out = save_dictitems(pickler, iterator, dict, 0, out);
     Py_DECREF(iterator);
     return out;
 }
@@ -240,14 +230,25 @@ is_pair(PyObject *item)
     return 0;
 }
 
+/* An OrderedDict holds a key in its dict and in its order; the pair is one more. */
+enum { HOLDERS_OF_ORDERED_KEY = 3 };
+
 /* Saves key and value of a pair that is owned here and drops it. */
 ALWAYS_INLINE char *
-save_owned_pair(struct pickler *pickler, PyObject *pair, PyObject *holder, char *out)
+save_owned_pair(struct pickler *pickler, PyObject *pair, PyObject *holder, uint64_t quiet,
+                char *out)
 {
+    uint64_t epoch = pickler->epoch;
     (void)holder;
-    out = is_pair(pair) ? save(pickler, PyTuple_GET_ITEM(pair, 0), out) : NULL;
+    if (!is_pair(pair)) {
+        return save_release(pickler, pair, NULL);
+    }
+    PyObject *key = PyTuple_GET_ITEM(pair, 0), *value = PyTuple_GET_ITEM(pair, 1);
+    int alone = quiet == epoch && pickler->unnumbered == 0;
+    int single = alone && Py_REFCNT(value) == 2;
+    out = save_owned(pickler, key, alone && Py_REFCNT(key) == HOLDERS_OF_ORDERED_KEY, out);
     if (out != NULL) {
-        out = save(pickler, PyTuple_GET_ITEM(pair, 1), out);
+        out = save_owned(pickler, value, single && epoch == pickler->epoch, out);
         if (out == NULL) {
             error_note("when serializing %T item %R", holder, PyTuple_GET_ITEM(pair, 0));
         }
@@ -261,8 +262,8 @@ static NOINLINE char *
 save_dictitems_singly(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
 {
     PyObject *pair;
-    while ((pair = save_next_item(pickler, iterator)) != NULL) {
-        out = save_owned_pair(pickler, pair, holder, out);
+    while ((pair = save_next_item(pickler, iterator, 0)) != NULL) {
+        out = save_owned_pair(pickler, pair, holder, 0, out);
         if (out == NULL) {
             return NULL;
         }
@@ -272,29 +273,30 @@ save_dictitems_singly(struct pickler *pickler, PyObject *iterator, PyObject *hol
 }
 
 char *
-save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
+save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, uint64_t quiet,
+               char *out)
 {
     if (pickler->protocol == 0) {
         return save_dictitems_singly(pickler, iterator, holder, out);
     }
     Py_ssize_t left = 0;
     PyObject *pair, *next;
-    while (left == 0 && (pair = save_next_item(pickler, iterator)) != NULL) {
+    while (left == 0 && (pair = save_next_item(pickler, iterator, quiet)) != NULL) {
         /* The first pair of a batch is looked at before the second is asked for. */
-        next = is_pair(pair) ? save_next_item(pickler, iterator) : NULL;
+        next = is_pair(pair) ? save_next_item(pickler, iterator, quiet) : NULL;
         if (next == NULL) {
             /* The last one stands alone. */
             if (PyErr_Occurred()) {
                 return save_release(pickler, pair, NULL);
             }
-            out = save_owned_pair(pickler, pair, holder, out);
+            out = save_owned_pair(pickler, pair, holder, quiet, out);
             return out == NULL ? NULL : write_op(out, OP_SETITEM);
         }
-        out = save_owned_pair(pickler, pair, holder, write_op(out, OP_MARK));
+        out = save_owned_pair(pickler, pair, holder, quiet, write_op(out, OP_MARK));
         for (left = BATCH_SIZE - 1; out != NULL && next != NULL;) {
             pair = next;
-            out = save_owned_pair(pickler, pair, holder, out);
-            next = out == NULL || --left == 0 ? NULL : save_next_item(pickler, iterator);
+            out = save_owned_pair(pickler, pair, holder, quiet, out);
+            next = out == NULL || --left == 0 ? NULL : save_next_item(pickler, iterator, quiet);
         }
         if (out == NULL || PyErr_Occurred()) {
             Py_XDECREF(next);
@@ -304,3 +306,129 @@ save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, ch
     }
     return PyErr_Occurred() ? NULL : out;
 }
+
+/* ---- a dict's own items, as items -------------------------------------- */
+
+#if KNOWN_LAYOUT
+
+/* What an iterator over items() knows. */
+struct walk {
+    PyObject *dict;
+    Py_ssize_t position;
+    Py_ssize_t size; /* that the dict had; -1 once it was found changed */
+    Py_ssize_t left;
+};
+
+/* The next pair, borrowed.  1, 0 at the end, or -1 with an exception. */
+static int
+walk_next(struct walk *walk, PyObject **key, PyObject **value)
+{
+    if (unlikely(PyDict_GET_SIZE(walk->dict) != walk->size)) {
+        walk->size = -1;
+        (void)changed_dict();
+        return -1;
+    }
+    if (!PyDict_Next(walk->dict, &walk->position, key, value)) {
+        return 0;
+    }
+    if (unlikely(walk->left-- == 0)) {
+        PyErr_SetString(PyExc_RuntimeError, "dictionary keys changed during iteration");
+        return -1;
+    }
+    return 1;
+}
+
+/* A pair that was asked for before the one before it is saved. */
+struct held_pair {
+    PyObject *key; /* both strong */
+    PyObject *value;
+    int single;
+    uint64_t epoch;
+};
+
+static int
+walk_hold(struct pickler *pickler, struct walk *walk, struct held_pair *pair)
+{
+    int found = walk_next(walk, &pair->key, &pair->value);
+    if (found == 1) {
+        pair->single = save_is_single(pickler, pair->value);
+        pair->epoch = pickler->epoch;
+        Py_INCREF(pair->key);
+        Py_INCREF(pair->value);
+    }
+    return found;
+}
+
+static char *
+save_held(struct pickler *pickler, PyObject *dict, struct held_pair *pair, char *out)
+{
+    int single = pair->single && pair->epoch == pickler->epoch;
+    if (out != NULL) {
+        out = save_owned_key_value(pickler, dict, pair->key, pair->value, single, out);
+    }
+    out = save_release(pickler, pair->key, out);
+    out = save_release(pickler, pair->value, out);
+    return out == NULL ? NULL : save_room(pickler, out);
+}
+
+/* The pairs of a batch behind the first. */
+static char *
+save_walked(struct pickler *pickler, struct walk *walk, int *count, char *out)
+{
+    PyObject *key, *value;
+    for (*count = 2; *count < BATCH_SIZE; ++*count) {
+        int found = walk_next(walk, &key, &value);
+        if (found <= 0) {
+            return found < 0 ? NULL : out;
+        }
+        out = save_pair(pickler, walk->dict, key, value, dict_owns_keys(walk->dict), out);
+        if (unlikely(out == NULL)) {
+            return NULL;
+        }
+    }
+    return out;
+}
+
+/* A batch of which the second pair is asked for before the first is saved. */
+static NOINLINE char *
+save_watched(struct pickler *pickler, struct walk *walk, int *count, char *out)
+{
+    struct held_pair first, second;
+    int found = walk_hold(pickler, walk, &first);
+    *count = 0;
+    if (found <= 0) {
+        return found < 0 ? NULL : out;
+    }
+    found = walk_hold(pickler, walk, &second);
+    if (found <= 0) {
+        out = save_held(pickler, walk->dict, &first, found < 0 ? NULL : out);
+        return out == NULL ? NULL : write_op(out, OP_SETITEM);
+    }
+    out = save_held(pickler, walk->dict, &first, write_op(out, OP_MARK));
+    out = save_held(pickler, walk->dict, &second, out);
+    out = out == NULL ? NULL : save_walked(pickler, walk, count, out);
+    out = out == NULL ? NULL : save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, OP_SETITEMS);
+}
+
+char *
+save_own_items(struct pickler *pickler, PyObject *dict, Py_ssize_t size, char *out)
+{
+    struct walk walk = {.dict = dict, .size = size, .left = size};
+    int count;
+    do {
+        out = save_watched(pickler, &walk, &count, out);
+    } while (out != NULL && count == BATCH_SIZE);
+    return out;
+}
+
+#else
+
+char *
+save_own_items(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(dict),
+               Py_ssize_t Py_UNUSED(size), char *out)
+{
+    return out;
+}
+
+#endif

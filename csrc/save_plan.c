@@ -32,7 +32,8 @@ static int
 names_are_true(struct pickler *pickler, struct plan *plan, PyObject *type)
 {
     struct core_state *state = pickler->state;
-    if (plan->module_name == NULL || ((PyHeapTypeObject *)type)->ht_qualname != plan->qualname
+    if (plan->module_name == NULL
+        || (!plan->name_is_made && ((PyHeapTypeObject *)type)->ht_qualname != plan->qualname)
         || PyDict_GET_SIZE(state->stdlib.extension_registry) != 0) {
         return 0;
     }
@@ -41,13 +42,26 @@ names_are_true(struct pickler *pickler, struct plan *plan, PyObject *type)
            && names_hold(state, plan->module_name, plan->qualname, type);
 }
 
+/* A name that is a new str for whoever asks for it: it is numbered, and never comes again. */
+static char *
+write_made_name(struct pickler *pickler, PyObject *name, char *out)
+{
+    size_t size = (size_t)PyUnicode_GET_LENGTH(name);
+    out = write_op(out, OP_SHORT_BINUNICODE);
+    out = write_bytes(write_op(out, (int)size), (const char *)PyUnicode_1BYTE_DATA(name), size);
+    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+}
+
 char *
 save_write_class(struct pickler *pickler, struct plan *plan, PyObject *type, char *out)
 {
     out = at_part(pickler, out);
     out = out == NULL ? NULL : save_str(pickler, plan->module_name, 0, out);
     out = out == NULL ? NULL : at_part(pickler, out);
-    out = out == NULL ? NULL : save_str(pickler, plan->qualname, 0, out);
+    if (out != NULL) {
+        out = plan->name_is_made ? write_made_name(pickler, plan->qualname, out)
+                                 : save_str(pickler, plan->qualname, 0, out);
+    }
     if (out == NULL) {
         return NULL;
     }
@@ -484,10 +498,13 @@ save_fields(struct pickler *pickler, struct plan *plan, PyObject *object, int si
     return out == NULL ? failed_state(object) : write_op(out, OP_BUILD);
 }
 
-/* Whether the dump and the memo are of the form for which plans are written. */
-static int
-dump_is_planned(struct pickler *pickler, struct plan *plan)
+int
+save_dump_is_planned(struct pickler *pickler, struct plan *plan)
 {
+    if (pickler->generation != pickler->memo.generation) {
+        pickler->generation = pickler->memo.generation;
+        pickler->dump = ++pickler->state->epoch;
+    }
     return pickler->protocol >= 4 && pickler->bin && !pickler->fast
            && pickler->persistent_id == NULL && !save_asks_override(pickler, plan->type)
            && pickler->memo.indices == NULL && (plan->slot_count == 0 || !pickler->observable);
@@ -497,11 +514,7 @@ dump_is_planned(struct pickler *pickler, struct plan *plan)
 static NOINLINE int
 verify(struct pickler *pickler, struct plan *plan)
 {
-    if (pickler->generation != pickler->memo.generation) {
-        pickler->generation = pickler->memo.generation;
-        pickler->dump = ++pickler->state->epoch;
-    }
-    if (!dump_is_planned(pickler, plan)
+    if (!save_dump_is_planned(pickler, plan)
         || !plan_verify(pickler->state, plan, pickler->dispatch_table)) {
         return 0;
     }

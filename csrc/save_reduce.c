@@ -278,11 +278,11 @@ save_contents(struct pickler *pickler, PyObject *reduce_value, PyObject *object,
 {
     PyObject *items = reduction_part(reduce_value, PART_LISTITEMS);
     if (items != NULL) {
-        out = save_listitems(pickler, items, object, out);
+        out = save_listitems(pickler, items, object, 0, out);
     }
     items = reduction_part(reduce_value, PART_DICTITEMS);
     if (out != NULL && items != NULL) {
-        out = save_dictitems(pickler, items, object, out);
+        out = save_dictitems(pickler, items, object, 0, out);
     }
     if (out == NULL || reduction_part(reduce_value, PART_STATE) == NULL) {
         return out;
@@ -487,7 +487,13 @@ ask_reducer(struct pickler *pickler, PyObject *reducer, PyObject *object, int si
     if (outcome == DIRECT_SAVED) {
         return *out == NULL ? -1 : ANSWER_SAVED;
     }
-    return *reduce_value == NULL ? -1 : ANSWER_VALUE;
+    if (*reduce_value == NULL) {
+        return -1;
+    }
+    if (reducer == pickler->state->stdlib.pickle_complex) {
+        save_check_value(pickler, object, *reduce_value);
+    }
+    return ANSWER_VALUE;
 }
 
 /* Asks how the object comes apart.  ANSWER_VALUE and a reduce value, ANSWER_NAME if it is
@@ -517,7 +523,11 @@ find_reduce_value(struct pickler *pickler, PyObject *object, int single, char **
     if (save_foreign(pickler) == 0) {
         *reduce_value = call_own_reducer(pickler, object);
     }
-    return *reduce_value == NULL ? -1 : ANSWER_VALUE;
+    if (*reduce_value == NULL) {
+        return -1;
+    }
+    save_check_value(pickler, object, *reduce_value);
+    return ANSWER_VALUE;
 }
 
 char *

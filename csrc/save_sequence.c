@@ -189,7 +189,7 @@ save_by_iterator(struct pickler *pickler, PyObject *list, char *out)
     if (iterator == NULL) {
         return save_close(pickler, list, NULL);
     }
-    out = save_listitems(pickler, iterator, list, out);
+    out = save_listitems(pickler, iterator, list, 0, out);
     Py_DECREF(iterator);
     return save_close(pickler, list, out);
 }
@@ -234,17 +234,21 @@ save_list(struct pickler *pickler, PyObject *list, int single, char *out)
 /* ---- items of a reduction ----------------------------------------------- */
 
 PyObject *
-save_next_item(struct pickler *pickler, PyObject *iterator)
+save_next_item(struct pickler *pickler, PyObject *iterator, uint64_t quiet)
 {
-    return save_foreign(pickler) < 0 ? NULL : PyIter_Next(iterator);
+    if (quiet != pickler->epoch && save_foreign(pickler) < 0) {
+        return NULL;
+    }
+    return PyIter_Next(iterator);
 }
 
 /* Saves an item that is owned here and drops it. */
 ALWAYS_INLINE char *
 save_owned_item(struct pickler *pickler, PyObject *item, PyObject *holder, Py_ssize_t index,
-                char *out)
+                uint64_t quiet, char *out)
 {
-    out = save(pickler, item, out);
+    int single = quiet == pickler->epoch && Py_REFCNT(item) == 2 && pickler->unnumbered == 0;
+    out = save_owned(pickler, item, single, out);
     if (out == NULL) {
         failed_at(holder, index);
     }
@@ -257,8 +261,8 @@ static NOINLINE char *
 save_listitems_singly(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
 {
     PyObject *item;
-    for (Py_ssize_t index = 0; (item = save_next_item(pickler, iterator)) != NULL; index++) {
-        out = save_owned_item(pickler, item, holder, index, out);
+    for (Py_ssize_t index = 0; (item = save_next_item(pickler, iterator, 0)) != NULL; index++) {
+        out = save_owned_item(pickler, item, holder, index, 0, out);
         if (out == NULL) {
             return NULL;
         }
@@ -268,28 +272,29 @@ save_listitems_singly(struct pickler *pickler, PyObject *iterator, PyObject *hol
 }
 
 char *
-save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
+save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, uint64_t quiet,
+               char *out)
 {
     if (pickler->protocol == 0) {
         return save_listitems_singly(pickler, iterator, holder, out);
     }
     Py_ssize_t index = 0, end = 0;
     PyObject *item, *next;
-    while (index == end && (item = save_next_item(pickler, iterator)) != NULL) {
-        next = save_next_item(pickler, iterator);
+    while (index == end && (item = save_next_item(pickler, iterator, quiet)) != NULL) {
+        next = save_next_item(pickler, iterator, quiet);
         if (next == NULL) {
             /* The last one stands alone. */
             if (PyErr_Occurred()) {
                 return save_release(pickler, item, NULL);
             }
-            out = save_owned_item(pickler, item, holder, index, out);
+            out = save_owned_item(pickler, item, holder, index, quiet, out);
             return out == NULL ? NULL : write_op(out, OP_APPEND);
         }
-        out = save_owned_item(pickler, item, holder, index++, write_op(out, OP_MARK));
+        out = save_owned_item(pickler, item, holder, index++, quiet, write_op(out, OP_MARK));
         for (end = index - 1 + BATCH_SIZE; out != NULL && next != NULL;) {
             item = next;
-            out = save_owned_item(pickler, item, holder, index++, out);
-            next = out == NULL || index == end ? NULL : save_next_item(pickler, iterator);
+            out = save_owned_item(pickler, item, holder, index++, quiet, out);
+            next = out == NULL || index == end ? NULL : save_next_item(pickler, iterator, quiet);
         }
         if (out == NULL || PyErr_Occurred()) {
             Py_XDECREF(next);

@@ -1,0 +1,321 @@
+/* Values of the standard library: see values.h.
+
+   What is written is what the type's own reducer gives: the class, the arguments, REDUCE, and
+   the contents.  The arguments tuple and what is new in it are counted in the memo and not
+   numbered, so that this is for dump and dumps alone, whose memo nobody sees.
+
+   An object of which no part needs more than a few bytes is written only where no frame can
+   end among them; near the end of one it is asked. */
+#include "errors.h"
+#include "registry.h"
+#include "save.h"
+#include "steps_run.h"
+
+#if KNOWN_LAYOUT
+
+/* The class by name, the opcodes, and so much for each part. */
+enum { VALUE_ROOM = 2 * 260 + 64, VALUE_PART_ROOM = VALUE_LENGTH + 8, NESTED_PARTS = 3 };
+
+/* ---- guards ------------------------------------------------------------- */
+
+/* Whether copyreg's own function is registered for the type, as it was at first, and nobody
+   watches it being called. */
+static int
+registered_holds(struct core_state *state, struct plan *plan, PyObject *private_table)
+{
+    PyObject *dicts[REGISTRY_DICTS], *reducer = NULL;
+    PyObject *function = state->stdlib.pickle_complex;
+    int count = registry_dicts(state, private_table, dicts);
+    for (int i = 0; reducer == NULL && i < count; i++) {
+        reducer = dict_get_by_hash(dicts[i], (PyObject *)plan->type, plan->hash);
+    }
+    return reducer == function && PyFunction_Check(function)
+           && PyFunction_GET_CODE(function) == state->pickle_complex_code
+           && !code_is_monitored(state->pickle_complex_code) && !steps_observed(state)
+           && read_global(state, function, state->str.complex) == (PyObject *)&PyComplex_Type;
+}
+
+/* Looks at the guards, in an epoch in which that was not done yet. */
+static NOINLINE int
+verify(struct pickler *pickler, struct plan *plan)
+{
+    struct core_state *state = pickler->state;
+    if (!save_dump_is_planned(pickler, plan) || pickler->observable
+        || *values_status(state, plan->value) != VALUE_HOLDS) {
+        return 0;
+    }
+    if (plan->value->registered ? !registered_holds(state, plan, pickler->dispatch_table)
+                                : !plan_verify(state, plan, pickler->dispatch_table)) {
+        return 0;
+    }
+    plan->verified = pickler->epoch;
+    return 1;
+}
+
+int
+save_find_value(struct pickler *pickler, struct plan *plan, PyObject *object, char *out)
+{
+    struct value_parts *parts = &pickler->value;
+    if (unlikely(plan->verified != pickler->epoch) && !verify(pickler, plan)) {
+        return 0;
+    }
+    if (!save_find_class(pickler, plan, (PyObject *)plan->type)
+        || !values_read(pickler->state, plan->value, object, parts)) {
+        return 0;
+    }
+    if (likely(pickler->writer.limit - out > VALUE_ROOM + parts->count * VALUE_PART_ROOM
+               && (parts->plain || parts->count <= NESTED_PARTS))) {
+        return 1;
+    }
+    values_release(parts);
+    return 0;
+}
+
+/* ---- arguments ---------------------------------------------------------- */
+
+/* Numbers what nobody else will ever see. */
+ALWAYS_INLINE char *
+write_skipped(struct pickler *pickler, char *out)
+{
+    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+}
+
+ALWAYS_INLINE char *
+write_part(struct pickler *pickler, const struct value_part *part, char *out)
+{
+    switch (part->kind) {
+    case VALUE_BYTES:
+    case VALUE_TEXT:
+        out[0] = (char)(part->kind == VALUE_BYTES ? OP_SHORT_BINBYTES : OP_SHORT_BINUNICODE);
+        out[1] = (char)(unsigned char)part->size;
+        out = write_bytes(out + 2, part->is.data, (size_t)part->size);
+        return write_skipped(pickler, out);
+    case VALUE_NUMBER: return write_integer(out, part->is.number);
+    case VALUE_REAL: return write_real(out, part->is.real);
+    case VALUE_EMPTY: return write_op(out, OP_EMPTY_TUPLE);
+    default: return save_child(pickler, part->is.object, out);
+    }
+}
+
+/* Arguments among which no frame ends and no foreign code runs. */
+static char *
+write_plain_parts(struct pickler *pickler, struct value_parts *parts, char *out)
+{
+    for (int i = 0; out != NULL && i < parts->count; i++) {
+        out = write_part(pickler, &parts->list[i], out);
+    }
+    values_release(parts);
+    return out;
+}
+
+/* Others.  Those that are objects are owned over the time, and the buffer of the parts is
+   another object's as soon as one is saved: data come first. */
+static NOINLINE char *
+save_parts(struct pickler *pickler, char *out)
+{
+    struct value_part list[NESTED_PARTS];
+    int count = pickler->value.count, single[NESTED_PARTS];
+    uint64_t epoch = pickler->epoch;
+    memcpy(list, pickler->value.list, (size_t)count * sizeof(*list));
+    for (int i = 0; i < count; i++) {
+        single[i] = list[i].kind == VALUE_OBJECT && save_is_single(pickler, list[i].is.object);
+    }
+    for (int i = 0; i < count; i++) {
+        if (list[i].kind == VALUE_OBJECT) {
+            Py_INCREF(list[i].is.object);
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        if (out != NULL && list[i].kind != VALUE_OBJECT) {
+            out = write_part(pickler, &list[i], out);
+        }
+        else if (out != NULL) {
+            out =
+                save_owned(pickler, list[i].is.object, single[i] && epoch == pickler->epoch, out);
+            if (out == NULL) {
+                error_note("when serializing tuple item %d", i);
+            }
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        if (list[i].kind == VALUE_OBJECT) {
+            out = save_release(pickler, list[i].is.object, out);
+        }
+    }
+    return out == NULL ? NULL : save_room(pickler, out);
+}
+
+/* The class, the arguments and REDUCE. */
+static char *
+save_construction(struct pickler *pickler, struct plan *plan, PyObject *object, char *out)
+{
+    int count = pickler->value.count;
+    (void)object;
+    out = plan->class_dump == pickler->dump
+              ? save_get(pickler, (Py_ssize_t)plan->class_index, out)
+              : save_write_class(pickler, plan, (PyObject *)plan->type, out);
+    if (unlikely(out == NULL)) {
+        return NULL;
+    }
+    out = count > 3 ? write_op(out, OP_MARK) : out;
+    out = likely(pickler->value.plain) ? write_plain_parts(pickler, &pickler->value, out)
+                                       : save_parts(pickler, out);
+    if (unlikely(out == NULL)) {
+        error_note("when serializing %T reconstructor arguments", object);
+        return NULL;
+    }
+    out = save_tuple_op(pickler, count, out);
+    out = count == 0 ? out : write_skipped(pickler, out);
+    return out == NULL ? NULL : write_op(out, OP_REDUCE);
+}
+
+/* ---- contents ----------------------------------------------------------- */
+
+/* The state of a SimpleNamespace, which is its __dict__. */
+static char *
+save_namespace(struct pickler *pickler, PyObject *object, char *out)
+{
+    PyObject *dict = layout_find_dict(object, Py_TYPE(object));
+    int single = save_is_single(pickler, dict);
+    Py_INCREF(dict);
+    out = save_owned(pickler, dict, single, out);
+    if (out == NULL) {
+        error_note("when serializing %T state", object);
+    }
+    out = save_release(pickler, dict, out);
+    out = out == NULL ? NULL : save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, OP_BUILD);
+}
+
+/* How the contents are walked; set up before anything is written, as the reducer does it. */
+struct walk {
+    enum value_contents contents;
+    PyObject *iterator; /* strong, or NULL */
+    Py_ssize_t size;    /* of a dict */
+    uint64_t epoch;
+};
+
+/* 0 or -1.  The iterators run no foreign code as long as nobody else does. */
+static int
+walk_begin(struct pickler *pickler, struct walk *walk, PyObject *object)
+{
+    walk->iterator = NULL;
+    walk->epoch = pickler->epoch;
+    if (walk->contents == CONTENTS_PAIRS) {
+        walk->size = PyDict_GET_SIZE(object);
+    }
+    else if (walk->contents == CONTENTS_ITEMS) {
+        walk->iterator = PyObject_GetIter(object);
+        return walk->iterator == NULL ? -1 : 0;
+    }
+    else if (walk->contents == CONTENTS_ORDERED) {
+        PyObject *items = PyObject_CallMethodNoArgs(object, pickler->state->str.items);
+        walk->iterator = items == NULL ? NULL : PyObject_GetIter(items);
+        Py_XDECREF(items);
+        return walk->iterator == NULL ? -1 : 0;
+    }
+    return 0;
+}
+
+static char *
+save_contents(struct pickler *pickler, PyObject *object, const struct walk *walk, char *out)
+{
+    switch (walk->contents) {
+    case CONTENTS_DICT: return save_namespace(pickler, object, out);
+    case CONTENTS_ITEMS: return save_listitems(pickler, walk->iterator, object, walk->epoch, out);
+    case CONTENTS_ORDERED:
+        return save_dictitems(pickler, walk->iterator, object, walk->epoch, out);
+    case CONTENTS_PAIRS: return save_own_items(pickler, object, walk->size, out);
+    default: return out;
+    }
+}
+
+/* ---- the whole object --------------------------------------------------- */
+
+/* Numbers the object, unless it came by among its own arguments: *known. */
+static char *
+number_object(struct pickler *pickler, PyObject *object, int single, int *known, char *out)
+{
+    Py_ssize_t position = single ? -1 : memo_find(&pickler->memo, object);
+    *known = position >= 0;
+    return unlikely(*known) ? save_get(pickler, position, write_op(out, OP_POP))
+                            : save_memoize(pickler, object, single, out);
+}
+
+/* An object that nests others, or has contents. */
+static NOINLINE char *
+save_nesting(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
+{
+    struct walk walk = {.contents = plan->value->contents};
+    int known = 0;
+    if (save_open(pickler, object) < 0) {
+        values_release(&pickler->value);
+        return NULL;
+    }
+    if (walk_begin(pickler, &walk, object) < 0) {
+        values_release(&pickler->value);
+        return save_close(pickler, object, NULL);
+    }
+    pickler->unnumbered += !single;
+    out = save_construction(pickler, plan, object, out);
+    pickler->unnumbered -= !single;
+    if (out != NULL) {
+        single = single && walk.epoch == pickler->epoch;
+        out = number_object(pickler, object, single, &known, out);
+    }
+    if (out != NULL && !known) {
+        out = save_contents(pickler, object, &walk, out);
+    }
+    if (walk.iterator != NULL) {
+        out = save_release(pickler, walk.iterator, out);
+    }
+    return save_close(pickler, object, out);
+}
+
+char *
+save_by_value(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
+{
+    if (likely(pickler->value.plain && plan->value->contents == CONTENTS_NONE)) {
+        out = save_construction(pickler, plan, object, out);
+        return out == NULL ? NULL : save_memoize(pickler, object, single, out);
+    }
+    out = save_nesting(pickler, plan, object, single, out);
+    if (out == NULL) {
+        error_note("when serializing %T object", object);
+    }
+    return out;
+}
+
+void
+save_check_value(struct pickler *pickler, PyObject *object, PyObject *reduce_value)
+{
+    struct plan *plan = plan_find(pickler->state, Py_TYPE(object));
+    if (plan->kind == PLAN_VALUE
+        && *values_status(pickler->state, plan->value) == VALUE_UNCHECKED) {
+        values_check(pickler->state, plan->value, object, reduce_value);
+    }
+}
+
+#else
+
+int
+save_find_value(struct pickler *Py_UNUSED(pickler), struct plan *Py_UNUSED(plan),
+                PyObject *Py_UNUSED(object), char *Py_UNUSED(out))
+{
+    return 0;
+}
+
+char *
+save_by_value(struct pickler *Py_UNUSED(pickler), struct plan *Py_UNUSED(plan),
+              PyObject *Py_UNUSED(object), int Py_UNUSED(single), char *Py_UNUSED(out))
+{
+    return NULL;
+}
+
+void
+save_check_value(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(object),
+                 PyObject *Py_UNUSED(reduce_value))
+{
+}
+
+#endif

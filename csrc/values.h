@@ -1,0 +1,109 @@
+/* Values of the standard library: datetimes, decimals, ranges, deques and their kind.
+
+   Each type has a row that says how its objects are read where they lie: the arguments that
+   its reducer would give, of which most are new with every call, and what comes after them.
+   Nothing is called, and no reduce value is made.
+
+   A row is for one type, found by its names and by the module that implements it, and only
+   while that type's reducer is the one that the row was written for: the types of C cannot be
+   changed, those of Python have a guard on the code of each function that is left out.  The
+   first object of a type that is met by a process is asked, and what it gives is compared
+   with what the row reads; a difference turns the row off for good.
+
+   Nothing here runs Python code. */
+#ifndef FASTCOPYREG_VALUES_H
+#define FASTCOPYREG_VALUES_H
+
+#include "compat.h"
+
+struct core_state;
+
+enum value_status { VALUE_UNCHECKED, VALUE_HOLDS, VALUE_OFF };
+
+/* The number of rows. */
+enum { VALUES = 24 };
+
+enum value_kind {
+    VALUE_OBJECT, /* an object that the value holds */
+    VALUE_BYTES,  /* new bytes */
+    VALUE_TEXT,   /* a new str, ASCII, of more than one character */
+    VALUE_NUMBER, /* an int */
+    VALUE_REAL,   /* a new float */
+    VALUE_EMPTY   /* the empty tuple */
+};
+
+struct value_part {
+    enum value_kind kind;
+    Py_ssize_t size;
+    union {
+        PyObject *object; /* borrowed */
+        const char *data;
+        int64_t number;
+        double real;
+    } is;
+};
+
+/* The longest text or bytes, and the most arguments. */
+enum { VALUE_LENGTH = 255, VALUE_TEXT_ROOM = 48, VALUE_PARTS = 8 };
+
+/* The arguments of a reducer. */
+struct value_parts {
+    int count;
+    int plain; /* all of them are written without foreign code, if there is room */
+    struct value_part list[VALUE_PARTS];
+    PyObject *made;             /* strong, or NULL: what a part's data lies in */
+    char text[VALUE_TEXT_ROOM]; /* or here */
+};
+
+/* What a reduce value has behind the arguments. */
+enum value_contents {
+    CONTENTS_NONE,
+    CONTENTS_DICT,   /* the __dict__ as the state, also an empty one */
+    CONTENTS_ITEMS,  /* an iterator over the object itself */
+    CONTENTS_PAIRS,  /* an iterator over the items of an object that is a dict */
+    CONTENTS_ORDERED /* the same, in an order of the object's own */
+};
+
+struct value {
+    const char *type_name; /* tp_name */
+    const char *module;    /* which implements it */
+    const char *name;      /* under which the module has it */
+    size_t size;           /* of an object; 0: not looked at */
+    /* Reads an object: 1, or 0 if it is to be asked.  May fill `made`. */
+    int (*read)(struct core_state *state, PyObject *object, struct value_parts *parts);
+    enum value_contents contents;
+    int registered; /* by copyreg itself, with a function that the core knows */
+};
+
+/* Remembers what copyreg registers by itself.  0 or -1. */
+int values_setup(PyObject *module);
+
+/* The row of a type; NULL if it has none. */
+const struct value *values_find(struct core_state *state, PyTypeObject *type);
+
+/* The row's status, which is the same for all types of that row. */
+enum value_status *values_status(struct core_state *state, const struct value *value);
+
+/* Reads the object.  1, or 0 if it is to be asked.  What was made is to be dropped with
+   values_release() if it was read. */
+static inline int
+values_read(struct core_state *state, const struct value *value, PyObject *object,
+            struct value_parts *parts)
+{
+    parts->count = 0;
+    parts->plain = 1;
+    parts->made = NULL;
+    return value->read(state, object, parts);
+}
+
+static inline void
+values_release(struct value_parts *parts)
+{
+    Py_CLEAR(parts->made);
+}
+
+/* Compares what the reducer of the first object gave with what the row reads. */
+void values_check(struct core_state *state, const struct value *value, PyObject *object,
+                  PyObject *reduce_value);
+
+#endif

@@ -172,6 +172,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     CORE_TYPES(VISIT_TYPE)
     Py_VISIT(state->empty_tuple);
     Py_VISIT(state->pickle_complex_code);
+    Py_VISIT(state->namedtuple_code);
     Py_VISIT(state->compiler);
     Py_VISIT(state->lazy_import_type);
     Py_VISIT(state->copy_helpers);
@@ -191,6 +192,7 @@ module_clear(PyObject *module)
     CORE_TYPES(CLEAR_TYPE)
     Py_CLEAR(state->empty_tuple);
     Py_CLEAR(state->pickle_complex_code);
+    Py_CLEAR(state->namedtuple_code);
     Py_CLEAR(state->compiler);
     Py_CLEAR(state->lazy_import_type);
     Py_CLEAR(state->copy_helpers);

@@ -161,6 +161,7 @@ struct core_state {
     struct core_stdlib stdlib;
     CORE_TYPES(DECLARE_TYPE)
     PyObject *empty_tuple;
+    PyObject *namedtuple_code;                 /* of __getnewargs__ of all named tuples, or NULL */
     PyObject *pickle_complex_code;             /* of copyreg.pickle_complex() as it was at first */
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
     /* Those that CPython has one object of each. */

@@ -4,6 +4,7 @@
 #include "registry.h"
 
 #include "names.h"
+#include "steps.h"
 
 /* ---- the cache ---------------------------------------------------------- */
 
@@ -32,6 +33,29 @@ plan_free_retired(struct plan_cache *cache)
     }
 }
 
+/* Finds the code that all named tuples share, if it gives the elements and nothing else.
+   0 or -1.  Runs Python code. */
+static int
+find_namedtuple_code(struct core_state *state)
+{
+    PyObject *elements = PyTuple_Pack(4, Py_None, Py_True, Py_False, Py_Ellipsis);
+    PyObject *named =
+        elements == NULL ? NULL : PyObject_CallObject(state->stdlib.namedtuple_class, elements);
+    PyObject *given =
+        named == NULL ? NULL : PyObject_CallMethodNoArgs(named, state->str.getnewargs);
+    int same = given != NULL && PyTuple_CheckExact(given)
+                   ? PyObject_RichCompareBool(given, elements, Py_EQ)
+                   : -1;
+    PyObject *method = named == NULL ? NULL : type_lookup(Py_TYPE(named), state->str.getnewargs);
+    if (same == 1 && method != NULL && PyFunction_Check(method)) {
+        state->namedtuple_code = Py_NewRef(PyFunction_GET_CODE(method));
+    }
+    Py_XDECREF(given);
+    Py_XDECREF(named);
+    Py_XDECREF(elements);
+    return given == NULL ? -1 : 0;
+}
+
 int
 plan_setup(PyObject *module)
 {
@@ -42,7 +66,7 @@ plan_setup(PyObject *module)
         return -1;
     }
     state->plans->none.kind = PLAN_GENERAL;
-    return 0;
+    return find_namedtuple_code(state);
 }
 
 void
@@ -73,6 +97,21 @@ inherits(PyTypeObject *type, PyObject *name)
     return type_lookup(type, name) == type_lookup(&PyBaseObject_Type, name);
 }
 
+int
+plan_is_namedtuple(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *method = type_lookup(type, state->str.getnewargs);
+    if (method == NULL || !PyFunction_Check(method) || state->namedtuple_code == NULL
+        || PyFunction_GET_CODE(method) != state->namedtuple_code
+        || !PyType_IsSubtype(type, &PyTuple_Type)) {
+        return 0;
+    }
+    PyObject *closure = PyFunction_GET_CLOSURE(method);
+    return closure != NULL && PyTuple_GET_SIZE(closure) == 1
+           && PyCell_GET(PyTuple_GET_ITEM(closure, 0)) == (PyObject *)&PyTuple_Type
+           && !code_is_monitored(state->namedtuple_code) && !steps_observed(state);
+}
+
 /* Whether objects of the type come apart by object.__reduce_ex__ alone. */
 static int
 is_default(struct core_state *state, PyTypeObject *type)
@@ -80,13 +119,59 @@ is_default(struct core_state *state, PyTypeObject *type)
     const struct core_strings *str = &state->str;
     return Py_IS_TYPE((PyObject *)type, &PyType_Type)
            && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
-           && type->tp_getattro == PyObject_GenericGetAttr && type->tp_itemsize == 0
-           && type->tp_new != NULL && inherits(type, str->reduce_ex) && inherits(type, str->reduce)
+           && type->tp_getattro == PyObject_GenericGetAttr && type->tp_new != NULL
+           && inherits(type, str->reduce_ex) && inherits(type, str->reduce)
            && inherits(type, str->getstate) && inherits(type, str->class_)
-           && type_lookup(type, str->getnewargs) == NULL
            && type_lookup(type, str->getnewargs_ex) == NULL
-           && !PyType_FastSubclass(type, Py_TPFLAGS_LIST_SUBCLASS | Py_TPFLAGS_DICT_SUBCLASS
-                                             | Py_TPFLAGS_TYPE_SUBCLASS);
+           && !PyType_FastSubclass(type, Py_TPFLAGS_TYPE_SUBCLASS);
+}
+
+/* Whether the type has under `name` what one of its bases has. */
+static int
+has_of(PyTypeObject *type, PyTypeObject *base, PyObject *name)
+{
+    return PyType_IsSubtype(type, base) && type_lookup(type, name) == type_lookup(base, name);
+}
+
+/* What __getnewargs__ gives.  0 if it is one that is to be called. */
+static int
+read_arguments(struct core_state *state, struct plan *plan, PyTypeObject *type)
+{
+    const struct {
+        PyTypeObject *base;
+        enum plan_arguments arguments;
+    } known[] = {{&PyTuple_Type, ARGUMENTS_TUPLE},
+                 {&PyUnicode_Type, ARGUMENTS_STR},
+                 {&PyBytes_Type, ARGUMENTS_BYTES},
+                 {&PyLong_Type, ARGUMENTS_INT},
+                 {&PyFloat_Type, ARGUMENTS_FLOAT}};
+    PyObject *method = type_lookup(type, state->str.getnewargs);
+    for (size_t i = 0; method != NULL && i < Py_ARRAY_LENGTH(known); i++) {
+        if (has_of(type, known[i].base, state->str.getnewargs)) {
+            plan->arguments = known[i].arguments;
+            return 1;
+        }
+    }
+    if (method != NULL && plan_is_namedtuple(state, type)) {
+        plan->arguments = ARGUMENTS_ELEMENTS;
+        return 1;
+    }
+    return method == NULL;
+}
+
+/* What follows.  0 if the type has its own way of giving it. */
+static int
+read_items(struct core_state *state, struct plan *plan, PyTypeObject *type)
+{
+    if (PyType_FastSubclass(type, Py_TPFLAGS_LIST_SUBCLASS)) {
+        plan->items = ITEMS_OF_LIST;
+        return type->tp_iter == PyList_Type.tp_iter;
+    }
+    if (PyType_FastSubclass(type, Py_TPFLAGS_DICT_SUBCLASS)) {
+        plan->items = ITEMS_OF_DICT;
+        return has_of(type, &PyDict_Type, state->str.items);
+    }
+    return 1;
 }
 
 /* Whether instances keep their __dict__ where layout.h knows it, and show that one. */
@@ -220,15 +305,20 @@ read_type(struct core_state *state, struct plan *plan, PyTypeObject *type)
         return;
     }
     PyObject *slotnames = find_slotnames(state, type);
-    if (!is_default(state, type) || slotnames == NULL) {
+    if (!is_default(state, type) || slotnames == NULL || !read_arguments(state, plan, type)
+        || !read_items(state, plan, type)) {
         return;
     }
     plan->has_dict = has_managed_dict(state, type);
     if (!plan->has_dict && type->tp_dictoffset != 0) {
         return;
     }
-    if (read_slots(plan, type, slotnames) == 1 && is_complete(plan, type)) {
+    int needs_all = plan->arguments == ARGUMENTS_NONE && plan->items == ITEMS_NONE;
+    if (read_slots(plan, type, slotnames) == 1
+        && (!needs_all || (type->tp_itemsize == 0 && is_complete(plan, type)))) {
         plan->kind = PLAN_DEFAULT;
+        plan->nests = plan->items != ITEMS_NONE || plan->arguments == ARGUMENTS_ELEMENTS
+                      || plan->arguments == ARGUMENTS_TUPLE;
     }
 }
 
@@ -333,10 +423,11 @@ plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table
 
 /* Names that hide a method if an instance has them. */
 static int
-hides(struct core_state *state, PyObject *name)
+hides(struct core_state *state, const struct plan *plan, PyObject *name)
 {
     return PyUnicode_Compare(name, state->str.reduce_ex) == 0
-           || PyUnicode_Compare(name, state->str.getstate) == 0;
+           || PyUnicode_Compare(name, state->str.getstate) == 0
+           || (plan->items == ITEMS_OF_DICT && PyUnicode_Compare(name, state->str.items) == 0);
 }
 
 int
@@ -344,7 +435,7 @@ plan_check_shared_keys(struct core_state *state, struct plan *plan, struct layou
 {
     struct layout_entry *entries = layout_entries(keys);
     for (Py_ssize_t i = plan->keys_seen; i < keys->count; i++) {
-        if (entries[i].key != NULL && hides(state, entries[i].key)) {
+        if (entries[i].key != NULL && hides(state, plan, entries[i].key)) {
             return 1;
         }
     }
@@ -353,13 +444,15 @@ plan_check_shared_keys(struct core_state *state, struct plan *plan, struct layou
 }
 
 int
-plan_dict_hides(struct core_state *state, PyObject *dict)
+plan_dict_hides(struct core_state *state, const struct plan *plan, PyObject *dict)
 {
     if (!layout_has_only_str_keys(dict)) {
         return 1;
     }
     return PyDict_GetItemWithError(dict, state->str.reduce_ex) != NULL
-           || PyDict_GetItemWithError(dict, state->str.getstate) != NULL;
+           || PyDict_GetItemWithError(dict, state->str.getstate) != NULL
+           || (plan->items == ITEMS_OF_DICT
+               && PyDict_GetItemWithError(dict, state->str.items) != NULL);
 }
 
 #endif

@@ -35,6 +35,20 @@ enum plan_kind {
     PLAN_VALUE    /* of the standard library, with a row in values.c */
 };
 
+/* The arguments of __new__, besides the class. */
+enum plan_arguments {
+    ARGUMENTS_NONE,
+    ARGUMENTS_ELEMENTS, /* a named tuple's: its elements */
+    ARGUMENTS_TUPLE,    /* a copy of the object as what its base is */
+    ARGUMENTS_STR,
+    ARGUMENTS_BYTES,
+    ARGUMENTS_INT,
+    ARGUMENTS_FLOAT
+};
+
+/* What follows the construction, and comes before the state. */
+enum plan_items { ITEMS_NONE, ITEMS_OF_LIST, ITEMS_OF_DICT };
+
 struct plan_slot {
     PyObject *name; /* interned; strong */
     Py_ssize_t offset;
@@ -55,6 +69,9 @@ struct plan {
     int name_is_made;    /* the qualified name is a new str whenever it is asked for */
     uint64_t class_dump; /* the dump in which the class has the number class_index */
     uint32_t class_index;
+    enum plan_arguments arguments;
+    enum plan_items items;
+    int nests; /* others may be saved before the state of an object is */
     /* Fields. */
     int has_dict;         /* instances have a __dict__ of their own kind */
     Py_ssize_t keys_seen; /* shared keys looked at: none of them hides a method */
@@ -133,12 +150,16 @@ plan_find(struct core_state *state, PyTypeObject *type)
    (private or shared), copyreg.__newobj__ the original.  Runs no Python code. */
 int plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table);
 
+/* Whether the type is made by collections.namedtuple(), whose __getnewargs__ gives the elements
+   and is not watched by anybody. */
+int plan_is_namedtuple(struct core_state *state, PyTypeObject *type);
+
 /* Whether the shared keys of the type's instances hide a method from the reduction, in
    which case its instances are asked one by one. */
 int plan_check_shared_keys(struct core_state *state, struct plan *plan, struct layout_keys *keys);
 
 /* Whether a __dict__ hides a method; also if that cannot be seen without running Python
    code. */
-int plan_dict_hides(struct core_state *state, PyObject *dict);
+int plan_dict_hides(struct core_state *state, const struct plan *plan, PyObject *dict);
 
 #endif

@@ -48,6 +48,7 @@ struct pickler {
     int fix_imports;
     int observable;    /* whether the memo can be looked at when the dump is done */
     int saved_by_id;   /* persistent_id has answered for the object that was asked about */
+    int known_object;  /* the object came by among its own arguments; see save_newobj.c */
     int poll_at_next;  /* signals are to be seen to at the next object */
     int unnumbered;    /* shared objects that are open and have no number yet */
     int fast_nesting;  /* containers open in fast mode */
@@ -212,6 +213,9 @@ char *save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *hold
 char *save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, uint64_t quiet,
                      char *out);
 
+/* The elements of a list, as those of an iterator over it. */
+char *save_own_elements(struct pickler *pickler, PyObject *list, Py_ssize_t index, char *out);
+
 /* The pairs of a dict that had `size` when the reduction was made, as those of the iterator
    over its items(). */
 char *save_own_items(struct pickler *pickler, PyObject *dict, Py_ssize_t size, char *out);
@@ -228,6 +232,16 @@ char *save_by_reducer(struct pickler *pickler, PyObject *object, int single, cha
 int save_find_fields(struct pickler *pickler, struct plan *plan, PyObject *object, char *out);
 char *save_by_plan(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
                    char *out);
+
+/* Arguments of __new__, by the plan: whether they can be written here and now; and a tuple of
+   one that is short. */
+int save_find_arguments(struct pickler *pickler, struct plan *plan, PyObject *object, char *out);
+char *save_short_argument(struct pickler *pickler, struct plan *plan, PyObject *object, char *out);
+
+/* What stands between the class and the state of an object whose plan nests: arguments,
+   NEWOBJ, the number of the object, items.  Nothing follows if pickler->known_object. */
+char *save_nested_parts(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
+                        char *out);
 
 /* Whether the dump and the memo are of the form for which plans are written; renews the number
    of the dump first if entries were taken out of its memo. */

@@ -85,9 +85,9 @@ save_find_class(struct pickler *pickler, struct plan *plan, PyObject *type)
     return names_are_true(pickler, plan, type);
 }
 
-/* The class, no arguments, NEWOBJ, and the number of the object. */
+/* The class, and where its arguments begin. */
 static char *
-write_head(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
+write_class(struct pickler *pickler, struct plan *plan, char *out)
 {
     out = at_part(pickler, out);
     if (out == NULL) {
@@ -99,12 +99,19 @@ write_head(struct pickler *pickler, struct plan *plan, PyObject *object, int sin
     else {
         out = save_write_class(pickler, plan, (PyObject *)plan->type, out);
     }
-    out = out == NULL ? NULL : at_part(pickler, out);
-    if (out == NULL) {
-        return NULL;
+    return out == NULL ? NULL : at_part(pickler, out);
+}
+
+/* The class, no arguments or short ones, NEWOBJ, and the number of the object. */
+static char *
+write_head(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
+{
+    out = write_class(pickler, plan, out);
+    if (out != NULL) {
+        out = plan->arguments == ARGUMENTS_NONE ? write_op(out, OP_EMPTY_TUPLE)
+                                                : save_short_argument(pickler, plan, object, out);
     }
-    out = write_op(write_op(out, OP_EMPTY_TUPLE), OP_NEWOBJ);
-    return save_memoize(pickler, object, single, out);
+    return out == NULL ? NULL : save_memoize(pickler, object, single, write_op(out, OP_NEWOBJ));
 }
 
 /* ---- attribute names ---------------------------------------------------- */
@@ -426,7 +433,7 @@ find_dict(struct pickler *pickler, struct plan *plan, PyObject *object, struct f
     if (dict == NULL) {
         return 1;
     }
-    if (!PyDict_CheckExact(dict) || plan_dict_hides(pickler->state, dict)) {
+    if (!PyDict_CheckExact(dict) || plan_dict_hides(pickler->state, plan, dict)) {
         return 0;
     }
     if (PyDict_GET_SIZE(dict) != 0) {
@@ -507,7 +514,9 @@ save_dump_is_planned(struct pickler *pickler, struct plan *plan)
     }
     return pickler->protocol >= 4 && pickler->bin && !pickler->fast
            && pickler->persistent_id == NULL && !save_asks_override(pickler, plan->type)
-           && pickler->memo.indices == NULL && (plan->slot_count == 0 || !pickler->observable);
+           && pickler->memo.indices == NULL
+           && ((plan->slot_count == 0 && plan->arguments == ARGUMENTS_NONE)
+               || !pickler->observable);
 }
 
 /* Looks at the guards, in an epoch in which that was not done yet. */
@@ -515,7 +524,9 @@ static NOINLINE int
 verify(struct pickler *pickler, struct plan *plan)
 {
     if (!save_dump_is_planned(pickler, plan)
-        || !plan_verify(pickler->state, plan, pickler->dispatch_table)) {
+        || !plan_verify(pickler->state, plan, pickler->dispatch_table)
+        || (plan->arguments == ARGUMENTS_ELEMENTS
+            && !plan_is_namedtuple(pickler->state, plan->type))) {
         return 0;
     }
     plan->verified = pickler->epoch;
@@ -535,7 +546,9 @@ save_find_fields(struct pickler *pickler, struct plan *plan, PyObject *object, c
     }
     return save_find_class(pickler, plan, (PyObject *)plan->type)
            && (plan->slot_count == 0 || slotnames_hold(plan))
-           && (!plan->has_dict || find_dict(pickler, plan, object, fields));
+           && (!plan->has_dict || find_dict(pickler, plan, object, fields))
+           && (plan->arguments == ARGUMENTS_NONE
+               || save_find_arguments(pickler, plan, object, out));
 }
 
 /* The slots: to be read in place, or in the snapshot.  0 or -1. */
@@ -555,8 +568,90 @@ find_slots(struct pickler *pickler, struct plan *plan, PyObject *object, struct 
     return fields->set < 0 ? -1 : 0;
 }
 
-char *
-save_by_plan(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
+/* ---- objects that others are saved in before their state ----------------------------------- */
+
+/* The __dict__ that is the state, whatever others do to the object meanwhile: made if it was
+   not; strong, or NULL.  *failed if it cannot be made. */
+static PyObject *
+settle_dict(struct pickler *pickler, PyObject *object, int *failed)
+{
+    PyObject *dict = pickler->fields.dict;
+    if (pickler->fields.values != NULL) {
+        int collects = collector_hold();
+        dict = PyObject_GenericGetDict(object, NULL);
+        collector_resume(collects);
+        *failed = dict == NULL;
+    }
+    return dict;
+}
+
+/* The slots that are set, each as far as it was; no number of a name is known any more. */
+static char *
+save_late_slots(struct pickler *pickler, struct plan *plan, PyObject *object, Py_ssize_t set,
+                char *out)
+{
+    struct fields fields = {.set = set};
+    return out == NULL ? NULL : save_slots(pickler, plan, object, &fields, 0, out);
+}
+
+/* The state: a __dict__, or slots, or both. */
+static NOINLINE char *
+save_late_state(struct pickler *pickler, struct plan *plan, PyObject *object, PyObject *dict,
+                Py_ssize_t set, char *out)
+{
+    out = save_pass_boundary(pickler, out);
+    if (set == 0) {
+        out = out == NULL ? NULL : save_owned(pickler, dict, 0, out);
+    }
+    else if (out != NULL) {
+        /* The pair is a new tuple, whose first part is saved as any object. */
+        out = save_owned(pickler, dict == NULL ? Py_None : dict, 0, out);
+        out = out == NULL ? failed_part(0) : save_room(pickler, out);
+        out = out == NULL ? NULL : save_pass_boundary(pickler, out);
+        if (out != NULL) {
+            out = save_late_slots(pickler, plan, object, set, out);
+            out = out == NULL ? failed_part(1) : out;
+        }
+        if (out != NULL) {
+            out = memo_skip(&pickler->memo) < 0 ? NULL
+                                                : write_op(write_op(out, OP_TUPLE2), OP_MEMOIZE);
+        }
+    }
+    out = out == NULL ? NULL : save_room(pickler, out);
+    return out == NULL ? failed_state(object) : write_op(out, OP_BUILD);
+}
+
+/* A frame of its own for each level of nesting: a small one. */
+static NOINLINE char *
+save_nesting(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
+{
+    int failed = 0;
+    PyObject *dict = settle_dict(pickler, object, &failed);
+    if (failed || save_open(pickler, object) < 0) {
+        Py_XDECREF(dict);
+        return NULL;
+    }
+    Py_ssize_t slots = plan->slot_count,
+               set = slots == 0 ? 0 : take_snapshot(pickler, plan, object);
+    out = set < 0 ? NULL : write_class(pickler, plan, out);
+    out = out == NULL ? NULL : save_nested_parts(pickler, plan, object, single, out);
+    if (out == NULL) {
+        error_note("when serializing %T object", object);
+    }
+    else if ((dict != NULL || set != 0) && (plan->items != ITEMS_NONE || !pickler->known_object)) {
+        out = save_late_state(pickler, plan, object, dict, set, out);
+    }
+    if (slots != 0 && set >= 0) {
+        out = drop_snapshot(pickler, slots, out);
+    }
+    if (dict != NULL) {
+        out = save_release(pickler, dict, out);
+    }
+    return save_close(pickler, object, out);
+}
+
+static NOINLINE char *
+save_simply(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
 {
     struct fields fields = pickler->fields;
     if (save_open(pickler, object) < 0) {
@@ -580,6 +675,14 @@ save_by_plan(struct pickler *pickler, struct plan *plan, PyObject *object, int s
         out = save_release(pickler, fields.dict, out);
     }
     return save_close(pickler, object, out);
+}
+
+/* Ends in tail calls. */
+char *
+save_by_plan(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
+{
+    return unlikely(plan->nests) ? save_nesting(pickler, plan, object, single, out)
+                                 : save_simply(pickler, plan, object, single, out);
 }
 
 #else

@@ -304,3 +304,81 @@ save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, ui
     }
     return PyErr_Occurred() ? NULL : out;
 }
+
+/* ---- a list's own elements, as items ------------------------------------ */
+
+#if KNOWN_LAYOUT
+
+/* An element that is owned here. */
+ALWAYS_INLINE char *
+save_held(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item, int single,
+          char *out)
+{
+    (void)list;
+    (void)index;
+    out = save_owned(pickler, item, single, out);
+    if (unlikely(out == NULL)) {
+        failed_at(list, index);
+    }
+    out = save_release(pickler, item, out);
+    return out == NULL ? NULL : save_room(pickler, out);
+}
+
+/* Another one than the first of a batch, or the last, which stands alone. */
+static char *
+save_element(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item, char *out)
+{
+    int single = save_is_single(pickler, item);
+    return save_held(pickler, list, index, Py_NewRef(item), single, out);
+}
+
+/* The first of a batch, while the second is held, which was asked for before it is saved. */
+static NOINLINE char *
+save_before(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *second, char *out)
+{
+    uint64_t epoch = pickler->epoch;
+    out = save_element(pickler, list, index, PyList_GET_ITEM(list, index), write_op(out, OP_MARK));
+    if (unlikely(out == NULL)) {
+        return save_release(pickler, second, NULL);
+    }
+    int single = epoch == pickler->epoch && Py_REFCNT(second) == 2 && pickler->unnumbered == 0;
+    return save_held(pickler, list, index + 1, second, single, out);
+}
+
+/* A batch of two or more from `index` on. */
+static NOINLINE char *
+save_batch(struct pickler *pickler, PyObject *list, Py_ssize_t index, char *out)
+{
+    Py_ssize_t end = index + BATCH_SIZE;
+    out = save_before(pickler, list, index, Py_NewRef(PyList_GET_ITEM(list, index + 1)), out);
+    for (index += 2; out != NULL && index < end && index < PyList_GET_SIZE(list); index++) {
+        out = save_child(pickler, PyList_GET_ITEM(list, index), out);
+        if (unlikely(out == NULL)) {
+            return failed_at(list, index);
+        }
+    }
+    out = out == NULL ? NULL : save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, OP_APPENDS);
+}
+
+/* The last element, which stands alone. */
+static NOINLINE char *
+save_last(struct pickler *pickler, PyObject *list, Py_ssize_t index, char *out)
+{
+    out = save_element(pickler, list, index, PyList_GET_ITEM(list, index), out);
+    return out == NULL ? NULL : write_op(out, OP_APPEND);
+}
+
+char *
+save_own_elements(struct pickler *pickler, PyObject *list, Py_ssize_t index, char *out)
+{
+    for (; out != NULL && index < PyList_GET_SIZE(list); index += BATCH_SIZE) {
+        if (index + 1 == PyList_GET_SIZE(list)) {
+            return save_last(pickler, list, index, out);
+        }
+        out = save_batch(pickler, list, index, out);
+    }
+    return out;
+}
+
+#endif

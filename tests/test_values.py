@@ -22,11 +22,21 @@ pytestmark = [requires_core, pytest.mark.timeout(1800)]
 DAY = datetime.date(2026, 1, 2)
 
 
+def outcome(implementation, value, protocol):
+    """The pickle, or the error: not every value can be pickled by every protocol."""
+    try:
+        return implementation.dumps(value, protocol)
+    except RecursionError:
+        raise
+    except Exception as error:
+        return repr(error)
+
+
 def assert_same(value):
     """By dumps, twice, since the first object of a type is asked."""
     for protocol in PROTOCOLS:
         for _ in range(2):
-            assert OURS.dumps(value, protocol) == STANDARD.dumps(value, protocol)
+            assert outcome(OURS, value, protocol) == outcome(STANDARD, value, protocol)
 
 
 @looks_around
@@ -52,7 +62,8 @@ def test_values_at_the_end_of_a_frame(recipe, size):
 @hypothesis.given(recipes)
 def test_shared_values_are_numbered_once(recipe):
     value = make(recipe)
-    run_shallow(assert_same, [value, [value], {"k": value}])
+    compare(STANDARD, OURS, Setup(protocol=5), lambda: [value, [value], {"k": value}])
+    compare(STANDARD, OURS, Setup(protocol=2), lambda: [value, [value], {"k": value}])
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 999, 1000, 1001, 2000, 2001])
@@ -95,23 +106,10 @@ def test_another_reducer_of_complex_is_asked():
     try:
         assert_same([1j, 2j])
         del copyreg.dispatch_table[complex]
-        with pytest.raises(TypeError):
-            STANDARD.dumps(1j, 1)
-        assert_same_outcome([1j, 2j])
+        assert_same([1j, 2j])
     finally:
         copyreg.dispatch_table[complex] = original
     assert_same([1j, 2j])
-
-
-def assert_same_outcome(value):
-    """Where one of the two may raise."""
-    outcomes = []
-    for implementation in (STANDARD, OURS):
-        try:
-            outcomes.append(implementation.dumps(value, 4))
-        except Exception as error:
-            outcomes.append(repr(error))
-    assert outcomes[0] == outcomes[1]
 
 
 def test_other_code_of_the_reducer_of_complex_is_called():

@@ -165,10 +165,10 @@ def looped(container, how):
 
 
 MAKERS = {
-    "datetime": lambda zone, fold, seconds: datetime.datetime(
-        2026, 1, 2, 3, 4, 5, 6, zone, fold=fold
-    )
-    + datetime.timedelta(seconds=seconds),
+    "datetime": lambda zone, fold, seconds: (
+        datetime.datetime(2026, 1, 2, 3, 4, 5, 6, zone, fold=fold)
+        + datetime.timedelta(seconds=seconds)
+    ),
     "date": datetime.date.fromordinal,
     "time": lambda zone, fold: datetime.time(1, 2, 3, 4, zone, fold=fold),
     "timedelta": lambda days, parts: datetime.timedelta(days, parts, parts),

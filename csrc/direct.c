@@ -9,12 +9,14 @@
 
 /* Reads what the form needs once an epoch of a pickler.  Whether it can be used now. */
 static int
-form_make_ready(struct pickler *pickler, struct form *form, PyObject *function)
+form_make_ready(struct pickler *pickler, struct form *form, PyObject *function,
+                enum direct_origin origin)
 {
     if (!form_look_up(pickler->state, form, function)) {
         return 0;
     }
     form->callable_position = memo_find(&pickler->memo, form->callable);
+    form->of_method = origin == OF_METHOD;
     form->dump = pickler->dump;
     form->epoch = pickler->epoch;
     return 1;
@@ -425,7 +427,8 @@ direct_save_ready(struct pickler *pickler, PyObject *object, int single, char *o
 {
     PyTypeObject *type = Py_TYPE(object);
     struct form *form = form_at(pickler->state, type);
-    if (!form_is_ready(form, pickler, type)) {
+    if (!form_is_ready(form, pickler, type)
+        || (form->of_method && form_method_is_hidden(pickler->state, form, object))) {
         return DIRECT_CALL;
     }
     enum direct_outcome outcome = save_by_form(pickler, form, object, single, 0, &out);
@@ -447,14 +450,14 @@ pickler_is_plain(const struct pickler *pickler)
 /* The form of the plan for the object's type, made ready; NULL if there is none. */
 static struct form *
 find_form(struct pickler *pickler, const struct steps *steps, PyObject *function,
-          PyTypeObject *type)
+          PyTypeObject *type, enum direct_origin origin)
 {
     if (!pickler_is_plain(pickler) || save_asks_override(pickler, type)
         || registry_find_is_foreign(pickler->state, pickler->dispatch_table, type)) {
         return NULL;
     }
     struct form *form = form_of(pickler->state, steps, type);
-    return form != NULL && form_make_ready(pickler, form, function) ? form : NULL;
+    return form != NULL && form_make_ready(pickler, form, function, origin) ? form : NULL;
 }
 
 /* Makes the reduce value by the plan. */
@@ -473,8 +476,8 @@ make_reduce_value(struct pickler *pickler, const struct reducer *reducer, PyObje
 }
 
 enum direct_outcome
-direct_save(struct pickler *pickler, PyObject *callable, PyObject *object, int single, char **out,
-            PyObject **reduce_value)
+direct_save(struct pickler *pickler, PyObject *callable, PyObject *object,
+            enum direct_origin origin, int single, char **out, PyObject **reduce_value)
 {
     struct reducer reducer;
     enum reducer_verdict verdict = reducer_meet(pickler->state, callable, &reducer);
@@ -487,9 +490,10 @@ direct_save(struct pickler *pickler, PyObject *callable, PyObject *object, int s
     if (verdict != REDUCER_PLAN) {
         return DIRECT_CALL;
     }
-    struct form *form = reducer.count == 0 && reducer.keywords == NULL
-                            ? find_form(pickler, reducer.steps, reducer.function, Py_TYPE(object))
-                            : NULL;
+    struct form *form =
+        reducer.count == 0 && reducer.keywords == NULL
+            ? find_form(pickler, reducer.steps, reducer.function, Py_TYPE(object), origin)
+            : NULL;
     if (form != NULL) {
         enum direct_outcome outcome = save_by_form(pickler, form, object, single, 1, out);
         if (outcome != DIRECT_CALL) {
@@ -499,7 +503,30 @@ direct_save(struct pickler *pickler, PyObject *callable, PyObject *object, int s
     return make_reduce_value(pickler, &reducer, object, reduce_value);
 }
 
+enum direct_outcome
+direct_save_method(struct pickler *pickler, PyObject *object, int single, char **out,
+                   PyObject **reduce_value)
+{
+    PyObject *method = form_find_method(pickler->state, object);
+    if (method == NULL) {
+        return DIRECT_CALL;
+    }
+    Py_INCREF(method);
+    enum direct_outcome outcome =
+        direct_save(pickler, method, object, OF_METHOD, single, out, reduce_value);
+    *out = save_release(pickler, method, *out);
+    return outcome;
+}
+
 #else
+
+enum direct_outcome
+direct_save_method(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(object),
+                   int Py_UNUSED(single), char **Py_UNUSED(out),
+                   PyObject **Py_UNUSED(reduce_value))
+{
+    return DIRECT_CALL;
+}
 
 enum direct_outcome
 direct_save_ready(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(object),
@@ -510,8 +537,8 @@ direct_save_ready(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(object
 
 enum direct_outcome
 direct_save(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(callable),
-            PyObject *Py_UNUSED(object), int Py_UNUSED(single), char **Py_UNUSED(out),
-            PyObject **Py_UNUSED(reduce_value))
+            PyObject *Py_UNUSED(object), enum direct_origin Py_UNUSED(origin),
+            int Py_UNUSED(single), char **Py_UNUSED(out), PyObject **Py_UNUSED(reduce_value))
 {
     return DIRECT_CALL;
 }

@@ -297,6 +297,74 @@ form_look_up(struct core_state *state, struct form *form, PyObject *function)
     return callable_is_plain(state, form->callable);
 }
 
+/* ---- __reduce__ as a method in Python --------------------------------------------------- */
+
+static int
+is_hiding_name(struct core_state *state, PyObject *name)
+{
+    return PyUnicode_Compare(name, state->str.reduce_ex) == 0
+           || PyUnicode_Compare(name, state->str.reduce) == 0;
+}
+
+/* Whether one of the shared keys from *seen on is such a name; looked at once. */
+static int
+shared_keys_hide(struct core_state *state, struct layout_keys *keys, Py_ssize_t *seen)
+{
+    struct layout_entry *entries = layout_entries(keys);
+    for (; *seen < keys->count; ++*seen) {
+        if (entries[*seen].key != NULL && is_hiding_name(state, entries[*seen].key)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Whether an attribute of the object hides __reduce__ or __reduce_ex__, or may. */
+static int
+attributes_hide(struct core_state *state, PyObject *object, Py_ssize_t *seen)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+        if (layout_unmade_values(object, type) != NULL) {
+            return shared_keys_hide(state, layout_shared_keys(type), seen);
+        }
+    }
+    else if (type->tp_dictoffset == 0) {
+        return 0;
+    }
+    else if (type->tp_dictoffset < 0) {
+        return 1;
+    }
+    PyObject *dict = layout_find_dict(object, type);
+    return dict != NULL
+           && (!PyDict_CheckExact(dict) || !layout_has_only_str_keys(dict)
+               || PyDict_GetItemWithError(dict, state->str.reduce_ex) != NULL
+               || PyDict_GetItemWithError(dict, state->str.reduce) != NULL);
+}
+
+int
+form_method_is_hidden(struct core_state *state, struct form *form, PyObject *object)
+{
+    return attributes_hide(state, object, &form->keys_seen);
+}
+
+PyObject *
+form_find_method(struct core_state *state, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    Py_ssize_t seen = 0;
+    if (!PyType_CheckExact((PyObject *)type) || type->tp_getattro != PyObject_GenericGetAttr) {
+        return NULL;
+    }
+    PyObject *method = type_lookup(type, state->str.reduce);
+    return method != NULL && PyFunction_Check(method)
+                   && type_lookup(type, state->str.reduce_ex)
+                          == type_lookup(&PyBaseObject_Type, state->str.reduce_ex)
+                   && !attributes_hide(state, object, &seen)
+               ? method
+               : NULL;
+}
+
 PyObject *
 form_instance_value(PyObject *object, PyTypeObject *type, struct part *part)
 {

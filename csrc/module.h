@@ -37,7 +37,9 @@
     V(dispatch_table, "dispatch_table")                    \
     V(dot, ".")                                            \
     V(extend, "extend")                                    \
+    V(fget, "fget")                                        \
     V(find_class, "find_class")                            \
+    V(func, "__func__")                                    \
     V(getattr, "getattr")                                  \
     V(getinitargs, "__getinitargs__")                      \
     V(getnewargs, "__getnewargs__")                        \
@@ -46,6 +48,9 @@
     V(import, "__import__")                                \
     V(init, "__init__")                                    \
     V(initializing, "_initializing")                       \
+    V(int_, "int")                                         \
+    V(ip, "_ip")                                           \
+    V(is_safe, "is_safe")                                  \
     V(items, "items")                                      \
     V(latin1, "latin1")                                    \
     V(lazy_import_type, "LazyImportType")                  \
@@ -66,6 +71,7 @@
     V(persistent_id, "persistent_id")                      \
     V(persistent_load, "persistent_load")                  \
     V(qualname, "__qualname__")                            \
+    V(raw_paths, "_raw_paths")                             \
     V(read, "read")                                        \
     V(readinto, "readinto")                                \
     V(readline, "readline")                                \
@@ -74,9 +80,12 @@
     V(reducer_override, "reducer_override")                \
     V(reducer_override_types, "reducer_override_types")    \
     V(replace, "__replace__")                              \
+    V(safe_uuid, "SafeUUID")                               \
+    V(scope_id, "_scope_id")                               \
     V(setstate, "__setstate__")                            \
     V(slotnames, "__slotnames__")                          \
     V(spec, "__spec__")                                    \
+    V(unknown, "unknown")                                  \
     V(write, "write")
 
 /* The standard library's own objects: V(name of the field, module, attribute). */

@@ -82,6 +82,9 @@ plan_teardown(struct core_state *state)
             free_plan(cache->table[i]);
         }
     }
+    for (size_t i = 0; i < VALUES; i++) {
+        Py_XDECREF(cache->value_guards[i]);
+    }
     PyMem_Free(cache);
     state->plans = NULL;
 }
@@ -404,7 +407,7 @@ newobj_is_original(struct core_state *state)
 }
 
 int
-plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table)
+plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table, uint64_t epoch)
 {
     PyObject *dicts[REGISTRY_DICTS];
     int count = registry_dicts(state, private_table, dicts);
@@ -413,7 +416,13 @@ plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table
             return 0;
         }
     }
-    return count != 0 && !PyErr_Occurred() && newobj_is_original(state);
+    if (count == 0 || PyErr_Occurred()) {
+        return 0;
+    }
+    if (state->plans->newobj_epoch != epoch && newobj_is_original(state)) {
+        state->plans->newobj_epoch = epoch;
+    }
+    return state->plans->newobj_epoch == epoch;
 }
 
 /* ---- guards in the instance

@@ -92,7 +92,9 @@ struct plan_cache {
     struct plan *retired;
     struct plan none; /* of types for which there is no memory */
     enum value_status values[VALUES];
-    int busy; /* dumps, loads and copies under way */
+    PyObject *value_guards[VALUES]; /* what _values.known() returned, or NULL */
+    uint64_t newobj_epoch;          /* in which copyreg.__newobj__ was found to be the original */
+    int busy;                       /* dumps, loads and copies under way */
 };
 
 /* Makes the cache.  0 or -1. */
@@ -147,8 +149,10 @@ plan_find(struct core_state *state, PyTypeObject *type)
 }
 
 /* Whether what lies outside of the type still is as the plan says: no reducer in the table
-   (private or shared), copyreg.__newobj__ the original.  Runs no Python code. */
-int plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table);
+   (private or shared), copyreg.__newobj__ the original.  The latter is looked at once in an
+   epoch of a pickler.  Runs no Python code. */
+int plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table,
+                uint64_t epoch);
 
 /* Whether the type is made by collections.namedtuple(), whose __getnewargs__ gives the elements
    and is not watched by anybody. */

@@ -193,6 +193,8 @@ char *save_picklebuffer(struct pickler *pickler, PyObject *buffer, char *out);
 char *save_tuple(struct pickler *pickler, PyObject *tuple, int single, char *out);
 char *save_list(struct pickler *pickler, PyObject *list, int single, char *out);
 char *save_dict(struct pickler *pickler, PyObject *dict, int single, char *out);
+/* What is in a dict, or an object that is one, that is not empty, as dicts are written. */
+char *save_dict_contents(struct pickler *pickler, PyObject *dict, char *out);
 char *save_set(struct pickler *pickler, PyObject *set, int single, char *out);
 char *save_frozenset(struct pickler *pickler, PyObject *frozenset, int single, char *out);
 

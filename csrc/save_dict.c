@@ -163,8 +163,7 @@ save_by_items(struct pickler *pickler, PyObject *dict, char *out)
     return out;
 }
 
-/* What is in a dict that is not empty. */
-static char *
+char *
 save_dict_contents(struct pickler *pickler, PyObject *dict, char *out)
 {
     if (save_open(pickler, dict) < 0) {

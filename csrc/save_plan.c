@@ -524,7 +524,7 @@ static NOINLINE int
 verify(struct pickler *pickler, struct plan *plan)
 {
     if (!save_dump_is_planned(pickler, plan)
-        || !plan_verify(pickler->state, plan, pickler->dispatch_table)
+        || !plan_verify(pickler->state, plan, pickler->dispatch_table, pickler->epoch)
         || (plan->arguments == ARGUMENTS_ELEMENTS
             && !plan_is_namedtuple(pickler->state, plan->type))) {
         return 0;

@@ -479,7 +479,8 @@ static int
 ask_reducer(struct pickler *pickler, PyObject *reducer, PyObject *object, int single, char **out,
             PyObject **reduce_value)
 {
-    enum direct_outcome outcome = direct_save(pickler, reducer, object, single, out, reduce_value);
+    enum direct_outcome outcome =
+        direct_save(pickler, reducer, object, OF_TABLE, single, out, reduce_value);
     if (outcome == DIRECT_CALL && save_foreign(pickler) == 0) {
         *reduce_value = PyObject_CallOneArg(reducer, object);
     }
@@ -493,6 +494,26 @@ ask_reducer(struct pickler *pickler, PyObject *reducer, PyObject *object, int si
     if (reducer == pickler->state->stdlib.pickle_complex) {
         save_check_value(pickler, object, *reduce_value);
     }
+    return ANSWER_VALUE;
+}
+
+/* The object itself, which no table knows. */
+static int
+ask_object(struct pickler *pickler, PyObject *object, int single, char **out,
+           PyObject **reduce_value)
+{
+    enum direct_outcome outcome = direct_save_method(pickler, object, single, out, reduce_value);
+    if (outcome == DIRECT_SAVED) {
+        return *out == NULL ? -1 : ANSWER_SAVED;
+    }
+    if (outcome == DIRECT_CALL && *out != NULL && save_foreign(pickler) == 0) {
+        *reduce_value = call_own_reducer(pickler, object);
+    }
+    if (*reduce_value == NULL || *out == NULL) {
+        Py_CLEAR(*reduce_value);
+        return -1;
+    }
+    save_check_value(pickler, object, *reduce_value);
     return ANSWER_VALUE;
 }
 
@@ -520,14 +541,7 @@ find_reduce_value(struct pickler *pickler, PyObject *object, int single, char **
     if (found) {
         return ask_reducer(pickler, reducer, object, single, out, reduce_value);
     }
-    if (save_foreign(pickler) == 0) {
-        *reduce_value = call_own_reducer(pickler, object);
-    }
-    if (*reduce_value == NULL) {
-        return -1;
-    }
-    save_check_value(pickler, object, *reduce_value);
-    return ANSWER_VALUE;
+    return ask_object(pickler, object, single, out, reduce_value);
 }
 
 char *

@@ -44,8 +44,12 @@ verify(struct pickler *pickler, struct plan *plan)
         || *values_status(state, plan->value) != VALUE_HOLDS) {
         return 0;
     }
-    if (plan->value->registered ? !registered_holds(state, plan, pickler->dispatch_table)
-                                : !plan_verify(state, plan, pickler->dispatch_table)) {
+    if (plan->value->registered
+            ? !registered_holds(state, plan, pickler->dispatch_table)
+            : !plan_verify(state, plan, pickler->dispatch_table, pickler->epoch)) {
+        return 0;
+    }
+    if (plan->value->known_as != NULL && !values_guard_holds(state, plan->value, plan->type)) {
         return 0;
     }
     plan->verified = pickler->epoch;
@@ -63,7 +67,8 @@ save_find_value(struct pickler *pickler, struct plan *plan, PyObject *object, ch
         || !values_read(pickler->state, plan->value, object, parts)) {
         return 0;
     }
-    if (likely(pickler->writer.limit - out > VALUE_ROOM + parts->count * VALUE_PART_ROOM
+    int plain = parts->count + parts->items;
+    if (likely(pickler->writer.limit - out > VALUE_ROOM + plain * VALUE_PART_ROOM
                && (parts->plain || parts->count <= NESTED_PARTS))) {
         return 1;
     }
@@ -145,15 +150,21 @@ save_parts(struct pickler *pickler, char *out)
     return out == NULL ? NULL : save_room(pickler, out);
 }
 
+ALWAYS_INLINE char *
+write_class(struct pickler *pickler, struct plan *plan, char *out)
+{
+    return likely(plan->class_dump == pickler->dump)
+               ? save_get(pickler, (Py_ssize_t)plan->class_index, out)
+               : save_write_class(pickler, plan, (PyObject *)plan->type, out);
+}
+
 /* The class, the arguments and REDUCE. */
 static char *
 save_construction(struct pickler *pickler, struct plan *plan, PyObject *object, char *out)
 {
     int count = pickler->value.count;
     (void)object;
-    out = plan->class_dump == pickler->dump
-              ? save_get(pickler, (Py_ssize_t)plan->class_index, out)
-              : save_write_class(pickler, plan, (PyObject *)plan->type, out);
+    out = write_class(pickler, plan, out);
     if (unlikely(out == NULL)) {
         return NULL;
     }
@@ -272,9 +283,45 @@ save_nesting(struct pickler *pickler, struct plan *plan, PyObject *object, int s
     return save_close(pickler, object, out);
 }
 
+/* The class, no arguments, NEWOBJ, and the state of one integer. */
+static char *
+save_integer_state(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
+                   char *out)
+{
+    PyObject *number = pickler->value.list[0].is.object;
+    out = write_class(pickler, plan, out);
+    if (out != NULL) {
+        out = write_op(write_op(out, OP_EMPTY_TUPLE), OP_NEWOBJ);
+        out = save_memoize(pickler, object, single, out);
+    }
+    out = out == NULL ? NULL : write_skipped(pickler, write_op(out, OP_EMPTY_DICT));
+    out = out == NULL ? NULL : save_str(pickler, pickler->state->str.int_, 0, out);
+    out = out == NULL ? NULL : save_long(pickler, number, out);
+    return out == NULL ? NULL : write_op(write_op(out, OP_SETITEM), OP_BUILD);
+}
+
+/* The class, and a dict with the object's items, which are plain. */
+static char *
+save_copied(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
+{
+    out = write_class(pickler, plan, out);
+    out = out == NULL ? NULL : write_skipped(pickler, write_op(out, OP_EMPTY_DICT));
+    if (out != NULL && PyDict_GET_SIZE(object) != 0) {
+        out = save_dict_contents(pickler, object, out);
+    }
+    out = out == NULL ? NULL : write_skipped(pickler, write_op(out, OP_TUPLE1));
+    return out == NULL ? NULL : save_memoize(pickler, object, single, write_op(out, OP_REDUCE));
+}
+
 char *
 save_by_value(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
 {
+    if (plan->value->contents == CONTENTS_COPY) {
+        return save_copied(pickler, plan, object, single, out);
+    }
+    if (plan->value->contents == CONTENTS_INTEGER) {
+        return save_integer_state(pickler, plan, object, single, out);
+    }
     if (likely(pickler->value.plain && plan->value->contents == CONTENTS_NONE)) {
         out = save_construction(pickler, plan, object, out);
         return out == NULL ? NULL : save_memoize(pickler, object, single, out);

@@ -4,6 +4,7 @@
 #include "names.h"
 #include "plan.h"
 #include "reduce.h"
+#include "steps_run.h"
 
 #if KNOWN_LAYOUT
 
@@ -43,21 +44,25 @@ add_part(struct value_parts *parts, enum value_kind kind)
     return part;
 }
 
+/* Whether writing it takes a few bytes, and nothing but them. */
+static int
+is_plain(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (type == &PyLong_Type) {
+        return long_is_short(object);
+    }
+    if (type == &PyUnicode_Type) {
+        return PyUnicode_IS_COMPACT_ASCII(object) && PyUnicode_GET_LENGTH(object) <= VALUE_LENGTH;
+    }
+    return object == Py_None || type == &PyFloat_Type;
+}
+
 static void
 add_object(struct value_parts *parts, PyObject *object)
 {
-    PyTypeObject *type = Py_TYPE(object);
     add_part(parts, VALUE_OBJECT)->is.object = object;
-    if (type == &PyLong_Type) {
-        parts->plain &= long_is_short(object);
-    }
-    else if (type == &PyUnicode_Type) {
-        parts->plain &=
-            PyUnicode_IS_COMPACT_ASCII(object) && PyUnicode_GET_LENGTH(object) <= VALUE_LENGTH;
-    }
-    else {
-        parts->plain &= object == Py_None || type == &PyFloat_Type;
-    }
+    parts->plain &= is_plain(object);
 }
 
 static void
@@ -252,6 +257,155 @@ read_deque(struct core_state *state, PyObject *object, struct value_parts *parts
     return known;
 }
 
+/* ---- types of Python ---------------------------------------------------- */
+
+/* A slot of the object; borrowed, or NULL. */
+static PyObject *
+read_slot(PyObject *object, PyObject *name)
+{
+    Py_ssize_t offset = layout_slot_offset(Py_TYPE(object), name);
+    return offset < 0 ? NULL : *layout_slot(object, offset);
+}
+
+/* Nothing is said of whether it is safe if that is not known. */
+static int
+read_uuid(struct core_state *state, PyObject *object, struct value_parts *parts)
+{
+    PyObject *number = read_slot(object, state->str.int_);
+    PyObject *safe = read_slot(object, state->str.is_safe);
+    PyObject *method = type_lookup(Py_TYPE(object), state->str.getstate);
+    if (number == NULL || safe == NULL || !PyLong_CheckExact(number) || method == NULL
+        || !PyFunction_Check(method)) {
+        return 0;
+    }
+    PyObject *safety = read_global(state, method, state->str.safe_uuid);
+    if (safety == NULL || !PyType_Check(safety)
+        || type_lookup((PyTypeObject *)safety, state->str.unknown) != safe) {
+        return 0;
+    }
+    add_object(parts, number);
+    return 1;
+}
+
+/* The parts from which the path was made, which its list alone holds. */
+static int
+read_path(struct core_state *state, PyObject *object, struct value_parts *parts)
+{
+    PyObject *list = read_slot(object, state->str.raw_paths);
+    if (list == NULL || !PyList_CheckExact(list) || !has_one_reference(list)
+        || PyList_GET_SIZE(list) > VALUE_PARTS) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
+        add_object(parts, PyList_GET_ITEM(list, i));
+    }
+    return parts->plain;
+}
+
+/* How many items a copy may have: it is written where no frame can end. */
+enum { COPIED_ITEMS = 64 };
+
+/* A small Counter of plain things, without attributes, which could hide a method. */
+static int
+read_counter(struct core_state *Py_UNUSED(state), PyObject *object, struct value_parts *parts)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    struct layout_values *values = layout_unmade_values(object, type);
+    PyObject *dict = layout_find_dict(object, type), *key, *value;
+    if ((values != NULL && layout_values_count(values) != 0)
+        || (dict != NULL && (!PyDict_CheckExact(dict) || PyDict_GET_SIZE(dict) != 0))
+        || PyDict_GET_SIZE(object) > COPIED_ITEMS) {
+        return 0;
+    }
+    parts->items = 2 * (int)PyDict_GET_SIZE(object);
+    for (Py_ssize_t i = 0; PyDict_Next(object, &i, &key, &value);) {
+        if (!is_plain(key) || !is_plain(value)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+enum { IPV6_BYTES = 16, IPV6_GROUPS = 8 };
+
+/* The longest run of zeros, the first of them: its end, and its beginning in *begin. */
+static int
+find_zeros(const unsigned *groups, int *begin)
+{
+    int best = 0, run = 0;
+    *begin = 0;
+    for (int i = 0; i < IPV6_GROUPS; i++) {
+        run = groups[i] == 0 ? run + 1 : 0;
+        if (run > best) {
+            best = run;
+            *begin = i + 1 - run;
+        }
+    }
+    return *begin + best;
+}
+
+/* A group without leading zeros.  The place behind it. */
+static char *
+format_group(unsigned group, char *text)
+{
+    static const char digits[] = "0123456789abcdef";
+    int shift = group > 0xFFF ? 12 : group > 0xFF ? 8 : group > 0xF ? 4 : 0;
+    for (; shift >= 0; shift -= 4) {
+        *text++ = digits[group >> shift & 0xF];
+    }
+    return text;
+}
+
+/* Groups in hexadecimal, the longest run of two or more zeros left out.  The size. */
+static Py_ssize_t
+format_ipv6(const unsigned *groups, char *text)
+{
+    char *out = text;
+    int begin, end = find_zeros(groups, &begin);
+    if (end - begin < 2) {
+        begin = end = -1;
+    }
+    for (int i = 0; i < IPV6_GROUPS; i++) {
+        if (i == begin) {
+            *out++ = ':';
+            *out++ = ':';
+            i = end - 1;
+            continue;
+        }
+        if (i != 0 && i != end) {
+            *out++ = ':';
+        }
+        out = format_group(groups[i], out);
+    }
+    return out - text;
+}
+
+/* An address that is no IPv4 address in disguise and has no scope. */
+static int
+read_ipv6(struct core_state *state, PyObject *object, struct value_parts *parts)
+{
+    PyObject *number = read_slot(object, state->str.ip);
+    PyObject *scope = read_slot(object, state->str.scope_id);
+    unsigned char bytes[IPV6_BYTES + 1];
+    unsigned groups[IPV6_GROUPS], high = 0;
+    if (number == NULL || scope != Py_None || !PyLong_CheckExact(number)
+        || long_byte_count(number) > (Py_ssize_t)sizeof(bytes)
+        || long_to_bytes(number, bytes, sizeof(bytes)) < 0 || bytes[IPV6_BYTES] != 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    for (int i = 0; i < IPV6_GROUPS; i++) {
+        const unsigned char *group = bytes + IPV6_BYTES - 2 - 2 * i;
+        groups[i] = group[0] | (unsigned)group[1] << 8;
+        high |= i < 5 ? groups[i] : 0;
+    }
+    if (high == 0 && groups[5] == 0xFFFF) {
+        return 0;
+    }
+    add_data(parts, VALUE_TEXT, parts->text, format_ipv6(groups, parts->text));
+    return 1;
+}
+
 /* ---- the rows ----------------------------------------------------------- */
 
 static const struct value rows[] = {
@@ -322,6 +476,55 @@ static const struct value rows[] = {
      .name = "deque",
      .read = read_deque,
      .contents = CONTENTS_ITEMS},
+    {.type_name = "UUID",
+     .module = "uuid",
+     .name = "UUID",
+     .read = read_uuid,
+     .contents = CONTENTS_INTEGER,
+     .known_as = "uuid.UUID",
+     .functions = {{"__getstate__", 0}}},
+    {.type_name = "Counter",
+     .module = "collections",
+     .name = "Counter",
+     .read = read_counter,
+     .contents = CONTENTS_COPY,
+     .known_as = "collections.Counter",
+     .functions = {{"__reduce__", 0}}},
+    {.type_name = "IPv6Address",
+     .module = "ipaddress",
+     .name = "IPv6Address",
+     .read = read_ipv6,
+     .known_as = "ipaddress.IPv6Address",
+     .functions = {{"__reduce__", 0},
+                   {"__str__", 0},
+                   {"__str__", 1},
+                   {"ipv4_mapped", 0},
+                   {"_string_from_ip_int", 0},
+                   {"_compress_hextets", 0}}},
+    {.type_name = "PurePosixPath",
+     .module = "pathlib",
+     .name = "PurePosixPath",
+     .read = read_path,
+     .known_as = "pathlib.PurePath",
+     .functions = {{"__reduce__", 0}}},
+    {.type_name = "PureWindowsPath",
+     .module = "pathlib",
+     .name = "PureWindowsPath",
+     .read = read_path,
+     .known_as = "pathlib.PurePath",
+     .functions = {{"__reduce__", 0}}},
+    {.type_name = "PosixPath",
+     .module = "pathlib",
+     .name = "PosixPath",
+     .read = read_path,
+     .known_as = "pathlib.PurePath",
+     .functions = {{"__reduce__", 0}}},
+    {.type_name = "WindowsPath",
+     .module = "pathlib",
+     .name = "WindowsPath",
+     .read = read_path,
+     .known_as = "pathlib.PurePath",
+     .functions = {{"__reduce__", 0}}},
 };
 
 static_assert(Py_ARRAY_LENGTH(rows) <= (size_t)VALUES, "each row has a status");
@@ -354,13 +557,17 @@ is_of_module(struct core_state *state, const struct value *value, PyTypeObject *
 const struct value *
 values_find(struct core_state *state, PyTypeObject *type)
 {
-    if (!PyType_CheckExact((PyObject *)type)
-        || !PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) {
+    if (!PyType_CheckExact((PyObject *)type)) {
+        return NULL;
+    }
+    int of_python = !PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE);
+    if (of_python && type->tp_getattro != PyObject_GenericGetAttr) {
         return NULL;
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(rows); i++) {
         const struct value *value = &rows[i];
-        if (strcmp(type->tp_name, value->type_name) == 0) {
+        if (of_python == (value->known_as != NULL)
+            && strcmp(type->tp_name, value->type_name) == 0) {
             return (value->size == 0 || (size_t)type->tp_basicsize == value->size)
                            && is_of_module(state, value, type)
                        ? value
@@ -374,6 +581,129 @@ enum value_status *
 values_status(struct core_state *state, const struct value *value)
 {
     return &state->plans->values[value - rows];
+}
+
+/* ---- functions that are left out ---------------------------------------- */
+
+/* The definition of a name along the MRO; borrowed, or NULL. */
+static PyObject *
+find_definition(PyTypeObject *type, const char *text, int nth)
+{
+    PyObject *mro = type->tp_mro, *found = NULL, *name = PyUnicode_InternFromString(text);
+    for (Py_ssize_t i = 0; name != NULL && found == NULL && i < PyTuple_GET_SIZE(mro); i++) {
+        PyObject *dict = ((PyTypeObject *)PyTuple_GET_ITEM(mro, i))->tp_dict;
+        found = dict == NULL ? NULL : PyDict_GetItemWithError(dict, name);
+        if (found != NULL && nth-- > 0) {
+            found = NULL;
+        }
+    }
+    Py_XDECREF(name);
+    PyErr_Clear();
+    return found;
+}
+
+/* The function of a method, class method or property; strong, or NULL. */
+static PyObject *
+find_function(struct core_state *state, PyTypeObject *type, const struct value_function *sought)
+{
+    PyObject *found = find_definition(type, sought->name, sought->nth);
+    if (found == NULL || PyFunction_Check(found)) {
+        return Py_XNewRef(found);
+    }
+    PyObject *function = NULL;
+    if (Py_IS_TYPE(found, &PyClassMethod_Type)) {
+        function = PyObject_GenericGetAttr(found, state->str.func);
+    }
+    else if (Py_IS_TYPE(found, &PyProperty_Type)) {
+        function = PyObject_GenericGetAttr(found, state->str.fget);
+    }
+    if (function != NULL && !PyFunction_Check(function)) {
+        Py_CLEAR(function);
+    }
+    PyErr_Clear();
+    return function;
+}
+
+static Py_ssize_t
+count_functions(const struct value *value)
+{
+    Py_ssize_t count = 0;
+    while (count < VALUE_FUNCTIONS && value->functions[count].name != NULL) {
+        count++;
+    }
+    return count;
+}
+
+/* The functions in a tuple; strong, or NULL without an exception if one is missing. */
+static PyObject *
+collect_functions(struct core_state *state, const struct value *value, PyTypeObject *type)
+{
+    Py_ssize_t count = count_functions(value);
+    PyObject *functions = PyTuple_New(count);
+    for (Py_ssize_t i = 0; functions != NULL && i < count; i++) {
+        PyObject *function = find_function(state, type, &value->functions[i]);
+        if (function == NULL) {
+            Py_CLEAR(functions);
+            break;
+        }
+        PyTuple_SET_ITEM(functions, i, function);
+    }
+    PyErr_Clear();
+    return functions;
+}
+
+/* Asks _values.known(), once.  Raises nothing. */
+static int
+guard_is_known(struct core_state *state, const struct value *value, PyTypeObject *type)
+{
+    PyObject **guard = &state->plans->value_guards[value - rows];
+    PyObject *functions = collect_functions(state, value, type);
+    PyObject *module = functions == NULL ? NULL : PyImport_ImportModule("fastcopyreg._values");
+    PyObject *known = module == NULL
+                          ? NULL
+                          : PyObject_CallMethod(module, "known", "sO", value->known_as, functions);
+    Py_XDECREF(module);
+    Py_XDECREF(functions);
+    PyErr_Clear();
+    if (known != NULL && PyTuple_CheckExact(known) && PyTuple_GET_SIZE(known) == 3) {
+        Py_XSETREF(*guard, Py_NewRef(known));
+    }
+    Py_XDECREF(known);
+    return *guard != NULL;
+}
+
+/* Whether a function finds the builtins that were found at first. */
+static int
+builtins_hold(struct core_state *state, PyObject *function, PyObject *names, PyObject *objects)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
+        if (read_global(state, function, PyTuple_GET_ITEM(names, i))
+            != PyTuple_GET_ITEM(objects, i)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+int
+values_guard_holds(struct core_state *state, const struct value *value, PyTypeObject *type)
+{
+    PyObject *guard = state->plans->value_guards[value - rows];
+    if (guard == NULL || steps_observed(state)) {
+        return 0;
+    }
+    PyObject *codes = PyTuple_GET_ITEM(guard, 0);
+    int holds = 1;
+    for (Py_ssize_t i = 0; holds && i < PyTuple_GET_SIZE(codes); i++) {
+        PyObject *function = find_function(state, type, &value->functions[i]);
+        PyObject *code = PyTuple_GET_ITEM(codes, i);
+        holds = function != NULL && PyFunction_GET_CODE(function) == code
+                && !code_is_monitored(code)
+                && builtins_hold(state, function, PyTuple_GET_ITEM(guard, 1),
+                                 PyTuple_GET_ITEM(guard, 2));
+        Py_XDECREF(function);
+    }
+    return holds;
 }
 
 /* ---- the first object --------------------------------------------------- */
@@ -430,19 +760,80 @@ contents_are(const struct value *value, PyObject *object, PyObject *reduce_value
            && reduction_part(reduce_value, PART_STATE_SETTER) == NULL;
 }
 
+/* Whether a reduce value is that of copyreg.__newobj__ with the state {'int': number}. */
+static int
+is_integer_state(struct core_state *state, PyTypeObject *type, const struct value_parts *parts,
+                 PyObject *reduce_value)
+{
+    PyObject *args = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
+    PyObject *dict = reduction_part(reduce_value, PART_STATE);
+    return PyTuple_GET_ITEM(reduce_value, PART_CALLABLE) == state->stdlib.copyreg_newobj
+           && PyTuple_CheckExact(args) && PyTuple_GET_SIZE(args) == 1
+           && PyTuple_GET_ITEM(args, 0) == (PyObject *)type && dict != NULL
+           && PyDict_CheckExact(dict) && PyDict_GET_SIZE(dict) == 1
+           && layout_has_only_str_keys(dict)
+           && PyDict_GetItemWithError(dict, state->str.int_) == parts->list[0].is.object
+           && reduction_part(reduce_value, PART_LISTITEMS) == NULL
+           && reduction_part(reduce_value, PART_DICTITEMS) == NULL
+           && reduction_part(reduce_value, PART_STATE_SETTER) == NULL;
+}
+
+/* Whether a reduce value is that of the class and a dict with the items of the object, in the
+   same order. */
+static int
+is_copied(PyObject *object, PyObject *reduce_value)
+{
+    PyObject *args = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
+    if (PyTuple_GET_SIZE(reduce_value) != 2 || !PyTuple_CheckExact(args)
+        || PyTuple_GET_SIZE(args) != 1
+        || PyTuple_GET_ITEM(reduce_value, PART_CALLABLE) != (PyObject *)Py_TYPE(object)) {
+        return 0;
+    }
+    PyObject *copy = PyTuple_GET_ITEM(args, 0), *key, *value, *copied_key, *copied;
+    Py_ssize_t i = 0, j = 0;
+    if (!PyDict_CheckExact(copy) || PyDict_GET_SIZE(copy) != PyDict_GET_SIZE(object)) {
+        return 0;
+    }
+    while (PyDict_Next(object, &i, &key, &value)) {
+        if (!PyDict_Next(copy, &j, &copied_key, &copied) || key != copied_key || value != copied) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int
+reduce_value_is(struct core_state *state, const struct value *value, PyObject *object,
+                const struct value_parts *parts, PyObject *reduce_value)
+{
+    if (value->contents == CONTENTS_INTEGER) {
+        return is_integer_state(state, Py_TYPE(object), parts, reduce_value);
+    }
+    if (value->contents == CONTENTS_COPY) {
+        return is_copied(object, reduce_value);
+    }
+    return PyTuple_GET_ITEM(reduce_value, PART_CALLABLE) == (PyObject *)Py_TYPE(object)
+           && arguments_are(parts, PyTuple_GET_ITEM(reduce_value, PART_ARGS))
+           && contents_are(value, object, reduce_value);
+}
+
 void
 values_check(struct core_state *state, const struct value *value, PyObject *object,
              PyObject *reduce_value)
 {
     struct value_parts parts;
     enum value_status *status = values_status(state, value);
-    if (!PyTuple_Check(reduce_value) || PyTuple_GET_SIZE(reduce_value) < 2
-        || !values_read(state, value, object, &parts)) {
+    if (!PyTuple_Check(reduce_value) || PyTuple_GET_SIZE(reduce_value) < 2) {
         return;
     }
-    int same = PyTuple_GET_ITEM(reduce_value, PART_CALLABLE) == (PyObject *)Py_TYPE(object)
-               && arguments_are(&parts, PyTuple_GET_ITEM(reduce_value, PART_ARGS))
-               && contents_are(value, object, reduce_value);
+    if (value->known_as != NULL && !guard_is_known(state, value, Py_TYPE(object))) {
+        *status = VALUE_OFF;
+        return;
+    }
+    if (!values_read(state, value, object, &parts)) {
+        return;
+    }
+    int same = reduce_value_is(state, value, object, &parts, reduce_value);
     values_release(&parts);
     *status = same ? VALUE_HOLDS : VALUE_OFF;
 }

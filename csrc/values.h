@@ -10,7 +10,7 @@
    first object of a type that is met by a process is asked, and what it gives is compared
    with what the row reads; a difference turns the row off for good.
 
-   Nothing here runs Python code. */
+   Nothing here runs Python code, but values_check(). */
 #ifndef FASTCOPYREG_VALUES_H
 #define FASTCOPYREG_VALUES_H
 
@@ -50,6 +50,7 @@ enum { VALUE_LENGTH = 255, VALUE_TEXT_ROOM = 48, VALUE_PARTS = 8 };
 struct value_parts {
     int count;
     int plain; /* all of them are written without foreign code, if there is room */
+    int items; /* what is plain besides: keys and values of a copy */
     struct value_part list[VALUE_PARTS];
     PyObject *made;             /* strong, or NULL: what a part's data lies in */
     char text[VALUE_TEXT_ROOM]; /* or here */
@@ -58,11 +59,22 @@ struct value_parts {
 /* What a reduce value has behind the arguments. */
 enum value_contents {
     CONTENTS_NONE,
-    CONTENTS_DICT,   /* the __dict__ as the state, also an empty one */
-    CONTENTS_ITEMS,  /* an iterator over the object itself */
-    CONTENTS_PAIRS,  /* an iterator over the items of an object that is a dict */
-    CONTENTS_ORDERED /* the same, in an order of the object's own */
+    CONTENTS_DICT,    /* the __dict__ as the state, also an empty one */
+    CONTENTS_ITEMS,   /* an iterator over the object itself */
+    CONTENTS_PAIRS,   /* an iterator over the items of an object that is a dict */
+    CONTENTS_ORDERED, /* the same, in an order of the object's own */
+    CONTENTS_COPY,    /* no argument that was read: the one is a dict with the same items */
+    CONTENTS_INTEGER  /* no arguments: the one that was read is the state {'int': it}, and the
+                         constructor is __newobj__ */
 };
+
+/* A function that a row leaves out, found along the MRO. */
+struct value_function {
+    const char *name;
+    int nth; /* definition, from 0 on */
+};
+
+enum { VALUE_FUNCTIONS = 8 };
 
 struct value {
     const char *type_name; /* tp_name */
@@ -73,6 +85,9 @@ struct value {
     int (*read)(struct core_state *state, PyObject *object, struct value_parts *parts);
     enum value_contents contents;
     int registered; /* by copyreg itself, with a function that the core knows */
+    /* Of types of Python: the name under which _values.py knows the functions. */
+    const char *known_as;
+    struct value_function functions[VALUE_FUNCTIONS]; /* as many as have names */
 };
 
 /* Remembers what copyreg registers by itself.  0 or -1. */
@@ -92,6 +107,7 @@ values_read(struct core_state *state, const struct value *value, PyObject *objec
 {
     parts->count = 0;
     parts->plain = 1;
+    parts->items = 0;
     parts->made = NULL;
     return value->read(state, object, parts);
 }
@@ -102,7 +118,12 @@ values_release(struct value_parts *parts)
     Py_CLEAR(parts->made);
 }
 
-/* Compares what the reducer of the first object gave with what the row reads. */
+/* Whether the functions that the row leaves out are those that were found at first, use the
+   same builtins, and are watched by nobody. */
+int values_guard_holds(struct core_state *state, const struct value *value, PyTypeObject *type);
+
+/* Compares what the reducer of the first object gave with what the row reads; before, asks
+   whether the functions are known.  Raises nothing.  Runs Python code for types of Python. */
 void values_check(struct core_state *state, const struct value *value, PyObject *object,
                   PyObject *reduce_value);
 

@@ -5,17 +5,21 @@ import copyreg
 import datetime
 import decimal
 import io
+import ipaddress
+import pathlib
 import types
+import uuid
 
 import hypothesis
 import pytest
 from hypothesis import strategies
 
+import fastcopyreg
 from support.choices import any_setup, looks_around
 from support.implementations import OURS, PROTOCOLS, STANDARD, requires_core
 from support.recording import Setup, compare
 from support.shallow import run_shallow
-from support.values import make, plain_values, recipes
+from support.values import Pair, Recipe, Settings, make, plain_values, recipes
 
 pytestmark = [requires_core, pytest.mark.timeout(1800)]
 
@@ -223,3 +227,170 @@ class LocalZone(datetime.tzinfo):
 
     def __reduce__(self):
         return (lambda: 0), ()
+
+
+def replaced_globals():
+    """Changes to the functions of types of Python, as (holder, name, replacement)."""
+    return [
+        (uuid.UUID, "__getstate__", lambda self: {"int": 1}),
+        (uuid.UUID, "__reduce_ex__", lambda self, protocol: (int, (1,))),
+        (uuid.SafeUUID, "unknown", uuid.SafeUUID.safe),
+        (uuid.UUID.__getstate__, "__code__", (lambda self: {"int": 2}).__code__),
+        (ipaddress.IPv6Address, "__str__", lambda self: "::5"),
+        (ipaddress.IPv6Address, "_compress_hextets", classmethod(lambda cls, parts: parts)),
+        (ipaddress, "str", lambda address: "::7"),
+        (ipaddress, "len", lambda hextets: 3),
+        (collections.Counter, "__reduce__", lambda self: (int, (3,))),
+        (collections, "dict", lambda counter: [4]),
+        (pathlib.PurePath, "__reduce__", lambda self: (int, (5,))),
+        (pathlib.PurePath.__reduce__, "__code__", (lambda self: (int, (6,))).__code__),
+        (vars(ipaddress._BaseAddress)["__str__"], "__code__", (lambda self: "::9").__code__),
+    ]
+
+
+MISSING = object()
+
+
+@pytest.mark.parametrize("number", range(len(replaced_globals())))
+def test_changed_types_of_python_are_called(number):
+    value = [
+        make(recipe)
+        for recipe in (
+            Recipe(("uuid", 5, False)),
+            Recipe(("ipv6", 5 << 64)),
+            Recipe(("counter", {"a": 1})),
+            Recipe(("path", ["a", "b"])),
+        )
+    ] * 2
+    assert_same(value)
+    holder, name, replacement = replaced_globals()[number]
+    before = vars(holder).get(name, MISSING) if name != "__code__" else holder.__code__
+    try:
+        if holder is uuid.SafeUUID:
+            type.__setattr__(holder, name, replacement)
+        else:
+            setattr(holder, name, replacement)
+        assert_same(value)
+    finally:
+        if holder is uuid.SafeUUID:
+            type.__setattr__(holder, name, before)
+        elif before is MISSING:
+            delattr(holder, name)
+        else:
+            setattr(holder, name, before)
+    assert_same(value)
+
+
+class ByMethod:
+    """Taken apart by a method that only loads."""
+
+    def __init__(self, a, b):
+        self.a = a
+        self.b = b
+
+    def __reduce__(self):
+        return ByMethod, (self.a, self.b)
+
+
+class ByMethodOfSlots:
+    """The same with slots, and the class asked of the object."""
+
+    __slots__ = ("a", "b")
+
+    def __init__(self, a, b):
+        self.a = a
+        self.b = b
+
+    def __reduce__(self):
+        return self.__class__, (self.a, self.b), {"b": self.b}
+
+    def __setstate__(self, state):
+        self.b = state["b"]
+
+
+class Inherits(ByMethodOfSlots):
+    """The method is a base's."""
+
+
+def met_often(value):
+    for _ in range(40):
+        OURS.dumps(value)
+
+
+@pytest.mark.parametrize("cls", [ByMethod, ByMethodOfSlots, Inherits])
+def test_methods_are_read_like_registered_reducers(cls):
+    value = [cls(i, [i]) for i in range(3)]
+    value[1].b.append(value[0])
+    met_often(value)
+    assert_same(value)
+    before = fastcopyreg.pickle.loads(OURS.dumps(value))
+    assert [each.a for each in before] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["__reduce__", "__reduce_ex__"])
+@pytest.mark.parametrize("cls", [ByMethod, Inherits])
+def test_attributes_hide_methods(cls, name):
+    value = [cls(i, [i]) for i in range(4)]
+    met_often(value)
+    setattr(value[2], name, Answer())
+    assert_same(value)
+    vars(value[2])
+    assert_same(value)
+
+
+class Answer:
+    """Called as either method of an object."""
+
+    def __call__(self, *protocol):
+        return int, (8,)
+
+    def __reduce__(self):
+        return Answer, ()
+
+
+def test_a_method_that_is_replaced_is_called():
+    value = [ByMethod(i, i) for i in range(4)]
+    met_often(value)
+    original = ByMethod.__reduce__
+    code = original.__code__
+    try:
+        ByMethod.__reduce__ = lambda self: (int, (9,))
+        assert_same(value)
+        ByMethod.__reduce__ = original
+        original.__code__ = (lambda self: (int, (10,))).__code__
+        assert_same(value)
+    finally:
+        ByMethod.__reduce__ = original
+        original.__code__ = code
+    assert_same(value)
+
+
+def test_changed_methods_of_named_tuples_are_called():
+    value = [Pair(1, 2), Pair(3, 4)]
+    assert_same(value)
+    original = Pair.__getnewargs__
+    try:
+        Pair.__getnewargs__ = lambda self: (5, 6)
+        assert_same(value)
+    finally:
+        Pair.__getnewargs__ = original
+    assert_same(value)
+
+
+def test_overrides_in_subclasses_of_builtin_types_are_honoured():
+    class Reversed(list):
+        def __iter__(self):
+            return reversed(list(super().__iter__()))
+
+    class Renamed(dict):
+        def items(self):
+            return [("other", 1)]
+
+    globals().update(Reversed=Reversed, Renamed=Renamed)
+    for cls in (Reversed, Renamed):
+        cls.__qualname__ = cls.__name__
+    hidden = Settings(a=1)
+    hidden.items = {"b": 2}.items
+    assert_same([Reversed([1, 2, 3]), Reversed([4]), Renamed(a=1), Renamed(b=1), hidden, hidden])
+    met_often([Settings(a=1), Settings(b=1)])
+    compare(STANDARD, OURS, Setup(protocol=4), lambda: [Settings(a=1), hidden])

@@ -175,7 +175,7 @@ MAKERS = {
     "timezone": lambda minutes, name: datetime.timezone(
         datetime.timedelta(minutes=minutes), *([] if name is None else [name])
     ),
-    "utc": lambda: datetime.UTC if hasattr(datetime, "UTC") else datetime.timezone.utc,
+    "utc": lambda: datetime.UTC,
     "zone": Zone,
     "decimal": decimal.Decimal,
     "uuid": lambda number, safe: uuid.UUID(

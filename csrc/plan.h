@@ -92,9 +92,10 @@ struct plan_cache {
     struct plan *retired;
     struct plan none; /* of types for which there is no memory */
     enum value_status values[VALUES];
-    PyObject *value_guards[VALUES]; /* what _values.known() returned, or NULL */
-    uint64_t newobj_epoch;          /* in which copyreg.__newobj__ was found to be the original */
-    int busy;                       /* dumps, loads and copies under way */
+    unsigned value_versions[VALUES]; /* of types of Python, when they were checked */
+    PyObject *value_guards[VALUES];  /* what _values.known() returned, or NULL */
+    uint64_t newobj_epoch;           /* in which copyreg.__newobj__ was found to be the original */
+    int busy;                        /* dumps, loads and copies under way */
 };
 
 /* Makes the cache.  0 or -1. */

@@ -652,10 +652,28 @@ collect_functions(struct core_state *state, const struct value *value, PyTypeObj
     return functions;
 }
 
-/* Asks _values.known(), once.  Raises nothing. */
+/* Whether what pickle asks objects of the type leads to the functions of the row. */
+static int
+asks_functions(struct core_state *state, const struct value *value, PyTypeObject *type)
+{
+    const struct core_strings *str = &state->str;
+    PyTypeObject *object = &PyBaseObject_Type;
+    return type_lookup(type, str->reduce_ex) == type_lookup(object, str->reduce_ex)
+           && type_lookup(type, str->class_) == type_lookup(object, str->class_)
+           && (value->contents != CONTENTS_INTEGER
+               || (type_lookup(type, str->reduce) == type_lookup(object, str->reduce)
+                   && type_lookup(type, str->getnewargs) == NULL
+                   && type_lookup(type, str->getnewargs_ex) == NULL));
+}
+
+/* Asks _values.known(), and remembers what the type was then.  Raises nothing. */
 static int
 guard_is_known(struct core_state *state, const struct value *value, PyTypeObject *type)
 {
+    if (!asks_functions(state, value, type)) {
+        return 0;
+    }
+    state->plans->value_versions[value - rows] = type_assign_version(type, state->str.class_);
     PyObject **guard = &state->plans->value_guards[value - rows];
     PyObject *functions = collect_functions(state, value, type);
     PyObject *module = functions == NULL ? NULL : PyImport_ImportModule("fastcopyreg._values");
@@ -689,7 +707,9 @@ int
 values_guard_holds(struct core_state *state, const struct value *value, PyTypeObject *type)
 {
     PyObject *guard = state->plans->value_guards[value - rows];
-    if (guard == NULL || steps_observed(state)) {
+    if (guard == NULL || type_version(type) == 0
+        || type_version(type) != state->plans->value_versions[value - rows]
+        || steps_observed(state)) {
         return 0;
     }
     PyObject *codes = PyTuple_GET_ITEM(guard, 0);

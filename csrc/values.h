@@ -118,8 +118,8 @@ values_release(struct value_parts *parts)
     Py_CLEAR(parts->made);
 }
 
-/* Whether the functions that the row leaves out are those that were found at first, use the
-   same builtins, and are watched by nobody. */
+/* Whether nothing of the type has changed since it was checked, and the functions that the row
+   leaves out have the code that they had, use the same builtins, and are watched by nobody. */
 int values_guard_holds(struct core_state *state, const struct value *value, PyTypeObject *type);
 
 /* Compares what the reducer of the first object gave with what the row reads; before, asks

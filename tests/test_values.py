@@ -232,19 +232,20 @@ class LocalZone(datetime.tzinfo):
 def replaced_globals():
     """Changes to the functions of types of Python, as (holder, name, replacement)."""
     return [
-        (uuid.UUID, "__getstate__", lambda self: {"int": 1}),
-        (uuid.UUID, "__reduce_ex__", lambda self, protocol: (int, (1,))),
-        (uuid.SafeUUID, "unknown", uuid.SafeUUID.safe),
+        # First those after which the type is as it was before.
         (uuid.UUID.__getstate__, "__code__", (lambda self: {"int": 2}).__code__),
-        (ipaddress.IPv6Address, "__str__", lambda self: "::5"),
-        (ipaddress.IPv6Address, "_compress_hextets", classmethod(lambda cls, parts: parts)),
         (ipaddress, "str", lambda address: "::7"),
         (ipaddress, "len", lambda hextets: 3),
-        (collections.Counter, "__reduce__", lambda self: (int, (3,))),
-        (collections, "dict", lambda counter: [4]),
-        (pathlib.PurePath, "__reduce__", lambda self: (int, (5,))),
-        (pathlib.PurePath.__reduce__, "__code__", (lambda self: (int, (6,))).__code__),
         (vars(ipaddress._BaseAddress)["__str__"], "__code__", (lambda self: "::9").__code__),
+        (collections, "dict", lambda counter: [4]),
+        (pathlib.PurePath.__reduce__, "__code__", (lambda self: (int, (6,))).__code__),
+        (uuid.SafeUUID, "unknown", uuid.SafeUUID.safe),
+        (uuid.UUID, "__getstate__", lambda self: {"int": 1}),
+        (uuid.UUID, "__reduce_ex__", lambda self, protocol: (int, (1,))),
+        (ipaddress.IPv6Address, "__str__", lambda self: "::5"),
+        (ipaddress.IPv6Address, "_compress_hextets", classmethod(lambda cls, parts: parts)),
+        (collections.Counter, "__reduce__", lambda self: (int, (3,))),
+        (pathlib.PurePath, "__reduce__", lambda self: (int, (5,))),
     ]
 
 

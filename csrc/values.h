@@ -118,6 +118,13 @@ values_release(struct value_parts *parts)
     Py_CLEAR(parts->made);
 }
 
+/* The number of the row. */
+size_t values_number(const struct value *value);
+
+/* Asks _values.known() about the functions that the row leaves out, and remembers what the type
+   was then.  Raises nothing.  Runs Python code. */
+int values_guard_is_known(struct core_state *state, const struct value *value, PyTypeObject *type);
+
 /* Whether nothing of the type has changed since it was checked, and the functions that the row
    leaves out have the code that they had, use the same builtins, and are watched by nobody. */
 int values_guard_holds(struct core_state *state, const struct value *value, PyTypeObject *type);

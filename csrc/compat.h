@@ -365,6 +365,24 @@ thread_is_interrupted(void)
 }
 #endif
 
+/* ---- tuples ------------------------------------------------------------- */
+
+#if KNOWN_LAYOUT
+/* An instance of a subclass of tuple that allocates the usual way, with `size` items yet to be
+   set, as tuple.__new__() makes it.  Strong, or NULL with an exception. */
+static inline PyObject *
+tuple_allocate(PyTypeObject *type, Py_ssize_t size)
+{
+    PyObject *tuple = PyType_GenericAlloc(type, size);
+#if PY_VERSION_HEX >= 0x030E0000
+    if (tuple != NULL) {
+        ((PyTupleObject *)tuple)->ob_hash = -1; /* not hashed yet */
+    }
+#endif
+    return tuple;
+}
+#endif
+
 /* ---- integers ----------------------------------------------------------- */
 
 /* How many bytes surely hold the integer in two's complement; a byte more than needed

@@ -109,6 +109,21 @@ load_call(struct unpickler *unpickler, PyObject **arguments)
     return load_push_memoized(unpickler, object);
 }
 
+/* cls.__new__(cls, *arguments) for the arguments from `arguments` to the top of the stack, which
+   the class lies below.  Strong, or NULL with an exception.  Runs Python code. */
+static PyObject *
+call_python_new(struct unpickler *unpickler, PyObject **arguments)
+{
+    PyObject *new = PyObject_GetAttr(arguments[-1], unpickler->state->str.new);
+    if (new == NULL) {
+        return NULL;
+    }
+    size_t count = (size_t)(unpickler->top - arguments) + 1;
+    PyObject *object = PyObject_Vectorcall(new, arguments - 1, count, NULL);
+    Py_DECREF(new);
+    return object;
+}
+
 int
 load_call_new(struct unpickler *unpickler, PyObject **arguments)
 {
@@ -117,11 +132,12 @@ load_call_new(struct unpickler *unpickler, PyObject **arguments)
         return 0;
     }
     pass_taker(unpickler);
-    PyObject *object = NULL, *new = PyObject_GetAttr((PyObject *)type, unpickler->state->str.new);
-    if (new != NULL) {
-        size_t count = (size_t)(unpickler->top - arguments) + 1;
-        object = PyObject_Vectorcall(new, arguments - 1, count, NULL);
-        Py_DECREF(new);
+    /* A class with a __new__ in Python has a plan only if calling the class does nothing more. */
+    PyObject *object = NULL;
+    if (make_or_read(unpickler->state, (PyObject *)type, arguments, unpickler->top - arguments,
+                     &object)
+        == MAKE_CALL) {
+        object = call_python_new(unpickler, arguments);
     }
     load_drop_to(unpickler, arguments - 1);
     return load_push_memoized(unpickler, object) < 0 ? -1 : 1;

@@ -527,15 +527,11 @@ static PyObject *
 finish_tuple(struct steps_run *run)
 {
     const struct step *end = &run->steps->list[run->end];
-    PyObject *items = PyTuple_New(end->b);
-    for (size_t i = 0; items != NULL && i < end->b; i++) {
-        PyTuple_SET_ITEM(items, (Py_ssize_t)i,
+    PyObject *object = tuple_allocate(run->cls, end->b);
+    for (size_t i = 0; object != NULL && i < end->b; i++) {
+        PyTuple_SET_ITEM(object, (Py_ssize_t)i,
                          Py_NewRef(run->values[run->steps->operands[end->a + i]]));
     }
-    PyObject *arguments = items == NULL ? NULL : PyTuple_Pack(1, items);
-    Py_XDECREF(items);
-    PyObject *object = arguments == NULL ? NULL : PyTuple_Type.tp_new(run->cls, arguments, NULL);
-    Py_XDECREF(arguments);
     return object;
 }
 

@@ -6,6 +6,7 @@
 
 #include "form.h"
 #include "make.h"
+#include "reduce.h"
 
 #if KNOWN_LAYOUT
 
@@ -140,20 +141,11 @@ construct(struct copier *copier, PyObject *function, PyObject *args)
     return result;
 }
 
-/* Part number `index` of a reduce value, NULL if it is not there or None. */
-static PyObject *
-part_of(PyObject *reduce_value, Py_ssize_t index)
-{
-    PyObject *part =
-        index < PyTuple_GET_SIZE(reduce_value) ? PyTuple_GET_ITEM(reduce_value, index) : Py_None;
-    return part == Py_None ? NULL : part;
-}
-
 /* State, list items and dict items into the new object.  0 or -1. */
 static int
 fill(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject *copy)
 {
-    PyObject *state = part_of(reduce_value, 2);
+    PyObject *state = reduction_part(reduce_value, PART_STATE);
     if (state != NULL) {
         PyObject *copied = copier_copy_part(copier, state, 0);
         if (copied == NULL) {
@@ -165,11 +157,11 @@ fill(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject *
             return -1;
         }
     }
-    PyObject *items = part_of(reduce_value, 3);
+    PyObject *items = reduction_part(reduce_value, PART_LISTITEMS);
     if (items != NULL && copier_append_items(copier, items, copy) < 0) {
         return -1;
     }
-    items = part_of(reduce_value, 4);
+    items = reduction_part(reduce_value, PART_DICTITEMS);
     return items != NULL && copier_set_items(copier, items, copy) < 0 ? -1 : 0;
 }
 
@@ -188,8 +180,8 @@ rebuild(struct copier *copier, PyObject *object, PyObject *reduce_value, int alo
 {
     uint64_t epoch = copier->epoch;
     copier_open_unentered(copier, alone);
-    PyObject *copy =
-        construct(copier, PyTuple_GET_ITEM(reduce_value, 0), PyTuple_GET_ITEM(reduce_value, 1));
+    PyObject *copy = construct(copier, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE),
+                               PyTuple_GET_ITEM(reduce_value, PART_ARGS));
     copier_close_unentered(copier);
     if (copy == NULL) {
         return NULL;
@@ -202,18 +194,10 @@ rebuild(struct copier *copier, PyObject *object, PyObject *reduce_value, int alo
     return copy;
 }
 
-static int
-is_usual(PyObject *reduce_value)
-{
-    return PyTuple_CheckExact(reduce_value) && PyTuple_GET_SIZE(reduce_value) >= 2
-           && PyTuple_GET_SIZE(reduce_value) <= 5
-           && PyTuple_CheckExact(PyTuple_GET_ITEM(reduce_value, 1));
-}
-
 PyObject *
 copier_copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value, int alone)
 {
-    if (is_usual(reduce_value)) {
+    if (reduction_check_for_copy(reduce_value) == REDUCTION_VALID) {
         return rebuild(copier, object, reduce_value, alone);
     }
     if (copymemo_show(&copier->memo) < 0 || copier_before_foreign(copier) < 0) {

@@ -4,6 +4,7 @@
 
 #include "form.h"
 #include "make.h"
+#include "reduce.h"
 
 #if KNOWN_LAYOUT
 
@@ -184,12 +185,12 @@ copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy
 static enum way
 copy_from_atoms(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject **copy)
 {
-    if (!PyTuple_CheckExact(reduce_value) || PyTuple_GET_SIZE(reduce_value) != 2
-        || !PyTuple_CheckExact(PyTuple_GET_ITEM(reduce_value, 1))) {
+    if (reduction_check_for_copy(reduce_value) != REDUCTION_VALID
+        || PyTuple_GET_SIZE(reduce_value) != 2) {
         return WAY_NOT_SO;
     }
-    PyObject *callable = PyTuple_GET_ITEM(reduce_value, 0);
-    PyObject *arguments = PyTuple_GET_ITEM(reduce_value, 1);
+    PyObject *callable = PyTuple_GET_ITEM(reduce_value, PART_CALLABLE);
+    PyObject *arguments = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
     PyObject *const *values = &PyTuple_GET_ITEM(arguments, 0);
     Py_ssize_t count = PyTuple_GET_SIZE(arguments);
     if (Py_REFCNT(callable) == 1 || !are_usual_atoms(copier, values, count)) {

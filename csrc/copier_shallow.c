@@ -3,6 +3,7 @@
 
 #include "form.h"
 #include "make.h"
+#include "reduce.h"
 
 /* A value of the copy module as it is now: 1 and strong, 0, -1. */
 static int
@@ -83,20 +84,13 @@ copy_by_sets(struct core_state *state, PyObject *object, PyObject **copy)
 
 /* ---- reductions -------------------------------------------------------- */
 
-/* Whether a reduce value is an exact tuple of a callable, an exact tuple of arguments, and at
-   most a state. */
+/* Whether a reduce value is a callable, arguments and at most a state. */
 static int
-is_usual(PyObject *reduce_value)
+has_no_items(PyObject *reduce_value)
 {
-    if (!PyTuple_CheckExact(reduce_value)) {
-        return 0;
-    }
-    Py_ssize_t size = PyTuple_GET_SIZE(reduce_value);
-    if (size < 2 || size > 5 || !PyTuple_CheckExact(PyTuple_GET_ITEM(reduce_value, 1))) {
-        return 0;
-    }
-    return (size < 4 || PyTuple_GET_ITEM(reduce_value, 3) == Py_None)
-           && (size < 5 || PyTuple_GET_ITEM(reduce_value, 4) == Py_None);
+    return reduction_check_for_copy(reduce_value) == REDUCTION_VALID
+           && reduction_part(reduce_value, PART_LISTITEMS) == NULL
+           && reduction_part(reduce_value, PART_DICTITEMS) == NULL;
 }
 
 /* constructor(*arguments), all owned by the caller, by its plan or by calling it; strong or NULL.
@@ -118,14 +112,13 @@ construct(struct core_state *state, PyObject *callable, PyObject *const *argumen
 static PyObject *
 rebuild(struct core_state *state, PyObject *object, PyObject *reduce_value)
 {
-    PyObject *arguments = PyTuple_GET_ITEM(reduce_value, 1);
-    PyObject *copy = construct(state, PyTuple_GET_ITEM(reduce_value, 0),
+    PyObject *arguments = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
+    PyObject *copy = construct(state, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE),
                                &PyTuple_GET_ITEM(arguments, 0), PyTuple_GET_SIZE(arguments));
-    if (copy != NULL && PyTuple_GET_SIZE(reduce_value) > 2) {
-        PyObject *object_state = PyTuple_GET_ITEM(reduce_value, 2);
-        if (object_state != Py_None && copier_apply_state(state, object, copy, object_state) < 0) {
-            Py_CLEAR(copy);
-        }
+    PyObject *object_state = reduction_part(reduce_value, PART_STATE);
+    if (copy != NULL && object_state != NULL
+        && copier_apply_state(state, object, copy, object_state) < 0) {
+        Py_CLEAR(copy);
     }
     return copy;
 }
@@ -138,7 +131,7 @@ copy_from(struct core_state *state, PyObject *object, PyObject *reduce_value)
     if (reduce_value == NULL) {
         return NULL;
     }
-    if (is_usual(reduce_value)) {
+    if (has_no_items(reduce_value)) {
         copy = rebuild(state, object, reduce_value);
     }
     else {

@@ -61,22 +61,17 @@ reduction_check(struct core_state *state, PyObject *reduce_value)
 }
 
 enum reduction_fault
-reduction_read_loosely(PyObject *reduce_value, PyObject **parts, Py_ssize_t *count)
+reduction_check_for_copy(PyObject *reduce_value)
 {
-    PyObject *sequence = PySequence_Tuple(reduce_value);
-    if (sequence == NULL) {
-        return REDUCTION_RAISED;
+    if (!PyTuple_CheckExact(reduce_value)) {
+        return REDUCTION_NOT_TUPLE;
     }
-    *count = PyTuple_GET_SIZE(sequence);
-    if (*count < 2 || *count > 5) {
-        Py_DECREF(sequence);
+    Py_ssize_t size = PyTuple_GET_SIZE(reduce_value);
+    if (size < 2 || size > 5) {
         return REDUCTION_SIZE;
     }
-    for (Py_ssize_t i = 0; i < *count; i++) {
-        parts[i] = Py_NewRef(PyTuple_GET_ITEM(sequence, i));
-    }
-    Py_DECREF(sequence);
-    return REDUCTION_VALID;
+    return PyTuple_CheckExact(PyTuple_GET_ITEM(reduce_value, PART_ARGS)) ? REDUCTION_VALID
+                                                                         : REDUCTION_ARGS;
 }
 
 static enum reduction_form

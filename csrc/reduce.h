@@ -45,12 +45,11 @@ enum reduction_fault {
    are None (looking __basicnew__ up). */
 enum reduction_fault reduction_check(struct core_state *state, PyObject *reduce_value);
 
-/* Reads a reduce value that is not a str as loosely as copy does, which calls
-   _reconstruct(x, memo, *reduce_value): any iterable of two to five parts, whose kinds
-   are not looked at.  `parts` receives strong references, of which there are *count.
-   REDUCTION_SIZE: *count says how many there were.  May run Python code. */
-enum reduction_fault reduction_read_loosely(PyObject *reduce_value, PyObject **parts,
-                                            Py_ssize_t *count);
+/* Checks a reduce value for copy, which calls _reconstruct(x, memo, *reduce_value): that takes
+   any iterable of two to five parts, of any kind, so a fault says no more than that this is not
+   an exact tuple of them with an exact tuple of arguments.  What has a fault is given to that
+   function itself, which also words the errors.  Runs no Python code. */
+enum reduction_fault reduction_check_for_copy(PyObject *reduce_value);
 
 /* Whether the callable's __name__ makes it one of copyreg's two that have opcodes of
    their own. */

@@ -544,6 +544,32 @@ find_reduce_value(struct pickler *pickler, PyObject *object, int single, char **
     return ask_object(pickler, object, single, out, reduce_value);
 }
 
+#if KNOWN_LAYOUT
+
+/* A class by name: without foreign code if its plan has the names under which it is found. */
+static char *
+save_class(struct pickler *pickler, PyObject *object, char *out)
+{
+    PyTypeObject *type = (PyTypeObject *)object;
+    struct plan *plan = plan_find(pickler->state, type);
+    if (pickler->writer.write == NULL && plan->type == type && plan->version != 0
+        && save_dump_is_planned(pickler, plan) && plan->class_dump != pickler->dump
+        && save_find_class(pickler, plan, object)) {
+        return save_write_class(pickler, plan, object, out);
+    }
+    return save_type(pickler, object, out);
+}
+
+#else
+
+static char *
+save_class(struct pickler *pickler, PyObject *object, char *out)
+{
+    return save_type(pickler, object, out);
+}
+
+#endif
+
 char *
 save_by_reducer(struct pickler *pickler, PyObject *object, int single, char *out)
 {
@@ -556,7 +582,7 @@ save_by_reducer(struct pickler *pickler, PyObject *object, int single, char *out
         out = save_reduce_value(pickler, object, reduce_value, out);
     }
     else if (answer == ANSWER_NAME) {
-        out = Py_IS_TYPE(object, &PyType_Type) ? save_type(pickler, object, out)
+        out = Py_IS_TYPE(object, &PyType_Type) ? save_class(pickler, object, out)
                                                : save_global(pickler, object, NULL, out);
     }
     else if (answer != ANSWER_SAVED) {

@@ -285,7 +285,8 @@ get_route(struct copyroutes *routes, PyTypeObject *type)
     return route;
 }
 
-/* Finds facts and plan again if the type has changed.  0 or -1. */
+/* Finds facts and plan again if the type has changed, or is another one at the same address: of
+   the way nothing holds then.  0 or -1. */
 static int
 analyse(struct core_state *state, struct copyroute *route)
 {
@@ -296,6 +297,7 @@ analyse(struct core_state *state, struct copyroute *route)
     }
     clone_plan_release(route->plan);
     route->plan = NULL;
+    route->generation = route->epoch = 0;
     route->version = version;
     route->metaclass = Py_TYPE(type);
     route->facts = clone_facts(state, type);

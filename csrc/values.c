@@ -6,6 +6,27 @@
 #include "reduce.h"
 #include "steps_run.h"
 
+PyDoc_STRVAR(reads_values_doc,
+             "reads_values($module, type, /)\n"
+             "--\n\n"
+             "Return whether objects of exactly this type are read where they lie, by a row for\n"
+             "values of the standard library that was not found to differ from their reducer.");
+
+/* A bool.  Runs no Python code. */
+static PyObject *
+core_reads_values(PyObject *module, PyObject *type)
+{
+    struct core_state *state = core_state_of_module(module);
+    const struct value *value =
+        PyType_Check(type) ? values_find(state, (PyTypeObject *)type) : NULL;
+    return PyBool_FromLong(value != NULL && *values_status(state, value) != VALUE_OFF);
+}
+
+static PyMethodDef functions[] = {
+    {"reads_values", core_reads_values, METH_O, reads_values_doc},
+    {NULL, NULL, 0, NULL},
+};
+
 #if KNOWN_LAYOUT
 
 #define _PY_DATETIME_IMPL
@@ -537,7 +558,7 @@ values_setup(PyObject *module)
     if (PyFunction_Check(function)) {
         state->pickle_complex_code = Py_NewRef(PyFunction_GET_CODE(function));
     }
-    return 0;
+    return PyModule_AddFunctions(module, functions);
 }
 
 /* Whether the module that implements the type has it under its name. */
@@ -724,9 +745,15 @@ values_check(struct core_state *state, const struct value *value, PyObject *obje
 #else
 
 int
-values_setup(PyObject *Py_UNUSED(module))
+values_setup(PyObject *module)
 {
-    return 0;
+    return PyModule_AddFunctions(module, functions);
+}
+
+enum value_status *
+values_status(struct core_state *state, const struct value *Py_UNUSED(value))
+{
+    return &state->plans->values[0];
 }
 
 const struct value *

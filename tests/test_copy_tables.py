@@ -6,6 +6,7 @@ change, so that what was known then would be used if the change went unnoticed.
 
 import copy as std_copy
 import copyreg
+import gc
 import subprocess
 import sys
 import textwrap
@@ -335,3 +336,28 @@ WITHOUT_WATCHERS = textwrap.dedent(
 @pytest.mark.parametrize("before", ["", WITHOUT_WATCHERS], ids=["watched", "no watcher left"])
 def test_many_cores_in_one_interpreter(before):
     subprocess.run([sys.executable, "-c", before + MANY_CORES], check=True, timeout=60)
+
+
+def test_another_class_at_the_same_address():
+    """Nothing that was learned of a class that died is taken for the next one's."""
+    addresses = set()
+    for number in range(60):
+        if number % 2:
+
+            class Made:
+                pass
+
+        else:
+
+            class Made:
+                def __reduce__(self):
+                    return type(self), ()
+
+        made = Made()
+        made.x = [number]
+        for operation in (shallow, deepcopy) if number % 3 else (deepcopy, shallow):
+            assert vars(operation(made)) == (vars(made) if number % 2 else {})
+        addresses.add(id(Made))
+        del Made, made
+        gc.collect()
+    assert len(addresses) < 60

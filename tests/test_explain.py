@@ -91,6 +91,18 @@ def test_an_object_may_have_a_rule_of_its_own():
     assert rows(own, "rebuild")["constructor"] == "none, they are the global good"
 
 
+@pytest.mark.parametrize(
+    "cls", [complex, datetime.datetime, collections.deque, collections.OrderedDict]
+)
+def test_values_of_the_standard_library(cls, c_core):
+    assert rows(cls, "reduce")["runs"].startswith("in the C core, which reads such values")
+
+
+def test_a_reducer_of_ones_own_goes_before_the_values(monkeypatch):
+    monkeypatch.setitem(copyreg.dispatch_table, collections.deque, orders.reduce_printed)
+    assert "where they lie" not in rows(collections.deque, "reduce")["runs"]
+
+
 def test_plans_that_are_off(c_core):
     c_core.plan_threshold(0)
     assert rows(orders.Named, "reduce")["runs"].startswith("by call, as plans are off")
@@ -174,7 +186,7 @@ def test_what_was_declared():
 def test_builtin_reducers_have_no_place():
     found = rows(datetime.date, "reduce")
     assert found["rule"].startswith("a __reduce")
-    assert found["runs"].startswith("by ")
+    assert found["runs"].startswith("in the C core" if fastcopyreg.backend == "c" else "by ")
     if READS_BYTECODE:
         assert "reducer at" not in found
 

@@ -22,7 +22,7 @@ def compile_one(compiler, source, defines):
 
 
 def main(compilers):
-    """Compile each source with assertions, without, and by the public API; return the exit status."""
+    """Compile each source without assertions, with, and by the public API; return the status."""
     jobs = [
         (compiler, source, defines)
         for compiler in compilers or ["cc"]

@@ -103,7 +103,10 @@ def _reduce_rows(cls, *objects):
     return [
         ("rule", f"a {name} of their own"),
         *_verdicts.function_rows("reducer", method),
-        *_verdicts.reducer_rows(method, 2 if name == "__reduce_ex__" else 1),
+        *(
+            _verdicts.value_rows(cls)
+            or _verdicts.reducer_rows(method, 2 if name == "__reduce_ex__" else 1)
+        ),
     ]
 
 
@@ -117,7 +120,8 @@ def _registered_rows(cls, reducer):
         rows.append(("registered at", "{}:{}".format(*place)))
     if declared is None:
         rows += _verdicts.function_rows("reducer", reducer)
-    return rows + _verdicts.reducer_rows(reducer, 1)
+    own = _verdicts.value_rows(cls) if reducer is std_copyreg.pickle_complex else []
+    return rows + (own or _verdicts.reducer_rows(reducer, 1))
 
 
 def _own_method(cls, objects):

@@ -17,6 +17,13 @@ def reducer_rows(reducer, arguments):
     return _rows(reducer, compile_reducer(reducer, arguments))
 
 
+def value_rows(cls):
+    """Return a row that says how values of the standard library run; none for other classes."""
+    if backend != "c" or not core.reads_values(cls):
+        return []
+    return [("runs", "in the C core, which reads such values where they lie, without a call")]
+
+
 def constructor_rows(constructor):
     """Return rows that name *constructor*, say where it is, and how it runs."""
     return [

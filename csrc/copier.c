@@ -2,6 +2,7 @@
 #include "copier.h"
 
 #include "copyfunction.h"
+#include "plan.h"
 
 #if KNOWN_LAYOUT
 
@@ -212,12 +213,14 @@ copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
     struct copier copier = {.state = state, .budget = COPIER_BUDGET};
     PyObject *copy = NULL;
     copyroute_enter(state->copyroutes);
+    plan_enter(state);
     copier_after_foreign(&copier);
     if (copymemo_start(state, &copier.memo, memo) == 0) {
         copy = copier_copy_object(&copier, object, 0);
     }
     collector_resume(copier.collector);
     copymemo_finish(&copier.memo);
+    plan_leave(state);
     state->copyroutes->calls--;
     return copy;
 }

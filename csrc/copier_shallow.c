@@ -3,6 +3,7 @@
 
 #include "form.h"
 #include "make.h"
+#include "plan.h"
 #include "reduce.h"
 
 /* A value of the copy module as it is now: 1 and strong, 0, -1. */
@@ -402,8 +403,9 @@ copy_by_reduction(struct core_state *state, PyObject *object)
 
 /* ---- copy and replace -------------------------------------------------- */
 
-PyObject *
-copier_copy(struct core_state *state, PyObject *object)
+/* By the first of the ways that is the object's; strong or NULL. */
+static PyObject *
+copy_object(struct core_state *state, PyObject *object)
 {
     PyObject *copy = NULL;
     int may_have_hook;
@@ -423,6 +425,15 @@ copier_copy(struct core_state *state, PyObject *object)
         done = copy_by_hook(state, object, &copy);
     }
     return done != 0 ? copy : copy_by_reduction(state, object);
+}
+
+PyObject *
+copier_copy(struct core_state *state, PyObject *object)
+{
+    plan_enter(state);
+    PyObject *copy = copy_object(state, object);
+    plan_leave(state);
+    return copy;
 }
 
 PyObject *

@@ -210,6 +210,7 @@ form_make(struct core_state *state, struct form *form, PyTypeObject *type, unsig
     form->type = type;
     form->version = version;
     form->steps = steps;
+    form->number = steps->number;
     form->state_count = -1;
     if (!is_straight(steps) || type->tp_getattro != PyObject_GenericGetAttr) {
         return;
@@ -400,7 +401,7 @@ form_of(struct core_state *state, const struct steps *steps, PyTypeObject *type)
     if (version == 0) {
         return NULL;
     }
-    if (form->type != type || form->version != version || form->steps != steps) {
+    if (form->type != type || form->version != version || form->number != steps->number) {
         if (form->busy) {
             return NULL;
         }

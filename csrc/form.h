@@ -52,6 +52,7 @@ struct form {
     PyTypeObject *type; /* an address to compare, with `version` */
     unsigned version;
     const struct steps *steps; /* an address too, until `ready` */
+    uint64_t number;           /* of these steps */
     int usable;
     int busy;             /* dumps that are in the middle of an object, and go by the form */
     int instance;         /* whether a part is in the object's __dict__ */

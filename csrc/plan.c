@@ -31,6 +31,9 @@ plan_free_retired(struct plan_cache *cache)
         free_plan(plan);
         plan = next;
     }
+    struct steps_entry *dead = cache->dead_steps;
+    cache->dead_steps = NULL;
+    steps_free_dead(dead);
 }
 
 /* Finds the code that all named tuples share, if it gives the elements and nothing else.

@@ -90,7 +90,8 @@ enum { PLAN_TABLE = 512, PLAN_PROBES = 4 };
 struct plan_cache {
     struct plan *table[PLAN_TABLE + PLAN_PROBES];
     struct plan *retired;
-    struct plan none; /* of types for which there is no memory */
+    struct steps_entry *dead_steps; /* see steps.c */
+    struct plan none;               /* of types for which there is no memory */
     enum value_status values[VALUES];
     unsigned value_versions[VALUES]; /* of types of Python, when they were checked */
     PyObject *value_guards[VALUES];  /* what _values.known() returned, or NULL */
@@ -104,20 +105,22 @@ int plan_setup(PyObject *module);
 /* Frees everything. */
 void plan_teardown(struct core_state *state);
 
-/* Around each dump: plans in use are not freed. */
+/* Around each dump and copy: plans in use are not freed. */
 static inline void
 plan_enter(struct core_state *state)
 {
     state->plans->busy++;
 }
 
+/* Frees what was kept only for what was under way.  May run Python code. */
 void plan_free_retired(struct plan_cache *cache);
 
+/* May run Python code. */
 static inline void
 plan_leave(struct core_state *state)
 {
     struct plan_cache *cache = state->plans;
-    if (--cache->busy == 0 && unlikely(cache->retired != NULL)) {
+    if (--cache->busy == 0 && unlikely(cache->retired != NULL || cache->dead_steps != NULL)) {
         plan_free_retired(cache);
     }
 }

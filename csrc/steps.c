@@ -2,19 +2,23 @@
 #include "steps.h"
 
 #include "layout.h"
+#include "plan.h"
 
 #define STEP_NAME(kind) #kind,
 static const char *const kind_names[] = {STEP_KINDS(STEP_NAME)};
 #undef STEP_NAME
 
-/* Codes beyond this number are not looked at: a program that makes code all the time
-   would fill the memory with what is known of it. */
-enum { STORE_FIRST_SIZE = 64, STORE_MAX_ENTRIES = 4096 };
+/* Code is looked at until there are so many that live.  What is known of dead code goes when the
+   table is half full, so a program that makes code all the time does not fill the memory.  When
+   too many live, that is looked at again after so many refusals. */
+enum { STORE_FIRST_SIZE = 64, STORE_MAX_ENTRIES = 4096, REFUSALS_AT_ONCE = 1024 };
 
 struct steps_store {
     struct steps_entry **table; /* by the address of the code; open addressing */
     size_t mask;
     size_t used;
+    unsigned refusals; /* to come before the table is looked through */
+    uint64_t read;     /* how many plans were made */
 };
 
 /* ---- one plan ----------------------------------------------------------- */
@@ -188,6 +192,7 @@ steps_from_plan(struct core_state *state, PyObject *parts)
         return NULL;
     }
     steps->leaves_only = has_leaves_only(steps);
+    steps->number = ++state->steps->read;
     return steps;
 }
 
@@ -313,37 +318,77 @@ find_place(struct steps_entry **table, size_t mask, PyObject *code)
     return &table[i];
 }
 
-/* Doubles the table, leaving out code that only we hold: nothing can run it any more. */
+/* Whether only we hold the code, so that nothing can run it any more. */
 static int
-grow_table(struct steps_store *store)
+is_dead(const struct steps_entry *entry)
 {
-    size_t mask = store->mask * 2 + 1;
+    return has_one_reference(entry->code);
+}
+
+static size_t
+count_alive(const struct steps_store *store)
+{
+    size_t alive = 0;
+    for (size_t i = 0; i <= store->mask; i++) {
+        alive += store->table[i] != NULL && !is_dead(store->table[i]);
+    }
+    return alive;
+}
+
+/* A table of which those that live take a quarter, at most.  The dead may be in use by what is
+   under way, and are freed when it ends.  0, or -1 if there are too many, or no memory. */
+static int
+make_room(struct core_state *state)
+{
+    struct steps_store *store = state->steps;
+    size_t alive = count_alive(store), mask = STORE_FIRST_SIZE - 1;
+    if (alive >= STORE_MAX_ENTRIES) {
+        store->refusals = REFUSALS_AT_ONCE;
+        return -1;
+    }
+    while (alive * 4 > mask) {
+        mask = mask * 2 + 1;
+    }
     struct steps_entry **table = PyMem_Calloc(mask + 1, sizeof(struct steps_entry *));
     if (table == NULL) {
         return -1;
     }
-    store->used = 0;
     for (size_t i = 0; i <= store->mask; i++) {
         struct steps_entry *entry = store->table[i];
-        if (entry != NULL && Py_REFCNT(entry->code) == 1) {
-            free_entry(entry);
+        if (entry != NULL && is_dead(entry)) {
+            entry->next = state->plans->dead_steps;
+            state->plans->dead_steps = entry;
         }
         else if (entry != NULL) {
             *find_place(table, mask, entry->code) = entry;
-            store->used++;
         }
     }
     PyMem_Free(store->table);
     store->table = table;
     store->mask = mask;
+    store->used = alive;
     return 0;
 }
 
-static struct steps_entry *
-add_entry(struct steps_store *store, PyObject *code)
+void
+steps_free_dead(struct steps_entry *dead)
 {
-    if (store->used * 2 > store->mask
-        && (store->used >= STORE_MAX_ENTRIES || grow_table(store) < 0)) {
+    while (dead != NULL) {
+        struct steps_entry *next = dead->next;
+        free_entry(dead);
+        dead = next;
+    }
+}
+
+static struct steps_entry *
+add_entry(struct core_state *state, PyObject *code)
+{
+    struct steps_store *store = state->steps;
+    if (unlikely(store->refusals > 0)) {
+        store->refusals--;
+        return NULL;
+    }
+    if (store->used * 2 > store->mask && make_room(state) < 0) {
         return NULL;
     }
     struct steps_entry *entry = PyMem_Calloc(1, sizeof(struct steps_entry));
@@ -362,7 +407,7 @@ steps_meet(struct core_state *state, PyObject *code)
     struct steps_store *store = state->steps;
     struct steps_entry *entry = *find_place(store->table, store->mask, code);
     if (entry == NULL) {
-        entry = add_entry(store, code);
+        entry = add_entry(state, code);
         if (entry == NULL) {
             return NULL;
         }

@@ -59,6 +59,7 @@ struct step {
 enum { STEPS_FUNCTIONS_MAX = 8 };
 
 struct steps {
+    uint64_t number; /* of this plan; addresses come again */
     size_t count;
     struct step *list;
     size_t operand_count;
@@ -82,7 +83,8 @@ struct steps_entry {
     PyObject *code; /* strong */
     unsigned met;
     enum step_status status;
-    struct steps *steps; /* if ready */
+    struct steps *steps;      /* if ready */
+    struct steps_entry *next; /* of the dead */
 };
 
 struct steps_store;
@@ -95,9 +97,8 @@ int steps_setup(PyObject *module);
 /* Frees the store and all plans. */
 void steps_teardown(struct core_state *state);
 
-/* What is known of a code object, meeting it once more; borrowed until the next call of a
-   function of this file, or NULL without an exception where nothing more can be kept.
-   Runs no Python code. */
+/* What is known of a code object, meeting it once more; borrowed until plan_leave(), or NULL
+   without an exception where nothing more can be kept. Runs no Python code. */
 struct steps_entry *steps_meet(struct core_state *state, PyObject *code);
 
 /* Whether the entry has been met often enough, and was not read yet. */
@@ -115,6 +116,11 @@ int steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *fu
 int steps_read_constructor(struct core_state *state, PyObject *constructor, struct steps **steps);
 
 void steps_free(struct steps *steps);
+
+/* Frees entries of code that nothing can run any more; for plan_leave(), when no plan is in
+   use.  May run Python code: callbacks of weak references to the code, of which the compiler
+   has one. */
+void steps_free_dead(struct steps_entry *dead);
 
 /* Whether functions are to be called because somebody watches calls: a tracer, a profiler,
    a tool of sys.monitoring.  Runs no Python code. */

@@ -15,6 +15,7 @@ import re
 import sys
 import threading
 import types
+import weakref
 
 import pytest
 
@@ -898,3 +899,29 @@ def test_reading_is_invisible_near_the_recursion_limit():
             assert depth > 100
     finally:
         _core.plan_threshold(before)
+
+
+def test_plans_of_functions_that_are_gone_are_forgotten(read_at_once):
+    """However many there were, the next is read, and none of them is kept."""
+    references = []
+    for number in range(5000):
+        code = reducer_of_two.__code__.replace(co_firstlineno=number + 1)
+        function = types.FunctionType(code, globals())
+        references.append(weakref.ref(code))
+        copyreg.pickle(Two, function)
+        del code, function
+        before, _ = _core.plan_counts()
+        for _ in range(3):
+            assert pickle.dumps(Two(1, number), 4) == std_pickle.dumps(Two(1, number), 4)
+        assert _core.plan_counts()[0] > before
+    del copyreg.dispatch_table[Two]
+    assert sum(reference() is not None for reference in references) < 200
+
+
+class Two:
+    def __init__(self, left, right):
+        self.left, self.right = left, right
+
+
+def reducer_of_two(two):
+    return Two, (two.left, two.right)

@@ -89,12 +89,16 @@ asks_functions(struct core_state *state, const struct value *value, PyTypeObject
 int
 values_guard_is_known(struct core_state *state, const struct value *value, PyTypeObject *type)
 {
+    unsigned *checked = &state->plans->value_versions[values_number(value)];
+    PyObject **guard = &state->plans->value_guards[values_number(value)];
+    unsigned version = type_assign_version(type, state->str.class_);
+    if (*guard != NULL && version != 0 && version == *checked) {
+        return 1;
+    }
     if (!asks_functions(state, value, type)) {
         return 0;
     }
-    state->plans->value_versions[values_number(value)] =
-        type_assign_version(type, state->str.class_);
-    PyObject **guard = &state->plans->value_guards[values_number(value)];
+    *checked = version;
     PyObject *functions = collect_functions(state, value, type);
     PyObject *module = functions == NULL ? NULL : PyImport_ImportModule("fastcopyreg._values");
     PyObject *known = module == NULL

@@ -295,11 +295,27 @@ replace_value(struct copier *copier, struct open_clone *open, PyObject *key, PyO
         result = copier_finish_dict(copier, &walk, key, copied);
     }
     else if (copied != NULL) {
-        result = PyDict_SetItem(open->copy, key, copied) < 0 || count_item(copier) < 0 ? -1 : 1;
+        result = PyDict_SetItem(open->copy, key, copied) < 0 ? -1 : 1;
+        open->done++;
     }
     Py_XDECREF(copied);
     Py_DECREF(key);
     return result;
+}
+
+/* Lets others have their turns after a value was replaced.  1 to go on, 0 if all is done, -1. */
+static int
+attend_between_values(struct copier *copier, struct open_clone *open, Py_ssize_t position)
+{
+    if (count_item(copier) < 0) {
+        return -1;
+    }
+    if (likely(open->copied == NULL)) {
+        return 1;
+    }
+    struct dict_walk walk = {open->source, open->copy, position, open->used,
+                             open->used - open->done};
+    return copy_items_of_dict(copier, &walk);
 }
 
 /* Copies the values that are no atoms of a dict that was copied whole. */
@@ -309,9 +325,10 @@ replace_values(struct copier *copier, struct open_clone *open, int alone)
     PyObject *key, *value;
     Py_ssize_t position = 0;
     int opened = 0, result = 1;
-    for (open->done = 0; result > 0 && PyDict_Next(open->source, &position, &key, &value);
-         open->done++) {
+    open->done = 0;
+    while (result > 0 && PyDict_Next(open->source, &position, &key, &value)) {
         if (is_usual_atom(value) && copier->atoms_hold) {
+            open->done++;
             continue;
         }
         if (!opened) {
@@ -322,6 +339,9 @@ replace_values(struct copier *copier, struct open_clone *open, int alone)
             }
         }
         result = replace_value(copier, open, key, value, position);
+        if (result > 0) {
+            result = attend_between_values(copier, open, position);
+        }
     }
     copier->budget -= open->done < COPIER_BUDGET ? (int)open->done : COPIER_BUDGET;
     if (!opened) {

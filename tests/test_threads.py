@@ -391,6 +391,22 @@ def test_signal_handler_that_uses_everything():
     assert runs and len(set(runs)) == 1
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
+def test_signal_handler_in_the_middle_of_a_copy():
+    """Nothing is lost of what is being copied, wherever the signal comes."""
+    obj = [{f"{n}": [n], "two": {"a": [n], "b": (n, [n])}, "last": [n]} for n in range(30000)]
+    runs = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: runs.append(number))
+    remaining = signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    try:
+        for _ in range(8):
+            assert fastcopyreg.copy.deepcopy(obj) == obj
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *remaining)
+        signal.signal(signal.SIGALRM, before)
+    assert runs
+
+
 def test_signal_handler_that_changes_what_is_dumped():
     """The list grows and shrinks in the middle: an error or a loadable pickle, never a crash."""
 

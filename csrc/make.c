@@ -394,8 +394,8 @@ find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned
     if ((*maker)->status == STEPS_READY) {
         return steps_observed(state) ? MAKE_CALL : MAKE_DONE;
     }
-    if (++(*maker)->met < state->steps_threshold || steps_observed(state)
-        || thread_near_recursion_limit()) {
+    if (++(*maker)->met < state->steps_threshold || state->compiler_is_coming
+        || steps_observed(state) || thread_near_recursion_limit()) {
         return MAKE_CALL;
     }
     *due = Py_NewRef(callable);

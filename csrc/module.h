@@ -189,6 +189,7 @@ struct core_state {
     uintptr_t monitoring_version; /* for which `monitored` was found; see steps.c */
     int monitored;
     unsigned steps_threshold;   /* how often a function is met before it is read; 0: never */
+    int compiler_is_coming;     /* it is being imported */
     PyObject *compiler;         /* fastcopyreg.compiler, once it is needed */
     PyObject *lazy_import_type; /* types.LazyImportType, or NULL */
     struct copybuffers *idle_copybuffers; /* between calls of deepcopy; see copymemo.c */

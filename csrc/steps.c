@@ -219,7 +219,10 @@ static PyObject *
 get_compiler(struct core_state *state)
 {
     if (state->compiler == NULL) {
+        /* A signal handler or another thread would find half of it. */
+        state->compiler_is_coming = 1;
         PyObject *compiler = PyImport_ImportModule("fastcopyreg.compiler");
+        state->compiler_is_coming = 0;
         if (compiler == NULL || check_kinds(compiler) < 0) {
             Py_XDECREF(compiler);
             return NULL;
@@ -422,8 +425,8 @@ int
 steps_due(struct core_state *state, const struct steps_entry *entry)
 {
     return entry->status == STEPS_UNREAD && state->steps_threshold != 0
-           && entry->met >= state->steps_threshold && !steps_observed(state)
-           && !thread_near_recursion_limit();
+           && entry->met >= state->steps_threshold && !state->compiler_is_coming
+           && !steps_observed(state) && !thread_near_recursion_limit();
 }
 
 /* ---- setup

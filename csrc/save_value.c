@@ -7,6 +7,7 @@
    An object of which no part needs more than a few bytes is written only where no frame can
    end among them; near the end of one it is asked. */
 #include "errors.h"
+#include "reduce.h"
 #include "registry.h"
 #include "save.h"
 #include "steps_run.h"
@@ -35,6 +36,15 @@ registered_holds(struct core_state *state, struct plan *plan, PyObject *private_
            && read_global(state, function, state->str.complex) == (PyObject *)&PyComplex_Type;
 }
 
+/* Whether a class of any name is written by REDUCE. */
+static int
+is_called(struct core_state *state, PyTypeObject *type)
+{
+    enum reduction_form form;
+    return !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+           || (reduction_find_form(state, (PyObject *)type, &form) == 0 && form == FORM_CALL);
+}
+
 /* Looks at the guards, in an epoch in which that was not done yet. */
 static NOINLINE int
 verify(struct pickler *pickler, struct plan *plan)
@@ -49,7 +59,9 @@ verify(struct pickler *pickler, struct plan *plan)
             : !plan_verify(state, plan, pickler->dispatch_table, pickler->epoch)) {
         return 0;
     }
-    if (plan->value->known_as != NULL && !values_guard_holds(state, plan->value, plan->type)) {
+    if (!is_called(state, plan->type)
+        || (plan->value->known_as != NULL
+            && !values_guard_holds(state, plan->value, plan->type))) {
         return 0;
     }
     plan->verified = pickler->epoch;
@@ -182,6 +194,19 @@ save_construction(struct pickler *pickler, struct plan *plan, PyObject *object, 
 
 /* ---- contents ----------------------------------------------------------- */
 
+/* A __dict__ as the state; the caller owns it. */
+static char *
+save_state(struct pickler *pickler, PyObject *object, PyObject *dict, int single, char *out)
+{
+    (void)object;
+    out = save_owned(pickler, dict, single, out);
+    if (out == NULL) {
+        error_note("when serializing %T state", object);
+    }
+    out = out == NULL ? NULL : save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, OP_BUILD);
+}
+
 /* The state of a SimpleNamespace, which is its __dict__. */
 static char *
 save_namespace(struct pickler *pickler, PyObject *object, char *out)
@@ -189,13 +214,8 @@ save_namespace(struct pickler *pickler, PyObject *object, char *out)
     PyObject *dict = layout_find_dict(object, Py_TYPE(object));
     int single = save_is_single(pickler, dict);
     Py_INCREF(dict);
-    out = save_owned(pickler, dict, single, out);
-    if (out == NULL) {
-        error_note("when serializing %T state", object);
-    }
-    out = save_release(pickler, dict, out);
-    out = out == NULL ? NULL : save_room(pickler, out);
-    return out == NULL ? NULL : write_op(out, OP_BUILD);
+    out = save_state(pickler, object, dict, single, out);
+    return save_release(pickler, dict, out);
 }
 
 /* How the contents are walked; set up before anything is written, as the reducer does it. */
@@ -283,6 +303,77 @@ save_nesting(struct pickler *pickler, struct plan *plan, PyObject *object, int s
     return save_close(pickler, object, out);
 }
 
+/* What of an exception is a part of its reduction.  It is owned, and known to be the object's
+   alone as long as no foreign code has run. */
+struct exception_parts {
+    PyObject *args;
+    PyObject *dict; /* or NULL */
+    int single_args, single_dict;
+    uint64_t epoch;
+};
+
+static struct exception_parts
+take_exception(struct pickler *pickler, PyObject *object)
+{
+    struct exception_parts parts = {.args = pickler->value.list[0].is.object,
+                                    .dict = layout_find_dict(object, Py_TYPE(object)),
+                                    .epoch = pickler->epoch};
+    parts.single_args = has_one_reference(parts.args);
+    parts.single_dict = parts.dict != NULL && has_one_reference(parts.dict);
+    Py_INCREF(parts.args);
+    Py_XINCREF(parts.dict);
+    return parts;
+}
+
+/* The class, the tuple of arguments, and REDUCE. */
+static char *
+save_exception_call(struct pickler *pickler, struct plan *plan, PyObject *object,
+                    const struct exception_parts *parts, char *out)
+{
+    (void)object;
+    out = write_class(pickler, plan, out);
+    if (out == NULL) {
+        return NULL;
+    }
+    int single = parts->single_args && pickler->unnumbered == 0;
+    out = save_owned(pickler, parts->args, single, out);
+    if (out == NULL) {
+        error_note("when serializing %T reconstructor arguments", object);
+    }
+    out = out == NULL ? NULL : save_room(pickler, out);
+    return out == NULL ? NULL : write_op(out, OP_REDUCE);
+}
+
+/* An exception, whose arguments and __dict__ are its own and may come by otherwise. */
+static NOINLINE char *
+save_exception(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
+{
+    int known = 0;
+    if (save_open(pickler, object) < 0) {
+        return NULL;
+    }
+    struct exception_parts parts = take_exception(pickler, object);
+    pickler->unnumbered += !single;
+    out = save_exception_call(pickler, plan, object, &parts, out);
+    pickler->unnumbered -= !single;
+    if (out != NULL) {
+        single = single && parts.epoch == pickler->epoch;
+        out = number_object(pickler, object, single, &known, out);
+    }
+    if (out != NULL && !known && parts.dict != NULL) {
+        single = parts.single_dict && pickler->unnumbered == 0 && parts.epoch == pickler->epoch;
+        out = save_state(pickler, object, parts.dict, single, out);
+    }
+    if (parts.dict != NULL) {
+        out = save_release(pickler, parts.dict, out);
+    }
+    out = save_release(pickler, parts.args, out);
+    if (out == NULL) {
+        error_note("when serializing %T object", object);
+    }
+    return save_close(pickler, object, out);
+}
+
 /* The class, no arguments, NEWOBJ, and the state of one integer. */
 static char *
 save_integer_state(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
@@ -318,6 +409,9 @@ save_by_value(struct pickler *pickler, struct plan *plan, PyObject *object, int 
 {
     if (plan->value->contents == CONTENTS_COPY) {
         return save_copied(pickler, plan, object, single, out);
+    }
+    if (plan->value->contents == CONTENTS_EXCEPTION) {
+        return save_exception(pickler, plan, object, single, out);
     }
     if (plan->value->contents == CONTENTS_INTEGER) {
         return save_integer_state(pickler, plan, object, single, out);

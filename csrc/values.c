@@ -3,7 +3,6 @@
 
 #include "names.h"
 #include "plan.h"
-#include "reduce.h"
 #include "steps_run.h"
 
 PyDoc_STRVAR(reads_values_doc,
@@ -278,6 +277,38 @@ read_deque(struct core_state *state, PyObject *object, struct value_parts *parts
     return known;
 }
 
+/* ---- exceptions --------------------------------------------------------- */
+
+/* Whether objects of the type come apart by BaseException.__reduce__, by way of object's
+   __reduce_ex__. */
+static int
+is_plain_exception(struct core_state *state, PyTypeObject *type)
+{
+    PyTypeObject *base = (PyTypeObject *)PyExc_BaseException;
+    PyObject *reduce_ex = state->str.reduce_ex, *reduce = state->str.reduce;
+    return PyType_HasFeature(type, Py_TPFLAGS_BASE_EXC_SUBCLASS)
+           && type->tp_getattro == PyObject_GenericGetAttr
+           && type->tp_dictoffset == base->tp_dictoffset
+           && type_lookup(type, reduce_ex) == type_lookup(&PyBaseObject_Type, reduce_ex)
+           && type_lookup(type, reduce) == type_lookup(base, reduce);
+}
+
+/* The arguments are the object's own tuple.  No attribute may hide a method. */
+static int
+read_exception(struct core_state *state, PyObject *object, struct value_parts *parts)
+{
+    PyBaseExceptionObject *exception = (PyBaseExceptionObject *)object;
+    PyObject *args = exception->args, *dict = exception->dict;
+    if (args == NULL || !PyTuple_CheckExact(args)) {
+        return 0;
+    }
+    add_object(parts, args);
+    return dict == NULL
+           || (PyDict_CheckExact(dict) && layout_has_only_str_keys(dict)
+               && PyDict_GetItemWithError(dict, state->str.reduce_ex) == NULL
+               && PyDict_GetItemWithError(dict, state->str.reduce) == NULL);
+}
+
 /* ---- types of Python ---------------------------------------------------- */
 
 /* A slot of the object; borrowed, or NULL. */
@@ -429,7 +460,15 @@ read_ipv6(struct core_state *state, PyObject *object, struct value_parts *parts)
 
 /* ---- the rows ----------------------------------------------------------- */
 
+enum { ROW_OF_EXCEPTIONS };
+
 static const struct value rows[] = {
+    {.type_name = "BaseException",
+     .module = "builtins",
+     .name = "BaseException",
+     .size = sizeof(PyBaseExceptionObject),
+     .read = read_exception,
+     .contents = CONTENTS_EXCEPTION},
     {.type_name = "datetime.datetime",
      .module = "_datetime",
      .name = "datetime",
@@ -581,6 +620,9 @@ values_find(struct core_state *state, PyTypeObject *type)
     if (!PyType_CheckExact((PyObject *)type)) {
         return NULL;
     }
+    if (PyType_HasFeature(type, Py_TPFLAGS_BASE_EXC_SUBCLASS)) {
+        return is_plain_exception(state, type) ? &rows[ROW_OF_EXCEPTIONS] : NULL;
+    }
     int of_python = !PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE);
     if (of_python && type->tp_getattro != PyObject_GenericGetAttr) {
         return NULL;
@@ -608,138 +650,6 @@ enum value_status *
 values_status(struct core_state *state, const struct value *value)
 {
     return &state->plans->values[values_number(value)];
-}
-
-/* ---- the first object --------------------------------------------------- */
-
-/* Whether a real argument is what the row read. */
-static int
-part_is(const struct value_part *part, PyObject *argument)
-{
-    int64_t number;
-    const char *data = part->is.data;
-    switch (part->kind) {
-    case VALUE_OBJECT: return argument == part->is.object;
-    case VALUE_BYTES:
-        return PyBytes_CheckExact(argument) && PyBytes_GET_SIZE(argument) == part->size
-               && memcmp(PyBytes_AS_STRING(argument), data, (size_t)part->size) == 0;
-    case VALUE_TEXT:
-        return PyUnicode_CheckExact(argument) && PyUnicode_IS_COMPACT_ASCII(argument)
-               && PyUnicode_GET_LENGTH(argument) == part->size
-               && memcmp(PyUnicode_1BYTE_DATA(argument), data, (size_t)part->size) == 0;
-    case VALUE_NUMBER:
-        return PyLong_CheckExact(argument) && long_as_small(argument, &number)
-               && number == part->is.number;
-    case VALUE_REAL:
-        return PyFloat_CheckExact(argument)
-               && memcmp(&((PyFloatObject *)argument)->ob_fval, &part->is.real, sizeof(double))
-                      == 0;
-    case VALUE_EMPTY: return PyTuple_CheckExact(argument) && PyTuple_GET_SIZE(argument) == 0;
-    }
-    return 0;
-}
-
-static int
-arguments_are(const struct value_parts *parts, PyObject *args)
-{
-    int same = PyTuple_CheckExact(args) && PyTuple_GET_SIZE(args) == parts->count;
-    for (int i = 0; same && i < parts->count; i++) {
-        same = part_is(&parts->list[i], PyTuple_GET_ITEM(args, i));
-    }
-    return same;
-}
-
-/* Whether a reduce value has what the row says behind its arguments, and nothing else. */
-static int
-contents_are(const struct value *value, PyObject *object, PyObject *reduce_value)
-{
-    PyObject *state = reduction_part(reduce_value, PART_STATE);
-    PyObject *items = reduction_part(reduce_value, PART_LISTITEMS);
-    PyObject *pairs = reduction_part(reduce_value, PART_DICTITEMS);
-    PyObject *dict =
-        value->contents == CONTENTS_DICT ? ((struct namespace_object *)object)->dict : NULL;
-    return state == dict && (items != NULL) == (value->contents == CONTENTS_ITEMS)
-           && (pairs != NULL)
-                  == (value->contents == CONTENTS_PAIRS || value->contents == CONTENTS_ORDERED)
-           && reduction_part(reduce_value, PART_STATE_SETTER) == NULL;
-}
-
-/* Whether a reduce value is that of copyreg.__newobj__ with the state {'int': number}. */
-static int
-is_integer_state(struct core_state *state, PyTypeObject *type, const struct value_parts *parts,
-                 PyObject *reduce_value)
-{
-    PyObject *args = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
-    PyObject *dict = reduction_part(reduce_value, PART_STATE);
-    return PyTuple_GET_ITEM(reduce_value, PART_CALLABLE) == state->stdlib.copyreg_newobj
-           && PyTuple_CheckExact(args) && PyTuple_GET_SIZE(args) == 1
-           && PyTuple_GET_ITEM(args, 0) == (PyObject *)type && dict != NULL
-           && PyDict_CheckExact(dict) && PyDict_GET_SIZE(dict) == 1
-           && layout_has_only_str_keys(dict)
-           && PyDict_GetItemWithError(dict, state->str.int_) == parts->list[0].is.object
-           && reduction_part(reduce_value, PART_LISTITEMS) == NULL
-           && reduction_part(reduce_value, PART_DICTITEMS) == NULL
-           && reduction_part(reduce_value, PART_STATE_SETTER) == NULL;
-}
-
-/* Whether a reduce value is that of the class and a dict with the items of the object, in the
-   same order. */
-static int
-is_copied(PyObject *object, PyObject *reduce_value)
-{
-    PyObject *args = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
-    if (PyTuple_GET_SIZE(reduce_value) != 2 || !PyTuple_CheckExact(args)
-        || PyTuple_GET_SIZE(args) != 1
-        || PyTuple_GET_ITEM(reduce_value, PART_CALLABLE) != (PyObject *)Py_TYPE(object)) {
-        return 0;
-    }
-    PyObject *copy = PyTuple_GET_ITEM(args, 0), *key, *value, *copied_key, *copied;
-    Py_ssize_t i = 0, j = 0;
-    if (!PyDict_CheckExact(copy) || PyDict_GET_SIZE(copy) != PyDict_GET_SIZE(object)) {
-        return 0;
-    }
-    while (PyDict_Next(object, &i, &key, &value)) {
-        if (!PyDict_Next(copy, &j, &copied_key, &copied) || key != copied_key || value != copied) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static int
-reduce_value_is(struct core_state *state, const struct value *value, PyObject *object,
-                const struct value_parts *parts, PyObject *reduce_value)
-{
-    if (value->contents == CONTENTS_INTEGER) {
-        return is_integer_state(state, Py_TYPE(object), parts, reduce_value);
-    }
-    if (value->contents == CONTENTS_COPY) {
-        return is_copied(object, reduce_value);
-    }
-    return PyTuple_GET_ITEM(reduce_value, PART_CALLABLE) == (PyObject *)Py_TYPE(object)
-           && arguments_are(parts, PyTuple_GET_ITEM(reduce_value, PART_ARGS))
-           && contents_are(value, object, reduce_value);
-}
-
-void
-values_check(struct core_state *state, const struct value *value, PyObject *object,
-             PyObject *reduce_value)
-{
-    struct value_parts parts;
-    enum value_status *status = values_status(state, value);
-    if (!PyTuple_Check(reduce_value) || PyTuple_GET_SIZE(reduce_value) < 2) {
-        return;
-    }
-    if (value->known_as != NULL && !values_guard_is_known(state, value, Py_TYPE(object))) {
-        *status = VALUE_OFF;
-        return;
-    }
-    if (!values_read(state, value, object, &parts)) {
-        return;
-    }
-    int same = reduce_value_is(state, value, object, &parts, reduce_value);
-    values_release(&parts);
-    *status = same ? VALUE_HOLDS : VALUE_OFF;
 }
 
 #else

@@ -6,7 +6,8 @@
 
    A row is for one type, found by its names and by the module that implements it, and only
    while that type's reducer is the one that the row was written for: the types of C cannot be
-   changed, those of Python have a guard on the code of each function that is left out.  The
+   changed, those of Python have a guard on the code of each function that is left out.  One row
+   is for every exception, also of Python, that has inherited BaseException's reducer.  The
    first object of a type that is met by a process is asked, and what it gives is compared
    with what the row reads; a difference turns the row off for good.
 
@@ -59,13 +60,15 @@ struct value_parts {
 /* What a reduce value has behind the arguments. */
 enum value_contents {
     CONTENTS_NONE,
-    CONTENTS_DICT,    /* the __dict__ as the state, also an empty one */
-    CONTENTS_ITEMS,   /* an iterator over the object itself */
-    CONTENTS_PAIRS,   /* an iterator over the items of an object that is a dict */
-    CONTENTS_ORDERED, /* the same, in an order of the object's own */
-    CONTENTS_COPY,    /* no argument that was read: the one is a dict with the same items */
-    CONTENTS_INTEGER  /* no arguments: the one that was read is the state {'int': it}, and the
-                         constructor is __newobj__ */
+    CONTENTS_DICT,      /* the __dict__ as the state, also an empty one */
+    CONTENTS_ITEMS,     /* an iterator over the object itself */
+    CONTENTS_PAIRS,     /* an iterator over the items of an object that is a dict */
+    CONTENTS_ORDERED,   /* the same, in an order of the object's own */
+    CONTENTS_COPY,      /* no argument that was read: the one is a dict with the same items */
+    CONTENTS_EXCEPTION, /* the __dict__ as the state if there is one; what was read is the tuple
+                           that the object has as its arguments */
+    CONTENTS_INTEGER    /* no arguments: the one that was read is the state {'int': it}, and the
+                           constructor is __newobj__ */
 };
 
 /* A function that a row leaves out, found along the MRO. */

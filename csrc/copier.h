@@ -58,6 +58,7 @@ struct copier {
     struct copymemo memo;
     uint64_t epoch;
     struct copyroute *last_route; /* the one found last; routes live as long as the call */
+    struct form *last_form;       /* by which an object was copied last; NULL: none */
     int depth;
     int unentered;   /* open ancestors that are not in the memo ... */
     int exclusive;   /* ... none of which others can present again: see is_alone() below */
@@ -129,6 +130,10 @@ int copier_enter(struct copier *copier, PyObject *object, PyObject *copy, int al
 /* What the standard library makes of a reduce value; strong or NULL. */
 PyObject *copier_copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value,
                            int alone);
+
+/* The copy of an object that others cannot present again, of the type of the one that was copied
+   by a form last, of which nothing was asked: 1, 0 if it cannot be copied like that, or -1. */
+int copier_copy_again(struct copier *copier, PyObject *object, PyObject **copy);
 
 struct form_parts;
 

@@ -72,14 +72,27 @@ is_tuple_of_atoms(struct copier *copier, PyObject *item)
     return 1;
 }
 
+ALWAYS_INLINE PyObject *
+copy_item_of_list(struct copier *copier, PyObject *item)
+{
+    int alone = is_alone(copier, item);
+    if (copier->last_form != NULL && alone) {
+        PyObject *copy;
+        int copied = copier_copy_again(copier, item, &copy);
+        if (copied != 0) {
+            return copied < 0 ? NULL : copy;
+        }
+    }
+    return is_tuple_of_atoms(copier, item) ? Py_NewRef(item)
+                                           : copier_copy_part(copier, item, alone);
+}
+
 static int
 copy_items_of_list(struct copier *copier, PyObject *list, PyObject *copy)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
         PyObject *item = PyList_GET_ITEM(list, i);
-        PyObject *copied = is_tuple_of_atoms(copier, item)
-                               ? Py_NewRef(item)
-                               : copier_copy_part(copier, item, is_alone(copier, item));
+        PyObject *copied = copy_item_of_list(copier, item);
         if (copied == NULL || append_item(copy, copied) < 0 || count_item(copier) < 0) {
             return -1;
         }

@@ -143,6 +143,45 @@ are_usual_atoms(struct copier *copier, PyObject *const *objects, Py_ssize_t coun
    memo is done with it too, NOT_SO if nothing was done. */
 enum way { WAY_RAISED = -1, WAY_NOT_SO, WAY_DONE, WAY_CLOSED };
 
+/* What the form of a type's next object can rely on, after one was made by it. */
+static void
+remember_form(struct copier *copier, PyTypeObject *type, Py_ssize_t count)
+{
+    struct form *form = form_at(copier->state, type);
+    if (form->maker == NULL) {
+        form->maker = make_find_stores(copier->state, form->callable, count);
+        form->unasked = (copyroute_facts(copier->state, type) & CLONE_NO_DICT) != 0;
+    }
+    copier->last_form = form->maker != NULL && form->unasked ? form : NULL;
+}
+
+int
+copier_copy_again(struct copier *copier, PyObject *object, PyObject **copy)
+{
+    struct form *form = copier->last_form;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject *values[FORM_PARTS_MAX];
+    if (form->type != type || form->copy_epoch != copier->epoch) {
+        return 0;
+    }
+    for (int i = 0; i < form->argument_count; i++) {
+        values[i] = form_read_part(&form->parts[i], type, object);
+        if (values[i] == NULL || !is_usual_atom(values[i])) {
+            return 0;
+        }
+    }
+    enum make_outcome outcome =
+        make_by_stores(copier->state, form->maker, values, form->argument_count, copy);
+    if (outcome == MAKE_DONE
+        && copymemo_log(&copier->memo, object, COPY_OBJECT, *copy, COPY_WHOLE) < 0) {
+        Py_CLEAR(*copy);
+        return -1;
+    }
+    copier->state->reduced_by_plan += outcome == MAKE_DONE;
+    copier->state->made_by_plan += outcome == MAKE_DONE;
+    return outcome == MAKE_CALL ? 0 : outcome;
+}
+
 /* The copy of an object that is read by the form of its type, if one is ready. */
 static enum way
 copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy)
@@ -158,6 +197,7 @@ copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy
     }
     if (likely(outcome == MAKE_DONE)) {
         if (copier_enter_whole(copier, object, COPY_OBJECT, *copy, alone) == 0) {
+            remember_form(copier, Py_TYPE(object), parts.count);
             return WAY_CLOSED;
         }
         Py_CLEAR(*copy);

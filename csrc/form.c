@@ -440,6 +440,7 @@ form_prepare(struct core_state *state, uint64_t epoch, const struct reducer *red
         return 0;
     }
     form->copy_epoch = epoch;
+    form->maker = NULL;
     return 1;
 }
 

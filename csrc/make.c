@@ -419,11 +419,11 @@ codes_hold(const struct maker *maker)
 
 /* Stores at places: the values are those of a fresh instance, in the order of the stores. */
 ALWAYS_INLINE int
-store_at_places(struct maker *maker, PyTypeObject *type, PyObject *object, PyObject **values)
+store_at_places(const struct maker *maker, PyTypeObject *type, PyObject *object, PyObject **values)
 {
     struct layout_values *inside = NULL;
     for (int i = 0; i < maker->store_count; i++) {
-        struct store *store = &maker->stores[i];
+        const struct store *store = &maker->stores[i];
         if (store->is_slot) {
             *layout_slot(object, store->place) = Py_NewRef(values[i]);
             continue;
@@ -454,10 +454,11 @@ gather(const struct maker *maker, PyObject *const *arguments, Py_ssize_t count, 
     return 1;
 }
 
-static enum make_outcome
-make_plain(struct core_state *state, struct maker *maker, PyTypeObject *type,
-           PyObject *const *arguments, Py_ssize_t count, PyObject **made)
+enum make_outcome
+make_by_stores(struct core_state *state, const struct maker *maker, PyObject *const *arguments,
+               Py_ssize_t count, PyObject **made)
 {
+    PyTypeObject *type = (PyTypeObject *)maker->key;
     PyObject *values[STORES_MAX];
     if (!gather(maker, arguments, count, values)) {
         return MAKE_CALL;
@@ -599,6 +600,25 @@ make_by_steps(struct core_state *state, struct maker *maker, PyTypeObject *type,
 /* ---- classes and functions
  * ---------------------------------------------------------------------------- */
 
+/* find_maker() for a class whose plan takes so many arguments. */
+static enum make_outcome
+find_class_maker(struct core_state *state, PyTypeObject *type, Py_ssize_t count,
+                 struct maker **maker, PyObject **due)
+{
+    unsigned version = class_is_ordinary(type) ? type_assign_version(type, state->str.init) : 0;
+    if (version == 0) {
+        return MAKE_CALL;
+    }
+    enum make_outcome found =
+        find_maker(state, (PyObject *)type, (PyObject *)type, version, maker, due);
+    if (found == MAKE_DONE
+        && (count < (*maker)->steps->required || count > (*maker)->steps->accepted
+            || !codes_hold(*maker))) {
+        return MAKE_CALL;
+    }
+    return found;
+}
+
 static enum make_outcome
 make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arguments,
               Py_ssize_t count, PyObject **made)
@@ -607,21 +627,28 @@ make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arg
     if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
         return make_value(state, type, arguments, count, made);
     }
-    unsigned version = class_is_ordinary(type) ? type_assign_version(type, state->str.init) : 0;
-    if (version == 0) {
-        return MAKE_CALL;
-    }
-    enum make_outcome found =
-        find_maker(state, (PyObject *)type, (PyObject *)type, version, &maker, made);
+    enum make_outcome found = find_class_maker(state, type, count, &maker, made);
     if (found != MAKE_DONE) {
         return found;
     }
-    if (count < maker->steps->required || count > maker->steps->accepted || !codes_hold(maker)) {
-        return MAKE_CALL;
-    }
     return maker->plain
-               ? make_plain(state, maker, type, arguments, count, made)
+               ? make_by_stores(state, maker, arguments, count, made)
                : make_by_steps(state, maker, type, maker->functions, arguments, count, made);
+}
+
+struct maker *
+make_find_stores(struct core_state *state, PyObject *callable, Py_ssize_t count)
+{
+    struct maker *maker;
+    PyObject *due = NULL;
+    if (state->steps_threshold == 0 || !PyType_CheckExact(callable)
+        || !PyType_HasFeature((PyTypeObject *)callable, Py_TPFLAGS_HEAPTYPE)) {
+        return NULL;
+    }
+    enum make_outcome found =
+        find_class_maker(state, (PyTypeObject *)callable, count, &maker, &due);
+    Py_XDECREF(due);
+    return found == MAKE_DONE && maker->plain ? maker : NULL;
 }
 
 static enum make_outcome
@@ -677,6 +704,13 @@ make_object(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(callable),
             PyObject **Py_UNUSED(made))
 {
     return MAKE_CALL;
+}
+
+struct maker *
+make_find_stores(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(callable),
+                 Py_ssize_t Py_UNUSED(count))
+{
+    return NULL;
 }
 
 int

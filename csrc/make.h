@@ -29,6 +29,17 @@ enum make_outcome {
 enum make_outcome make_object(struct core_state *state, PyObject *callable,
                               PyObject *const *arguments, Py_ssize_t count, PyObject **made);
 
+struct maker;
+
+/* The plan of a class for so many arguments, if it is a line of stores of them: it makes
+   instances until foreign code runs; borrowed, or NULL.  Runs no Python code. */
+struct maker *make_find_stores(struct core_state *state, PyObject *callable, Py_ssize_t count);
+
+/* Makes an instance by it: DONE, RAISED, or CALL if an argument is left to a default that is
+   not there.  Runs no Python code. */
+enum make_outcome make_by_stores(struct core_state *state, const struct maker *maker,
+                                 PyObject *const *arguments, Py_ssize_t count, PyObject **made);
+
 /* Reads a callable that is due, which is stolen.  0, or -1 with an exception.  Runs Python
    code. */
 int make_read(struct core_state *state, PyObject *callable);

@@ -59,6 +59,10 @@ struct copier {
     uint64_t epoch;
     struct copyroute *last_route; /* the one found last; routes live as long as the call */
     struct form *last_form;       /* by which an object was copied last; NULL: none */
+    /* Of the type whose reducer was called last, if nothing else need be asked of its objects;
+       and the reducer's code, an address only: */
+    struct copyroute *asked_route;
+    PyObject *asked_code;
     int depth;
     int unentered;   /* open ancestors that are not in the memo ... */
     int exclusive;   /* ... none of which others can present again: see is_alone() below */
@@ -134,6 +138,9 @@ PyObject *copier_copy_from(struct copier *copier, PyObject *object, PyObject *re
 /* The copy of an object that others cannot present again, of the type of the one that was copied
    by a form last, of which nothing was asked: 1, 0 if it cannot be copied like that, or -1. */
 int copier_copy_again(struct copier *copier, PyObject *object, PyObject **copy);
+
+/* The same of the type whose reducer was called last. */
+int copier_ask_again(struct copier *copier, PyObject *object, PyObject **copy);
 
 struct form_parts;
 

@@ -76,9 +76,15 @@ ALWAYS_INLINE PyObject *
 copy_item_of_list(struct copier *copier, PyObject *item)
 {
     int alone = is_alone(copier, item);
-    if (copier->last_form != NULL && alone) {
-        PyObject *copy;
+    PyObject *copy;
+    if (alone && copier->last_form != NULL) {
         int copied = copier_copy_again(copier, item, &copy);
+        if (copied != 0) {
+            return copied < 0 ? NULL : copy;
+        }
+    }
+    if (alone && copier->asked_route != NULL && copier->asked_route->type == Py_TYPE(item)) {
+        int copied = copier_ask_again(copier, item, &copy);
         if (copied != 0) {
             return copied < 0 ? NULL : copy;
         }

@@ -278,6 +278,31 @@ copy_and_drop(struct copier *copier, PyObject *object, PyObject *reduce_value, i
     return *copy == NULL ? WAY_RAISED : WAY_DONE;
 }
 
+/* Whether the next object of the type need not be looked at, but for what may have changed. */
+static void
+remember_asked(struct copier *copier, PyTypeObject *type, const struct reducer *reducer)
+{
+    int settled = reducer->refused && copier->memo.dict == NULL
+                  && (copyroute_facts(copier->state, type) & CLONE_NO_DICT) != 0;
+    copier->asked_route = settled ? copyroute_known(copier->state->copyroutes, type) : NULL;
+    copier->asked_code = settled ? PyFunction_GET_CODE(reducer->function) : NULL;
+}
+
+/* Whether the type's reducer is the one that was called last. */
+static int
+is_asked_again(struct copier *copier, struct copyroute *route)
+{
+    if ((!copier->atoms_hold && (!copier_look(copier) || !copier->atoms_hold))
+        || copier->memo.dict != NULL
+        || (route->epoch != copier->epoch
+            && !copyroute_confirm(copier->state->copyroutes, route, copier->epoch))) {
+        return 0;
+    }
+    return route->kind == ROUTE_REDUCE && route->function != NULL
+           && PyFunction_Check(route->function)
+           && PyFunction_GET_CODE(route->function) == copier->asked_code;
+}
+
 /* The copy of an owned object by the function that dispatch_table has. */
 static enum way
 copy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable, int alone,
@@ -298,6 +323,7 @@ copy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable, int
         planned = ask_plan(copier, object, &callable, verdict, &reducer, &reduce_value);
     }
     if (planned == 0) {
+        remember_asked(copier, Py_TYPE(object), &reducer);
         reduce_value = ask(copier, object, Py_TYPE(object), callable);
     }
     return reduce_value == NULL
@@ -392,6 +418,37 @@ copy_asked(struct copier *copier, PyObject *object, int sure, PyObject **copy)
     return way;
 }
 
+/* The copy in the end, of an object that is owned no longer. */
+static PyObject *
+finish_copy(struct copier *copier, PyObject *object, enum way way, PyObject *copy)
+{
+    if (way == WAY_DONE && copy != object
+        && copymemo_close(&copier->memo, object, COPY_OBJECT, copy) < 0) {
+        Py_CLEAR(copy);
+    }
+    Py_DECREF(object);
+    return way == WAY_RAISED ? NULL : copy;
+}
+
+int
+copier_ask_again(struct copier *copier, PyObject *object, PyObject **copy)
+{
+    struct copyroute *route = copier->asked_route;
+    if (!is_asked_again(copier, route)) {
+        return 0;
+    }
+    *copy = NULL;
+    Py_INCREF(object);
+    copier->depth++;
+    PyObject *reduce_value = ask(copier, object, route->type, route->function);
+    enum way way = reduce_value == NULL
+                       ? WAY_RAISED
+                       : copy_and_drop(copier, object, reduce_value, 0, 0, copy);
+    copier->depth--;
+    *copy = finish_copy(copier, object, way, *copy);
+    return *copy == NULL ? -1 : 1;
+}
+
 PyObject *
 copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, unsigned int facts,
                     int alone)
@@ -415,12 +472,7 @@ copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, 
               : gives_state   ? copy_by_getstate(copier, object, &copy)
                               : copy_asked(copier, object, sure, &copy);
     }
-    if (way == WAY_DONE && copy != object
-        && copymemo_close(&copier->memo, object, COPY_OBJECT, copy) < 0) {
-        Py_CLEAR(copy);
-    }
-    Py_DECREF(object);
-    return way == WAY_RAISED ? NULL : copy;
+    return finish_copy(copier, object, way, copy);
 }
 
 #endif

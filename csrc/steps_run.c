@@ -525,11 +525,13 @@ keywords_are(PyObject *names, PyObject *keywords)
 enum reducer_verdict
 reducer_meet(struct core_state *state, PyObject *callable, struct reducer *reducer)
 {
+    reducer->refused = 0;
     if (state->steps_threshold == 0 || !unwrap(state, callable, reducer)) {
         return REDUCER_CALL;
     }
     struct steps_entry *entry = steps_meet(state, PyFunction_GET_CODE(reducer->function));
     if (entry == NULL || entry->status == STEPS_REFUSED) {
+        reducer->refused = entry != NULL && reducer->function == callable;
         return REDUCER_CALL;
     }
     if (entry->status == STEPS_UNREAD) {

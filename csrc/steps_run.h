@@ -45,6 +45,7 @@ struct reducer {
     PyObject *bound[REDUCER_BOUND_MAX];
     int count;
     PyObject *keywords; /* a dict that a partial binds, or NULL */
+    int refused;        /* what was met is a function that has no plan, and gets none */
     const struct steps *steps;
 };
 

@@ -148,11 +148,10 @@ static void
 remember_form(struct copier *copier, PyTypeObject *type, Py_ssize_t count)
 {
     struct form *form = form_at(copier->state, type);
-    if (form->maker == NULL) {
+    if (form->maker == NULL && (copyroute_facts(copier->state, type) & CLONE_NO_DICT) != 0) {
         form->maker = make_find_stores(copier->state, form->callable, count);
-        form->unasked = (copyroute_facts(copier->state, type) & CLONE_NO_DICT) != 0;
     }
-    copier->last_form = form->maker != NULL && form->unasked ? form : NULL;
+    copier->last_form = form->maker != NULL ? form : NULL;
 }
 
 int
@@ -161,7 +160,7 @@ copier_copy_again(struct copier *copier, PyObject *object, PyObject **copy)
     struct form *form = copier->last_form;
     PyTypeObject *type = Py_TYPE(object);
     PyObject *values[FORM_PARTS_MAX];
-    if (form->type != type || form->copy_epoch != copier->epoch) {
+    if (form->type != type || form->copy_epoch != copier->epoch || form->maker == NULL) {
         return 0;
     }
     for (int i = 0; i < form->argument_count; i++) {
@@ -441,9 +440,8 @@ copier_ask_again(struct copier *copier, PyObject *object, PyObject **copy)
     Py_INCREF(object);
     copier->depth++;
     PyObject *reduce_value = ask(copier, object, route->type, route->function);
-    enum way way = reduce_value == NULL
-                       ? WAY_RAISED
-                       : copy_and_drop(copier, object, reduce_value, 0, 0, copy);
+    enum way way = reduce_value == NULL ? WAY_RAISED
+                                        : copy_and_drop(copier, object, reduce_value, 0, 0, copy);
     copier->depth--;
     *copy = finish_copy(copier, object, way, *copy);
     return *copy == NULL ? -1 : 1;

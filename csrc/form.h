@@ -72,9 +72,7 @@ struct form {
     PyObject *code;      /* borrowed, like the others */
     PyObject *callable;
     Py_ssize_t callable_position;
-    /* Of a copier's alone: */
-    struct maker *maker; /* of the callable, borrowed; NULL if it was not found yet */
-    int unasked;         /* no instance has a __deepcopy__ of its own */
+    struct maker *maker; /* of the callable, for a copier; NULL if it was not found */
 };
 
 struct form_table {

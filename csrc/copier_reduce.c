@@ -147,6 +147,9 @@ enum way { WAY_RAISED = -1, WAY_NOT_SO, WAY_DONE, WAY_CLOSED };
 static void
 remember_form(struct copier *copier, PyTypeObject *type, Py_ssize_t count)
 {
+    if (copier->depth == 1) {
+        return; /* there is no next object */
+    }
     struct form *form = form_at(copier->state, type);
     if (form->maker == NULL && (copyroute_facts(copier->state, type) & CLONE_NO_DICT) != 0) {
         form->maker = make_find_stores(copier->state, form->callable, count);

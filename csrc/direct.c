@@ -22,10 +22,35 @@ form_make_ready(struct pickler *pickler, struct form *form, PyObject *function,
     return 1;
 }
 
-ALWAYS_INLINE int
-form_is_ready(const struct form *form, struct pickler *pickler, PyTypeObject *type)
+/* Whether the temporaries of a reducer can be counted and left out. */
+static int
+pickler_is_plain(const struct pickler *pickler)
 {
-    return form->type == type && form->epoch == pickler->epoch && form->dump == pickler->dump;
+    return pickler->protocol >= 4 && pickler->bin && !pickler->fast && !pickler->observable
+           && pickler->persistent_id == NULL;
+}
+
+/* Makes a form ready that was so before, if all that led to it then would lead to it now: no
+   reducer is looked up, and no plan. */
+static NOINLINE int
+form_is_made_ready(struct form *form, struct pickler *pickler, PyTypeObject *type)
+{
+    struct core_state *state = pickler->state;
+    return form->stamp != 0 && form->type == type && form->stamp == found_stamp(state)
+           && form->version == type_version(type)
+           && PyFunction_GET_CODE(form->function) == form->code && pickler_is_plain(pickler)
+           && pickler->dispatch_table == NULL && pickler->reducer_override == NULL
+           && state->steps_threshold != 0 && !code_is_monitored(form->code)
+           && !steps_observed(state)
+           && form_make_ready(pickler, form, form->function, OF_TABLE);
+}
+
+ALWAYS_INLINE int
+form_is_ready(struct form *form, struct pickler *pickler, PyTypeObject *type)
+{
+    return likely(form->type == type && form->epoch == pickler->epoch
+                  && form->dump == pickler->dump)
+           || form_is_made_ready(form, pickler, type);
 }
 
 /* ---- reading an object
@@ -108,7 +133,8 @@ struct direct {
     struct form *form;
     PyObject *object;
     int single;
-    uint64_t epoch; /* in which the snapshot was taken */
+    uint64_t epoch;         /* in which the snapshot was taken */
+    struct plan *new_class; /* of a small object whose class has no number yet */
     struct snapshot snapshot;
 };
 
@@ -124,21 +150,20 @@ write_value(struct pickler *pickler, struct direct *direct, int index, char *out
     return save_inside(pickler, value, single, out);
 }
 
-/* A class that has no number yet, by the way that runs no foreign code.  NULL without an
-   exception if that is not open. */
-static char *
-write_new_class(struct pickler *pickler, PyObject *callable, char *out)
+/* The plan of a class that has no number yet, if it can be written without foreign code; NULL
+   if that way is not open. */
+static struct plan *
+find_new_class(struct pickler *pickler, PyObject *callable)
 {
     if (!PyType_CheckExact(callable) || pickler->writer.write != NULL) {
         return NULL;
     }
     PyTypeObject *type = (PyTypeObject *)callable;
     struct plan *plan = plan_find(pickler->state, type);
-    if (plan->type != type || plan->version == 0 || plan->class_dump == pickler->dump
-        || !save_find_class(pickler, plan, callable)) {
-        return NULL;
-    }
-    return save_write_class(pickler, plan, callable, out);
+    return plan->type == type && plan->version != 0 && plan->class_dump != pickler->dump
+                   && save_find_class(pickler, plan, callable)
+               ? plan
+               : NULL;
 }
 
 static NOINLINE char *
@@ -146,10 +171,9 @@ write_new_callable(struct pickler *pickler, struct direct *direct, char *out)
 {
     struct form *form = direct->form;
     PyObject *callable = form->callable;
-    char *behind = write_new_class(pickler, callable, out);
-    if (behind == NULL && !PyErr_Occurred()) {
-        behind = save(pickler, callable, out);
-    }
+    struct plan *plan = find_new_class(pickler, callable);
+    char *behind = plan != NULL ? save_write_class(pickler, plan, callable, out)
+                                : save(pickler, callable, out);
     if (behind == NULL) {
         error_note("when serializing %T reconstructor", direct->object);
         return NULL;
@@ -275,11 +299,33 @@ write_object(struct pickler *pickler, struct direct *direct, char *out)
 /* Whether nothing that is written of this object can end a frame, ask for room or run
    foreign code, so that its parts need not be owned. */
 ALWAYS_INLINE int
-fits_in_window(struct pickler *pickler, const struct direct *direct, const char *out)
+fits_in_window(struct pickler *pickler, struct direct *direct, const char *out)
 {
-    return direct->snapshot.small && direct->form->callable_position >= 0
-           && pickler->writer.limit - out
-                  > direct->snapshot.count * (Py_ssize_t)ATOM_ROOM + direct->form->room;
+    struct form *form = direct->form;
+    if (!direct->snapshot.small
+        || pickler->writer.limit - out
+               <= direct->snapshot.count * (Py_ssize_t)ATOM_ROOM + form->room) {
+        return 0;
+    }
+    direct->new_class = NULL;
+    if (likely(form->callable_position >= 0)) {
+        return 1;
+    }
+    direct->new_class = find_new_class(pickler, form->callable);
+    return direct->new_class != NULL;
+}
+
+/* A class that is met for the first time in this dump. */
+static NOINLINE char *
+write_small_class(struct pickler *pickler, const struct direct *direct, char *out)
+{
+    struct form *form = direct->form;
+    out = save_write_class(pickler, direct->new_class, form->callable, out);
+    if (out == NULL) {
+        error_note("when serializing %T reconstructor", direct->object);
+    }
+    form->callable_position = (Py_ssize_t)direct->new_class->class_index;
+    return out;
 }
 
 /* A small atom. */
@@ -337,7 +383,12 @@ write_small(struct pickler *pickler, const struct direct *direct, char *out)
 {
     const struct form *form = direct->form;
     int count = form->argument_count, single = direct->single && pickler->unnumbered == 0;
-    out = save_get(pickler, form->callable_position, out);
+    if (likely(direct->new_class == NULL)) {
+        out = save_get(pickler, form->callable_position, out);
+    }
+    else if ((out = write_small_class(pickler, direct, out)) == NULL) {
+        return NULL;
+    }
     out = count > 3 ? write_op(out, OP_MARK) : out;
     for (int i = 0; i < count; i++) {
         out = write_atom(pickler, direct->snapshot.values[i], single && form->parts[i].once, out);
@@ -355,6 +406,75 @@ write_small(struct pickler *pickler, const struct direct *direct, char *out)
                ? out
                : write_small_state(pickler, direct, pickler->unnumbered == 0, out);
 }
+
+/* ---- an object that is the whole pickle
+ * ----------------------------------------------------------- */
+
+/* Whether none of the values, all small atoms, is a str that comes by a second time. */
+static int
+strings_differ(const struct snapshot *snapshot, const struct plan *plan)
+{
+    enum { STRINGS = 4 };
+    PyObject *seen[2 + STRINGS] = {plan->module_name, plan->qualname};
+    int count = 2;
+    for (int i = 0; i < snapshot->count; i++) {
+        PyObject *value = snapshot->values[i];
+        if (!PyUnicode_CheckExact(value)) {
+            continue;
+        }
+        for (int j = 0; j < count; j++) {
+            if (seen[j] == value) {
+                return 0;
+            }
+        }
+        if (count == 2 + STRINGS) {
+            return 0;
+        }
+        seen[count++] = value;
+    }
+    return 1;
+}
+
+/* Whether nothing is in the pickle but this object, and nothing in it comes by twice: then no
+   number is ever asked for, and none is given. */
+ALWAYS_INLINE int
+is_whole(const struct pickler *pickler, const struct direct *direct)
+{
+    return direct->object == pickler->root && direct->new_class != NULL
+           && direct->form->state_count < 0
+           && strings_differ(&direct->snapshot, direct->new_class);
+}
+
+/* An ASCII str, and the opcode that numbers it. */
+ALWAYS_INLINE char *
+write_only_str(PyObject *string, char *out)
+{
+    size_t size = (size_t)PyUnicode_GET_LENGTH(string);
+    out = write_op(write_op(out, OP_SHORT_BINUNICODE), (int)size);
+    out = write_bytes(out, (const char *)PyUnicode_1BYTE_DATA(string), size);
+    return write_op(out, OP_MEMOIZE);
+}
+
+/* The same as write_small() but for the memo. */
+static char *
+write_whole(struct pickler *pickler, const struct direct *direct, char *out)
+{
+    const struct snapshot *snapshot = &direct->snapshot;
+    out = write_only_str(direct->new_class->module_name, out);
+    out = write_only_str(direct->new_class->qualname, out);
+    out = write_op(write_op(out, OP_STACK_GLOBAL), OP_MEMOIZE);
+    out = snapshot->count > 3 ? write_op(out, OP_MARK) : out;
+    for (int i = 0; i < snapshot->count; i++) {
+        PyObject *value = snapshot->values[i];
+        out = PyUnicode_CheckExact(value) ? write_only_str(value, out)
+                                          : write_atom(pickler, value, 0, out);
+    }
+    out = save_tuple_op(pickler, snapshot->count, out);
+    out = snapshot->count == 0 ? out : write_op(out, OP_MEMOIZE);
+    return write_op(write_op(out, OP_REDUCE), OP_MEMOIZE);
+}
+
+/* ---- whatever it is ---------------------------------------------------- */
 
 /* The same where anything may run: what the form and the snapshot name is owned, and the
    form is kept for this object. */
@@ -404,7 +524,8 @@ save_by_form(struct pickler *pickler, struct form *form, PyObject *object, int s
     }
     pickler->state->reduced_by_plan++;
     if (small) {
-        *out = write_small(pickler, &direct, *out);
+        *out = unlikely(is_whole(pickler, &direct)) ? write_whole(pickler, &direct, *out)
+                                                    : write_small(pickler, &direct, *out);
     }
     else if (open) {
         *out = write_owning(pickler, &direct, *out);
@@ -439,25 +560,34 @@ direct_save_ready(struct pickler *pickler, PyObject *object, int single, char *o
 /* ---- whose plan it is
  * -------------------------------------------------------------------------------------- */
 
-/* Whether the temporaries of a reducer can be counted and left out. */
-static int
-pickler_is_plain(const struct pickler *pickler)
+/* Remembers for how long the form can be made ready without asking what its function is. */
+static void
+stamp_form(struct pickler *pickler, struct form *form, PyObject *callable)
 {
-    return pickler->protocol >= 4 && pickler->bin && !pickler->fast && !pickler->observable
-           && pickler->persistent_id == NULL;
+    struct core_state *state = pickler->state;
+    form->function = callable;
+    form->stamp =
+        PyFunction_Check(callable) && pickler->dispatch_table == NULL
+                && registry_holds_always(state, (PyObject *)form->type, callable)
+            ? found_stamp(state)
+            : 0;
 }
 
 /* The form of the plan for the object's type, made ready; NULL if there is none. */
 static struct form *
-find_form(struct pickler *pickler, const struct steps *steps, PyObject *function,
-          PyTypeObject *type, enum direct_origin origin)
+find_form(struct pickler *pickler, const struct reducer *reducer, PyTypeObject *type,
+          enum direct_origin origin)
 {
     if (!pickler_is_plain(pickler) || save_asks_override(pickler, type)
         || registry_find_is_foreign(pickler->state, pickler->dispatch_table, type)) {
         return NULL;
     }
-    struct form *form = form_of(pickler->state, steps, type);
-    return form != NULL && form_make_ready(pickler, form, function, origin) ? form : NULL;
+    struct form *form = form_of(pickler->state, reducer->steps, type);
+    if (form == NULL || !form_make_ready(pickler, form, reducer->function, origin)) {
+        return NULL;
+    }
+    stamp_form(pickler, form, reducer->callable);
+    return form;
 }
 
 /* Makes the reduce value by the plan. */
@@ -492,7 +622,7 @@ direct_save(struct pickler *pickler, PyObject *callable, PyObject *object,
     }
     struct form *form =
         reducer.count == 0 && reducer.keywords == NULL
-            ? find_form(pickler, reducer.steps, reducer.function, Py_TYPE(object), origin)
+            ? find_form(pickler, &reducer, Py_TYPE(object), origin)
             : NULL;
     if (form != NULL) {
         enum direct_outcome outcome = save_by_form(pickler, form, object, single, 1, out);

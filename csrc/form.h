@@ -15,7 +15,7 @@
 #ifndef FASTCOPYREG_FORM_H
 #define FASTCOPYREG_FORM_H
 
-#include "layout.h"
+#include "found.h"
 #include "steps_run.h"
 
 /* 0, or -1 with MemoryError. */
@@ -29,8 +29,9 @@ enum { FORM_PARTS_MAX = 32 };
 /* Forms for this many types at a time; a place is taken over by the type that needs it. */
 enum { FORMS = 128 };
 
-/* Bytes that a small atom may take, with the opcodes around it. */
-enum { ATOM_ROOM = 280, OBJECT_ROOM = 64, ATOM_LENGTH = 255 };
+/* Bytes that a small atom may take, with the opcodes around it; and an object besides its atoms,
+   with the names of its class. */
+enum { ATOM_ROOM = 280, OBJECT_ROOM = 640, ATOM_LENGTH = 255 };
 
 /* Where a part comes from. */
 enum part_place {
@@ -65,6 +66,9 @@ struct form {
     uint16_t keys_at;                  /* operands of the state's dict */
     Py_ssize_t global_hint;            /* where the global that was looked up last is */
     struct part parts[FORM_PARTS_MAX]; /* arguments, then the values of the state */
+    /* Of the time in which copyreg.dispatch_table holds the function: see found.h. */
+    uint64_t stamp;     /* 0: it is not known to, or another table does */
+    PyObject *function; /* borrowed from the table; the steps live as long as it has `code` */
     /* Of the epoch in which it is ready: */
     uint64_t dump;
     uint64_t epoch;

@@ -23,36 +23,38 @@ layout_slot_offset(PyTypeObject *type, PyObject *name)
     return member->d_member->offset;
 }
 
-/* Notes where the value of the name lies in the dict. */
-static void
-learn_hint(struct layout_hint *hint, PyObject *dict, PyObject *name, PyObject *value)
+/* The index of the entry whose key is that very str, or LAYOUT_NO_ENTRY.  The dict is searched as
+   it is by CPython, which leaves free places in every table. */
+static Py_ssize_t
+search_entry(struct layout_keys *keys, PyObject *name, Py_hash_t hash)
 {
-    enum { SEARCHED = 4096 };
-    struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
-    if (((PyDictObject *)dict)->ma_values != NULL || keys->kind != LAYOUT_KEYS_UNICODE) {
-        return;
-    }
-    struct layout_entry *entries = layout_entries(keys);
-    for (Py_ssize_t i = 0; i < keys->count && i < SEARCHED; i++) {
-        if (entries[i].value == value && PyUnicode_Compare(entries[i].key, name) == 0) {
-            Py_XSETREF(hint->key, Py_NewRef(entries[i].key));
-            hint->index = i;
-            return;
+    enum { PERTURB_SHIFT = 5 };
+    size_t mask = ((size_t)1 << keys->log2_size) - 1, perturb = (size_t)hash;
+    for (size_t place = perturb & mask;; place = (place * 5 + perturb + 1) & mask) {
+        Py_ssize_t index = layout_index(keys, place);
+        if (index == LAYOUT_NO_ENTRY || (index >= 0 && layout_entries(keys)[index].key == name)) {
+            return index;
         }
+        perturb >>= PERTURB_SHIFT;
     }
 }
 
 PyObject *
-layout_look_up(PyObject *dict, PyObject *name, struct layout_hint *hint)
+layout_search_name(PyObject *dict, PyObject *name, Py_ssize_t *index)
 {
+    struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
+    Py_hash_t hash = ((PyASCIIObject *)name)->hash;
     if (!layout_has_only_str_keys(dict)) {
         return NULL;
     }
-    PyObject *value = PyDict_GetItemWithError(dict, name);
-    if (value != NULL) {
-        learn_hint(hint, dict, name, value);
+    if (keys->kind == LAYOUT_KEYS_UNICODE && hash != -1) {
+        Py_ssize_t found = search_entry(keys, name, hash);
+        if (found != LAYOUT_NO_ENTRY) {
+            *index = found;
+            return layout_entries(keys)[found].value;
+        }
     }
-    return value;
+    return PyDict_GetItemWithError(dict, name);
 }
 
 #else

@@ -27,13 +27,6 @@ layout_slot(PyObject *object, Py_ssize_t offset)
 
 struct layout_keys;
 
-/* Where in a dict a name was found the last time.  Who finds the very key there again has found
-   what a look-up would find, and made none; nothing has to be known of the dict's past. */
-struct layout_hint {
-    PyObject *key; /* strong; NULL: no hint */
-    Py_ssize_t index;
-};
-
 #if KNOWN_LAYOUT
 
 /* Moves `count` items to the end of an exact list, with the room to spare that
@@ -108,31 +101,6 @@ layout_entries(struct layout_keys *keys)
     return (struct layout_entry *)(keys->indices + ((size_t)1 << keys->log2_index_bytes));
 }
 
-/* The value of entry number `index` of a dict if its key is that very str; borrowed, or NULL. */
-ALWAYS_INLINE PyObject *
-layout_value_at(PyObject *dict, Py_ssize_t index, PyObject *key)
-{
-    struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
-    if (keys->kind != LAYOUT_KEYS_UNICODE || index >= keys->count
-        || layout_entries(keys)[index].key != key) {
-        return NULL;
-    }
-    return layout_entries(keys)[index].value;
-}
-
-/* Where a dict has that very str among its entries; 0 if it is not found. */
-static inline Py_ssize_t
-layout_find_entry(PyObject *dict, PyObject *key)
-{
-    struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
-    for (Py_ssize_t i = 0; keys->kind == LAYOUT_KEYS_UNICODE && i < keys->count; i++) {
-        if (layout_entries(keys)[i].key == key) {
-            return i;
-        }
-    }
-    return 0;
-}
-
 /* Whether all keys of a dict are exact strings, so that looking a name up runs no Python
    code. */
 ALWAYS_INLINE int
@@ -178,24 +146,25 @@ layout_dict_glance(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **val
     return entry[0] == key ? 1 : -1;
 }
 
-/* The value of the name, an exact str, in an exact dict; borrowed, or NULL without an exception
-   if it is not there or other keys than exact strings are.  Runs no Python code. */
-PyObject *layout_look_up(PyObject *dict, PyObject *name, struct layout_hint *hint);
+/* The slow part of layout_find_name(). */
+PyObject *layout_search_name(PyObject *dict, PyObject *name, Py_ssize_t *index);
 
-/* The same, quickly where it was the last time. */
+/* The value of a name, an exact str, in an exact dict; borrowed, or NULL without an exception if
+   it is not there, or if other keys than exact strings are.  It is looked for first where it was
+   the last time: who finds that very str there has found what a search would find, and nothing
+   has to be known of the dict's past.  Names that are interned, as those in dicts of modules
+   mostly are, are found so. */
 ALWAYS_INLINE PyObject *
-layout_find_item(PyObject *dict, PyObject *name, struct layout_hint *hint)
+layout_find_name(PyObject *dict, PyObject *name, Py_ssize_t *index)
 {
-    PyDictObject *object = (PyDictObject *)dict;
-    struct layout_keys *keys = (struct layout_keys *)object->ma_keys;
-    if (likely(object->ma_values == NULL && keys->kind == LAYOUT_KEYS_UNICODE
-               && hint->index < keys->count)) {
-        struct layout_entry *entry = &layout_entries(keys)[hint->index];
-        if (likely(entry->key == hint->key && entry->value != NULL)) {
+    struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
+    if (likely(keys->kind == LAYOUT_KEYS_UNICODE && *index < keys->count)) {
+        struct layout_entry *entry = &layout_entries(keys)[*index];
+        if (likely(entry->key == name && entry->value != NULL)) {
             return entry->value;
         }
     }
-    return layout_look_up(dict, name, hint);
+    return layout_search_name(dict, name, index);
 }
 
 /* The values of an instance of a type with a managed dict whose __dict__ was not made;
@@ -330,6 +299,14 @@ layout_values_take_last(struct layout_values *values)
 }
 
 #else
+
+static inline PyObject *
+layout_find_name(PyObject *dict, PyObject *name, Py_ssize_t *Py_UNUSED(index))
+{
+    PyObject *value = PyDict_GetItemWithError(dict, name);
+    PyErr_Clear();
+    return value;
+}
 
 ALWAYS_INLINE int
 layout_dict_glance(PyObject *Py_UNUSED(dict), PyObject *Py_UNUSED(key), Py_hash_t Py_UNUSED(hash),

@@ -3,12 +3,6 @@
 
 #include "load.h"
 
-/* Where __import__ was. */
-struct import_place {
-    struct layout_hint builtins;
-    struct layout_hint import;
-};
-
 enum { NAMES_COUNT = 128, NAMES_SIZE = 120 };
 
 /* The names that STACK_GLOBAL was given lately, by the bytes that said them, so that a
@@ -19,41 +13,11 @@ struct global_cache {
         size_t size;
         unsigned char bytes[NAMES_SIZE];
     } entries[NAMES_COUNT];
-    struct import_place import;
 };
 
 /* ---- the short way ------------------------------------------------------ */
 
 #if KNOWN_LAYOUT
-
-/* The value of a name in a dict, where it was the last time if that is kept; borrowed, or NULL
-   without an exception.  Runs no Python code. */
-ALWAYS_INLINE PyObject *
-find_item(PyObject *dict, PyObject *name, struct layout_hint *hint, int kept)
-{
-    if (kept) {
-        return layout_find_item(dict, name, hint);
-    }
-    return layout_has_only_str_keys(dict) ? PyDict_GetItemWithError(dict, name) : NULL;
-}
-
-/* Whether PyImport_Import() would call the original __import__.  Runs no Python code. */
-static int
-imports_as_usual(struct core_state *state, struct import_place *place, int kept)
-{
-    PyObject *globals = PyEval_GetGlobals();
-    if (globals == NULL || !PyDict_CheckExact(globals)
-        || !Py_IS_TYPE(state->stdlib.builtins_import, &PyCFunction_Type)) {
-        return 0;
-    }
-    PyObject *builtins = find_item(globals, state->str.builtins, &place->builtins, kept);
-    if (builtins != NULL && PyModule_CheckExact(builtins)) {
-        builtins = PyModule_GetDict(builtins);
-    }
-    return builtins != NULL && PyDict_CheckExact(builtins)
-           && find_item(builtins, state->str.import, &place->import, kept)
-                  == state->stdlib.builtins_import;
-}
 
 /* spec._initializing where it lies in the spec; borrowed, or NULL if it is not found. */
 static PyObject *
@@ -80,10 +44,9 @@ initializing_of(struct core_state *state, PyObject *spec, struct module_place *p
 /* Whether the module's import is over, read from its spec as the import system does.  No
    is also the answer where that cannot be told.  Runs no Python code. */
 static int
-is_initialised(struct core_state *state, PyObject *module_dict, struct module_place *place,
-               int kept)
+is_initialised(struct core_state *state, PyObject *module_dict, struct module_place *place)
 {
-    PyObject *spec = find_item(module_dict, state->str.spec, &place->spec, kept);
+    PyObject *spec = layout_find_name(module_dict, state->str.spec, &place->spec);
     if (spec == NULL || spec == Py_None) {
         return spec != NULL;
     }
@@ -94,19 +57,10 @@ is_initialised(struct core_state *state, PyObject *module_dict, struct module_pl
 /* The dict of a module that is there and initialised, borrowed from the module that
    sys.modules holds; NULL if it is not, without an exception.  Runs no Python code. */
 static PyObject *
-module_dict_if_there(struct core_state *state, PyObject *module_name, struct module_place *place,
-                     int kept)
+module_dict_if_there(struct core_state *state, PyObject *module_name, struct module_place *place)
 {
-    PyObject *modules = PyImport_GetModuleDict();
-    if (!PyDict_CheckExact(modules)) {
-        return NULL;
-    }
-    PyObject *module = find_item(modules, module_name, &place->in_modules, kept);
-    if (module == NULL || !PyModule_CheckExact(module)) {
-        return NULL;
-    }
-    PyObject *dict = PyModule_GetDict(module);
-    return is_initialised(state, dict, place, kept) ? dict : NULL;
+    PyObject *dict = found_module_dict(state, module_name, &place->found);
+    return dict != NULL && is_initialised(state, dict, place) ? dict : NULL;
 }
 
 /* Whether it is an object that getattr() hands out as it is. */
@@ -116,50 +70,31 @@ is_class_or_function(PyObject *object)
     return PyType_Check(object) || PyFunction_Check(object) || PyCFunction_Check(object);
 }
 
-static PyObject *
-find_there(struct core_state *state, struct global_names *names, struct import_place *import,
-           int kept)
+PyObject *
+load_names_find(struct core_state *state, struct global_names *names)
 {
-    if (!names->simple || !imports_as_usual(state, import, kept)) {
+    if (!names->simple || !found_imports_as_usual(state)) {
         return NULL;
     }
     PyObject *object = NULL,
-             *dict = module_dict_if_there(state, names->module_name, &names->module_place, kept);
+             *dict = module_dict_if_there(state, names->module_name, &names->module_place);
     if (dict != NULL
         && (names->package == NULL
-            || module_dict_if_there(state, names->package, &names->package_place, kept) != NULL)) {
-        object = find_item(dict, names->name, &names->place, kept);
+            || module_dict_if_there(state, names->package, &names->package_place) != NULL)) {
+        object = layout_find_name(dict, names->name, &names->module_place.found.index);
     }
     return object != NULL && is_class_or_function(object) ? Py_NewRef(object) : NULL;
 }
 
-static void
-forget_hint(struct layout_hint *hint)
-{
-    Py_CLEAR(hint->key);
-}
-
 #else
 
-static PyObject *
-find_there(struct core_state *Py_UNUSED(state), struct global_names *Py_UNUSED(names),
-           struct import_place *Py_UNUSED(import), int Py_UNUSED(kept))
+PyObject *
+load_names_find(struct core_state *Py_UNUSED(state), struct global_names *Py_UNUSED(names))
 {
     return NULL;
 }
 
-static void
-forget_hint(struct layout_hint *Py_UNUSED(hint))
-{
-}
-
 #endif
-
-PyObject *
-load_names_find(struct core_state *state, struct global_names *names)
-{
-    return find_there(state, names, &state->globals->import, 1);
-}
 
 /* ---- names -------------------------------------------------------------- */
 
@@ -204,11 +139,6 @@ names_forget(struct global_names *names)
     Py_CLEAR(names->module_name);
     Py_CLEAR(names->name);
     Py_CLEAR(names->package);
-    forget_hint(&names->module_place.in_modules);
-    forget_hint(&names->module_place.spec);
-    forget_hint(&names->package_place.in_modules);
-    forget_hint(&names->package_place.spec);
-    forget_hint(&names->place);
 }
 
 PyObject *
@@ -218,8 +148,7 @@ load_names_find_unseen(struct core_state *state, PyObject *module_name, PyObject
     if (names_learn(&names, module_name, name) < 0) {
         return NULL;
     }
-    struct import_place import = {0};
-    PyObject *object = find_there(state, &names, &import, 0);
+    PyObject *object = load_names_find(state, &names);
     names_forget(&names);
     return object;
 }
@@ -248,8 +177,13 @@ load_names_seen(struct core_state *state, const unsigned char *bytes, size_t siz
     }
     names_forget(names);
     state->globals->entries[place].size = 0;
+    /* Interned, they are the very keys of the dicts they are looked for in. */
     PyObject *module_string = load_make_string(state, bytes, module_size);
     PyObject *string = module_string == NULL ? NULL : load_make_string(state, name, name_size);
+    if (string != NULL) {
+        PyUnicode_InternInPlace(&module_string);
+        PyUnicode_InternInPlace(&string);
+    }
     int result = string == NULL ? -1 : names_learn(names, module_string, string);
     Py_XDECREF(module_string);
     Py_XDECREF(string);
@@ -266,10 +200,6 @@ load_names_teardown(struct core_state *state)
 {
     for (size_t i = 0; state->globals != NULL && i < NAMES_COUNT; i++) {
         names_forget(&state->globals->entries[i].names);
-    }
-    if (state->globals != NULL) {
-        forget_hint(&state->globals->import.builtins);
-        forget_hint(&state->globals->import.import);
     }
     PyMem_Free(state->globals);
     state->globals = NULL;

@@ -4,18 +4,17 @@
    original, the module is exact and initialised, and what is found is a class or function, so
    neither a descriptor nor something imported lazily.
 
-   All of that is looked up each time.  What is kept between calls are names, by the bytes of the
-   pickle that said them, and where in which dict a name was: mostly it is there again. */
+   All of that is looked at each time.  What is kept between calls are names, by the bytes of the
+   pickle that said them, and where a name was (found.h): mostly it is there again. */
 #ifndef FASTCOPYREG_LOAD_NAMES_H
 #define FASTCOPYREG_LOAD_NAMES_H
 
-#include "layout.h"
-#include "module.h"
+#include "found.h"
 
-/* Where the dict of a module was found. */
+/* Where a module's dict was found, and what says that its import is over. */
 struct module_place {
-    struct layout_hint in_modules;
-    struct layout_hint spec;
+    struct found_name found;
+    Py_ssize_t spec;         /* in the module's dict */
     Py_ssize_t initializing; /* among the attributes of the spec */
 };
 
@@ -27,7 +26,6 @@ struct global_names {
     int simple;        /* the short way may be tried */
     struct module_place module_place;
     struct module_place package_place;
-    struct layout_hint place;
 };
 
 /* The names that these bytes say, of which the first `module_size` are the module's and the last

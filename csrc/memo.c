@@ -247,6 +247,9 @@ drop(uintptr_t *log, size_t owned)
 void
 memo_clear(struct memo *memo)
 {
+    if (memo->count == 0 && memo->indices == NULL) {
+        return;
+    }
     /* Dropping references runs Python code, which may use the memo: it is whole and
        empty by then, and without a log of its own until it needs one. */
     uintptr_t *log = memo->log;

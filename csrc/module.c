@@ -3,6 +3,7 @@
 
 #include "copier.h"
 #include "form.h"
+#include "found.h"
 #include "make.h"
 #include "naming.h"
 #include "pickler.h"
@@ -146,8 +147,9 @@ module_exec(PyObject *module)
         return -1;
     }
     static int (*const setups[])(PyObject *) = {
-        registry_setup, plan_setup,    values_setup, steps_setup,   form_setup,      make_setup,
-        naming_setup,   pickler_setup, reader_setup, rebuild_setup, unpickler_setup, copier_setup};
+        found_setup,  registry_setup, plan_setup,    values_setup, steps_setup,
+        form_setup,   make_setup,     naming_setup,  pickler_setup, reader_setup,
+        rebuild_setup, unpickler_setup, copier_setup};
     int result = 0;
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {
         result = setups[i](module);
@@ -221,6 +223,7 @@ module_free(void *module)
     steps_teardown(state);
     rebuild_teardown(state);
     plan_teardown(state);
+    found_teardown(state);
 }
 
 static PyModuleDef_Slot module_slots[] = {

@@ -119,6 +119,7 @@
     V(deepcopy_method, "copy", "_deepcopy_method")                        \
     V(sys_modules, "sys", "modules")                                      \
     V(builtins_import, "builtins", "__import__")                          \
+    V(builtins_dict, "builtins", "__dict__")                              \
     V(module_spec, "_frozen_importlib", "ModuleSpec")                     \
     V(plain_class, "pickle", "_Pickler")                                  \
     V(namedtuple_class, "functools", "_CacheInfo")                        \
@@ -142,6 +143,7 @@
     V(unpickler_memo_type)
 
 struct form_table;
+struct found;
 struct makers;
 struct pickler;
 struct steps_store;
@@ -182,6 +184,7 @@ struct core_state {
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
     struct steps_store *steps;    /* plans of functions; see steps.h */
     struct form_table *forms;     /* see form.h */
+    struct found *found;          /* how long what was found holds; see found.h */
     struct makers *makers;        /* see make.h */
     unsigned chain_map_version;   /* of collections.ChainMap as it was at first */
     uint64_t reduced_by_plan;     /* how many objects were taken apart by a plan */

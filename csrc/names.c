@@ -2,7 +2,6 @@
 #include "names.h"
 
 #include "errors.h"
-#include "layout.h"
 
 void
 names_release(struct global_name *global)
@@ -287,24 +286,6 @@ names_find(struct core_state *state, PyObject *object, PyObject *name, struct gl
         return -1;
     }
     return verify(state, object, global);
-}
-
-PyObject *
-names_module(struct core_state *state, PyObject *module_name)
-{
-    PyObject *modules = dict_get_name(state->stdlib.sys_dict, state->str.modules);
-    if (modules == NULL || !PyDict_CheckExact(modules)) {
-        return NULL;
-    }
-    PyObject *module = dict_get_name(modules, module_name);
-    return module != NULL && PyModule_CheckExact(module) ? module : NULL;
-}
-
-int
-names_hold(struct core_state *state, PyObject *module_name, PyObject *name, PyObject *object)
-{
-    PyObject *module = names_module(state, module_name);
-    return module != NULL && dict_get_name(PyModule_GetDict(module), name) == object;
 }
 
 /* Checks a value of REVERSE_NAME_MAPPING: a pair of str.  0 or -1. */

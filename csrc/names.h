@@ -23,14 +23,6 @@ int names_find(struct core_state *state, PyObject *object, PyObject *name,
 
 void names_release(struct global_name *global);
 
-/* The exact module that sys.modules has under a name; borrowed, or NULL without an
-   exception.  Runs no Python code. */
-PyObject *names_module(struct core_state *state, PyObject *module_name);
-
-/* Whether the object is found again under the given names without running any Python
-   code: an exact module of sys.modules holds exactly it.  Names without a dot. */
-int names_hold(struct core_state *state, PyObject *module_name, PyObject *name, PyObject *object);
-
 /* Maps the names to those of Python 2, through the tables of _compat_pickle; exchanges the
    strong references.  0 or -1. */
 int names_map_to_python2(struct core_state *state, PyObject **module_name, PyObject **name);

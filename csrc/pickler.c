@@ -121,6 +121,7 @@ pickler_run(struct pickler *pickler, PyObject *object, PyObject *write)
     if (begin(pickler) < 0) {
         return NULL;
     }
+    pickler->root = object;
     plan_enter(pickler->state);
     char *out = write_pickle(pickler, object, write);
     PyObject *result = out == NULL ? NULL : writer_finish(&pickler->writer, out);

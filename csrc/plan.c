@@ -3,7 +3,6 @@
 
 #include "registry.h"
 
-#include "names.h"
 #include "steps.h"
 
 /* ---- the cache ---------------------------------------------------------- */
@@ -398,19 +397,28 @@ plan_meet(struct core_state *state, PyTypeObject *type)
 static int
 newobj_is_original(struct core_state *state)
 {
-    PyObject *copyreg = names_module(state, state->str.copyreg);
-    if (copyreg == NULL) {
-        return 0;
-    }
-    PyObject *newobj = dict_get_name(PyModule_GetDict(copyreg), state->str.newobj);
-    if (newobj != state->stdlib.copyreg_newobj || !PyFunction_Check(newobj)) {
-        return 0;
-    }
-    return ((PyFunctionObject *)newobj)->func_name == state->str.newobj;
+    PyObject *newobj = found_in_module(state, state->str.copyreg, state->str.newobj,
+                                       &state->plans->newobj_place);
+    return newobj == state->stdlib.copyreg_newobj && PyFunction_Check(newobj)
+           && ((PyFunctionObject *)newobj)->func_name == state->str.newobj;
 }
 
-int
-plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table, uint64_t epoch)
+/* Whether copyreg.dispatch_table has nothing for the type, as it had not when the stamp was the
+   same. */
+static int
+type_is_unregistered(struct core_state *state, struct plan *plan)
+{
+    uint64_t stamp = found_stamp(state);
+    if (unlikely(stamp != plan->stamp) && stamp != 0
+        && registry_holds_always(state, (PyObject *)plan->type, NULL)) {
+        plan->stamp = stamp;
+    }
+    return stamp != 0 && stamp == plan->stamp;
+}
+
+/* Whether a table has nothing for the type; no also where that cannot be told. */
+static int
+table_lacks(struct core_state *state, const struct plan *plan, PyObject *private_table)
 {
     PyObject *dicts[REGISTRY_DICTS];
     int count = registry_dicts(state, private_table, dicts);
@@ -419,7 +427,14 @@ plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table
             return 0;
         }
     }
-    if (count == 0 || PyErr_Occurred()) {
+    return count != 0 && !PyErr_Occurred();
+}
+
+int
+plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table, uint64_t epoch)
+{
+    if ((private_table != NULL || !type_is_unregistered(state, plan))
+        && !table_lacks(state, plan, private_table)) {
         return 0;
     }
     if (state->plans->newobj_epoch != epoch && newobj_is_original(state)) {

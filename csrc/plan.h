@@ -24,7 +24,7 @@
 #ifndef FASTCOPYREG_PLAN_H
 #define FASTCOPYREG_PLAN_H
 
-#include "layout.h"
+#include "found.h"
 #include "module.h"
 #include "values.h"
 
@@ -62,10 +62,12 @@ struct plan {
     unsigned int version; /* 0: general plans alone */
     enum plan_kind kind;
     uint64_t verified; /* the epoch in which the guards were looked at */
+    uint64_t stamp;    /* under which copyreg.dispatch_table has nothing for the type; found.h */
     Py_hash_t hash;    /* of the type, as a key of dispatch tables */
     /* The class as a global. */
     PyObject *module_name; /* strong; NULL if it is not a plain global */
     PyObject *qualname;
+    struct found_name place;
     int name_is_made;    /* the qualified name is a new str whenever it is asked for */
     uint64_t class_dump; /* the dump in which the class has the number class_index */
     uint32_t class_index;
@@ -95,6 +97,7 @@ struct plan_cache {
     enum value_status values[VALUES];
     unsigned value_versions[VALUES]; /* of types of Python, when they were checked */
     PyObject *value_guards[VALUES];  /* what _values.known() returned, or NULL */
+    struct found_name newobj_place;
     uint64_t newobj_epoch;           /* in which copyreg.__newobj__ was found to be the original */
     int busy;                        /* dumps, loads and copies under way */
 };

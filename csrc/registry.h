@@ -13,6 +13,10 @@
 int registry_find_reducer(struct core_state *state, PyObject *private_table, PyTypeObject *type,
                           PyObject **reducer);
 
+/* Whether that is what looking a type up in copyreg.dispatch_table gives as long as the table does
+   not change; NULL: nothing.  Runs no Python code. */
+int registry_holds_always(struct core_state *state, PyObject *type, PyObject *reducer);
+
 enum { REGISTRY_DICTS = 8 };
 
 /* The dicts in which looking a type up in a table looks, one after the other: the table

@@ -52,6 +52,7 @@ struct pickler {
     int poll_at_next;  /* signals are to be seen to at the next object */
     int unnumbered;    /* shared objects that are open and have no number yet */
     int fast_nesting;  /* containers open in fast mode */
+    PyObject *root;    /* only compared */
     uint64_t epoch;    /* another number after each run of foreign code, of any dump */
     uint64_t dump;     /* another number for each dump, and after a change of its memo */
     size_t generation; /* of the memo, under this number */

@@ -7,7 +7,6 @@
    Frames end where they do there, between two parts (at_part).  Without a file that runs
    no foreign code; with one, an object in which a frame may end is asked. */
 #include "errors.h"
-#include "names.h"
 #include "save.h"
 
 #if KNOWN_LAYOUT
@@ -37,9 +36,8 @@ names_are_true(struct pickler *pickler, struct plan *plan, PyObject *type)
         || PyDict_GET_SIZE(state->stdlib.extension_registry) != 0) {
         return 0;
     }
-    PyObject *import = dict_get_name(PyEval_GetBuiltins(), state->str.import);
-    return import == state->stdlib.builtins_import
-           && names_hold(state, plan->module_name, plan->qualname, type);
+    return found_in_module(state, plan->module_name, plan->qualname, &plan->place) == type
+           && found_imports_as_usual(state);
 }
 
 /* A name that is a new str for whoever asks for it: it is numbered, and never comes again. */

@@ -1,7 +1,7 @@
 /* Plans of Python functions, and the store in which they are kept: see steps.h. */
 #include "steps.h"
 
-#include "layout.h"
+#include "found.h"
 #include "plan.h"
 
 #define STEP_NAME(kind) #kind,
@@ -345,6 +345,7 @@ make_room(struct core_state *state)
 {
     struct steps_store *store = state->steps;
     size_t alive = count_alive(store), mask = STORE_FIRST_SIZE - 1;
+    found_forget(state);
     if (alive >= STORE_MAX_ENTRIES) {
         store->refusals = REFUSALS_AT_ONCE;
         return -1;

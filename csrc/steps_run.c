@@ -28,10 +28,13 @@ is_lazy_import(struct core_state *state, PyObject *value)
 }
 
 PyObject *
-read_global(struct core_state *state, PyObject *function, PyObject *name)
+read_global_at(struct core_state *state, PyObject *function, PyObject *name, Py_ssize_t *index)
 {
     PyFunctionObject *called = (PyFunctionObject *)function;
-    PyObject *value = read_name(called->func_globals, name);
+    PyObject *value = NULL;
+    if (PyDict_CheckExact(called->func_globals)) {
+        value = layout_find_name(called->func_globals, name, index);
+    }
     if (value == NULL && layout_has_only_str_keys(called->func_globals)) {
         value = read_name(called->func_builtins, name);
     }
@@ -39,18 +42,10 @@ read_global(struct core_state *state, PyObject *function, PyObject *name)
 }
 
 PyObject *
-read_global_at(struct core_state *state, PyObject *function, PyObject *name, Py_ssize_t *hint)
+read_global(struct core_state *state, PyObject *function, PyObject *name)
 {
-    PyObject *globals = ((PyFunctionObject *)function)->func_globals;
-    PyObject *value = PyDict_CheckExact(globals) ? layout_value_at(globals, *hint, name) : NULL;
-    if (likely(value != NULL)) {
-        return is_lazy_import(state, value) ? NULL : value;
-    }
-    value = read_global(state, function, name);
-    if (value != NULL) {
-        *hint = layout_find_entry(globals, name);
-    }
-    return value;
+    Py_ssize_t index = 0;
+    return read_global_at(state, function, name, &index);
 }
 
 /* The default of a keyword-only parameter. */

@@ -70,11 +70,9 @@ enum read_outcome read_attribute(struct core_state *state, PyObject *owner, PyOb
 /* A global of a function, or else a builtin; borrowed. */
 PyObject *read_global(struct core_state *state, PyObject *function, PyObject *name);
 
-#if KNOWN_LAYOUT
-/* The same, after a look where it was the last time, which *hint remembers. */
+/* The same; *index remembers where it was (layout_find_name). */
 PyObject *read_global_at(struct core_state *state, PyObject *function, PyObject *name,
-                         Py_ssize_t *hint);
-#endif
+                         Py_ssize_t *index);
 
 /* A default of a parameter; borrowed, NULL if there is none. */
 PyObject *read_default(PyObject *function, size_t parameter);

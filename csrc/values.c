@@ -1,7 +1,7 @@
 /* Values of the standard library: see values.h. */
 #include "values.h"
 
-#include "names.h"
+#include "found.h"
 #include "plan.h"
 #include "steps_run.h"
 
@@ -606,8 +606,9 @@ is_of_module(struct core_state *state, const struct value *value, PyTypeObject *
 {
     PyObject *module = PyUnicode_FromString(value->module);
     PyObject *name = PyUnicode_FromString(value->name);
-    int holds =
-        module != NULL && name != NULL && names_hold(state, module, name, (PyObject *)type);
+    struct found_name place = {0};
+    int holds = module != NULL && name != NULL
+                && found_in_module(state, module, name, &place) == (PyObject *)type;
     Py_XDECREF(module);
     Py_XDECREF(name);
     PyErr_Clear();

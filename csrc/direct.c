@@ -36,7 +36,7 @@ static NOINLINE int
 form_is_made_ready(struct form *form, struct pickler *pickler, PyTypeObject *type)
 {
     struct core_state *state = pickler->state;
-    return form->stamp != 0 && form->type == type && form->stamp == found_stamp(state)
+    return form->stamp != 0 && form->stamp == found_stamp(state)
            && form->version == type_version(type)
            && PyFunction_GET_CODE(form->function) == form->code && pickler_is_plain(pickler)
            && pickler->dispatch_table == NULL && pickler->reducer_override == NULL
@@ -48,9 +48,9 @@ form_is_made_ready(struct form *form, struct pickler *pickler, PyTypeObject *typ
 ALWAYS_INLINE int
 form_is_ready(struct form *form, struct pickler *pickler, PyTypeObject *type)
 {
-    return likely(form->type == type && form->epoch == pickler->epoch
-                  && form->dump == pickler->dump)
-           || form_is_made_ready(form, pickler, type);
+    return form->type == type
+           && (likely(form->epoch == pickler->epoch && form->dump == pickler->dump)
+               || form_is_made_ready(form, pickler, type));
 }
 
 /* ---- reading an object
@@ -565,12 +565,12 @@ static void
 stamp_form(struct pickler *pickler, struct form *form, PyObject *callable)
 {
     struct core_state *state = pickler->state;
+    PyObject *registered;
+    int lasts = PyFunction_Check(callable) && pickler->dispatch_table == NULL
+                && registry_find_lasting(state, form->type, &registered)
+                && registered == callable;
     form->function = callable;
-    form->stamp =
-        PyFunction_Check(callable) && pickler->dispatch_table == NULL
-                && registry_holds_always(state, (PyObject *)form->type, callable)
-            ? found_stamp(state)
-            : 0;
+    form->stamp = lasts ? found_stamp(state) : 0;
 }
 
 /* The form of the plan for the object's type, made ready; NULL if there is none. */

@@ -23,19 +23,26 @@ layout_slot_offset(PyTypeObject *type, PyObject *name)
     return member->d_member->offset;
 }
 
-/* The index of the entry whose key is that very str, or LAYOUT_NO_ENTRY.  The dict is searched as
-   it is by CPython, which leaves free places in every table. */
-static Py_ssize_t
-search_entry(struct layout_keys *keys, PyObject *name, Py_hash_t hash)
+/* The next place where CPython would look for a key. */
+ALWAYS_INLINE size_t
+next_place(size_t place, size_t *perturb, size_t mask)
 {
     enum { PERTURB_SHIFT = 5 };
+    *perturb >>= PERTURB_SHIFT;
+    return (place * 5 + *perturb + 1) & mask;
+}
+
+/* The index of the entry whose key is that very str, or LAYOUT_NO_ENTRY.  Every table has places
+   that were never taken. */
+static Py_ssize_t
+search_name(struct layout_keys *keys, PyObject *name, Py_hash_t hash)
+{
     size_t mask = ((size_t)1 << keys->log2_size) - 1, perturb = (size_t)hash;
-    for (size_t place = perturb & mask;; place = (place * 5 + perturb + 1) & mask) {
+    for (size_t place = perturb & mask;; place = next_place(place, &perturb, mask)) {
         Py_ssize_t index = layout_index(keys, place);
         if (index == LAYOUT_NO_ENTRY || (index >= 0 && layout_entries(keys)[index].key == name)) {
             return index;
         }
-        perturb >>= PERTURB_SHIFT;
     }
 }
 
@@ -48,13 +55,42 @@ layout_search_name(PyObject *dict, PyObject *name, Py_ssize_t *index)
         return NULL;
     }
     if (keys->kind == LAYOUT_KEYS_UNICODE && hash != -1) {
-        Py_ssize_t found = search_entry(keys, name, hash);
+        Py_ssize_t found = search_name(keys, name, hash);
         if (found != LAYOUT_NO_ENTRY) {
             *index = found;
             return layout_entries(keys)[found].value;
         }
     }
     return PyDict_GetItemWithError(dict, name);
+}
+
+/* An entry of keys that are not all str. */
+struct hashed_entry {
+    Py_hash_t hash;
+    PyObject *key;
+    PyObject *value;
+};
+
+int
+layout_dict_search(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **value)
+{
+    struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
+    if (keys->kind != 0) {
+        return -1;
+    }
+    struct hashed_entry *entries = (struct hashed_entry *)layout_entries(keys);
+    size_t mask = ((size_t)1 << keys->log2_size) - 1, perturb = (size_t)hash;
+    for (size_t place = perturb & mask;; place = next_place(place, &perturb, mask)) {
+        Py_ssize_t index = layout_index(keys, place);
+        if (index == LAYOUT_NO_ENTRY) {
+            *value = NULL;
+            return 0;
+        }
+        if (index >= 0 && (entries[index].key == key || entries[index].hash == hash)) {
+            *value = entries[index].value;
+            return entries[index].key == key ? 1 : -1;
+        }
+    }
 }
 
 #else

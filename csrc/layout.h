@@ -324,6 +324,19 @@ list_take_items(PyObject *Py_UNUSED(object), PyObject **Py_UNUSED(items),
 
 #endif
 
+/* What a search for a key whose hash is known would find without comparing it with another: 1 and
+   the value, borrowed; 0 if it is not there; -1 if the key would be compared. */
+#if KNOWN_LAYOUT
+int layout_dict_search(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **value);
+#else
+static inline int
+layout_dict_search(PyObject *Py_UNUSED(dict), PyObject *Py_UNUSED(key), Py_hash_t Py_UNUSED(hash),
+                   PyObject **Py_UNUSED(value))
+{
+    return -1;
+}
+#endif
+
 /* The value of a dict under a key whose hash is known; borrowed.  NULL: there is none, and an
    exception only if the dict has odd keys, which may run Python code. */
 ALWAYS_INLINE PyObject *
@@ -331,6 +344,7 @@ dict_get_hashed(PyObject *dict, PyObject *key, Py_hash_t hash)
 {
     PyObject *value;
     return likely(layout_dict_glance(dict, key, hash, &value) >= 0)
+                   || layout_dict_search(dict, key, hash, &value) >= 0
                ? value
                : dict_get_by_hash(dict, key, hash);
 }

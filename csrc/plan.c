@@ -403,17 +403,18 @@ newobj_is_original(struct core_state *state)
            && ((PyFunctionObject *)newobj)->func_name == state->str.newobj;
 }
 
-/* Whether copyreg.dispatch_table has nothing for the type, as it had not when the stamp was the
-   same. */
-static int
-type_is_unregistered(struct core_state *state, struct plan *plan)
+int
+plan_learn_reducer(struct core_state *state, struct plan *plan)
 {
     uint64_t stamp = found_stamp(state);
-    if (unlikely(stamp != plan->stamp) && stamp != 0
-        && registry_holds_always(state, (PyObject *)plan->type, NULL)) {
-        plan->stamp = stamp;
+    if (stamp == 0 || plan->type == NULL
+        || !registry_find_lasting(state, plan->type, &plan->reducer)) {
+        plan->stamp = 0;
+        return 0;
     }
-    return stamp != 0 && stamp == plan->stamp;
+    plan->stamp = stamp;
+    plan->refused = NULL;
+    return 1;
 }
 
 /* Whether a table has nothing for the type; no also where that cannot be told. */
@@ -433,8 +434,10 @@ table_lacks(struct core_state *state, const struct plan *plan, PyObject *private
 int
 plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table, uint64_t epoch)
 {
-    if ((private_table != NULL || !type_is_unregistered(state, plan))
-        && !table_lacks(state, plan, private_table)) {
+    int lacks = private_table == NULL && plan_knows_reducer(state, plan)
+                    ? plan->reducer == NULL
+                    : table_lacks(state, plan, private_table);
+    if (!lacks) {
         return 0;
     }
     if (state->plans->newobj_epoch != epoch && newobj_is_original(state)) {

@@ -62,7 +62,9 @@ struct plan {
     unsigned int version; /* 0: general plans alone */
     enum plan_kind kind;
     uint64_t verified; /* the epoch in which the guards were looked at */
-    uint64_t stamp;    /* under which copyreg.dispatch_table has nothing for the type; found.h */
+    uint64_t stamp;    /* the time (found.h) in which `reducer` is what is registered */
+    PyObject *reducer; /* borrowed from copyreg.dispatch_table; NULL: there is none */
+    PyObject *refused; /* only compared: the code of the reducer, if it is always to be called */
     Py_hash_t hash;    /* of the type, as a key of dispatch tables */
     /* The class as a global. */
     PyObject *module_name; /* strong; NULL if it is not a plain global */
@@ -153,6 +155,18 @@ plan_find(struct core_state *state, PyTypeObject *type)
         }
     }
     return plan_meet(state, type);
+}
+
+/* The slow part of plan_knows_reducer(). */
+int plan_learn_reducer(struct core_state *state, struct plan *plan);
+
+/* Whether plan->reducer is what copyreg.dispatch_table has for the type, now.  Runs no Python
+   code. */
+ALWAYS_INLINE int
+plan_knows_reducer(struct core_state *state, struct plan *plan)
+{
+    uint64_t stamp = found_stamp(state);
+    return likely(stamp != 0 && plan->stamp == stamp) || plan_learn_reducer(state, plan);
 }
 
 /* Whether what lies outside of the type still is as the plan says: no reducer in the table

@@ -80,13 +80,15 @@ form_of_name(struct core_state *state, PyObject *name)
     if (name == state->str.newobj || name == state->str.newobj_ex) {
         return name == state->str.newobj ? FORM_NEWOBJ : FORM_NEWOBJ_EX;
     }
-    if (PyUnicode_GET_LENGTH(name) < (Py_ssize_t)strlen("__newobj__")) {
-        return FORM_CALL;
-    }
-    if (PyUnicode_EqualToUTF8(name, "__newobj_ex__")) {
+    Py_ssize_t length = PyUnicode_GET_LENGTH(name);
+    if (length == PyUnicode_GET_LENGTH(state->str.newobj_ex)
+        && PyUnicode_Compare(name, state->str.newobj_ex) == 0) {
         return FORM_NEWOBJ_EX;
     }
-    return PyUnicode_EqualToUTF8(name, "__newobj__") ? FORM_NEWOBJ : FORM_CALL;
+    return length == PyUnicode_GET_LENGTH(state->str.newobj)
+                   && PyUnicode_Compare(name, state->str.newobj) == 0
+               ? FORM_NEWOBJ
+               : FORM_CALL;
 }
 
 /* The __name__ of a class or function that no Python code can hide; borrowed or NULL. */

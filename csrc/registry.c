@@ -71,35 +71,12 @@ registry_dicts(struct core_state *state, PyObject *private_table, PyObject *dict
     return (int)count;
 }
 
-/* Whether comparing with a key of the table runs no Python code, whatever its hash. */
-static int
-has_plain_keys(PyObject *table)
-{
-    Py_ssize_t position = 0;
-    PyObject *key, *value;
-    while (PyDict_Next(table, &position, &key, &value)) {
-        if (!PyType_CheckExact(key)) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 int
-registry_holds_always(struct core_state *state, PyObject *type, PyObject *reducer)
+registry_find_lasting(struct core_state *state, PyTypeObject *type, PyObject **reducer)
 {
-    PyObject *table = state->stdlib.dispatch_table, *value;
-    Py_hash_t hash = hash_pointer(type);
-    if (!PyDict_CheckExact(table) || !Py_IS_TYPE(type, &PyType_Type)) {
-        return 0;
-    }
-    if (layout_dict_glance(table, type, hash, &value) < 0) {
-        value = has_plain_keys(table) ? dict_get_by_hash(table, type, hash) : NULL;
-        if (value == NULL && !has_plain_keys(table)) {
-            return 0;
-        }
-    }
-    return value == reducer;
+    PyObject *table = state->stdlib.dispatch_table, *key = (PyObject *)type;
+    return PyDict_CheckExact(table) && PyType_CheckExact(key)
+           && layout_dict_search(table, key, hash_pointer(type), reducer) >= 0;
 }
 
 int

@@ -13,9 +13,9 @@
 int registry_find_reducer(struct core_state *state, PyObject *private_table, PyTypeObject *type,
                           PyObject **reducer);
 
-/* Whether that is what looking a type up in copyreg.dispatch_table gives as long as the table does
-   not change; NULL: nothing.  Runs no Python code. */
-int registry_holds_always(struct core_state *state, PyObject *type, PyObject *reducer);
+/* 1 and what copyreg.dispatch_table gives for the type as long as it does not change: borrowed, or
+   NULL for nothing; 0 if that cannot be told.  Runs no Python code. */
+int registry_find_lasting(struct core_state *state, PyTypeObject *type, PyObject **reducer);
 
 enum { REGISTRY_DICTS = 8 };
 

@@ -260,7 +260,7 @@ save_instance(struct pickler *pickler, PyObject *object, int single, char *out)
     if (plan->kind == PLAN_VALUE && save_find_value(pickler, plan, object, out)) {
         return save_by_value(pickler, plan, object, single, out);
     }
-    return save_by_reducer(pickler, object, single, out);
+    return save_by_reducer(pickler, plan, object, single, out);
 }
 
 /* Ends in tail calls: it has no frame of its own in a nesting. */

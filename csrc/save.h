@@ -227,8 +227,9 @@ char *save_own_items(struct pickler *pickler, PyObject *dict, Py_ssize_t size, c
 char *save_global(struct pickler *pickler, PyObject *object, PyObject *name, char *out);
 char *save_type(struct pickler *pickler, PyObject *type, char *out);
 
-/* By reduction: looks the reducer up and calls it. */
-char *save_by_reducer(struct pickler *pickler, PyObject *object, int single, char *out);
+/* By reduction: looks the reducer up and calls it.  The plan is that of the object's type. */
+char *save_by_reducer(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
+                      char *out);
 
 /* Whether the object can be written by the plan of its type, without a call; what was
    found in it is in pickler->fields, for save_by_plan() to take at once. */

@@ -24,13 +24,13 @@ args_are_ours(struct pickler *pickler, PyObject *reduce_value)
            && pickler->protocol >= 4;
 }
 
-/* Arguments that are counted and not numbered, if they still can be. */
+/* Arguments that are counted and not numbered, if they still can be: they were ours in `epoch`. */
 static char *
-end_args(struct pickler *pickler, PyObject *reduce_value, char *out)
+end_args(struct pickler *pickler, PyObject *reduce_value, uint64_t epoch, char *out)
 {
     PyObject *args = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
     out = save_room(pickler, out);
-    if (out == NULL || unlikely(!args_are_ours(pickler, reduce_value))) {
+    if (out == NULL || (epoch != pickler->epoch && !args_are_ours(pickler, reduce_value))) {
         return out == NULL ? NULL : save_tuple_end(pickler, args, out);
     }
     out = save_tuple_op(pickler, PyTuple_GET_SIZE(args), out);
@@ -49,9 +49,10 @@ save_call(struct pickler *pickler, PyObject *reduce_value, PyObject *object, cha
     }
     PyObject *args = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
     if (likely(out < pickler->writer.limit && args_are_ours(pickler, reduce_value))) {
+        uint64_t epoch = pickler->epoch;
         out = save_tuple_mark(pickler, PyTuple_GET_SIZE(args), out);
         out = save_elements_inside(pickler, args, out);
-        out = out == NULL ? NULL : end_args(pickler, reduce_value, out);
+        out = out == NULL ? NULL : end_args(pickler, reduce_value, epoch, out);
     }
     else {
         out = save(pickler, args, out);
@@ -459,9 +460,13 @@ ask_override(struct pickler *pickler, PyObject *object, PyObject **reduce_value)
 
 /* The reducer in the dispatch table, own or shared: 1 and strong, 0, or -1. */
 static int
-find_reducer(struct pickler *pickler, PyTypeObject *type, PyObject **reducer)
+find_reducer(struct pickler *pickler, struct plan *plan, PyTypeObject *type, PyObject **reducer)
 {
     PyObject *table = pickler->dispatch_table;
+    if (likely(table == NULL && plan_knows_reducer(pickler->state, plan))) {
+        *reducer = Py_XNewRef(plan->reducer);
+        return plan->reducer != NULL;
+    }
     if (likely(!registry_find_is_foreign(pickler->state, table, type))) {
         return registry_find_reducer(pickler->state, table, type, reducer);
     }
@@ -474,13 +479,37 @@ find_reducer(struct pickler *pickler, PyTypeObject *type, PyObject **reducer)
     return found;
 }
 
+/* Whether the reducer is known to be one that is always called. */
+static int
+is_refused(struct pickler *pickler, struct plan *plan, PyObject *reducer)
+{
+    return plan->refused != NULL && plan->reducer == reducer
+           && plan->stamp == found_stamp(pickler->state)
+           && PyFunction_GET_CODE(reducer) == plan->refused;
+}
+
+static void
+learn_refused(struct pickler *pickler, struct plan *plan, PyObject *reducer)
+{
+    PyObject *code = PyFunction_Check(reducer) ? PyFunction_GET_CODE(reducer) : NULL;
+    if (code != NULL && plan->stamp == found_stamp(pickler->state) && plan->reducer == reducer
+        && steps_are_refused(pickler->state, code)) {
+        plan->refused = code;
+    }
+}
+
 /* The reducer of the table, which is stolen: by its plan, or called. */
 static int
-ask_reducer(struct pickler *pickler, PyObject *reducer, PyObject *object, int single, char **out,
-            PyObject **reduce_value)
+ask_reducer(struct pickler *pickler, struct plan *plan, PyObject *reducer, PyObject *object,
+            int single, char **out, PyObject **reduce_value)
 {
-    enum direct_outcome outcome =
-        direct_save(pickler, reducer, object, OF_TABLE, single, out, reduce_value);
+    enum direct_outcome outcome = DIRECT_CALL;
+    if (!is_refused(pickler, plan, reducer)) {
+        outcome = direct_save(pickler, reducer, object, OF_TABLE, single, out, reduce_value);
+        if (outcome == DIRECT_CALL) {
+            learn_refused(pickler, plan, reducer);
+        }
+    }
     if (outcome == DIRECT_CALL && save_foreign(pickler) == 0) {
         *reduce_value = PyObject_CallOneArg(reducer, object);
     }
@@ -520,8 +549,8 @@ ask_object(struct pickler *pickler, PyObject *object, int single, char **out,
 /* Asks how the object comes apart.  ANSWER_VALUE and a reduce value, ANSWER_NAME if it is
    saved by name, ANSWER_SAVED if it has been saved, up to *out; or -1. */
 static NOINLINE int
-find_reduce_value(struct pickler *pickler, PyObject *object, int single, char **out,
-                  PyObject **reduce_value)
+find_reduce_value(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
+                  char **out, PyObject **reduce_value)
 {
     PyTypeObject *type = Py_TYPE(object);
     PyObject *reducer;
@@ -534,12 +563,12 @@ find_reduce_value(struct pickler *pickler, PyObject *object, int single, char **
     if (type == &PyType_Type || type == &PyFunction_Type) {
         return 0;
     }
-    int found = find_reducer(pickler, type, &reducer);
+    int found = find_reducer(pickler, plan, type, &reducer);
     if (found < 0 || (found == 0 && PyType_IsSubtype(type, &PyType_Type))) {
         return found;
     }
     if (found) {
-        return ask_reducer(pickler, reducer, object, single, out, reduce_value);
+        return ask_reducer(pickler, plan, reducer, object, single, out, reduce_value);
     }
     return ask_object(pickler, object, single, out, reduce_value);
 }
@@ -571,13 +600,14 @@ save_class(struct pickler *pickler, PyObject *object, char *out)
 #endif
 
 char *
-save_by_reducer(struct pickler *pickler, PyObject *object, int single, char *out)
+save_by_reducer(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
+                char *out)
 {
     PyObject *reduce_value = NULL;
     if (save_open(pickler, object) < 0) {
         return NULL;
     }
-    int answer = find_reduce_value(pickler, object, single, &out, &reduce_value);
+    int answer = find_reduce_value(pickler, plan, object, single, &out, &reduce_value);
     if (answer == ANSWER_VALUE) {
         out = save_reduce_value(pickler, object, reduce_value, out);
     }

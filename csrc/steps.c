@@ -423,6 +423,14 @@ steps_meet(struct core_state *state, PyObject *code)
 }
 
 int
+steps_are_refused(struct core_state *state, PyObject *code)
+{
+    const struct steps_store *store = state->steps;
+    const struct steps_entry *entry = *find_place(store->table, store->mask, code);
+    return entry != NULL && entry->status == STEPS_REFUSED;
+}
+
+int
 steps_due(struct core_state *state, const struct steps_entry *entry)
 {
     return entry->status == STEPS_UNREAD && state->steps_threshold != 0

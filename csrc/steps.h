@@ -101,6 +101,10 @@ void steps_teardown(struct core_state *state);
    without an exception where nothing more can be kept. Runs no Python code. */
 struct steps_entry *steps_meet(struct core_state *state, PyObject *code);
 
+/* Whether the code was read, and is not one that steps can stand for: that is so until
+   found_stamp() is another.  Runs no Python code. */
+int steps_are_refused(struct core_state *state, PyObject *code);
+
 /* Whether the entry has been met often enough, and was not read yet. */
 int steps_due(struct core_state *state, const struct steps_entry *entry);
 

@@ -41,8 +41,7 @@ form_is_made_ready(struct form *form, struct pickler *pickler, PyTypeObject *typ
            && PyFunction_GET_CODE(form->function) == form->code && pickler_is_plain(pickler)
            && pickler->dispatch_table == NULL && pickler->reducer_override == NULL
            && state->steps_threshold != 0 && !code_is_monitored(form->code)
-           && !steps_observed(state)
-           && form_make_ready(pickler, form, form->function, OF_TABLE);
+           && !steps_observed(state) && form_make_ready(pickler, form, form->function, OF_TABLE);
 }
 
 ALWAYS_INLINE int
@@ -567,8 +566,7 @@ stamp_form(struct pickler *pickler, struct form *form, PyObject *callable)
     struct core_state *state = pickler->state;
     PyObject *registered;
     int lasts = PyFunction_Check(callable) && pickler->dispatch_table == NULL
-                && registry_find_lasting(state, form->type, &registered)
-                && registered == callable;
+                && registry_find_lasting(state, form->type, &registered) && registered == callable;
     form->function = callable;
     form->stamp = lasts ? found_stamp(state) : 0;
 }
@@ -620,10 +618,9 @@ direct_save(struct pickler *pickler, PyObject *callable, PyObject *object,
     if (verdict != REDUCER_PLAN) {
         return DIRECT_CALL;
     }
-    struct form *form =
-        reducer.count == 0 && reducer.keywords == NULL
-            ? find_form(pickler, &reducer, Py_TYPE(object), origin)
-            : NULL;
+    struct form *form = reducer.count == 0 && reducer.keywords == NULL
+                            ? find_form(pickler, &reducer, Py_TYPE(object), origin)
+                            : NULL;
     if (form != NULL) {
         enum direct_outcome outcome = save_by_form(pickler, form, object, single, 1, out);
         if (outcome != DIRECT_CALL) {

@@ -78,8 +78,7 @@ found_imports_as_usual(struct core_state *state)
 {
     PyObject *globals = PyEval_GetGlobals(), *import = state->stdlib.builtins_import;
     Py_ssize_t anywhere = 0, *at = &state->found->builtins_at;
-    if (globals == NULL || !PyDict_CheckExact(globals)
-        || !Py_IS_TYPE(import, &PyCFunction_Type)) {
+    if (globals == NULL || !PyDict_CheckExact(globals) || !Py_IS_TYPE(import, &PyCFunction_Type)) {
         return 0;
     }
     PyObject *builtins = layout_find_name(globals, state->str.builtins, at);

@@ -3,7 +3,8 @@
    Whoever pickles a class finds it again first: the class is what a module of sys.modules has
    under its name.  The simple way is four look-ups for each call of dumps, and for a small object
    they are most of the call.  But sys.modules, the builtins and copyreg.dispatch_table hardly ever
-   change, so they are watched (watch.h): a stamp is the number of a time in which none of them did.
+   change, so they are watched (watch.h): a stamp is the number of a time in which none of them
+   did.
 
    A module's own dict changes all the time where a program keeps counters in globals.  It is not
    watched: a name is looked for at the place where it was, and what the place holds is what a
@@ -34,8 +35,8 @@ struct found {
 #if KNOWN_LAYOUT
     struct watch watch;
 #endif
-    uint64_t stamp;         /* counts the times that something has changed; 0: nothing is watched */
-    int imports_as_usual;   /* the builtins have the original __import__ */
+    uint64_t stamp;       /* counts the times that something has changed; 0: nothing is watched */
+    int imports_as_usual; /* the builtins have the original __import__ */
     Py_ssize_t builtins_at; /* where the caller's globals have their builtins */
 };
 

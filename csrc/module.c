@@ -147,8 +147,8 @@ module_exec(PyObject *module)
         return -1;
     }
     static int (*const setups[])(PyObject *) = {
-        found_setup,  registry_setup, plan_setup,    values_setup, steps_setup,
-        form_setup,   make_setup,     naming_setup,  pickler_setup, reader_setup,
+        found_setup,   registry_setup,  plan_setup,   values_setup,  steps_setup,
+        form_setup,    make_setup,      naming_setup, pickler_setup, reader_setup,
         rebuild_setup, unpickler_setup, copier_setup};
     int result = 0;
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {

@@ -397,8 +397,8 @@ plan_meet(struct core_state *state, PyTypeObject *type)
 static int
 newobj_is_original(struct core_state *state)
 {
-    PyObject *newobj = found_in_module(state, state->str.copyreg, state->str.newobj,
-                                       &state->plans->newobj_place);
+    PyObject *newobj =
+        found_in_module(state, state->str.copyreg, state->str.newobj, &state->plans->newobj_place);
     return newobj == state->stdlib.copyreg_newobj && PyFunction_Check(newobj)
            && ((PyFunctionObject *)newobj)->func_name == state->str.newobj;
 }

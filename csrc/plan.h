@@ -100,8 +100,8 @@ struct plan_cache {
     unsigned value_versions[VALUES]; /* of types of Python, when they were checked */
     PyObject *value_guards[VALUES];  /* what _values.known() returned, or NULL */
     struct found_name newobj_place;
-    uint64_t newobj_epoch;           /* in which copyreg.__newobj__ was found to be the original */
-    int busy;                        /* dumps, loads and copies under way */
+    uint64_t newobj_epoch; /* in which copyreg.__newobj__ was found to be the original */
+    int busy;              /* dumps, loads and copies under way */
 };
 
 /* Makes the cache.  0 or -1. */

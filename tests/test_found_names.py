@@ -245,7 +245,12 @@ BREAKS = {
 
 @pytest.mark.parametrize("name", BREAKS)
 def test_broken_between_calls(name, module):
-    objects = [module.Point(1, 2.5), module.Point("a", "a"), module.Plain(1, 2), module.Called(1, -2)]
+    objects = [
+        module.Point(1, 2.5),
+        module.Point("a", "a"),
+        module.Plain(1, 2),
+        module.Called(1, -2),
+    ]
     pickles = [std_pickle.dumps(obj, protocol) for obj in objects for protocol in (2, 4)]
     for _ in range(5):
         compare(objects, pickles)
@@ -291,9 +296,18 @@ def test_code_that_comes_and_goes(module):
 def test_objects_that_are_the_whole_pickle(module):
     text, again = "some text", "".join(["some", " text"])
     values = [
-        (text, text), (text, again), (NAME, "Point"), (sys.intern("Point"), sys.intern(NAME)),
-        (module.Point.__qualname__, module.Point.__module__), (None, True), (2**31, -(2**70)),
-        ("x" * 255, "x" * 256), ("\u20ac", b"bytes"), (1.5, 255), ((), []), (text, module.Point),
+        (text, text),
+        (text, again),
+        (NAME, "Point"),
+        (sys.intern("Point"), sys.intern(NAME)),
+        (module.Point.__qualname__, module.Point.__module__),
+        (None, True),
+        (2**31, -(2**70)),
+        ("x" * 255, "x" * 256),
+        ("\u20ac", b"bytes"),
+        (1.5, 255),
+        ((), []),
+        (text, module.Point),
     ]
     for x, y in values:
         obj = module.Point(x, y)

@@ -383,6 +383,29 @@ tuple_allocate(PyTypeObject *type, Py_ssize_t size)
 }
 #endif
 
+/* An exact tuple that the collector does not follow, with `size` items yet to be set, which must
+   not be part of a cycle.  Strong, or NULL with an exception. */
+static inline PyObject *
+tuple_new_untracked(Py_ssize_t size)
+{
+#if KNOWN_LAYOUT
+    if (size > 0) {
+        PyTupleObject *tuple = PyObject_GC_NewVar(PyTupleObject, &PyTuple_Type, size);
+#if PY_VERSION_HEX >= 0x030E0000
+        if (tuple != NULL) {
+            tuple->ob_hash = -1; /* not hashed yet */
+        }
+#endif
+        return (PyObject *)tuple;
+    }
+#endif
+    PyObject *tuple = PyTuple_New(size);
+    if (tuple != NULL) {
+        PyObject_GC_UnTrack(tuple);
+    }
+    return tuple;
+}
+
 /* ---- integers ----------------------------------------------------------- */
 
 /* How many bytes surely hold the integer in two's complement; a byte more than needed

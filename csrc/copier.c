@@ -2,6 +2,7 @@
 #include "copier.h"
 
 #include "copyfunction.h"
+#include "make.h"
 #include "plan.h"
 
 #if KNOWN_LAYOUT
@@ -221,6 +222,7 @@ copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
     collector_resume(copier.collector);
     copymemo_finish(&copier.memo);
     plan_leave(state);
+    make_free_dead(state);
     state->copyroutes->calls--;
     return copy;
 }

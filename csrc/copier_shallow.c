@@ -433,6 +433,7 @@ copier_copy(struct core_state *state, PyObject *object)
     plan_enter(state);
     PyObject *copy = copy_object(state, object);
     plan_leave(state);
+    make_free_dead(state);
     return copy;
 }
 

@@ -248,17 +248,16 @@ load_make_tuple(struct unpickler *unpickler, PyObject **start)
         }
     }
     Py_ssize_t size = unpickler->top - start;
-    PyObject *tuple = PyTuple_New(size);
+    int atoms = 1;
+    for (Py_ssize_t i = 0; i < size; i++) {
+        atoms &= load_is_atom(start[i]);
+    }
+    PyObject *tuple = atoms ? tuple_new_untracked(size) : PyTuple_New(size);
     if (unlikely(tuple == NULL)) {
         return -1;
     }
-    int atoms = 1;
     for (Py_ssize_t i = 0; i < size; i++) {
         PyTuple_SET_ITEM(tuple, i, start[i]);
-        atoms &= load_is_atom(start[i]);
-    }
-    if (atoms) {
-        PyObject_GC_UnTrack(tuple);
     }
     unpickler->top = start;
     return load_push_memoized(unpickler, tuple);

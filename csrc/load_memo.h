@@ -55,6 +55,9 @@ ALWAYS_INLINE int
 dies_unnoticed(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
+    if (PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
+        return 0;
+    }
     return type == &PyUnicode_Type || type == &PyTuple_Type || type == &PyDict_Type
            || type == &PyList_Type || type == &PyLong_Type || type == &PyFloat_Type
            || type == &PyBytes_Type || type == &PyBool_Type || object == Py_None;

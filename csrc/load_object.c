@@ -101,8 +101,13 @@ load_call(struct unpickler *unpickler, PyObject **arguments)
 {
     pass_taker(unpickler);
     PyObject *object = NULL, *callable = arguments[-1];
-    if (rebuild_make(unpickler->state, callable, arguments, unpickler->top - arguments, &object)
-        == MAKE_CALL) {
+    Py_ssize_t count = unpickler->top - arguments;
+    enum make_outcome outcome = make_taking(unpickler->state, callable, arguments, count, &object);
+    if (likely(outcome == MAKE_TAKEN)) {
+        unpickler->top = arguments;
+    }
+    else if (outcome == MAKE_CALL
+             && rebuild_make(unpickler->state, callable, arguments, count, &object) == MAKE_CALL) {
         object = call_off_stack(unpickler, callable, arguments);
     }
     load_drop_to(unpickler, arguments - 1);

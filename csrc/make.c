@@ -3,192 +3,10 @@
 
 #include "layout.h"
 #include "make_value.h"
+#include "makers.h"
 #include "steps_run.h"
 
 #if KNOWN_LAYOUT
-
-enum { MAKERS_FIRST_SIZE = 64, MAKERS_MAX = 4096, READINGS_MAX = 4, STORES_MAX = 32 };
-
-/* A store of a plain maker: a slot, or a value of the instance. */
-struct store {
-    uint8_t is_slot;
-    uint16_t argument;  /* the positional argument that is stored */
-    uint16_t parameter; /* whose default it is if there are fewer */
-    Py_ssize_t place;   /* offset of the slot, or index of the value */
-    PyObject *name;     /* the plan owns it */
-};
-
-/* What is known of a class or function. */
-struct maker {
-    PyObject *key;    /* a class, an address only; or the code of a function, strong */
-    PyObject *weak;   /* a weak reference to the class */
-    unsigned version; /* of the class; 0 for functions */
-    unsigned met;
-    unsigned readings; /* of this very class, which changes now and then */
-    enum step_status status;
-    struct steps *steps;
-    PyObject *functions[STEPS_FUNCTIONS_MAX]; /* borrowed while the version holds */
-    PyObject *codes[STEPS_FUNCTIONS_MAX];     /* strong */
-    /* Where every store is of an argument, and all names have their places: */
-    int plain;
-    int store_count;
-    struct store stores[STORES_MAX];
-};
-
-struct makers {
-    struct maker **table; /* by the address of the key; open addressing */
-    size_t mask;
-    size_t used;
-};
-
-/* ---- the store ---------------------------------------------------------- */
-
-int
-make_setup(PyObject *module)
-{
-    struct core_state *state = core_state_of_module(module);
-    struct makers *makers = PyMem_Calloc(1, sizeof(struct makers));
-    if (makers != NULL) {
-        makers->table = PyMem_Calloc(MAKERS_FIRST_SIZE, sizeof(struct maker *));
-        makers->mask = MAKERS_FIRST_SIZE - 1;
-    }
-    if (makers == NULL || makers->table == NULL) {
-        PyMem_Free(makers);
-        PyErr_NoMemory();
-        return -1;
-    }
-    state->makers = makers;
-    return 0;
-}
-
-static void
-forget_plan(struct maker *maker)
-{
-    steps_free(maker->steps);
-    maker->steps = NULL;
-    for (size_t i = 0; i < STEPS_FUNCTIONS_MAX; i++) {
-        Py_CLEAR(maker->codes[i]);
-    }
-}
-
-static void
-free_maker(struct maker *maker)
-{
-    forget_plan(maker);
-    if (maker->version == 0) {
-        Py_DECREF(maker->key);
-    }
-    Py_XDECREF(maker->weak);
-    PyMem_Free(maker);
-}
-
-void
-make_teardown(struct core_state *state)
-{
-    struct makers *makers = state->makers;
-    state->makers = NULL;
-    for (size_t i = 0; makers != NULL && i <= makers->mask; i++) {
-        if (makers->table[i] != NULL) {
-            free_maker(makers->table[i]);
-        }
-    }
-    if (makers != NULL) {
-        PyMem_Free(makers->table);
-    }
-    PyMem_Free(makers);
-}
-
-static struct maker **
-find_place(struct maker **table, size_t mask, PyObject *key)
-{
-    size_t i = ((uintptr_t)key >> 5) & mask;
-    while (table[i] != NULL && table[i]->key != key) {
-        i = (i + 1) & mask;
-    }
-    return &table[i];
-}
-
-static int
-grow_table(struct makers *makers)
-{
-    size_t mask = makers->mask * 2 + 1;
-    struct maker **table = PyMem_Calloc(mask + 1, sizeof(struct maker *));
-    if (table == NULL) {
-        return -1;
-    }
-    for (size_t i = 0; i <= makers->mask; i++) {
-        if (makers->table[i] != NULL) {
-            *find_place(table, mask, makers->table[i]->key) = makers->table[i];
-        }
-    }
-    PyMem_Free(makers->table);
-    makers->table = table;
-    makers->mask = mask;
-    return 0;
-}
-
-/* A new entry, or NULL where no more are kept. */
-static struct maker *
-add_maker(struct makers *makers, PyObject *key, unsigned version)
-{
-    if (makers->used >= MAKERS_MAX
-        || (makers->used * 2 > makers->mask && grow_table(makers) < 0)) {
-        return NULL;
-    }
-    struct maker *maker = PyMem_Calloc(1, sizeof(struct maker));
-    if (maker == NULL) {
-        return NULL;
-    }
-    maker->key = version == 0 ? Py_NewRef(key) : key;
-    maker->version = version;
-    if (version != 0) {
-        maker->weak = PyWeakref_NewRef(key, NULL);
-        PyErr_Clear();
-    }
-    *find_place(makers->table, makers->mask, key) = maker;
-    makers->used++;
-    return maker;
-}
-
-/* Whether the entry is of the class at its address, and not of one that is dead. */
-static int
-is_same_class(struct maker *maker)
-{
-    PyObject *alive = maker->weak == NULL ? NULL : PyObject_CallNoArgs(maker->weak);
-    int same = alive == maker->key;
-    Py_XDECREF(alive);
-    return same;
-}
-
-/* The entry is of another version, or another class at the same address. */
-static void
-renew(struct maker *maker, unsigned version)
-{
-    forget_plan(maker);
-    if (!is_same_class(maker)) {
-        maker->readings = 0;
-        Py_XSETREF(maker->weak, PyWeakref_NewRef(maker->key, NULL));
-    }
-    PyErr_Clear();
-    maker->version = version;
-    maker->met = 0;
-    maker->status = maker->readings < READINGS_MAX ? STEPS_UNREAD : STEPS_REFUSED;
-}
-
-/* The entry of a class or code, meeting it once more.  A class that changes all the time is
-   not read again. */
-static struct maker *
-meet(struct makers *makers, PyObject *key, unsigned version)
-{
-    struct maker *maker = *find_place(makers->table, makers->mask, key);
-    if (maker == NULL) {
-        maker = add_maker(makers, key, version);
-    }
-    else if (unlikely(maker->version != version)) {
-        renew(maker, version);
-    }
-    return maker;
-}
 
 /* ---- reading a class or function ---------------------------------------- */
 
@@ -306,6 +124,20 @@ plan_store(struct maker *maker, PyTypeObject *type, const struct step *step)
     return store->place >= 0;
 }
 
+/* Whether each of as many arguments as there are stores is stored once. */
+static int
+stores_each_once(const struct maker *maker)
+{
+    uint32_t stored = 0;
+    for (int i = 0; i < maker->store_count; i++) {
+        if (maker->stores[i].argument >= maker->store_count) {
+            return 0;
+        }
+        stored |= UINT32_C(1) << maker->stores[i].argument;
+    }
+    return stored == (UINT32_C(1) << maker->store_count) - 1;
+}
+
 /* Whether the plan is a line of stores of arguments, so that it need not be run by steps. */
 static void
 find_stores(struct maker *maker, PyTypeObject *type)
@@ -320,7 +152,11 @@ find_stores(struct maker *maker, PyTypeObject *type)
             return;
         }
     }
-    maker->plain = 1;
+    maker->plain = maker->in_slots = 1;
+    for (int i = 0; i < maker->store_count; i++) {
+        maker->in_slots &= maker->stores[i].is_slot;
+    }
+    maker->takes = stores_each_once(maker) ? maker->store_count : -1;
 }
 
 /* Takes a plan of a class that was just read; whether it can be used. */
@@ -362,7 +198,7 @@ make_read(struct core_state *state, PyObject *callable)
     /* Whatever ran meanwhile may have changed the callable, and the table. */
     struct maker *maker =
         key_of(state, callable, &version) == key && version == before && read >= 0
-            ? meet(state->makers, key, version)
+            ? makers_meet(state->makers, key, version)
             : NULL;
     if (maker == NULL || maker->status != STEPS_UNREAD) {
         steps_free(steps);
@@ -387,7 +223,7 @@ static enum make_outcome
 find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned version,
            struct maker **maker, PyObject **due)
 {
-    *maker = meet(state->makers, key, version);
+    *maker = makers_meet(state->makers, key, version);
     if (*maker == NULL || (*maker)->status == STEPS_REFUSED) {
         return MAKE_CALL;
     }
@@ -417,24 +253,23 @@ codes_hold(const struct maker *maker)
     return 1;
 }
 
-/* Stores at places: the values are those of a fresh instance, in the order of the stores. */
+/* Stores at places, without references: the values are those of a fresh instance, in the order of
+   the stores.  How many it has stored. */
 ALWAYS_INLINE int
 store_at_places(const struct maker *maker, PyTypeObject *type, PyObject *object, PyObject **values)
 {
-    struct layout_values *inside = NULL;
+    struct layout_values *inside = maker->in_slots ? NULL : layout_unmade_values(object, type);
     for (int i = 0; i < maker->store_count; i++) {
         const struct store *store = &maker->stores[i];
         if (store->is_slot) {
-            *layout_slot(object, store->place) = Py_NewRef(values[i]);
-            continue;
+            *layout_slot(object, store->place) = values[i];
         }
-        if (inside == NULL) {
-            inside = layout_unmade_values(object, type);
+        else if (inside != NULL && layout_values_hold(inside, (int)store->place)) {
+            layout_values_append(inside, (int)store->place, values[i]);
         }
-        if (inside == NULL || !layout_values_hold(inside, (int)store->place)) {
+        else {
             return i;
         }
-        layout_values_append(inside, (int)store->place, Py_NewRef(values[i]));
     }
     return maker->store_count;
 }
@@ -454,11 +289,11 @@ gather(const struct maker *maker, PyObject *const *arguments, Py_ssize_t count, 
     return 1;
 }
 
-enum make_outcome
-make_by_stores(struct core_state *state, const struct maker *maker, PyObject *const *arguments,
-               Py_ssize_t count, PyObject **made)
+/* The arguments are taken if they may be and each is stored once. */
+ALWAYS_INLINE enum make_outcome
+make_plain(struct core_state *state, const struct maker *maker, PyTypeObject *type,
+           PyObject *const *arguments, Py_ssize_t count, int may_take, PyObject **made)
 {
-    PyTypeObject *type = (PyTypeObject *)maker->key;
     PyObject *values[STORES_MAX];
     if (!gather(maker, arguments, count, values)) {
         return MAKE_CALL;
@@ -467,14 +302,28 @@ make_by_stores(struct core_state *state, const struct maker *maker, PyObject *co
     if (object == NULL) {
         return MAKE_RAISED;
     }
-    for (int i = store_at_places(maker, type, object, values); i < maker->store_count; i++) {
+    int stored = store_at_places(maker, type, object, values);
+    *made = object;
+    if (may_take && stored == maker->store_count && count == maker->takes) {
+        return MAKE_TAKEN;
+    }
+    for (int i = 0; i < stored; i++) {
+        Py_INCREF(values[i]);
+    }
+    for (int i = stored; i < maker->store_count; i++) {
         if (PyObject_GenericSetAttr(object, maker->stores[i].name, values[i]) < 0) {
-            Py_DECREF(object);
+            Py_CLEAR(*made);
             return MAKE_RAISED;
         }
     }
-    *made = object;
     return MAKE_DONE;
+}
+
+enum make_outcome
+make_by_stores(struct core_state *state, const struct maker *maker, PyObject *const *arguments,
+               Py_ssize_t count, PyObject **made)
+{
+    return make_plain(state, maker, (PyTypeObject *)maker->key, arguments, count, 0, made);
 }
 
 /* ---- by steps
@@ -675,28 +524,68 @@ make_object(struct core_state *state, PyObject *callable, PyObject *const *argum
     if (state->steps_threshold == 0) {
         return MAKE_CALL;
     }
+    state->makers->busy++;
     enum make_outcome outcome =
         PyType_CheckExact(callable)
             ? make_of_class(state, (PyTypeObject *)callable, arguments, count, made)
         : PyFunction_Check(callable) ? make_of_function(state, callable, arguments, count, made)
                                      : MAKE_CALL;
+    state->makers->busy--;
     /* The class that a function calls was counted. */
     state->made_by_plan += outcome == MAKE_DONE && !PyFunction_Check(callable);
     return outcome;
 }
 
-#else
-
-int
-make_setup(PyObject *Py_UNUSED(module))
+/* make_plain() where every argument is moved into a slot. */
+ALWAYS_INLINE enum make_outcome
+take_into_slots(struct core_state *state, const struct maker *maker, PyTypeObject *type,
+                PyObject *const *arguments, PyObject **made)
 {
-    return 0;
+    PyObject *object = layout_new_instance(type, state->empty_tuple);
+    if (object == NULL) {
+        return MAKE_RAISED;
+    }
+    for (const struct store *store = maker->stores; store < maker->stores + maker->takes;
+         store++) {
+        *layout_slot(object, store->place) = arguments[store->argument];
+    }
+    *made = object;
+    return MAKE_TAKEN;
 }
 
 void
-make_teardown(struct core_state *Py_UNUSED(state))
+make_free_dead(struct core_state *state)
 {
+    if (unlikely(state->makers->dead != NULL)) {
+        makers_free_dead(state->makers);
+    }
 }
+
+/* That the class is ordinary, its version says since it was read. */
+enum make_outcome
+make_taking(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssize_t count,
+            PyObject **made)
+{
+    PyTypeObject *type = (PyTypeObject *)callable;
+    if (!PyType_CheckExact(callable) || state->steps_threshold == 0) {
+        return MAKE_CALL;
+    }
+    struct maker *maker = makers_find(state->makers, callable);
+    if (maker == NULL || maker->version != type_version(type) || maker->status != STEPS_READY
+        || !maker->plain || count < maker->steps->required || count > maker->steps->accepted
+        || steps_observed(state) || !codes_hold(maker)) {
+        return MAKE_CALL;
+    }
+    state->makers->busy++;
+    enum make_outcome outcome = maker->in_slots && count == maker->takes
+                                    ? take_into_slots(state, maker, type, arguments, made)
+                                    : make_plain(state, maker, type, arguments, count, 1, made);
+    state->makers->busy--;
+    state->made_by_plan += outcome != MAKE_CALL;
+    return outcome;
+}
+
+#else
 
 enum make_outcome
 make_object(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(callable),
@@ -713,6 +602,19 @@ make_find_stores(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(callab
     return NULL;
 }
 
+void
+make_free_dead(struct core_state *Py_UNUSED(state))
+{
+}
+
+enum make_outcome
+make_taking(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(callable),
+            PyObject **Py_UNUSED(arguments), Py_ssize_t Py_UNUSED(count),
+            PyObject **Py_UNUSED(made))
+{
+    return MAKE_CALL;
+}
+
 int
 make_read(struct core_state *Py_UNUSED(state), PyObject *callable)
 {
@@ -726,6 +628,7 @@ enum make_outcome
 make_or_read(struct core_state *state, PyObject *callable, PyObject *const *arguments,
              Py_ssize_t count, PyObject **made)
 {
+    make_free_dead(state);
     enum make_outcome outcome = make_object(state, callable, arguments, count, made);
     if (outcome != MAKE_DUE) {
         return outcome;

@@ -13,16 +13,16 @@
 
 #include "module.h"
 
-/* 0, or -1 with MemoryError. */
-int make_setup(PyObject *module);
-void make_teardown(struct core_state *state);
-
 enum make_outcome {
     MAKE_RAISED = -1,
-    MAKE_CALL, /* the callable is to be called */
-    MAKE_DONE, /* and *made is what it would have returned; strong */
-    MAKE_DUE   /* *made is a callable to be read, strong, before this is tried again */
+    MAKE_CALL,  /* the callable is to be called */
+    MAKE_DONE,  /* and *made is what it would have returned; strong */
+    MAKE_TAKEN, /* the same, and the arguments' references are its own now: make_taking() */
+    MAKE_DUE    /* *made is a callable to be read, strong, before this is tried again */
 };
+
+/* Frees plans that were given up while one ran, if none does now.  May run Python code. */
+void make_free_dead(struct core_state *state);
 
 /* Makes what callable(*arguments) would return.  The arguments are borrowed, and somebody
    holds them.  Runs no Python code. */
@@ -39,6 +39,12 @@ struct maker *make_find_stores(struct core_state *state, PyObject *callable, Py_
    not there.  Runs no Python code. */
 enum make_outcome make_by_stores(struct core_state *state, const struct maker *maker,
                                  PyObject *const *arguments, Py_ssize_t count, PyObject **made);
+
+/* The same for classes whose plan is known and only stores arguments, which are moved into the
+   instance where each is stored once: MAKE_TAKEN, else MAKE_DONE.  MAKE_CALL: nothing was done,
+   and it is to be tried by make_object().  Runs no Python code. */
+enum make_outcome make_taking(struct core_state *state, PyObject *callable, PyObject **arguments,
+                              Py_ssize_t count, PyObject **made);
 
 /* Reads a callable that is due, which is stolen.  0, or -1 with an exception.  Runs Python
    code. */

@@ -4,7 +4,7 @@
 #include "copier.h"
 #include "form.h"
 #include "found.h"
-#include "make.h"
+#include "makers.h"
 #include "naming.h"
 #include "pickler.h"
 #include "plan.h"
@@ -148,7 +148,7 @@ module_exec(PyObject *module)
     }
     static int (*const setups[])(PyObject *) = {
         found_setup,   registry_setup,  plan_setup,   values_setup,  steps_setup,
-        form_setup,    make_setup,      naming_setup, pickler_setup, reader_setup,
+        form_setup,    makers_setup,    naming_setup, pickler_setup, reader_setup,
         rebuild_setup, unpickler_setup, copier_setup};
     int result = 0;
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {
@@ -218,7 +218,7 @@ module_free(void *module)
     pickler_teardown(state);
     unpickler_teardown(state);
     copier_teardown(state);
-    make_teardown(state);
+    makers_teardown(state);
     form_teardown(state);
     steps_teardown(state);
     rebuild_teardown(state);

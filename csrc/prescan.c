@@ -20,7 +20,13 @@
      refuse, and the load stores everything.
    - Nobody can look: functions have no `memo` attribute.  Unpickler objects do, and are
      never prescanned.
-   - What must live until the end of the load lives: load_memo.h. */
+   - What must live until the end of the load lives: load_memo.h.
+
+   Many pickles are of objects of one class, one after another, whose opcodes are the same and
+   only the numbers and texts differ.  Where the stretch from one object to the next is as long
+   as the one before, the bytes of the following ones are compared with it, all but those
+   arguments, and what is alike needs no second look: it fetches the same indices and puts as
+   many. */
 #include "prescan.h"
 
 #include "load_opcodes.h"
@@ -34,6 +40,10 @@ struct scan {
     size_t capacity;
     size_t count;
     int keeps_all;
+    /* The stretch from object to object: */
+    const unsigned char *stretch; /* where it begins */
+    Py_ssize_t length;            /* of the one before */
+    int misses;                   /* how often too few were found that are alike */
 };
 
 /* Twice the room, or NULL and nothing done. */
@@ -63,6 +73,27 @@ count_put(struct scan *scan, size_t index)
         scan->capacity = capacity;
     }
     scan->wanted[scan->count++] = 0;
+    return 1;
+}
+
+/* The next `puts` indices are put. */
+static int
+count_puts(struct scan *scan, size_t puts)
+{
+    size_t capacity = scan->capacity;
+    while (capacity - scan->count < puts) {
+        capacity *= 2;
+    }
+    if (capacity != scan->capacity) {
+        unsigned char *wanted = grow(scan->wanted, capacity);
+        if (wanted == NULL) {
+            return 0;
+        }
+        scan->wanted = wanted;
+        scan->capacity = capacity;
+    }
+    memset(scan->wanted + scan->count, 0, puts);
+    scan->count += puts;
     return 1;
 }
 
@@ -145,6 +176,123 @@ pass_memoize(struct scan *scan)
     return count_put(scan, scan->count) ? 1 : -1;
 }
 
+/* ---- stretches that are alike ------------------------------------------- */
+
+enum {
+    STRETCH_WORDS = 10,
+    LONGEST_STRETCH = STRETCH_WORDS * 8,
+    /* So often is a stretch measured for so few others that it does not pay. */
+    MOST_MISSES = 16,
+    FEW_ALIKE = 4
+};
+
+/* A stretch: its bytes, and which of them must be the same. */
+struct stretch {
+    uint64_t bytes[STRETCH_WORDS];
+    uint64_t mask[STRETCH_WORDS];
+    size_t words;
+    size_t puts;
+};
+
+#define SHAPE_OF(opcode, function, shape) [opcode] = shape,
+
+/* The size of the argument that may differ, behind `fixed` bytes that may not; -1 if the opcode
+   is none that a stretch may have. */
+ALWAYS_INLINE Py_ssize_t
+free_argument(const unsigned char *at, const unsigned char *end, Py_ssize_t *fixed)
+{
+    static const unsigned char shapes[256] = {LOAD_OPCODES(SHAPE_OF)};
+    unsigned char shape = shapes[*at];
+    *fixed = 1;
+    switch (shape) {
+    case SHAPE_PLAIN:
+    case SHAPE_ARGUMENT1:
+    case SHAPE_ARGUMENT2:
+    case SHAPE_ARGUMENT4:
+    case SHAPE_ARGUMENT8: return shape - 1;
+    case SHAPE_COUNT1: *fixed = 2; return end - at < 2 ? -1 : at[1];
+    case SHAPE_GET1: *fixed = 2; return 0;
+    case SHAPE_GET4: *fixed = 5; return 0;
+    case SHAPE_MEMOIZED:
+    case SHAPE_MEMOIZE:
+    case SHAPE_OBJECT: return 0;
+    default: return -1;
+    }
+}
+
+/* Measures the stretch that ends at `end`, which has been passed.  1, or 0. */
+static int
+measure_stretch(struct stretch *stretch, const unsigned char *end, Py_ssize_t length)
+{
+    unsigned char mask[LONGEST_STRETCH] = {0}, bytes[LONGEST_STRETCH] = {0};
+    memcpy(bytes, end - length, (size_t)length);
+    stretch->puts = 0;
+    for (Py_ssize_t i = 0, fixed; i < length;) {
+        Py_ssize_t differing = free_argument(bytes + i, bytes + length, &fixed);
+        if (differing < 0 || fixed + differing > length - i) {
+            return 0;
+        }
+        stretch->puts += bytes[i] == OP_MEMOIZE;
+        memset(mask + i, 0xff, (size_t)fixed);
+        i += fixed + differing;
+    }
+    for (Py_ssize_t i = 0; i < length; i++) {
+        bytes[i] &= mask[i];
+    }
+    stretch->words = ((size_t)length + 7) / 8;
+    memcpy(stretch->bytes, bytes, sizeof(bytes));
+    memcpy(stretch->mask, mask, sizeof(mask));
+    return 1;
+}
+
+ALWAYS_INLINE int
+is_alike(const struct stretch *stretch, const unsigned char *at)
+{
+    uint64_t differs = 0;
+    for (size_t i = 0; i < stretch->words; i++) {
+        uint64_t word;
+        memcpy(&word, at + 8 * i, 8);
+        differs |= (word & stretch->mask[i]) ^ stretch->bytes[i];
+    }
+    return differs == 0;
+}
+
+/* How many stretches that begin at `at` are alike the one before it.  Those near the end, behind
+   which there are not as many bytes as are compared, are left to the others. */
+static NOINLINE size_t
+count_alike(const unsigned char *at, const unsigned char *end, Py_ssize_t length, size_t *puts)
+{
+    struct stretch stretch;
+    if (!measure_stretch(&stretch, at, length)) {
+        return 0;
+    }
+    size_t count = 0;
+    while (end - at >= LONGEST_STRETCH && is_alike(&stretch, at)) {
+        at += length;
+        count++;
+    }
+    *puts = stretch.puts * count;
+    return count;
+}
+
+/* Behind an object: passes the stretches that are alike the one that ends here.  1, or 0 if the
+   pickle is refused. */
+ALWAYS_INLINE int
+pass_alike(struct scan *scan)
+{
+    Py_ssize_t before = scan->length, length = scan->at - scan->stretch;
+    scan->length = length;
+    scan->stretch = scan->at;
+    if (length != before || length > LONGEST_STRETCH || scan->misses == MOST_MISSES) {
+        return 1;
+    }
+    size_t puts = 0, alike = count_alike(scan->at, scan->end, length, &puts);
+    scan->misses += alike < FEW_ALIKE;
+    scan->at += (Py_ssize_t)alike * length;
+    scan->stretch = scan->at;
+    return puts == 0 || count_puts(scan, puts);
+}
+
 /* Notes whether the object just made or found is put into the memo at once, so that the memo
    keeps it whatever else does. */
 ALWAYS_INLINE int
@@ -155,7 +303,7 @@ pass_object(struct scan *scan)
         unsigned char next = scan->at < scan->end ? *scan->at : 0;
         scan->keeps_all |= next != OP_BINPUT && next != OP_LONG_BINPUT;
     }
-    return memoized >= 0;
+    return memoized >= 0 && pass_alike(scan);
 }
 
 /* Passes the argument of an opcode of this shape, which is a constant where it is
@@ -191,8 +339,11 @@ pass_shape(struct scan *scan, enum opcode_shape shape)
 ALWAYS_INLINE struct scan
 begin_scan(const struct prescan *result, const unsigned char *at, const unsigned char *end)
 {
-    return (struct scan){
-        .at = at, .end = end, .wanted = result->wanted, .capacity = result->capacity};
+    return (struct scan){.at = at,
+                         .end = end,
+                         .stretch = at,
+                         .wanted = result->wanted,
+                         .capacity = result->capacity};
 }
 
 ALWAYS_INLINE void

@@ -9,6 +9,7 @@ import contextlib
 import copy as std_copy
 import copyreg
 import functools
+import gc
 import pickle as std_pickle
 import re
 import sys
@@ -469,3 +470,71 @@ def test_weak_references_and_finalizers():
         assert [weakref.ref(item)() for item in made] == made
         made.clear()
         assert sorted(finalized)[:1] == ["x0"]
+
+
+def load_of_class(number, alive=None, times=3):
+    """Loads of an object of a class made for it, which then goes unless it is kept alive; how
+    many were made by its plan."""
+    namespace = {}
+    exec(f"def __init__(self, x):\n    self.x = x\n    {number}", namespace)
+    made = types.ModuleType("made")
+    made.Short = type(
+        "Short", (), {"__init__": namespace["__init__"], "__module__": "made", "number": number}
+    )
+    sys.modules["made"] = made
+    try:
+        before = _core.plan_counts()[1]
+        for _ in range(times):
+            loaded = pickle.loads(b"\x80\x04cmade\nShort\nK\x05\x85R.")
+            assert type(loaded) is made.Short and loaded.x == 5
+        if alive is not None:
+            alive.append(made.Short)
+        return _core.plan_counts()[1] - before
+    finally:
+        del sys.modules["made"]
+
+
+@pytest.mark.skipif(not PLANS_ARE_ON, reason="there are no plans")
+def test_classes_that_come_and_go():
+    """What is known of classes goes with them, so that the next ones are read."""
+    load_of_class(0)  # The compiler is imported.
+    assert {load_of_class(number) for number in range(200)} == {2}
+    _core.plan_threshold(100)  # They are met, and not read: that takes long.
+    alive = []
+    for number in range(9000):
+        load_of_class(number, alive, 1)
+    _core.plan_threshold(2)
+    assert load_of_class(0) == 0  # There are too many.
+    alive.clear()
+    gc.collect()
+    for number in range(300):
+        load_of_class(number, alive, 4)  # Nobody counts at each who lives.
+    assert {load_of_class(number, alive) for number in range(100)} == {2}
+
+
+@pytest.mark.skipif(not PLANS_ARE_ON, reason="there are no plans")
+def test_code_that_goes_may_be_noticed():
+    """A callback for the code of a constructor may load, which meets classes."""
+    import weakref
+
+    noticed = []
+    with case_of("plain") as case:
+        warm_up(case)
+        data = std_pickle.dumps(case.objects(3), 4)
+
+        def notice(reference):
+            noticed.append(outcome(pickle.loads, data) == outcome(std_pickle.loads, data))
+
+        reference = weakref.ref(case.cls.__init__.__code__, notice)
+        for number in range(6):
+            namespace = {}
+            exec(
+                f"def __init__(self, x, y, z=7):\n    self.x = self.y = self.z = {number}",
+                namespace,
+            )
+            case.cls.__init__ = namespace["__init__"]
+            for _ in range(3):
+                assert outcome(pickle.loads, data) == outcome(std_pickle.loads, data)
+            gc.collect()
+        del reference
+    assert noticed == [True]

@@ -42,6 +42,9 @@ test: environment ## every test, once for each backend
 	@set -e; for backend in $(BACKENDS); do \
 	  echo "== backend: $$backend"; FASTCOPYREG_BACKEND=$$backend $(PY) -m pytest -q; done
 
+# These are run again and again: what changed is compiled, once.
+quick suite oom leaks debug: export FASTCOPYREG_PROFILE := no
+
 quick: environment ## a sample of the tests, once for each backend, in under 90 seconds
 	@set -e; for backend in $(BACKENDS); do echo "== backend: $$backend"; \
 	  FASTCOPYREG_BACKEND=$$backend HYPOTHESIS_PROFILE=quick \

@@ -34,7 +34,7 @@ def run(command, **options):
     """Run *command*; return what it wrote, or fail with it."""
     options = {"capture_output": True, "text": True, "timeout": 240, **options}
     result = subprocess.run(command, **options)
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.returncode == 0, result.stdout + (result.stderr or "")
     return result.stdout
 
 
@@ -54,7 +54,7 @@ def test_only_the_tables_of_the_c_api_can_be_written_to(c_core):
     They are the module's definition, which it initialises, and tables that it only reads.
     """
     table = re.compile(
-        r"_?\w*(module|methods|functions|slots|spec|getsets?|members|keywords|kwlist)(\.\d+)?$"
+        r"_?\w*(module|methods|functions|slots|spec|getsets?|members|keywords|kwlist)(\.lto_priv)?(\.\d+)?$"
     )
     symbols = [line.split("|") for line in run(["nm", "-f", "sysv", c_core.__file__]).splitlines()]
     variables = [
@@ -240,8 +240,9 @@ def test_a_pure_wheel_can_be_built_and_works(tree, tmp_path):
 
 @pytest.mark.slow
 @needs_cpython
-def test_without_a_compiler_the_install_succeeds(tree, tmp_path):
-    wheel = backend_call(tree, "wheel", tmp_path, CC="/bin/false")
+@pytest.mark.parametrize("compiler", ["/bin/false", "/nowhere/cc"])
+def test_without_a_compiler_the_install_succeeds(tree, tmp_path, compiler):
+    wheel = backend_call(tree, "wheel", tmp_path, CC=compiler, CFLAGS="")
     assert not any(name.endswith((".so", ".pyd")) for name in wheel_names(wheel))
     assert use(wheel, tmp_path / "site", FALLS_BACK) == "python\n"
 
@@ -287,3 +288,99 @@ def test_objects_are_kept_until_their_source_or_a_header_changes(tree, tmp_path)
 
     assert rebuild("module.c") == {"module.o"}
     assert rebuild("module.h") == set(times())
+
+
+# Compiling by a profile.
+
+
+TINY_CORE = """
+#include <Python.h>
+static PyObject *
+answer(PyObject *self, PyObject *number)
+{
+    return PyLong_AsLong(number) % 2 ? PyLong_FromLong(42) : Py_NewRef(number);
+}
+static PyMethodDef methods[] = {{"answer", answer, METH_O, NULL}, {NULL, NULL, 0, NULL}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_core", NULL, 0, methods};
+PyMODINIT_FUNC PyInit__core(void) { return PyModule_Create(&module); }
+"""
+TRAINS = """
+from fastcopyreg import _core
+assert [_core.answer(number) for number in range(1000)][:3] == [0, 42, 2]
+print("trained")
+"""
+
+
+@pytest.fixture
+def tiny(tree, tmp_path):
+    """A tree with a core of a few lines, which is compiled in no time."""
+    for name in ("csrc", "src/fastcopyreg", "benchmarks"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(tree / name, tmp_path / name)
+    (tmp_path / "csrc/core.c").write_text(TINY_CORE)
+    (tmp_path / "src/fastcopyreg/__init__.py").write_text('__version__ = "0"\n')
+    (tmp_path / "benchmarks/train.py").write_text(TRAINS)
+    return tmp_path
+
+
+def build_tiny(tiny, **settings):
+    """Build the tiny core twice; return what the second build wrote, and the core's path."""
+    command = [sys.executable, "-P", "setup.py", "build_ext", "--build-lib", "lib"]
+    cleared = ("CFLAGS", "FASTCOPYREG_PROFILE", "FASTCOPYREG_EXTENSION", "FASTCOPYREG_BACKEND")
+    environment = {k: v for k, v in os.environ.items() if k not in cleared}
+    environment |= {"FASTCOPYREG_EXTENSION": "yes", **settings}
+    merged = {"capture_output": False, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    for _ in range(2):
+        output = run(command, cwd=tiny, env=environment, **merged)
+    [core] = (tiny / "lib/fastcopyreg").iterdir()
+    use = "import sys; sys.path.insert(0, sys.argv[1]); import _core; print(_core.answer(3))"
+    assert run([sys.executable, "-P", "-c", use, core.parent]) == "42\n"
+    return output, core
+
+
+def is_gcc():
+    compiler = (sysconfig.get_config_var("CC") or "").split()
+    if not compiler or not shutil.which(compiler[0]):
+        return False
+    return "Free Software Foundation" in run([*compiler, "--version"])
+
+
+needs_gcc = pytest.mark.skipif(not (CPYTHON and is_gcc()), reason="needs GCC")
+
+
+@needs_gcc
+@needs_nm
+def test_the_core_is_compiled_by_a_profile(tiny):
+    output, core = build_tiny(tiny)
+    assert "trained" in output
+    assert "-fprofile-use=" in output
+    assert "gcov" not in run(["nm", core])
+    assert not list(tiny.rglob("*.gcda"))
+
+
+@needs_gcc
+@needs_nm
+@pytest.mark.parametrize("train", ["raise SystemExit(3)", "import nothing_of_the_kind", None])
+def test_without_training_the_core_is_built_all_the_same(tiny, train):
+    script = tiny / "benchmarks/train.py"
+    if train is None:
+        script.unlink()
+    else:
+        script.write_text(train)
+    output, core = build_tiny(tiny)
+    assert "built without a profile" in output
+    assert "gcov" not in run(["nm", core])
+
+
+@needs_gcc
+@pytest.mark.parametrize(
+    "settings",
+    [{"FASTCOPYREG_PROFILE": "no"}, {"CFLAGS": "-O0 -g3"}, {"CFLAGS": "-fsanitize=undefined"}],
+    ids=["no", "debug", "sanitizer"],
+)
+def test_a_core_that_is_looked_into_is_compiled_once(tiny, settings):
+    if "-fsanitize" in settings.get("CFLAGS", ""):
+        settings = {**settings, "LDFLAGS": "-fsanitize=undefined"}
+    output, _ = build_tiny(tiny, **settings)
+    assert "profile" not in output

@@ -18,8 +18,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = Path(sys.prefix, "fastcopyreg-build")
-PACKAGE = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "csrc", "src")
-SETTINGS = ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "FASTCOPYREG_EXTENSION")
+PACKAGE = (
+    "pyproject.toml",
+    "setup.py",
+    "MANIFEST.in",
+    "README.md",
+    "LICENSE",
+    "csrc",
+    "src",
+    "benchmarks/train.py",
+    "benchmarks/workloads.py",
+)
+SETTINGS = ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "FASTCOPYREG_EXTENSION", "FASTCOPYREG_PROFILE")
 
 
 def files(names):

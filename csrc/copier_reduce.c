@@ -312,7 +312,7 @@ copy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable, int
 {
     struct reducer reducer;
     PyObject *reduce_value = NULL;
-    enum reducer_verdict verdict = reducer_meet(copier->state, callable, &reducer);
+    enum reducer_verdict verdict = reducer_meet(copier->state, callable, NULL, &reducer);
     if (verdict == REDUCER_PLAN
         && form_prepare(copier->state, copier->epoch, &reducer, Py_TYPE(object))) {
         enum way way = copy_by_form(copier, object, alone, copy);

@@ -243,7 +243,7 @@ copy_by_form(struct core_state *state, PyObject *object, PyObject *callable, PyO
 {
     struct reducer reducer;
     struct form_parts parts;
-    enum reducer_verdict verdict = reducer_meet(state, callable, &reducer);
+    enum reducer_verdict verdict = reducer_meet(state, callable, NULL, &reducer);
     if (verdict == REDUCER_DUE) {
         Py_INCREF(callable);
         int read = reducer_read(state, &reducer);

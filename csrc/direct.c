@@ -16,7 +16,7 @@ form_make_ready(struct pickler *pickler, struct form *form, PyObject *function,
         return 0;
     }
     form->callable_position = memo_find(&pickler->memo, form->callable);
-    form->of_method = origin == OF_METHOD;
+    form->of_method = origin != OF_TABLE;
     form->dump = pickler->dump;
     form->epoch = pickler->epoch;
     return 1;
@@ -154,7 +154,7 @@ write_value(struct pickler *pickler, struct direct *direct, int index, char *out
 static struct plan *
 find_new_class(struct pickler *pickler, PyObject *callable)
 {
-    if (!PyType_CheckExact(callable) || pickler->writer.write != NULL) {
+    if (!PyType_Check(callable) || pickler->writer.write != NULL) {
         return NULL;
     }
     PyTypeObject *type = (PyTypeObject *)callable;
@@ -490,6 +490,7 @@ write_owning(struct pickler *pickler, struct direct *direct, char *out)
     form->busy++;
     pickler->nested_forms++;
     out = write_object(pickler, direct, out);
+    out = save_settle(pickler, direct->epoch, out);
     pickler->nested_forms--;
     form->busy--;
     for (int i = 0; i < snapshot->count; i++) {
@@ -608,12 +609,14 @@ direct_save(struct pickler *pickler, PyObject *callable, PyObject *object,
             enum direct_origin origin, int single, char **out, PyObject **reduce_value)
 {
     struct reducer reducer;
-    enum reducer_verdict verdict = reducer_meet(pickler->state, callable, &reducer);
+    PyObject *protocol =
+        origin == OF_METHOD_EX ? pickler->state->protocols[pickler->protocol] : NULL;
+    enum reducer_verdict verdict = reducer_meet(pickler->state, callable, protocol, &reducer);
     if (verdict == REDUCER_DUE) {
         if (save_foreign(pickler) < 0 || reducer_read(pickler->state, &reducer) < 0) {
             return DIRECT_RAISED;
         }
-        verdict = reducer_meet(pickler->state, callable, &reducer);
+        verdict = reducer_meet(pickler->state, callable, protocol, &reducer);
     }
     if (verdict != REDUCER_PLAN) {
         return DIRECT_CALL;
@@ -634,13 +637,15 @@ enum direct_outcome
 direct_save_method(struct pickler *pickler, PyObject *object, int single, char **out,
                    PyObject **reduce_value)
 {
-    PyObject *method = form_find_method(pickler->state, object);
+    int takes_protocol;
+    PyObject *method = form_find_method(pickler->state, object, &takes_protocol);
     if (method == NULL) {
         return DIRECT_CALL;
     }
     Py_INCREF(method);
     enum direct_outcome outcome =
-        direct_save(pickler, method, object, OF_METHOD, single, out, reduce_value);
+        direct_save(pickler, method, object, takes_protocol ? OF_METHOD_EX : OF_METHOD, single,
+                    out, reduce_value);
     *out = save_release(pickler, method, *out);
     return outcome;
 }

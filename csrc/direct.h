@@ -29,17 +29,17 @@ enum direct_outcome direct_save_ready(struct pickler *pickler, PyObject *object,
                                       char *out);
 
 /* Where a reducer was found. */
-enum direct_origin { OF_TABLE, OF_METHOD };
+enum direct_origin { OF_TABLE, OF_METHOD, OF_METHOD_EX };
 
 /* Runs the plan of `callable`, the reducer that the dispatch table holds for the type of the
-   object, or its __reduce__; the caller owns both.  The function is read if it has been met
-   often enough. */
+   object, or its __reduce__ or __reduce_ex__; the caller owns both.  The function is read if it
+   has been met often enough. */
 enum direct_outcome direct_save(struct pickler *pickler, PyObject *callable, PyObject *object,
                                 enum direct_origin origin, int single, char **out,
                                 PyObject **reduce_value);
 
-/* The same for an object that has its __reduce__ in Python, if object.__reduce_ex__ would call
-   it; else DIRECT_CALL. */
+/* The same for an object that has its __reduce_ex__ in Python, or its __reduce__ if
+   object.__reduce_ex__ would call that; else DIRECT_CALL. */
 enum direct_outcome direct_save_method(struct pickler *pickler, PyObject *object, int single,
                                        char **out, PyObject **reduce_value);
 

@@ -252,7 +252,7 @@ static int
 callable_is_plain(struct core_state *state, PyObject *callable)
 {
     enum reduction_form how;
-    return callable != NULL && !reduction_form_is_foreign(callable)
+    return callable != NULL && !reduction_form_is_foreign(state, callable)
            && reduction_find_form(state, callable, &how) == 0 && how == FORM_CALL;
 }
 
@@ -298,7 +298,7 @@ form_look_up(struct core_state *state, struct form *form, PyObject *function)
     return callable_is_plain(state, form->callable);
 }
 
-/* ---- __reduce__ as a method in Python --------------------------------------------------- */
+/* ---- reducers that are methods in Python --------------------------------------------------- */
 
 static int
 is_hiding_name(struct core_state *state, PyObject *name)
@@ -350,18 +350,21 @@ form_method_is_hidden(struct core_state *state, struct form *form, PyObject *obj
 }
 
 PyObject *
-form_find_method(struct core_state *state, PyObject *object)
+form_find_method(struct core_state *state, PyObject *object, int *takes_protocol)
 {
     PyTypeObject *type = Py_TYPE(object);
     Py_ssize_t seen = 0;
-    if (!PyType_CheckExact((PyObject *)type) || type->tp_getattro != PyObject_GenericGetAttr) {
+    if (type->tp_getattro != PyObject_GenericGetAttr) {
         return NULL;
     }
-    PyObject *method = type_lookup(type, state->str.reduce);
-    return method != NULL && PyFunction_Check(method)
-                   && type_lookup(type, state->str.reduce_ex)
-                          == type_lookup(&PyBaseObject_Type, state->str.reduce_ex)
-                   && !attributes_hide(state, object, &seen)
+    PyObject *method = type_lookup(type, state->str.reduce_ex);
+    *takes_protocol = 1;
+    if (method == type_lookup(&PyBaseObject_Type, state->str.reduce_ex)) {
+        /* That looks __reduce__ up in the class, too. */
+        method = metaclass_leaves_alone(state, type) ? type_lookup(type, state->str.reduce) : NULL;
+        *takes_protocol = 0;
+    }
+    return method != NULL && PyFunction_Check(method) && !attributes_hide(state, object, &seen)
                ? method
                : NULL;
 }

@@ -57,7 +57,7 @@ struct form {
     int usable;
     int busy;             /* dumps that are in the middle of an object, and go by the form */
     int instance;         /* whether a part is in the object's __dict__ */
-    int of_method;        /* of __reduce__, which an object's attributes can hide */
+    int of_method;        /* of a method, which an object's attributes can hide */
     Py_ssize_t keys_seen; /* shared keys looked at: none of them hides it */
     int argument_count, state_count; /* state_count: -1 if there is no state */
     int size;                        /* of both together */
@@ -97,9 +97,10 @@ struct form *form_of(struct core_state *state, const struct steps *steps, PyType
    is what the plan relies on.  Runs no Python code. */
 int form_look_up(struct core_state *state, struct form *form, PyObject *function);
 
-/* The function that is the __reduce__ of the object's class, if object.__reduce_ex__ would call
-   it for this object; borrowed, or NULL.  Runs no Python code. */
-PyObject *form_find_method(struct core_state *state, PyObject *object);
+/* The function that is the __reduce_ex__ of the object's class, or its __reduce__ if
+   object.__reduce_ex__ would call that for this object; borrowed, or NULL.  *takes_protocol:
+   which of them.  Runs no Python code. */
+PyObject *form_find_method(struct core_state *state, PyObject *object, int *takes_protocol);
 
 /* Whether an attribute of the object hides the method, or may. */
 int form_method_is_hidden(struct core_state *state, struct form *form, PyObject *object);

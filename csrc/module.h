@@ -10,6 +10,7 @@
 #include "compat.h"
 #include "dialect.h"
 #include "load_dialect.h"
+#include "metaclass.h"
 #include "opcodes.h"
 
 /* Interned strings: V(name of the field, text). */
@@ -60,6 +61,7 @@
     V(module, "__module__")                                \
     V(maxlen, "maxlen")                                    \
     V(modules, "modules")                                  \
+    V(mro, "mro")                                          \
     V(monitoring, "monitoring")                            \
     V(mp_main, "__mp_main__")                              \
     V(name, "__name__")                                    \
@@ -187,6 +189,7 @@ struct core_state {
     struct found *found;          /* how long what was found holds; see found.h */
     struct makers *makers;        /* see make.h */
     unsigned chain_map_version;   /* of collections.ChainMap as it was at first */
+    unsigned ordinary_metaclasses[ORDINARY_METACLASSES]; /* see metaclass.c */
     uint64_t reduced_by_plan;     /* how many objects were taken apart by a plan */
     uint64_t made_by_plan;        /* and how many made */
     uintptr_t monitoring_version; /* for which `monitored` was found; see steps.c */

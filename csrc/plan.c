@@ -122,8 +122,7 @@ static int
 is_default(struct core_state *state, PyTypeObject *type)
 {
     const struct core_strings *str = &state->str;
-    return Py_IS_TYPE((PyObject *)type, &PyType_Type)
-           && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
            && type->tp_getattro == PyObject_GenericGetAttr && type->tp_new != NULL
            && inherits(type, str->reduce_ex) && inherits(type, str->reduce)
            && inherits(type, str->getstate) && inherits(type, str->class_)
@@ -293,6 +292,16 @@ read_names(struct core_state *state, struct plan *plan, PyTypeObject *type)
     plan->qualname = Py_NewRef(qualname);
 }
 
+/* Whether the class is ordinary, which the plan remembers. */
+static int
+read_metaclass(struct core_state *state, struct plan *plan, PyTypeObject *type)
+{
+    if (metaclass_leaves_alone(state, type)) {
+        plan->metaclass_version = type_assign_version(Py_TYPE(type), state->str.name);
+    }
+    return plan->metaclass_version != 0;
+}
+
 /* Reads the type, which has a version.  Leaves the plan general if it is not to be
    planned, or if there is no memory. */
 static void
@@ -300,8 +309,7 @@ read_type(struct core_state *state, struct plan *plan, PyTypeObject *type)
 {
     /* Also of a class whose objects come apart otherwise: it may be a constructor. */
     const struct value *value = values_find(state, type);
-    if (PyType_CheckExact((PyObject *)type)
-        && (value != NULL || PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE))) {
+    if (value != NULL || PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
         read_names(state, plan, type);
     }
     if (value != NULL) {
@@ -328,6 +336,13 @@ read_type(struct core_state *state, struct plan *plan, PyTypeObject *type)
 }
 
 #else
+
+static int
+read_metaclass(struct core_state *Py_UNUSED(state), struct plan *Py_UNUSED(plan),
+               PyTypeObject *Py_UNUSED(type))
+{
+    return 0;
+}
 
 static void
 read_type(struct core_state *Py_UNUSED(state), struct plan *Py_UNUSED(plan),
@@ -379,7 +394,9 @@ plan_meet(struct core_state *state, PyTypeObject *type)
         plan->version = type_assign_version(type, state->str.reduce_ex);
         if (plan->version != 0) {
             plan->hash = hash_pointer(type);
-            read_type(state, plan, type);
+            if (read_metaclass(state, plan, type)) {
+                read_type(state, plan, type);
+            }
         }
     }
     if (old != NULL) {
@@ -417,27 +434,13 @@ plan_learn_reducer(struct core_state *state, struct plan *plan)
     return 1;
 }
 
-/* Whether a table has nothing for the type; no also where that cannot be told. */
-static int
-table_lacks(struct core_state *state, const struct plan *plan, PyObject *private_table)
-{
-    PyObject *dicts[REGISTRY_DICTS];
-    int count = registry_dicts(state, private_table, dicts);
-    for (int i = 0; i < count; i++) {
-        if (dict_get_hashed(dicts[i], (PyObject *)plan->type, plan->hash) != NULL) {
-            return 0;
-        }
-    }
-    return count != 0 && !PyErr_Occurred();
-}
-
 int
 plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table, uint64_t epoch)
 {
     int lacks = private_table == NULL && plan_knows_reducer(state, plan)
                     ? plan->reducer == NULL
-                    : table_lacks(state, plan, private_table);
-    if (!lacks) {
+                    : registry_lacks(state, private_table, plan->type, plan->hash);
+    if (!lacks || !plan_metaclass_holds(plan)) {
         return 0;
     }
     if (state->plans->newobj_epoch != epoch && newobj_is_original(state)) {

@@ -9,6 +9,7 @@
 
      - What lies in the type and its bases is guarded by the type's version, which is
        never 0 and never that of another type.  A plan that has lost it is made anew.
+       The version of its metaclass guards that it is an ordinary class (metaclass.h).
      - What lies elsewhere (the dispatch tables, copyreg.__newobj__) is looked at by
        plan_verify().  Nothing changes without foreign code, so once an epoch is enough:
        `verified` is the epoch in which that was done.
@@ -58,8 +59,9 @@ struct plan_slot {
 enum { PLAN_SHARED_KEYS = 32, NO_INDEX = UINT32_MAX };
 
 struct plan {
-    PyTypeObject *type;   /* only compared */
-    unsigned int version; /* 0: general plans alone */
+    PyTypeObject *type;             /* only compared */
+    unsigned int version;           /* 0: general plans alone */
+    unsigned int metaclass_version; /* the same of its metaclass; 0: it is no ordinary class */
     enum plan_kind kind;
     uint64_t verified; /* the epoch in which the guards were looked at */
     uint64_t stamp;    /* the time (found.h) in which `reducer` is what is registered */
@@ -174,6 +176,14 @@ plan_knows_reducer(struct core_state *state, struct plan *plan)
    epoch of a pickler.  Runs no Python code. */
 int plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table,
                 uint64_t epoch);
+
+/* Whether the class still has the metaclass that it had, and that has not changed. */
+static inline int
+plan_metaclass_holds(const struct plan *plan)
+{
+    return plan->metaclass_version != 0
+           && type_version(Py_TYPE((PyObject *)plan->type)) == plan->metaclass_version;
+}
 
 /* Whether the type is made by collections.namedtuple(), whose __getnewargs__ gives the elements
    and is not watched by anybody. */

@@ -93,12 +93,12 @@ form_of_name(struct core_state *state, PyObject *name)
 
 /* The __name__ of a class or function that no Python code can hide; borrowed or NULL. */
 static PyObject *
-name_at_hand(PyObject *callable)
+name_at_hand(struct core_state *state, PyObject *callable)
 {
     if (PyFunction_Check(callable)) {
         return ((PyFunctionObject *)callable)->func_name;
     }
-    if (PyType_CheckExact(callable)
+    if (PyType_Check(callable) && metaclass_leaves_alone(state, (PyTypeObject *)callable)
         && PyType_HasFeature((PyTypeObject *)callable, Py_TPFLAGS_HEAPTYPE)) {
         return ((PyHeapTypeObject *)callable)->ht_name;
     }
@@ -108,7 +108,7 @@ name_at_hand(PyObject *callable)
 int
 reduction_find_form(struct core_state *state, PyObject *callable, enum reduction_form *form)
 {
-    PyObject *name = name_at_hand(callable);
+    PyObject *name = name_at_hand(state, callable);
     if (name != NULL) {
         *form = form_of_name(state, name);
         return 0;

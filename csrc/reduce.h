@@ -5,6 +5,7 @@
 #ifndef FASTCOPYREG_REDUCE_H
 #define FASTCOPYREG_REDUCE_H
 
+#include "metaclass.h"
 #include "module.h"
 
 /* The parts of a reduce value, by their places. */
@@ -56,14 +57,15 @@ enum reduction_fault reduction_check_for_copy(PyObject *reduce_value);
 enum reduction_form { FORM_CALL, FORM_NEWOBJ, FORM_NEWOBJ_EX };
 
 /* 0 and the form, or -1 with an exception.  May run Python code unless the callable is a
-   function or a class whose metaclass is `type`. */
+   function or an ordinary class. */
 int reduction_find_form(struct core_state *state, PyObject *callable, enum reduction_form *form);
 
 /* Whether finding the form can run Python code. */
 static inline int
-reduction_form_is_foreign(PyObject *callable)
+reduction_form_is_foreign(struct core_state *state, PyObject *callable)
 {
-    return !PyType_CheckExact(callable) && !PyFunction_Check(callable);
+    return PyType_Check(callable) ? !metaclass_leaves_alone(state, (PyTypeObject *)callable)
+                                  : !PyFunction_Check(callable);
 }
 
 #endif

@@ -85,10 +85,11 @@ registry_find_reducer(struct core_state *state, PyObject *private_table, PyTypeO
 {
     PyObject *key = (PyObject *)type, *dicts[REGISTRY_DICTS];
     int count = registry_dicts(state, private_table, dicts), found = 0;
-    if (count == 0 || (count > 1 && !Py_IS_TYPE(key, &PyType_Type))) {
+    int ordinary = metaclass_leaves_alone(state, type);
+    if (count == 0 || (count > 1 && !ordinary)) {
         return PyMapping_GetOptionalItem(private_table, key, reducer);
     }
-    if (Py_IS_TYPE(key, &PyType_Type)) {
+    if (ordinary) {
         Py_hash_t hash = hash_pointer(type);
         for (int i = 0; found == 0 && i < count; i++) {
             *reducer = Py_XNewRef(dict_get_hashed(dicts[i], key, hash));
@@ -97,6 +98,20 @@ registry_find_reducer(struct core_state *state, PyObject *private_table, PyTypeO
         return found;
     }
     return PyDict_GetItemRef(dicts[0], key, reducer);
+}
+
+int
+registry_lacks(struct core_state *state, PyObject *private_table, PyTypeObject *type,
+               Py_hash_t hash)
+{
+    PyObject *dicts[REGISTRY_DICTS];
+    int count = registry_dicts(state, private_table, dicts);
+    for (int i = 0; i < count; i++) {
+        if (dict_get_hashed(dicts[i], (PyObject *)type, hash) != NULL) {
+            return 0;
+        }
+    }
+    return count != 0 && !PyErr_Occurred();
 }
 
 int

@@ -5,6 +5,7 @@
 #ifndef FASTCOPYREG_REGISTRY_H
 #define FASTCOPYREG_REGISTRY_H
 
+#include "metaclass.h"
 #include "module.h"
 
 /* Looks the reducer of `type` up in copyreg.dispatch_table or, if a pickler has a table of
@@ -25,12 +26,17 @@ enum { REGISTRY_DICTS = 8 };
 int registry_dicts(struct core_state *state, PyObject *private_table,
                    PyObject *dicts[REGISTRY_DICTS]);
 
+/* Whether a class whose hash is known is in none of these dicts, nor can be.  Runs no Python
+   code. */
+int registry_lacks(struct core_state *state, PyObject *private_table, PyTypeObject *type,
+                   Py_hash_t hash);
+
 /* Whether that look-up can run Python code. */
 static inline int
 registry_find_is_foreign(struct core_state *state, PyObject *private_table, PyTypeObject *type)
 {
     PyObject *dicts[REGISTRY_DICTS];
-    return !Py_IS_TYPE((PyObject *)type, &PyType_Type)
+    return !metaclass_leaves_alone(state, type)
            || (private_table != NULL && registry_dicts(state, private_table, dicts) == 0);
 }
 

@@ -191,12 +191,15 @@ ask_persistent_id(struct pickler *pickler, PyObject *object, int *saved, char *o
 }
 
 /* What comes before an object that is owned: the boundary, and the question to
-   persistent_id.  pickler->saved_by_id if that has answered. */
+   persistent_id.  pickler->saved_by_id if that has answered; pickler->unsettled if foreign code
+   has run at the boundary.  (Who asks persistent_id asks it before each object.) */
 static NOINLINE char *
 before_object(struct pickler *pickler, PyObject *object, char *out)
 {
     int saved = 0;
+    uint64_t epoch = pickler->epoch;
     out = save_pass_boundary(pickler, out);
+    pickler->unsettled = epoch != pickler->epoch;
     if (out != NULL && pickler->persistent_id != NULL) {
         out = ask_persistent_id(pickler, object, &saved, out);
     }
@@ -211,6 +214,14 @@ save_any(struct pickler *pickler, PyObject *object, char *out)
     return save_inside(pickler, object, 0, out);
 }
 
+/* The same for one that may have lost holders already; see save_settle(). */
+static NOINLINE char *
+save_unsettled(struct pickler *pickler, PyObject *object, char *out)
+{
+    out = save_any(pickler, object, out);
+    return out == NULL || memo_flush(&pickler->memo) < 0 ? NULL : out;
+}
+
 /* With hooks this is one more frame for each level of nesting, and so a small one. */
 char *
 save_slow(struct pickler *pickler, PyObject *object, int Py_UNUSED(single), char *out)
@@ -218,7 +229,8 @@ save_slow(struct pickler *pickler, PyObject *object, int Py_UNUSED(single), char
     Py_INCREF(object);
     out = before_object(pickler, object, out);
     if (out != NULL && !pickler->saved_by_id) {
-        out = save_any(pickler, object, out);
+        out = pickler->unsettled ? save_unsettled(pickler, object, out)
+                                 : save_any(pickler, object, out);
     }
     return save_release(pickler, object, out);
 }
@@ -231,6 +243,7 @@ static NOINLINE char *
 save_rare(struct pickler *pickler, PyObject *object, int single, char *out)
 {
     PyTypeObject *type = Py_TYPE(object);
+    uint64_t epoch = pickler->epoch;
     if (save_open(pickler, object) < 0) {
         return NULL;
     }
@@ -243,7 +256,7 @@ save_rare(struct pickler *pickler, PyObject *object, int single, char *out)
     else {
         out = save_picklebuffer(pickler, object, out);
     }
-    return save_close(pickler, object, out);
+    return save_close(pickler, object, save_settle(pickler, epoch, out));
 }
 
 static char *

@@ -48,6 +48,7 @@ struct pickler {
     int fix_imports;
     int observable;    /* whether the memo can be looked at when the dump is done */
     int saved_by_id;   /* persistent_id has answered for the object that was asked about */
+    int unsettled;     /* foreign code ran at the boundary before the object at hand */
     int known_object;  /* the object came by among its own arguments; see save_newobj.c */
     int poll_at_next;  /* signals are to be seen to at the next object */
     int unnumbered;    /* shared objects that are open and have no number yet */
@@ -101,6 +102,19 @@ save_release(struct pickler *pickler, PyObject *object, char *out)
     }
     Py_DECREF(object);
     return out;
+}
+
+/* Before an object that was held since `epoch` is let go.  If foreign code has run meanwhile, it
+   may have taken the object from those who held it then: who is left need not be the one from
+   whom it was read, and must not look like the only one ever.  So the memo owns what it has
+   numbered since.  Returns `out`, or NULL with an exception. */
+ALWAYS_INLINE char *
+save_settle(struct pickler *pickler, uint64_t epoch, char *out)
+{
+    if (likely(epoch == pickler->epoch) || out == NULL) {
+        return out;
+    }
+    return memo_flush(&pickler->memo) < 0 ? NULL : out;
 }
 
 /* Around a level of nesting: its object is owned, and the depth is limited.  0 or -1. */

@@ -28,7 +28,7 @@ save_owned_key_value(struct pickler *pickler, PyObject *holder, PyObject *key, P
     if (unlikely(out == NULL)) {
         error_note("when serializing %T item %R", holder, key);
     }
-    return out;
+    return save_settle(pickler, epoch, out);
 }
 
 /* Key and value of a dict, owned over the time. */
@@ -252,7 +252,7 @@ save_owned_pair(struct pickler *pickler, PyObject *pair, PyObject *holder, uint6
             error_note("when serializing %T item %R", holder, PyTuple_GET_ITEM(pair, 0));
         }
     }
-    out = save_release(pickler, pair, out);
+    out = save_release(pickler, pair, save_settle(pickler, quiet, out));
     return out == NULL ? NULL : save_room(pickler, out);
 }
 
@@ -365,7 +365,7 @@ save_held(struct pickler *pickler, PyObject *dict, struct held_pair *pair, char 
     if (out != NULL) {
         out = save_owned_key_value(pickler, dict, pair->key, pair->value, single, out);
     }
-    out = save_release(pickler, pair->key, out);
+    out = save_release(pickler, pair->key, save_settle(pickler, pair->epoch, out));
     out = save_release(pickler, pair->value, out);
     return out == NULL ? NULL : save_room(pickler, out);
 }

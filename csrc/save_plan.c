@@ -7,6 +7,7 @@
    Frames end where they do there, between two parts (at_part).  Without a file that runs
    no foreign code; with one, an object in which a frame may end is asked. */
 #include "errors.h"
+#include "registry.h"
 #include "save.h"
 
 #if KNOWN_LAYOUT
@@ -25,13 +26,24 @@ at_part(struct pickler *pickler, char *out)
 
 /* ---- the class ---------------------------------------------------------- */
 
+/* Whether somebody is to be asked how classes of the metaclass are saved, if not by name. */
+static int
+class_is_asked(struct pickler *pickler, PyTypeObject *metaclass)
+{
+    return save_asks_override(pickler, metaclass)
+           || (metaclass != &PyType_Type
+               && !registry_lacks(pickler->state, pickler->dispatch_table, metaclass,
+                                  hash_pointer(metaclass)));
+}
+
 /* Whether the class would be found again under the names that the plan has, by an import
    that does nothing. */
 static int
 names_are_true(struct pickler *pickler, struct plan *plan, PyObject *type)
 {
     struct core_state *state = pickler->state;
-    if (plan->module_name == NULL
+    if (plan->module_name == NULL || !plan_metaclass_holds(plan)
+        || class_is_asked(pickler, Py_TYPE(type))
         || (!plan->name_is_made && ((PyHeapTypeObject *)type)->ht_qualname != plan->qualname)
         || PyDict_GET_SIZE(state->stdlib.extension_registry) != 0) {
         return 0;
@@ -499,7 +511,7 @@ save_fields(struct pickler *pickler, struct plan *plan, PyObject *object, int si
     }
     out = fields->set != 0 ? save_pair_state(pickler, plan, object, fields, epoch, out)
                            : save_dict_state(pickler, plan, object, fields, out);
-    out = out == NULL ? NULL : save_room(pickler, out);
+    out = out == NULL ? NULL : save_room(pickler, save_settle(pickler, epoch, out));
     return out == NULL ? failed_state(object) : write_op(out, OP_BUILD);
 }
 
@@ -624,6 +636,7 @@ static NOINLINE char *
 save_nesting(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
 {
     int failed = 0;
+    uint64_t epoch = pickler->epoch;
     PyObject *dict = settle_dict(pickler, object, &failed);
     if (failed || save_open(pickler, object) < 0) {
         Py_XDECREF(dict);
@@ -639,6 +652,7 @@ save_nesting(struct pickler *pickler, struct plan *plan, PyObject *object, int s
     else if ((dict != NULL || set != 0) && (plan->items != ITEMS_NONE || !pickler->known_object)) {
         out = save_late_state(pickler, plan, object, dict, set, out);
     }
+    out = save_settle(pickler, epoch, out);
     if (slots != 0 && set >= 0) {
         out = drop_snapshot(pickler, slots, out);
     }

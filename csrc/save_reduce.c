@@ -311,7 +311,7 @@ find_form(struct pickler *pickler, PyObject *reduce_value)
     }
     enum reduction_form form;
     PyObject *callable = PyTuple_GET_ITEM(reduce_value, PART_CALLABLE);
-    if (reduction_form_is_foreign(callable) && save_foreign(pickler) < 0) {
+    if (reduction_form_is_foreign(pickler->state, callable) && save_foreign(pickler) < 0) {
         return -1;
     }
     return reduction_find_form(pickler->state, callable, &form) < 0 ? -1 : (int)form;
@@ -573,6 +573,14 @@ find_reduce_value(struct pickler *pickler, struct plan *plan, PyObject *object, 
     return ask_object(pickler, object, single, out, reduce_value);
 }
 
+/* A class by name; those of None and its kind have none. */
+static char *
+save_named_class(struct pickler *pickler, PyObject *object, char *out)
+{
+    return Py_IS_TYPE(object, &PyType_Type) ? save_type(pickler, object, out)
+                                            : save_global(pickler, object, NULL, out);
+}
+
 #if KNOWN_LAYOUT
 
 /* A class by name: without foreign code if its plan has the names under which it is found. */
@@ -586,7 +594,7 @@ save_class(struct pickler *pickler, PyObject *object, char *out)
         && save_find_class(pickler, plan, object)) {
         return save_write_class(pickler, plan, object, out);
     }
-    return save_type(pickler, object, out);
+    return save_named_class(pickler, object, out);
 }
 
 #else
@@ -594,7 +602,7 @@ save_class(struct pickler *pickler, PyObject *object, char *out)
 static char *
 save_class(struct pickler *pickler, PyObject *object, char *out)
 {
-    return save_type(pickler, object, out);
+    return save_named_class(pickler, object, out);
 }
 
 #endif
@@ -612,10 +620,14 @@ save_by_reducer(struct pickler *pickler, struct plan *plan, PyObject *object, in
         out = save_reduce_value(pickler, object, reduce_value, out);
     }
     else if (answer == ANSWER_NAME) {
-        out = Py_IS_TYPE(object, &PyType_Type) ? save_class(pickler, object, out)
-                                               : save_global(pickler, object, NULL, out);
+        out = PyType_Check(object) ? save_class(pickler, object, out)
+                                   : save_global(pickler, object, NULL, out);
     }
     else if (answer != ANSWER_SAVED) {
+        out = NULL;
+    }
+    /* Foreign code has run, and the frame has no room for an epoch; see save_settle(). */
+    if (out != NULL && Py_REFCNT(object) == 2 && memo_flush(&pickler->memo) < 0) {
         out = NULL;
     }
     return save_close(pickler, object, out);

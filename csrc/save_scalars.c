@@ -233,7 +233,7 @@ save_str_large(struct pickler *pickler, PyObject *string, int single, char *out)
         Py_DECREF(string);
         return out;
     }
-    return save_release(pickler, string, out);
+    return save_release(pickler, string, save_settle(pickler, epoch, out));
 }
 
 /* Bytes, and what is written as bytes.  `object` is numbered. */

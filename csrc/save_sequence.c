@@ -103,7 +103,7 @@ save_tuple_items(struct pickler *pickler, PyObject *tuple, int single, char *out
             save_memoize(pickler, tuple, 1, save_tuple_op(pickler, PyTuple_GET_SIZE(tuple), out));
     }
     else if (out != NULL) {
-        out = save_tuple_end(pickler, tuple, out);
+        out = save_settle(pickler, epoch, save_tuple_end(pickler, tuple, out));
     }
     return save_close(pickler, tuple, out);
 }
@@ -252,7 +252,7 @@ save_owned_item(struct pickler *pickler, PyObject *item, PyObject *holder, Py_ss
     if (out == NULL) {
         failed_at(holder, index);
     }
-    out = save_release(pickler, item, out);
+    out = save_release(pickler, item, save_settle(pickler, quiet, out));
     return out == NULL ? NULL : save_room(pickler, out);
 }
 
@@ -309,10 +309,10 @@ save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, ui
 
 #if KNOWN_LAYOUT
 
-/* An element that is owned here. */
+/* An element that is owned here since `epoch`. */
 ALWAYS_INLINE char *
-save_held(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item, int single,
-          char *out)
+save_held(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item,
+          uint64_t epoch, int single, char *out)
 {
     (void)list;
     (void)index;
@@ -320,7 +320,7 @@ save_held(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *i
     if (unlikely(out == NULL)) {
         failed_at(list, index);
     }
-    out = save_release(pickler, item, out);
+    out = save_release(pickler, item, save_settle(pickler, epoch, out));
     return out == NULL ? NULL : save_room(pickler, out);
 }
 
@@ -329,7 +329,7 @@ static char *
 save_element(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item, char *out)
 {
     int single = save_is_single(pickler, item);
-    return save_held(pickler, list, index, Py_NewRef(item), single, out);
+    return save_held(pickler, list, index, Py_NewRef(item), pickler->epoch, single, out);
 }
 
 /* The first of a batch, while the second is held, which was asked for before it is saved. */
@@ -342,7 +342,7 @@ save_before(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject 
         return save_release(pickler, second, NULL);
     }
     int single = epoch == pickler->epoch && Py_REFCNT(second) == 2 && pickler->unnumbered == 0;
-    return save_held(pickler, list, index + 1, second, single, out);
+    return save_held(pickler, list, index + 1, second, epoch, single, out);
 }
 
 /* A batch of two or more from `index` on. */

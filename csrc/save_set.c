@@ -143,7 +143,7 @@ save_frozenset_opcodes(struct pickler *pickler, PyObject *frozenset, int single,
     pickler->unnumbered -= !single;
     if (out != NULL) {
         single = single && epoch == pickler->epoch;
-        out = save_frozenset_end(pickler, frozenset, single, out);
+        out = save_settle(pickler, epoch, save_frozenset_end(pickler, frozenset, single, out));
     }
     return save_close(pickler, frozenset, out);
 }

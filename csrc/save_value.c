@@ -154,6 +154,7 @@ save_parts(struct pickler *pickler, char *out)
             }
         }
     }
+    out = save_settle(pickler, epoch, out);
     for (int i = 0; i < count; i++) {
         if (list[i].kind == VALUE_OBJECT) {
             out = save_release(pickler, list[i].is.object, out);
@@ -297,6 +298,7 @@ save_nesting(struct pickler *pickler, struct plan *plan, PyObject *object, int s
     if (out != NULL && !known) {
         out = save_contents(pickler, object, &walk, out);
     }
+    out = save_settle(pickler, walk.epoch, out);
     if (walk.iterator != NULL) {
         out = save_release(pickler, walk.iterator, out);
     }
@@ -364,6 +366,7 @@ save_exception(struct pickler *pickler, struct plan *plan, PyObject *object, int
         single = parts.single_dict && pickler->unnumbered == 0 && parts.epoch == pickler->epoch;
         out = save_state(pickler, object, parts.dict, single, out);
     }
+    out = save_settle(pickler, parts.epoch, out);
     if (parts.dict != NULL) {
         out = save_release(pickler, parts.dict, out);
     }

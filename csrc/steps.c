@@ -3,6 +3,7 @@
 
 #include "found.h"
 #include "plan.h"
+#include "steps_run.h"
 
 #define STEP_NAME(kind) #kind,
 static const char *const kind_names[] = {STEP_KINDS(STEP_NAME)};
@@ -245,12 +246,17 @@ is_own_failure(void)
     return 0;
 }
 
-/* Calls a function of the compiler.  1 and *steps, 0 if refused, -1 with an exception. */
+/* Calls a function of the compiler about what is called with so many arguments; 0: not said.  1
+   and *steps, 0 if refused, -1 with an exception. */
 static int
-compile_with(struct core_state *state, const char *name, PyObject *object, struct steps **steps)
+compile_with(struct core_state *state, const char *name, PyObject *object, int arguments,
+             struct steps **steps)
 {
     PyObject *compiler = get_compiler(state);
-    PyObject *plan = compiler == NULL ? NULL : PyObject_CallMethod(compiler, name, "O", object);
+    PyObject *plan =
+        compiler == NULL
+            ? NULL
+            : PyObject_CallMethod(compiler, name, arguments == 0 ? "O" : "Oi", object, arguments);
     Py_XDECREF(compiler);
     *steps = NULL;
     /* A Refusal is a pair. */
@@ -268,19 +274,21 @@ compile_with(struct core_state *state, const char *name, PyObject *object, struc
 int
 steps_read_constructor(struct core_state *state, PyObject *constructor, struct steps **steps)
 {
-    return compile_with(state, "compile_constructor", constructor, steps);
+    return compile_with(state, "compile_constructor", constructor, 0, steps);
 }
 
 int
-steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *function, int bound,
-                   PyObject *keywords)
+steps_read_reducer(struct core_state *state, const struct reducer *reducer)
 {
-    PyObject *code = Py_NewRef(PyFunction_GET_CODE(function));
+    PyObject *code = Py_NewRef(PyFunction_GET_CODE(reducer->function));
+    PyObject *keywords = reducer->keywords;
+    int bound = reducer->count, takes_protocol = reducer->protocol != NULL;
     struct steps *steps = NULL;
     PyObject *names = keywords == NULL ? NULL : PySequence_Tuple(keywords);
     int read = keywords != NULL && names == NULL
                    ? -1
-                   : compile_with(state, "compile_reducer", reducer, &steps);
+                   : compile_with(state, "compile_reducer", reducer->callable, 1 + takes_protocol,
+                                  &steps);
     /* The code runs now, so the entry may be another one, or gone. */
     struct steps_entry *entry = read < 0 ? NULL : steps_meet(state, code);
     if (entry == NULL || entry->status != STEPS_UNREAD) {
@@ -290,6 +298,7 @@ steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *functi
         entry->status = steps != NULL ? STEPS_READY : STEPS_REFUSED;
         if (steps != NULL) {
             steps->bound = bound;
+            steps->takes_protocol = takes_protocol;
             steps->keywords = Py_XNewRef(names);
         }
         entry->steps = steps;

@@ -67,6 +67,7 @@ struct steps {
     PyObject *names;     /* tuple of interned str */
     PyObject *constants; /* tuple */
     int bound;           /* arguments that are given before the object */
+    int takes_protocol;  /* and the protocol behind it */
     PyObject *keywords;  /* a tuple of the names under which others are given; NULL: none */
     int leaves_only;     /* displays are of nothing that is made here, but for the arguments */
     /* Of constructors: */
@@ -108,12 +109,11 @@ int steps_are_refused(struct core_state *state, PyObject *code);
 /* Whether the entry has been met often enough, and was not read yet. */
 int steps_due(struct core_state *state, const struct steps_entry *entry);
 
-/* Reads a reducer with the compiler: `function`, or what binds so many arguments to it,
-   and others in a dict of keywords (NULL: none).  0, or -1
-   with an exception that is not the compiler's.  Runs Python code: the entry is to be met
-   again afterwards. */
-int steps_read_reducer(struct core_state *state, PyObject *reducer, PyObject *function, int bound,
-                       PyObject *keywords);
+struct reducer;
+
+/* Reads a reducer with the compiler.  0, or -1 with an exception that is not the compiler's.
+   Runs Python code: the entry is to be met again afterwards. */
+int steps_read_reducer(struct core_state *state, const struct reducer *reducer);
 
 /* Reads a constructor, a class or function, with the compiler.  1 and *steps, which the
    caller owns, 0 if it is refused, or -1 with an exception.  Runs Python code. */

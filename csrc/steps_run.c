@@ -179,7 +179,7 @@ static enum read_outcome
 read_of_instance(struct core_state *state, PyObject *owner, PyObject *name, PyObject **value)
 {
     PyTypeObject *type = Py_TYPE(owner);
-    if (type->tp_getattro != PyObject_GenericGetAttr || !PyType_CheckExact((PyObject *)type)) {
+    if (type->tp_getattro != PyObject_GenericGetAttr) {
         return READ_LEFT;
     }
     PyObject *descriptor = type_lookup(type, name);
@@ -518,9 +518,11 @@ keywords_are(PyObject *names, PyObject *keywords)
 }
 
 enum reducer_verdict
-reducer_meet(struct core_state *state, PyObject *callable, struct reducer *reducer)
+reducer_meet(struct core_state *state, PyObject *callable, PyObject *protocol,
+             struct reducer *reducer)
 {
     reducer->refused = 0;
+    reducer->protocol = protocol;
     if (state->steps_threshold == 0 || !unwrap(state, callable, reducer)) {
         return REDUCER_CALL;
     }
@@ -533,7 +535,9 @@ reducer_meet(struct core_state *state, PyObject *callable, struct reducer *reduc
         return steps_due(state, entry) ? REDUCER_DUE : REDUCER_CALL;
     }
     reducer->steps = entry->steps;
-    return entry->steps->bound == reducer->count && !code_is_monitored(entry->code)
+    return entry->steps->bound == reducer->count
+                   && entry->steps->takes_protocol == (protocol != NULL)
+                   && !code_is_monitored(entry->code)
                    && keywords_are(entry->steps->keywords, reducer->keywords)
                    && !steps_observed(state)
                ? REDUCER_PLAN
@@ -543,8 +547,7 @@ reducer_meet(struct core_state *state, PyObject *callable, struct reducer *reduc
 int
 reducer_read(struct core_state *state, const struct reducer *reducer)
 {
-    return steps_read_reducer(state, reducer->callable, reducer->function, reducer->count,
-                              reducer->keywords);
+    return steps_read_reducer(state, reducer);
 }
 
 enum read_outcome
@@ -565,6 +568,7 @@ reducer_run(struct core_state *state, const struct reducer *reducer, PyObject *o
                             .steps = steps,
                             .functions = &reducer->function,
                             .object = object,
+                            .protocol = reducer->protocol,
                             .bound = reducer->bound,
                             .keywords = reducer->keywords,
                             .values = values};

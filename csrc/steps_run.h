@@ -46,14 +46,16 @@ struct reducer {
     int count;
     PyObject *keywords; /* a dict that a partial binds, or NULL */
     int refused;        /* what was met is a function that has no plan, and gets none */
+    PyObject *protocol; /* which it is given behind the object, or NULL */
     const struct steps *steps;
 };
 
 enum reducer_verdict { REDUCER_CALL, REDUCER_PLAN, REDUCER_DUE };
 
-/* Meets a reducer: REDUCER_PLAN if it has a plan that can be run now, REDUCER_DUE if it is to
-   be read, after which it is to be met again.  Runs no Python code. */
-enum reducer_verdict reducer_meet(struct core_state *state, PyObject *callable,
+/* Meets a reducer, which is given an object and a protocol (NULL: the object alone).
+   REDUCER_PLAN if it has a plan that can be run now, REDUCER_DUE if it is to be read, after
+   which it is to be met again.  Runs no Python code. */
+enum reducer_verdict reducer_meet(struct core_state *state, PyObject *callable, PyObject *protocol,
                                   struct reducer *reducer);
 
 /* Reads a reducer that is due.  0, or -1 with an exception.  Runs Python code. */

@@ -2,6 +2,7 @@
 #include "values.h"
 
 #include "found.h"
+#include "metaclass.h"
 #include "plan.h"
 #include "steps_run.h"
 
@@ -287,7 +288,7 @@ is_plain_exception(struct core_state *state, PyTypeObject *type)
     PyTypeObject *base = (PyTypeObject *)PyExc_BaseException;
     PyObject *reduce_ex = state->str.reduce_ex, *reduce = state->str.reduce;
     return PyType_HasFeature(type, Py_TPFLAGS_BASE_EXC_SUBCLASS)
-           && type->tp_getattro == PyObject_GenericGetAttr
+           && metaclass_leaves_alone(state, type) && type->tp_getattro == PyObject_GenericGetAttr
            && type->tp_dictoffset == base->tp_dictoffset
            && type_lookup(type, reduce_ex) == type_lookup(&PyBaseObject_Type, reduce_ex)
            && type_lookup(type, reduce) == type_lookup(base, reduce);
@@ -618,11 +619,11 @@ is_of_module(struct core_state *state, const struct value *value, PyTypeObject *
 const struct value *
 values_find(struct core_state *state, PyTypeObject *type)
 {
-    if (!PyType_CheckExact((PyObject *)type)) {
-        return NULL;
-    }
     if (PyType_HasFeature(type, Py_TPFLAGS_BASE_EXC_SUBCLASS)) {
         return is_plain_exception(state, type) ? &rows[ROW_OF_EXCEPTIONS] : NULL;
+    }
+    if (!PyType_CheckExact((PyObject *)type)) {
+        return NULL;
     }
     int of_python = !PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE);
     if (of_python && type->tp_getattro != PyObject_GenericGetAttr) {

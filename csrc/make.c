@@ -2,6 +2,7 @@
 #include "make.h"
 
 #include "layout.h"
+#include "make_known.h"
 #include "make_value.h"
 #include "makers.h"
 #include "steps_run.h"
@@ -195,6 +196,7 @@ make_read(struct core_state *state, PyObject *callable)
     PyObject *key = Py_NewRef(key_of(state, callable, &before));
     struct steps *steps;
     int read = steps_read_constructor(state, callable, &steps);
+    struct known *known = read == 0 && before != 0 ? known_read(state, callable) : NULL;
     /* Whatever ran meanwhile may have changed the callable, and the table. */
     struct maker *maker =
         key_of(state, callable, &version) == key && version == before && read >= 0
@@ -202,15 +204,15 @@ make_read(struct core_state *state, PyObject *callable)
             : NULL;
     if (maker == NULL || maker->status != STEPS_UNREAD) {
         steps_free(steps);
+        known_free(known);
     }
     else {
         maker->readings++;
         maker->steps = steps;
-        maker->status =
-            steps != NULL
-                    && (version == 0 || take_class_plan(state, maker, (PyTypeObject *)callable))
-                ? STEPS_READY
-                : STEPS_REFUSED;
+        maker->known = known;
+        int usable = steps != NULL
+                     && (version == 0 || take_class_plan(state, maker, (PyTypeObject *)callable));
+        maker->status = usable || known != NULL ? STEPS_READY : STEPS_REFUSED;
     }
     Py_DECREF(key);
     Py_DECREF(callable);
@@ -460,7 +462,7 @@ find_class_maker(struct core_state *state, PyTypeObject *type, Py_ssize_t count,
     }
     enum make_outcome found =
         find_maker(state, (PyObject *)type, (PyObject *)type, version, maker, due);
-    if (found == MAKE_DONE
+    if (found == MAKE_DONE && (*maker)->known == NULL
         && (count < (*maker)->steps->required || count > (*maker)->steps->accepted
             || !codes_hold(*maker))) {
         return MAKE_CALL;
@@ -479,6 +481,9 @@ make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arg
     enum make_outcome found = find_class_maker(state, type, count, &maker, made);
     if (found != MAKE_DONE) {
         return found;
+    }
+    if (maker->known != NULL) {
+        return known_make(state, maker->known, type, arguments, count, made);
     }
     return maker->plain
                ? make_by_stores(state, maker, arguments, count, made)

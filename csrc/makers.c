@@ -1,6 +1,8 @@
 /* What is known of constructors: see makers.h. */
 #include "makers.h"
 
+#include "make_known.h"
+
 #if KNOWN_LAYOUT
 
 enum {
@@ -34,6 +36,7 @@ static void
 free_maker(struct maker *maker)
 {
     steps_free(maker->steps);
+    known_free(maker->known);
     for (size_t i = 0; i < STEPS_FUNCTIONS_MAX; i++) {
         Py_XDECREF(maker->codes[i]);
     }

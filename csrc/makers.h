@@ -34,7 +34,8 @@ struct maker {
     unsigned met;
     unsigned readings; /* of this very class, which changes now and then */
     enum step_status status;
-    struct steps *steps;
+    struct steps *steps;                      /* of those that are ready and not known */
+    struct known *known;                      /* owned; see make_known.h */
     PyObject *functions[STEPS_FUNCTIONS_MAX]; /* borrowed while the version holds */
     PyObject *codes[STEPS_FUNCTIONS_MAX];     /* strong */
     /* Where every store is of an argument, and all names have their places: */

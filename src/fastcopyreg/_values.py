@@ -7,6 +7,7 @@ that were compared with it. `known` is asked once for each type, when its first 
 
 import builtins
 import hashlib
+import sys
 from types import CodeType, FunctionType
 
 # Digests of the functions, taken together, of the versions on which they were compared.
@@ -38,7 +39,55 @@ _KNOWN = {
         "95fea154a1d554e85cf767c25de3d92c",  # 3.14
         "5df0bca7837fa6019cda002136a0adee",  # 3.15
     },
+    # Constructors.
+    "ipaddress.IPv6Address()": {
+        "daf54e1019d0f194780245a8ff0c7747",  # 3.11
+        "514941a46843d253f28df73a87e896cd",  # 3.12
+        "f3e0c8f92a617d4e341329ca141dfa23",  # 3.13
+        "54a818ab58d050c8bd43bc757afd7af5",  # 3.14
+        "d36408685cc5d3c7b861e207ef6c14e3",  # 3.15
+    },
+    "collections.Counter()": {
+        "1264899205395f83938f31d0739fbd21",  # 3.11
+        "d0087421cc3728d18ca8325448a18df8",  # 3.12
+        "f8db478b459e2df81980871873ea2362",  # 3.13
+        "5a740249d22f0d327d0dfebdc448e2fb",  # 3.14
+        "3fb2f2776402cfcdac7a9432bd78ead6",  # 3.15
+    },
+    "pathlib.PurePath()": {
+        "d355fd12e1b1b14b5202ea8b24d53390",  # 3.12
+        "f41b3da06c7da597f8a385d48e9697ec",  # 3.13
+        "e501ef1ec180b5d57fef214572447f21",  # 3.14
+        "33e1e60f6278ac027352cfb1c76f859f",  # 3.15
+    },
 }
+
+
+# Classes whose constructors may be left out, in the order of the kinds of make_known.c: modules
+# that may have one, its names, and what of it goes into the digest.
+CONSTRUCTORS = (
+    (
+        ("ipaddress",),
+        ("IPv6Address",),
+        "ipaddress.IPv6Address()",
+        ("__init__", "_split_scope_id", "_ip_int_from_string", "_parse_hextet"),
+        (),
+    ),
+    (
+        ("collections",),
+        ("Counter",),
+        "collections.Counter()",
+        ("__init__", "update"),
+        (("_collections_abc", "Mapping"),),
+    ),
+    (
+        ("pathlib",),
+        ("PurePosixPath", "PureWindowsPath"),
+        "pathlib.PurePath()",
+        ("__new__", "__init__"),
+        (("PurePath", None), ("os", "fspath")),
+    ),
+)
 
 
 def known(name, functions):
@@ -55,6 +104,60 @@ def known(name, functions):
     used = {used for code in codes for used in _names(code)}
     names = tuple(sorted(each for each in used if _is_builtin(each)))
     return codes, names, tuple(getattr(builtins, each) for each in names)
+
+
+def constructor(cls):
+    """Return what make_known.c has to know of a class to make its objects; None if it cannot.
+
+    That is the kind, the functions that are left out, what `known` returns of them, and what they
+    find as globals.
+    """
+    for kind, (modules, names, known_as, methods, watched) in enumerate(CONSTRUCTORS):
+        found = (vars(sys.modules.get(module, object)).get(cls.__name__) for module in modules)
+        if cls.__name__ in names and any(each is cls for each in found):
+            return _constructor(cls, kind, known_as, methods, watched)
+    return None
+
+
+def _constructor(cls, kind, known_as, methods, watched):
+    functions = tuple(_function(cls, name) for name in methods)
+    if not _constants_hold(cls) or None in functions:
+        return None
+    first = functions[0]
+    if not all(each.__globals__ is first.__globals__ for each in functions):
+        return None
+    facts = known(known_as, functions)
+    if facts is None:
+        return None
+    return kind, functions, *facts, tuple(_global(first, *each) for each in watched)
+
+
+def _function(cls, name):
+    """The function that the class has under a name, also of a class or static method."""
+    for base in cls.__mro__:
+        if name in vars(base):
+            found = vars(base)[name]
+            found = getattr(found, "__func__", found)
+            return found if type(found) is FunctionType else None
+    return None
+
+
+def _constants_hold(cls):
+    """Whether what the functions read of the class is as it was when they were compared."""
+    if cls.__name__ != "IPv6Address":
+        return True
+    digits = cls._HEX_DIGITS
+    return (
+        type(digits) is frozenset
+        and digits == frozenset("0123456789ABCDEFabcdef")
+        and type(cls._HEXTET_COUNT) is int
+        and cls._HEXTET_COUNT == 8
+    )
+
+
+def _global(function, name, attribute):
+    value = function.__globals__[name]
+    return name, value, None if attribute is None else (attribute, vars(value)[attribute])
 
 
 def _is_builtin(name):

@@ -1,0 +1,25 @@
+/* Objects of the standard library's classes in Python that are made without running their
+   constructors: IPv6Address of a text, Counter of a dict, PurePath of texts.
+
+   As with the rows of values.h, the functions that are left out must have the very code that was
+   compared with what is here (_values.py), and find the builtins and globals that they found at
+   first.  Arguments that are unlike those of a reduction, the class is called with. */
+#ifndef FASTCOPYREG_MAKE_KNOWN_H
+#define FASTCOPYREG_MAKE_KNOWN_H
+
+#include "make.h"
+
+struct known;
+
+/* What is to be checked for a class before its objects are made; NULL, without an exception, if it
+   is none of these.  Runs Python code. */
+struct known *known_read(struct core_state *state, PyObject *cls);
+void known_free(struct known *known);
+
+/* Makes what the class, which has not changed since, would return: MAKE_DONE, MAKE_RAISED, or
+   MAKE_CALL if it is to be called.  Runs no Python code. */
+enum make_outcome known_make(struct core_state *state, const struct known *known,
+                             PyTypeObject *type, PyObject *const *arguments, Py_ssize_t count,
+                             PyObject **made);
+
+#endif

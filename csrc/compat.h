@@ -43,6 +43,35 @@ static_assert(sizeof(long long) == 8, "long long must have 64 bits");
 #define HAS_LABEL_VALUES 0
 #endif
 
+/* ---- numbers in bytes ---------------------------------------------------- */
+
+/* An unsigned integer of `size` bytes, little endian; one load where the size is a constant. */
+ALWAYS_INLINE uint64_t
+read_little_endian(const unsigned char *bytes, int size)
+{
+    uint64_t value = 0;
+#if PY_LITTLE_ENDIAN
+    memcpy(&value, bytes, (size_t)size);
+#else
+    for (int i = 0; i < size; i++) {
+        value |= (uint64_t)bytes[i] << (8 * i);
+    }
+#endif
+    return value;
+}
+
+/* The IEEE 754 double of eight bytes, big endian. */
+ALWAYS_INLINE double
+read_big_endian_double(const unsigned char *bytes)
+{
+    uint64_t bits = (uint64_t)bytes[0] << 56 | (uint64_t)bytes[1] << 48 | (uint64_t)bytes[2] << 40
+                    | (uint64_t)bytes[3] << 32 | (uint64_t)bytes[4] << 24
+                    | (uint64_t)bytes[5] << 16 | (uint64_t)bytes[6] << 8 | (uint64_t)bytes[7];
+    double value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
 /* ---- atomic exchange ---------------------------------------------------- */
 
 /* Stores `value` and returns what was there.  Atomic where threads run in parallel. */

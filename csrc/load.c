@@ -123,7 +123,7 @@ load_frame(struct unpickler *unpickler)
     if (bytes == NULL) {
         return -1;
     }
-    uint64_t size = load_little_endian(bytes, 8);
+    uint64_t size = read_little_endian(bytes, 8);
     if (reader_check_no_frame(&unpickler->reader) < 0) {
         return -1;
     }

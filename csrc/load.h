@@ -184,17 +184,6 @@ load_push_memoized(struct unpickler *unpickler, PyObject *object)
     return load_memo_put(&unpickler->memo, unpickler->state, unpickler->memo.length, object);
 }
 
-/* An unsigned integer of `size` bytes, little endian. */
-ALWAYS_INLINE uint64_t
-load_little_endian(const unsigned char *bytes, int size)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < size; i++) {
-        value |= (uint64_t)bytes[i] << (8 * i);
-    }
-    return value;
-}
-
 /* A str of well-formed UTF-8, in which surrogates pass; strong, or NULL with an exception. */
 PyObject *load_decode_string(const unsigned char *bytes, size_t size);
 

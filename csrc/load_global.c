@@ -118,12 +118,11 @@ resolve_path_as_before(struct core_state *state, PyObject *module, PyObject *nam
 /* The attribute of a module under a name, which is a path from protocol 4.  Strong, or
    NULL with an exception.  Runs Python code. */
 static PyObject *
-find_in_module(struct unpickler *unpickler, PyObject *module, PyObject *module_name,
+find_in_module(struct core_state *state, int protocol, PyObject *module, PyObject *module_name,
                PyObject *name)
 {
-    struct core_state *state = unpickler->state;
     PyObject *path;
-    if (unpickler->protocol >= 4) {
+    if (protocol >= 4) {
         path = PyUnicode_Split(name, state->str.dot, -1);
     }
     else if (state->load_dialect.resolves_paths) {
@@ -141,7 +140,7 @@ find_in_module(struct unpickler *unpickler, PyObject *module, PyObject *module_n
     }
     else {
         /* Before protocol 4 a name, of whatever type, is looked up as it is. */
-        object = resolve_path_as_before(state, module, name, path, unpickler->protocol >= 4);
+        object = resolve_path_as_before(state, module, name, path, protocol >= 4);
     }
     Py_DECREF(path);
     return object;
@@ -150,13 +149,13 @@ find_in_module(struct unpickler *unpickler, PyObject *module, PyObject *module_n
 /* The global whose names are as they are in this version of Python, where the short way did not
    find it.  Strong, or NULL with an exception.  Runs Python code. */
 static PyObject *
-import_and_find(struct unpickler *unpickler, PyObject *module_name, PyObject *name)
+import_and_find(struct core_state *state, int protocol, PyObject *module_name, PyObject *name)
 {
     PyObject *module = PyImport_Import(module_name);
     if (module == NULL) {
         return NULL;
     }
-    PyObject *object = find_in_module(unpickler, module, module_name, name);
+    PyObject *object = find_in_module(state, protocol, module, module_name, name);
     Py_DECREF(module);
     return object;
 }
@@ -165,9 +164,11 @@ import_and_find(struct unpickler *unpickler, PyObject *module_name, PyObject *na
 static PyObject *
 find_by_names(struct unpickler *unpickler, PyObject *module_name, PyObject *name)
 {
-    PyObject *object = load_names_find_unseen(unpickler->state, module_name, name);
-    return object != NULL || PyErr_Occurred() ? object
-                                              : import_and_find(unpickler, module_name, name);
+    struct core_state *state = unpickler->state;
+    PyObject *object = load_names_find_unseen(state, module_name, name);
+    return object != NULL || PyErr_Occurred()
+               ? object
+               : import_and_find(state, unpickler->protocol, module_name, name);
 }
 
 PyObject *
@@ -194,6 +195,25 @@ load_find_class(struct unpickler *unpickler, PyObject *module_name, PyObject *na
     return object;
 }
 
+PyObject *
+load_find_seen(struct core_state *state, int protocol, struct global_names *names)
+{
+    PyObject *object = NULL, *module_name = Py_NewRef(names->module_name),
+             *name = Py_NewRef(names->name);
+    if (PySys_Audit("pickle.find_class", "OO", module_name, name) == 0) {
+        /* The audit may have run code that loaded other pickles. */
+        if (names->module_name == module_name && names->name == name) {
+            object = load_names_find(state, names);
+        }
+        if (object == NULL) {
+            object = import_and_find(state, protocol, module_name, name);
+        }
+    }
+    Py_DECREF(module_name);
+    Py_DECREF(name);
+    return object;
+}
+
 int
 load_global_of_bytes(struct unpickler *unpickler, const unsigned char *bytes, size_t size,
                      size_t module_size, size_t name_size)
@@ -207,19 +227,7 @@ load_global_of_bytes(struct unpickler *unpickler, const unsigned char *bytes, si
         PyErr_Clear();
         return 0;
     }
-    PyObject *object = NULL, *module_name = Py_NewRef(names->module_name),
-             *name = Py_NewRef(names->name);
-    if (PySys_Audit("pickle.find_class", "OO", module_name, name) == 0) {
-        /* The audit may have run code that loaded other pickles. */
-        if (names->module_name == module_name && names->name == name) {
-            object = load_names_find(state, names);
-        }
-        if (object == NULL) {
-            object = import_and_find(unpickler, module_name, name);
-        }
-    }
-    Py_DECREF(module_name);
-    Py_DECREF(name);
+    PyObject *object = load_find_seen(state, unpickler->protocol, names);
     unpickler->memo.length += 2;
     unpickler->reader.at = bytes + size + 2;
     return load_push_memoized(unpickler, object) < 0 ? -1 : 1;
@@ -345,7 +353,7 @@ load_extension(struct unpickler *unpickler, int size)
     if (bytes == NULL) {
         return -1;
     }
-    int32_t number = (int32_t)(uint32_t)load_little_endian(bytes, size);
+    int32_t number = (int32_t)(uint32_t)read_little_endian(bytes, size);
     if (number <= 0) {
         PyErr_SetString(unpickler->state->stdlib.unpickling_error, "EXT specifies code <= 0");
         return -1;

@@ -70,7 +70,7 @@ load_binint2(struct unpickler *unpickler)
     if (unlikely(bytes == NULL)) {
         return -1;
     }
-    return load_push(unpickler, PyLong_FromLong((long)load_little_endian(bytes, 2)));
+    return load_push(unpickler, PyLong_FromLong((long)read_little_endian(bytes, 2)));
 }
 
 ALWAYS_INLINE int
@@ -80,7 +80,7 @@ load_binint(struct unpickler *unpickler)
     if (unlikely(bytes == NULL)) {
         return -1;
     }
-    int32_t value = (int32_t)(uint32_t)load_little_endian(bytes, 4);
+    int32_t value = (int32_t)(uint32_t)read_little_endian(bytes, 4);
     return load_push(unpickler, PyLong_FromLong(value));
 }
 
@@ -91,13 +91,7 @@ load_binfloat(struct unpickler *unpickler)
     if (unlikely(bytes == NULL)) {
         return -1;
     }
-    uint64_t bits = 0;
-    for (int i = 0; i < 8; i++) {
-        bits = bits << 8 | bytes[i];
-    }
-    double value;
-    memcpy(&value, &bits, sizeof(value));
-    return load_push(unpickler, PyFloat_FromDouble(value));
+    return load_push(unpickler, PyFloat_FromDouble(read_big_endian_double(bytes)));
 }
 
 /* Whether a string is the first name of a STACK_GLOBAL, and nobody will fetch the two
@@ -158,7 +152,7 @@ load_long_binput(struct unpickler *unpickler)
     if (unlikely(bytes == NULL)) {
         return -1;
     }
-    return load_put_top(unpickler, (size_t)load_little_endian(bytes, 4));
+    return load_put_top(unpickler, (size_t)read_little_endian(bytes, 4));
 }
 
 ALWAYS_INLINE int
@@ -181,7 +175,7 @@ load_long_binget(struct unpickler *unpickler)
     if (unlikely(bytes == NULL)) {
         return -1;
     }
-    return load_fetch(unpickler, (size_t)load_little_endian(bytes, 4));
+    return load_fetch(unpickler, (size_t)read_little_endian(bytes, 4));
 }
 
 /* ---- containers --------------------------------------------------------- */

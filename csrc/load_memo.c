@@ -160,14 +160,13 @@ clear_prescanned(struct load_memo *memo)
     memo->prescanned = 0;
 }
 
-/* Gives the memo its memory back, for as many entries as a new one has. */
+/* Gives the memo its memory back, for as many entries as a new one has.  Those are empty. */
 static void
 reuse_items(struct load_memo *memo, PyObject **items, size_t capacity, size_t end)
 {
     memo->items = items;
     memo->capacity = capacity;
     if (end <= FIRST_REACH && capacity >= FIRST_REACH) {
-        memset(items, 0, end * sizeof(PyObject *));
         memo->reach = FIRST_REACH;
     }
 }
@@ -182,7 +181,7 @@ clear_full(struct load_memo *memo)
     memo->sparse = NULL;
     memo->capacity = memo->reach = memo->end = memo->length = 0;
     for (size_t i = end; i-- > 0;) {
-        Py_XDECREF(items[i]);
+        Py_CLEAR(items[i]);
     }
     Py_XDECREF(sparse);
     if (memo->items == NULL) {

@@ -40,6 +40,10 @@ PyObject *load_names_find(struct core_state *state, struct global_names *names);
 /* The same for names that are not kept, with MemoryError or without an exception. */
 PyObject *load_names_find_unseen(struct core_state *state, PyObject *module_name, PyObject *name);
 
+/* find_class() of names that load_names_seen() gave, in a pickle of protocol 3 or later; strong,
+   or NULL with an exception.  Runs Python code. */
+PyObject *load_find_seen(struct core_state *state, int protocol, struct global_names *names);
+
 /* Frees the names kept. */
 void load_names_teardown(struct core_state *state);
 

@@ -12,7 +12,7 @@ take_count(struct unpickler *unpickler, int size, const char *what, size_t *coun
     if (bytes == NULL) {
         return -1;
     }
-    uint64_t value = load_little_endian(bytes, size);
+    uint64_t value = read_little_endian(bytes, size);
     if (value > PY_SSIZE_T_MAX) {
         PyErr_Format(PyExc_OverflowError, "%s exceeds system's maximum size of %zd bytes", what,
                      PY_SSIZE_T_MAX);
@@ -98,7 +98,7 @@ integer_of_bytes(const unsigned char *bytes, size_t size)
     if (size == 0 || size > 8) {
         return size == 0 ? PyLong_FromLong(0) : long_from_bytes(bytes, size);
     }
-    uint64_t value = load_little_endian(bytes, (int)size);
+    uint64_t value = read_little_endian(bytes, (int)size);
     uint64_t sign = UINT64_C(1) << (8 * size - 1);
     return PyLong_FromLongLong((long long)((value ^ sign) - sign));
 }
@@ -125,7 +125,7 @@ take_signed_count(struct unpickler *unpickler, const char *what, size_t *count)
     if (bytes == NULL) {
         return -1;
     }
-    *count = (size_t)load_little_endian(bytes, 4);
+    *count = (size_t)read_little_endian(bytes, 4);
     if (*count > INT32_MAX) {
         PyErr_Format(unpickler->state->stdlib.unpickling_error,
                      "%s pickle has negative byte count", what);

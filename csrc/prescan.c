@@ -107,16 +107,6 @@ count_get(struct scan *scan, size_t index)
     return 1;
 }
 
-ALWAYS_INLINE uint64_t
-little_endian(const unsigned char *bytes, int size)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < size; i++) {
-        value |= (uint64_t)bytes[i] << (8 * i);
-    }
-    return value;
-}
-
 /* Where the text of so many lines ends, or NULL. */
 static const unsigned char *
 behind_lines(const unsigned char *at, const unsigned char *end, int lines)
@@ -143,7 +133,7 @@ pass_counted(struct scan *scan, int size)
     if (scan->end - scan->at < size) {
         return 0;
     }
-    uint64_t count = little_endian(scan->at, size);
+    uint64_t count = read_little_endian(scan->at, size);
     scan->at += size;
     if (count > (uint64_t)(scan->end - scan->at)) {
         return 0;
@@ -159,7 +149,7 @@ pass_index(struct scan *scan, int size, int fetched)
     if (scan->end - scan->at < size) {
         return 0;
     }
-    size_t index = (size_t)little_endian(scan->at, size);
+    size_t index = (size_t)read_little_endian(scan->at, size);
     scan->at += size;
     return fetched ? count_get(scan, index) : count_put(scan, index);
 }

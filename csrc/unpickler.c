@@ -2,6 +2,7 @@
 #include "unpickler.h"
 
 #include "load_names.h"
+#include "load_one.h"
 
 enum {
     /* What a machine kept between calls may hold on to, so that one huge load does not
@@ -226,23 +227,30 @@ parse_loads(PyObject *const *vector, Py_ssize_t count, PyObject *names,
 static PyObject *
 core_loads(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject *names)
 {
-    struct unpickler *machine = claim_machine(core_state_of_module(module));
+    struct core_state *state = core_state_of_module(module);
+    PyObject *object;
+    if (is_one_object(count, names) && PyBytes_CheckExact(vector[0])
+        && load_one(state, vector[0], &object)) {
+        return object;
+    }
+    struct unpickler *machine = claim_machine(state);
     if (machine == NULL) {
         return NULL;
     }
-    PyObject *object = NULL;
-    struct load_options options = {.fix_imports = 1};
-    int result = 0;
+    int result;
     if (likely(is_one_object(count, names))) {
-        options.input = vector[0];
+        machine->fix_imports = 1;
+        result = open_data(machine, vector[0]);
     }
     else {
-        result = parse_loads(vector, count, names, &options);
+        struct load_options options = {.fix_imports = 1};
+        result = parse_loads(vector, count, names, &options) < 0
+                         || open_data(machine, options.input) < 0
+                         || unpickler_take_options(machine, &options) < 0
+                     ? -1
+                     : 0;
     }
-    if (result == 0 && open_data(machine, options.input) == 0
-        && unpickler_take_options(machine, &options) == 0) {
-        object = load_run(machine);
-    }
+    object = result == 0 ? load_run(machine) : NULL;
     release_machine(machine);
     return object;
 }

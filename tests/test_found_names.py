@@ -325,3 +325,70 @@ def test_the_threshold_is_obeyed_at_once(module):
     before = _core.plan_counts()
     pickle.dumps(obj)
     assert _core.plan_counts() == before
+
+
+def test_loads_of_one_call(module):
+    """Pickles of one call, whole and with each byte changed, are read as by the machine."""
+    module.Other.__eq__ = lambda self, other: self.args == other.args
+    rows = [
+        (),
+        (1,),
+        (1.5, -3),
+        (None, True, False),
+        ("a", "longer text", 255, 256, 65536, -1),
+        tuple(range(16)),
+        tuple(range(17)),
+        ("text",) * 2,
+        ("\u20ac",),
+        (2**40,),
+        (b"x",),
+        ((),),
+    ]
+    for row in rows:
+        for called in (module.Other, module.make, len, repr)[: 2 if len(row) > 1 else 4]:
+            data = reduced(called, row, 4 + len(row) % 2)
+            compare_loads(data)
+            compare_loads(data + b"more")
+            begin = data.index(called.__name__.encode()) + len(called.__name__)
+            for place in (*range(12), *range(begin, len(data))):
+                compare_loads(data[:place])
+                for byte in (0, 40, 41, 46, 78, 82, 116, 133, 140, 148):
+                    compare_loads(data[:place] + bytes([byte]) + data[place + 1 :])
+
+
+class Reduced:
+    def __init__(self, reduction):
+        self.reduction = reduction
+
+    def __reduce_ex__(self, protocol):
+        return self.reduction
+
+
+def reduced(called, row, protocol):
+    return std_pickle.dumps(Reduced((called, row)), protocol)
+
+
+def compare_loads(data):
+    wanted, ours = outcome(std_pickle.loads, data), outcome(pickle.loads, data)
+    if isinstance(wanted, tuple) and wanted and isinstance(wanted[0], type):
+        assert ours[0] is wanted[0], data
+    elif type(wanted).__name__ == "Other":
+        assert (type(ours), ours.args) == (type(wanted), wanted.args), data
+    else:
+        assert type(ours) is type(wanted), data
+
+
+def test_audits_of_one_call(module):
+    seen = []
+    state = {"on": True}
+
+    def hook(event, arguments):
+        if state["on"] and event == "pickle.find_class":
+            seen.append(arguments)
+
+    sys.addaudithook(hook)
+    data = reduced(module.Other, (1, "x"), 5)
+    for function in (std_pickle.loads, pickle.loads, pickle.loads):
+        function(data)
+    state["on"] = False
+    assert seen == [(NAME, "Other")] * 3

@@ -170,9 +170,9 @@ load_next_opcode(struct unpickler *unpickler)
 }
 
 /* Pushes a new reference, stealing it, and executes a MEMOIZE that follows, which saves its turn
-   of the loop. */
+   of the loop.  `unnoticed`: its death is known to go so (load_memo.h). */
 ALWAYS_INLINE int
-load_push_memoized(struct unpickler *unpickler, PyObject *object)
+load_push_kind(struct unpickler *unpickler, PyObject *object, int unnoticed)
 {
     if (unlikely(load_push(unpickler, object) < 0)) {
         return -1;
@@ -181,7 +181,20 @@ load_push_memoized(struct unpickler *unpickler, PyObject *object)
         return 0;
     }
     unpickler->reader.at++;
-    return load_memo_put(&unpickler->memo, unpickler->state, unpickler->memo.length, object);
+    return load_memo_put_kind(&unpickler->memo, unpickler->state, unpickler->memo.length, object,
+                              unnoticed);
+}
+
+ALWAYS_INLINE int
+load_push_memoized(struct unpickler *unpickler, PyObject *object)
+{
+    return load_push_kind(unpickler, object, 0);
+}
+
+ALWAYS_INLINE int
+load_push_unnoticed(struct unpickler *unpickler, PyObject *object)
+{
+    return load_push_kind(unpickler, object, 1);
 }
 
 /* A str of well-formed UTF-8, in which surrogates pass; strong, or NULL with an exception. */

@@ -133,7 +133,7 @@ load_short_binunicode(struct unpickler *unpickler)
             return pushed < 0 ? -1 : 0;
         }
     }
-    return load_push_memoized(unpickler, load_make_string(unpickler->state, bytes, size));
+    return load_push_unnoticed(unpickler, load_make_string(unpickler->state, bytes, size));
 }
 
 /* ---- the memo by index ------------------------------------------------- */
@@ -183,13 +183,13 @@ load_long_binget(struct unpickler *unpickler)
 ALWAYS_INLINE int
 load_empty_list(struct unpickler *unpickler)
 {
-    return load_push_memoized(unpickler, PyList_New(0));
+    return load_push_unnoticed(unpickler, PyList_New(0));
 }
 
 ALWAYS_INLINE int
 load_empty_dict(struct unpickler *unpickler)
 {
-    return load_push_memoized(unpickler, load_make_dict(unpickler));
+    return load_push_unnoticed(unpickler, load_make_dict(unpickler));
 }
 
 ALWAYS_INLINE int
@@ -254,7 +254,7 @@ load_make_tuple(struct unpickler *unpickler, PyObject **start)
         PyTuple_SET_ITEM(tuple, i, start[i]);
     }
     unpickler->top = start;
-    return load_push_memoized(unpickler, tuple);
+    return load_push_unnoticed(unpickler, tuple);
 }
 
 ALWAYS_INLINE int

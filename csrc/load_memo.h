@@ -78,18 +78,18 @@ load_memo_keep(struct load_memo *memo, size_t index, PyObject *value)
     memo->scan.wanted[index] = 1;
 }
 
-/* Stores, or skips, a value that nobody fetches. */
+/* Stores, or skips, a value that nobody fetches.  `unnoticed`: its death is known to go so. */
 ALWAYS_INLINE void
-load_memo_put_unwanted(struct load_memo *memo, size_t index, PyObject *value)
+load_memo_put_unwanted(struct load_memo *memo, size_t index, PyObject *value, int unnoticed)
 {
-    if (unlikely(!dies_unnoticed(value) || memo->scan.keeps_all)) {
+    if (unlikely(memo->scan.keeps_all || !(unnoticed || dies_unnoticed(value)))) {
         load_memo_keep(memo, index, Py_NewRef(value));
     }
 }
 
 /* Prescanned: only indices that the prescan has met. */
 ALWAYS_INLINE void
-load_memo_put_prescanned(struct load_memo *memo, size_t index, PyObject *value)
+load_memo_put_prescanned(struct load_memo *memo, size_t index, PyObject *value, int unnoticed)
 {
     assert(index <= memo->length && index < memo->scan.count);
     if (index == memo->length) {
@@ -100,7 +100,7 @@ load_memo_put_prescanned(struct load_memo *memo, size_t index, PyObject *value)
         return;
     }
     if (likely(!memo->scan.wanted[index])) {
-        load_memo_put_unwanted(memo, index, value);
+        load_memo_put_unwanted(memo, index, value, unnoticed);
     }
     else {
         memo->items[index] = Py_NewRef(value);
@@ -109,10 +109,11 @@ load_memo_put_prescanned(struct load_memo *memo, size_t index, PyObject *value)
 
 /* 0, or -1 with an exception. */
 ALWAYS_INLINE int
-load_memo_put(struct load_memo *memo, struct core_state *state, size_t index, PyObject *value)
+load_memo_put_kind(struct load_memo *memo, struct core_state *state, size_t index, PyObject *value,
+                   int unnoticed)
 {
     if (memo->prescanned) {
-        load_memo_put_prescanned(memo, index, value);
+        load_memo_put_prescanned(memo, index, value, unnoticed);
         return 0;
     }
     if (likely(index < memo->reach && memo->items[index] == NULL && memo->sparse == NULL)) {
@@ -124,6 +125,12 @@ load_memo_put(struct load_memo *memo, struct core_state *state, size_t index, Py
         return 0;
     }
     return load_memo_put_full(memo, state, index, value);
+}
+
+ALWAYS_INLINE int
+load_memo_put(struct load_memo *memo, struct core_state *state, size_t index, PyObject *value)
+{
+    return load_memo_put_kind(memo, state, index, value, 0);
 }
 
 /* The value, strong, or NULL with UnpicklingError. */

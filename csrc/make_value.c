@@ -73,39 +73,29 @@ state_of(const PyDateTime_CAPI *api, PyObject *const *arguments, Py_ssize_t coun
 /* The high bit of the first byte that has one to spare is the fold. */
 enum { FOLD_SHIFT = 7, BELOW_FOLD = 0x7f };
 
-static int
-microseconds(const unsigned char *bytes)
+/* A datetime, or a time, whose state lacks the four bytes of the date. */
+ALWAYS_INLINE enum make_outcome
+make_with_time(const PyDateTime_CAPI *api, int has_date, PyObject *const *arguments,
+               Py_ssize_t count, PyObject **made)
 {
-    return bytes[0] << 16 | bytes[1] << 8 | bytes[2];
-}
-
-static enum make_outcome
-make_datetime(const PyDateTime_CAPI *api, PyObject *const *arguments, Py_ssize_t count,
-              PyObject **made)
-{
-    PyObject *zone;
-    const unsigned char *bytes = state_of(api, arguments, count, 10, &zone);
-    if (bytes == NULL) {
+    enum { DATE = 4, TIME = 6 };
+    PyObject *zone, *object;
+    const unsigned char *date =
+        state_of(api, arguments, count, has_date ? DATE + TIME : TIME, &zone);
+    if (date == NULL) {
         return MAKE_CALL;
     }
-    PyObject *object = api->DateTime_FromDateAndTimeAndFold(
-        bytes[0] << 8 | bytes[1], bytes[2] & BELOW_FOLD, bytes[3], bytes[4], bytes[5], bytes[6],
-        microseconds(bytes + 7), zone, bytes[2] >> FOLD_SHIFT, api->DateTimeType);
-    return outcome_of(object, made);
-}
-
-static enum make_outcome
-make_time(const PyDateTime_CAPI *api, PyObject *const *arguments, Py_ssize_t count,
-          PyObject **made)
-{
-    PyObject *zone;
-    const unsigned char *bytes = state_of(api, arguments, count, 6, &zone);
-    if (bytes == NULL) {
-        return MAKE_CALL;
+    const unsigned char *time = has_date ? date + DATE : date;
+    int microsecond = time[3] << 16 | time[4] << 8 | time[5];
+    if (has_date) {
+        object = api->DateTime_FromDateAndTimeAndFold(
+            date[0] << 8 | date[1], date[2] & BELOW_FOLD, date[3], time[0], time[1], time[2],
+            microsecond, zone, date[2] >> FOLD_SHIFT, api->DateTimeType);
     }
-    PyObject *object = api->Time_FromTimeAndFold(bytes[0] & BELOW_FOLD, bytes[1], bytes[2],
-                                                 microseconds(bytes + 3), zone,
-                                                 bytes[0] >> FOLD_SHIFT, api->TimeType);
+    else {
+        object = api->Time_FromTimeAndFold(time[0] & BELOW_FOLD, time[1], time[2], microsecond,
+                                           zone, time[0] >> FOLD_SHIFT, api->TimeType);
+    }
     return outcome_of(object, made);
 }
 
@@ -186,13 +176,13 @@ make_value(struct core_state *state, PyTypeObject *type, PyObject *const *argume
         return MAKE_CALL;
     }
     if (type == api->DateTimeType) {
-        return make_datetime(api, arguments, count, made);
+        return make_with_time(api, 1, arguments, count, made);
     }
     if (type == api->DateType) {
         return make_date(api, arguments, count, made);
     }
     if (type == api->TimeType) {
-        return make_time(api, arguments, count, made);
+        return make_with_time(api, 0, arguments, count, made);
     }
     if (type == api->DeltaType) {
         return make_timedelta(api, arguments, count, made);

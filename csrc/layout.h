@@ -146,6 +146,28 @@ layout_dict_glance(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **val
     return entry[0] == key ? 1 : -1;
 }
 
+/* The next pair of a dict, both borrowed: what PyDict_Next() does, whose positions these are. */
+ALWAYS_INLINE int
+layout_dict_next(PyObject *dict, Py_ssize_t *position, PyObject **key, PyObject **value)
+{
+    struct layout_keys *keys = (struct layout_keys *)((PyDictObject *)dict)->ma_keys;
+    if (unlikely(((PyDictObject *)dict)->ma_values != NULL)) {
+        return PyDict_Next(dict, position, key, value);
+    }
+    size_t words = keys->kind == 0 ? 3 : 2;
+    PyObject **entries = (PyObject **)layout_entries(keys) + (words - 2);
+    for (Py_ssize_t index = *position; index < keys->count; index++) {
+        PyObject **entry = entries + (size_t)index * words;
+        if (likely(entry[1] != NULL)) {
+            *key = entry[0];
+            *value = entry[1];
+            *position = index + 1;
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* The slow part of layout_find_name(). */
 PyObject *layout_search_name(PyObject *dict, PyObject *name, Py_ssize_t *index);
 
@@ -306,6 +328,12 @@ layout_find_name(PyObject *dict, PyObject *name, Py_ssize_t *Py_UNUSED(index))
     PyObject *value = PyDict_GetItemWithError(dict, name);
     PyErr_Clear();
     return value;
+}
+
+ALWAYS_INLINE int
+layout_dict_next(PyObject *dict, Py_ssize_t *position, PyObject **key, PyObject **value)
+{
+    return PyDict_Next(dict, position, key, value);
 }
 
 ALWAYS_INLINE int

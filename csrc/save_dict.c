@@ -44,12 +44,14 @@ save_pair_owned(struct pickler *pickler, PyObject *holder, PyObject *key, PyObje
     return save_release(pickler, value, out);
 }
 
-/* A pair of which nothing runs foreign code but at a boundary. */
+/* Whether the key is written in line, and nothing runs foreign code meanwhile. */
 ALWAYS_INLINE int
-is_plain_pair(struct pickler *pickler, PyObject *key, PyObject *value, char *out)
+is_plain_key(struct pickler *pickler, PyObject *key, char *out)
 {
-    return save_is_scalar(key) && save_is_scalar(value) && out < pickler->writer.limit
-           && (!PyUnicode_CheckExact(key) || PyUnicode_GET_LENGTH(key) < FRAME_TARGET_SIZE / 4);
+    PyTypeObject *type = Py_TYPE(key);
+    return out < pickler->writer.limit
+           && ((type == &PyUnicode_Type && PyUnicode_GET_LENGTH(key) < FRAME_TARGET_SIZE / 4)
+               || type == &PyLong_Type);
 }
 
 static char *
@@ -65,7 +67,7 @@ save_dict_rest(struct pickler *pickler, PyObject *dict, Py_ssize_t position, Py_
 {
     PyObject *key, *value;
     while (position < size || size > 1) {
-        if (!PyDict_Next(dict, &position, &key, &value)) {
+        if (!layout_dict_next(dict, &position, &key, &value)) {
             break;
         }
         out = save_pair_owned(pickler, dict, key, value, out);
@@ -76,22 +78,65 @@ save_dict_rest(struct pickler *pickler, PyObject *dict, Py_ssize_t position, Py_
     return size > 1 && PyDict_GET_SIZE(dict) != size ? changed_dict() : out;
 }
 
+/* A value that is no scalar, or at a boundary; key and value are owned over the time. */
+ALWAYS_INLINE char *
+save_nested_value(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value,
+                  char *out)
+{
+    int single = save_is_single(pickler, value);
+    uint64_t epoch = pickler->epoch;
+    (void)dict;
+    Py_INCREF(key);
+    Py_INCREF(value);
+    out = unlikely(out >= pickler->writer.limit) ? save_slow(pickler, value, single, out)
+                                                 : save_object(pickler, value, single, out);
+    if (unlikely(out == NULL)) {
+        error_note("when serializing %T item %R", dict, key);
+    }
+    out = save_release(pickler, key, save_settle(pickler, epoch, out));
+    return save_release(pickler, value, out);
+}
+
+/* A value behind its key. */
+ALWAYS_INLINE char *
+save_value(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value, char *out)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (likely(out < pickler->writer.limit)) {
+        if (type == &PyUnicode_Type) {
+            return save_str(pickler, value, save_is_single(pickler, value), out);
+        }
+        if (type == &PyLong_Type) {
+            return save_long(pickler, value, out);
+        }
+        if (value == Py_None) {
+            return write_op(out, OP_NONE);
+        }
+        if (type == &PyFloat_Type) {
+            return save_float(pickler, value, out);
+        }
+        if (type == &PyBool_Type) {
+            return save_bool(pickler, value, out);
+        }
+    }
+    return save_nested_value(pickler, dict, key, value, out);
+}
+
 /* One pair of the walk; see save_pairs(). */
 ALWAYS_INLINE char *
 save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value, int single_keys,
           char *out)
 {
-    if (likely(is_plain_pair(pickler, key, value, out))) {
-        int single_key = single_keys && save_is_single(pickler, key);
-        out = save_inside(pickler, key, single_key, out);
-        return unlikely(out == NULL) ? NULL : save_child(pickler, value, out);
+    if (unlikely(!is_plain_key(pickler, key, out))) {
+        return save_pair_owned(pickler, dict, key, value, out);
     }
-    int single = save_is_single(pickler, value);
-    Py_INCREF(key);
-    Py_INCREF(value);
-    out = save_owned_key_value(pickler, dict, key, value, single, out);
-    out = save_release(pickler, key, out);
-    return save_release(pickler, value, out);
+    if (likely(PyUnicode_CheckExact(key))) {
+        out = save_str(pickler, key, single_keys && save_is_single(pickler, key), out);
+    }
+    else {
+        out = save_long(pickler, key, out);
+    }
+    return unlikely(out == NULL) ? NULL : save_value(pickler, dict, key, value, out);
 }
 
 /* Behind a batch of pairs: SETITEMS or SETITEM.  *done if it was the last, or an error. */
@@ -130,7 +175,8 @@ save_pairs(struct pickler *pickler, PyObject *dict, PyObject *walked, char *out)
         if (most > 1) {
             out = write_op(out, OP_MARK);
         }
-        for (count = 0; count < most && PyDict_Next(walked, &position, &key, &value); count++) {
+        for (count = 0; count < most && layout_dict_next(walked, &position, &key, &value);
+             count++) {
             out = save_pair(pickler, dict, key, value, dict_owns_keys(walked), out);
             if (unlikely(out == NULL)) {
                 return NULL;
@@ -327,7 +373,7 @@ walk_next(struct walk *walk, PyObject **key, PyObject **value)
         (void)changed_dict();
         return -1;
     }
-    if (!PyDict_Next(walk->dict, &walk->position, key, value)) {
+    if (!layout_dict_next(walk->dict, &walk->position, key, value)) {
         return 0;
     }
     if (unlikely(walk->left-- == 0)) {

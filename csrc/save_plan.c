@@ -561,13 +561,20 @@ save_find_fields(struct pickler *pickler, struct plan *plan, PyObject *object, c
                || save_find_arguments(pickler, plan, object, out));
 }
 
+/* Whether slots of short scalars, and nothing else, can be written before a frame ends. */
+ALWAYS_INLINE int
+has_room_for_slots(struct pickler *pickler, struct plan *plan, char *out)
+{
+    return !plan->has_dict
+           && pickler->writer.limit - out > HEAD_ROOM + plan->slot_count * PAIR_ROOM;
+}
+
 /* The slots: to be read in place, or in the snapshot.  0 or -1. */
 ALWAYS_INLINE int
 find_slots(struct pickler *pickler, struct plan *plan, PyObject *object, struct fields *fields,
            char *out)
 {
-    if (!plan->has_dict
-        && pickler->writer.limit - out > HEAD_ROOM + plan->slot_count * PAIR_ROOM) {
+    if (plan->arguments != ARGUMENTS_NONE && has_room_for_slots(pickler, plan, out)) {
         fields->set = count_short_scalars(plan, object);
         if (fields->set >= 0) {
             fields->in_place = 1;
@@ -689,10 +696,32 @@ save_simply(struct pickler *pickler, struct plan *plan, PyObject *object, int si
     return save_close(pickler, object, out);
 }
 
+/* Slots that are to be read in place, of an object of nothing else: no foreign code can run before
+   its end, so it need not be owned, and is no level. */
+static NOINLINE char *
+save_flatly(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
+            Py_ssize_t set, char *out)
+{
+    struct fields fields = {.set = set, .in_place = 1};
+    begin_names(pickler, plan);
+    out = save_fields(pickler, plan, object, single, &fields, out);
+    if (unlikely(pickler->poll_at_next)) {
+        pickler->writer.limit = pickler->writer.start;
+    }
+    return out;
+}
+
 /* Ends in tail calls. */
 char *
 save_by_plan(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
 {
+    if (plan->slot_count != 0 && plan->arguments == ARGUMENTS_NONE && !plan->nests
+        && has_room_for_slots(pickler, plan, out)) {
+        Py_ssize_t set = count_short_scalars(plan, object);
+        if (set >= 0) {
+            return save_flatly(pickler, plan, object, single, set, out);
+        }
+    }
     return unlikely(plan->nests) ? save_nesting(pickler, plan, object, single, out)
                                  : save_simply(pickler, plan, object, single, out);
 }

@@ -240,6 +240,11 @@ load_make_string(struct core_state *state, const unsigned char *bytes, size_t si
    such a class, -1 with an exception. */
 int load_plain_object(struct unpickler *unpickler);
 
+/* cls.__new__(cls, *arguments, **keywords); keywords may be NULL.  Strong, or NULL with an
+   exception.  Runs Python code. */
+PyObject *load_make_new(struct core_state *state, PyObject *cls, PyObject *arguments,
+                        PyObject *keywords);
+
 /* The class that two lines of ASCII name, as INST wants it; strong, or NULL with an
    exception.  Runs Python code. */
 PyObject *load_class_of_lines(struct unpickler *unpickler);

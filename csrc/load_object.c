@@ -178,10 +178,8 @@ bad_new(struct core_state *state, const char *format, PyObject *keywords, PyObje
     return NULL;
 }
 
-/* cls.__new__(cls, *arguments, **keywords); keywords may be NULL.  Strong, or NULL with
-   an exception.  Runs Python code. */
-static PyObject *
-make_new(struct core_state *state, PyObject *cls, PyObject *arguments, PyObject *keywords)
+PyObject *
+load_make_new(struct core_state *state, PyObject *cls, PyObject *arguments, PyObject *keywords)
 {
     if (!PyType_Check(cls)) {
         return bad_new(state, "%s class argument must be a type, not %.200s", keywords, cls);
@@ -208,7 +206,7 @@ push_new(struct unpickler *unpickler, PyObject *keywords)
         cls = load_take(unpickler);
     }
     if (cls != NULL) {
-        object = make_new(unpickler->state, cls, arguments, keywords);
+        object = load_make_new(unpickler->state, cls, arguments, keywords);
     }
     Py_XDECREF(keywords);
     Py_XDECREF(arguments);

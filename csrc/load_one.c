@@ -1,15 +1,16 @@
-/* A pickle that is one call with atoms as arguments: see load_one.h. */
+/* A pickle that is one call with atoms, or one instance with a state of atoms: see load_one.h. */
 #include "load_one.h"
 
-#include "load.h"
 #include "load_names.h"
+#include "load_state.h"
 #include "rebuild.h"
 
 enum {
     LONGEST = 1024, /* bytes of such a pickle */
     ARGUMENTS = 16,
     HEAD = 2 + FRAME_HEADER_SIZE, /* PROTO, FRAME */
-    LEAST_REST = 7                /* behind the names: what ends a global, and a call of nothing */
+    LEAST_REST = 7,               /* behind the names: what ends a global, and a call of nothing */
+    ATTRIBUTES = 16
 };
 
 /* Where the parts of the pickle are. */
@@ -18,6 +19,10 @@ struct one_call {
     size_t size, module_size, name_size;
     const unsigned char *arguments;
     int count;
+    /* Of an instance: its state is a dict, or of slots; the keys, and where each value is. */
+    int is_instance, in_slots;
+    struct key_bytes keys[ATTRIBUTES];
+    const unsigned char *values[ATTRIBUTES];
 };
 
 /* The size of the atom at hand with its MEMOIZE, if it has one; 0 if it is none, or not all there,
@@ -76,6 +81,55 @@ find_arguments(struct one_call *call, const unsigned char *at, const unsigned ch
     return end - at >= 4 && ends_call(at, end, marked, call->count);
 }
 
+/* Passes a key, which is followed by its value; or NULL. */
+ALWAYS_INLINE const unsigned char *
+pass_key(struct key_bytes *key, const unsigned char *at, const unsigned char *end)
+{
+    size_t size = *at == OP_SHORT_BINUNICODE ? atom_size(at, end) : 0;
+    if (size < 4 || (size_t)(end - at) < size + 4) {
+        return NULL;
+    }
+    *key = (struct key_bytes){at + 2, size - 3};
+    return at + size;
+}
+
+/* Passes the state of an instance.  Whether nothing but what stores it follows. */
+static int
+find_state(struct one_call *call, const unsigned char *at, const unsigned char *end)
+{
+    static const unsigned char head[] = {OP_EMPTY_TUPLE, OP_NEWOBJ, OP_MEMOIZE};
+    static const unsigned char stores[] = {OP_BUILD, OP_STOP},
+                               stores_slots[] = {OP_TUPLE2, OP_MEMOIZE, OP_BUILD, OP_STOP};
+    if (end - at < 16 || memcmp(at, head, sizeof(head)) != 0) {
+        return 0;
+    }
+    at += sizeof(head);
+    call->is_instance = 1;
+    call->in_slots = *at == OP_NONE;
+    at += call->in_slots;
+    if (at[0] != OP_EMPTY_DICT || at[1] != OP_MEMOIZE) {
+        return 0;
+    }
+    int marked = at[2] == OP_MARK;
+    at += 2 + marked;
+    for (call->count = 0; call->count < ATTRIBUTES && end - at > 8; call->count++) {
+        const unsigned char *value = pass_key(&call->keys[call->count], at, end);
+        size_t size = value == NULL ? 0 : atom_size(value, end);
+        if (size == 0 || (size_t)(end - value) < size + 3) {
+            break;
+        }
+        call->values[call->count] = value;
+        at = value + size;
+    }
+    if (call->count == 0 || (marked ? *at != OP_SETITEMS : call->count > 1 || *at != OP_SETITEM)) {
+        return 0;
+    }
+    at++;
+    return call->in_slots ? end - at == sizeof(stores_slots)
+                                && memcmp(at, stores_slots, sizeof(stores_slots)) == 0
+                          : end - at == sizeof(stores) && memcmp(at, stores, sizeof(stores)) == 0;
+}
+
 /* Passes PROTO, FRAME and the global. */
 static int
 find_parts(struct one_call *call, const unsigned char *at, size_t size)
@@ -101,7 +155,7 @@ find_parts(struct one_call *call, const unsigned char *at, size_t size)
     }
     at = call->module_name + call->size;
     return at[0] == OP_MEMOIZE && at[1] == OP_STACK_GLOBAL && at[2] == OP_MEMOIZE
-           && find_arguments(call, at + 3, end);
+           && (find_arguments(call, at + 3, end) || find_state(call, at + 3, end));
 }
 
 /* The atom at *at, which it passes; strong, or NULL with an exception. */
@@ -144,10 +198,86 @@ call_with_atoms(struct core_state *state, const struct one_call *call, PyObject 
     return object;
 }
 
+/* The state as BUILD takes it; strong, or NULL with an exception. */
+static PyObject *
+make_state(struct core_state *state, const struct one_call *call, PyObject **pairs)
+{
+    PyObject *dict = PyDict_New();
+    for (int i = 0; dict != NULL && i < call->count; i++) {
+        PyObject *key = load_make_string(state, call->keys[i].bytes, call->keys[i].size);
+        if (key == NULL || PyDict_SetItem(dict, key, pairs[2 * i + 1]) < 0) {
+            Py_CLEAR(dict);
+        }
+        Py_XDECREF(key);
+    }
+    if (dict != NULL && call->in_slots) {
+        Py_SETREF(dict, PyTuple_Pack(2, Py_None, dict));
+    }
+    return dict;
+}
+
+/* BUILD of the values, which are dropped.  0 or -1.  Runs Python code. */
+static int
+build_slowly(struct core_state *state, const struct one_call *call, PyObject *object,
+             PyObject **pairs)
+{
+    PyObject *object_state = make_state(state, call, pairs);
+    for (int i = 0; i < call->count; i++) {
+        Py_DECREF(pairs[2 * i + 1]);
+    }
+    int result = object_state == NULL ? -1 : rebuild_state(state, object, object_state);
+    Py_XDECREF(object_state);
+    return result;
+}
+
+/* Gives a fresh instance its state.  0 or -1.  Runs Python code. */
+static int
+store_state(struct core_state *state, const struct one_call *call, PyObject *object)
+{
+    PyObject *pairs[2 * ATTRIBUTES];
+    int made = 0, stored = -1;
+    while (made < call->count) {
+        const unsigned char *at = call->values[made];
+        pairs[2 * made] = NULL;
+        pairs[2 * made + 1] = make_atom(state, &at);
+        if (pairs[2 * made + 1] == NULL) {
+            break;
+        }
+        made++;
+    }
+    if (made == call->count) {
+        stored = load_store_one(state, object, call->in_slots, call->keys, pairs, made);
+    }
+    if (stored == 0) {
+        return build_slowly(state, call, object, pairs);
+    }
+    while (stored < 0 && made-- > 0) {
+        Py_DECREF(pairs[2 * made + 1]);
+    }
+    return stored < 0 ? -1 : 0;
+}
+
+/* An instance of the class with the state; strong, or NULL with an exception.  Runs Python code.
+ */
+static PyObject *
+make_instance(struct core_state *state, const struct one_call *call, PyObject *cls)
+{
+    PyTypeObject *type = (PyTypeObject *)cls;
+    PyObject *object = PyType_Check(cls) && type->tp_new == PyBaseObject_Type.tp_new
+                               && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)
+                           ? rebuild_allocate(state, type)
+                           : load_make_new(state, cls, state->empty_tuple, NULL);
+    if (object != NULL && store_state(state, call, object) < 0) {
+        Py_CLEAR(object);
+    }
+    return object;
+}
+
 int
 load_one(struct core_state *state, PyObject *bytes, PyObject **object)
 {
     struct one_call call;
+    call.is_instance = 0;
     if (!find_parts(&call, (const unsigned char *)PyBytes_AS_STRING(bytes),
                     (size_t)PyBytes_GET_SIZE(bytes))) {
         return 0;
@@ -159,7 +289,9 @@ load_one(struct core_state *state, PyObject *bytes, PyObject **object)
         return 0;
     }
     PyObject *callable = load_find_seen(state, HIGHEST_PROTOCOL, names);
-    *object = callable == NULL ? NULL : call_with_atoms(state, &call, callable);
+    *object = callable == NULL   ? NULL
+              : call.is_instance ? make_instance(state, &call, callable)
+                                 : call_with_atoms(state, &call, callable);
     Py_XDECREF(callable);
     return 1;
 }

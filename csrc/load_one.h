@@ -1,11 +1,12 @@
-/* A pickle that is one call with atoms as arguments: what a program gets that loads its objects
-   one at a time.
+/* A pickle that is one call with atoms as arguments, or one instance with a state of atoms: what a
+   program gets that loads its objects one at a time.
 
    The machine would be set up, the pickle scanned for what its memo fetches, and the opcodes
    executed one by one, for an object that takes less time to make.  Here all opcodes are compared
    with the form that pickling such an object gives; nothing has happened yet when that fails, and
    the machine (load.h) does everything.  Else all that it would do is done at once: nothing in
-   such a pickle is fetched from the memo. */
+   such a pickle is fetched from the memo, and the state dict is seen by nobody where its values can
+   go straight into the instance (load_state.h). */
 #ifndef FASTCOPYREG_LOAD_ONE_H
 #define FASTCOPYREG_LOAD_ONE_H
 

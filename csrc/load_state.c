@@ -156,6 +156,14 @@ learn_shape(struct load_shape *shape, PyTypeObject *type, unsigned int version, 
     return 1;
 }
 
+/* Whether the type's instances take their state in the usual way. */
+static int
+takes_state(struct core_state *state, PyTypeObject *type, int in_slots)
+{
+    unsigned int needed = REBUILD_PLAIN_STATE | (in_slots ? 0u : REBUILD_OWN_DICT);
+    return (rebuild_facts(state, type) & needed) == needed;
+}
+
 /* The shape of the instance's type and these keys, or NULL. */
 static struct load_shape *
 shape_of(struct unpickler *unpickler, PyObject *object, int in_slots, PyObject **pairs,
@@ -170,8 +178,7 @@ shape_of(struct unpickler *unpickler, PyObject *object, int in_slots, PyObject *
     if (likely(version != 0 && fits_shape(shape, version, in_slots, pairs, count))) {
         return shape;
     }
-    unsigned int needed = REBUILD_PLAIN_STATE | (in_slots ? 0u : REBUILD_OWN_DICT);
-    if ((rebuild_facts(unpickler->state, type) & needed) != needed) {
+    if (!takes_state(unpickler->state, type, in_slots)) {
         return NULL;
     }
     version = type_version(type);
@@ -209,6 +216,80 @@ store_slots(PyObject *object, const struct load_shape *shape, PyObject **pairs)
     }
     return 1;
 }
+
+/* ---- one object -------------------------------------------------------- */
+
+ALWAYS_INLINE int
+fits_bytes(const struct load_shape *shape, const struct key_bytes *keys)
+{
+    for (int i = 0; i < shape->count; i++) {
+        PyObject *key = shape->keys[i];
+        if ((size_t)PyUnicode_GET_LENGTH(key) != keys[i].size
+            || memcmp(PyUnicode_DATA(key), keys[i].bytes, keys[i].size) != 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Learns the shape of a type and keys, which are made for it.  1, 0 if it has none, or -1. */
+static int
+learn_one_shape(struct core_state *state, PyTypeObject *type, int in_slots,
+                const struct key_bytes *keys, PyObject **pairs, Py_ssize_t count)
+{
+    if (!takes_state(state, type, in_slots)) {
+        return 0;
+    }
+    Py_ssize_t made = 0;
+    while (made < count
+           && (pairs[2 * made] = load_make_string(state, keys[made].bytes, keys[made].size))
+                  != NULL) {
+        made++;
+    }
+    int learnt = made < count ? -1
+                              : learn_shape(state->one_shape, type, type_version(type), in_slots,
+                                            pairs, count);
+    while (made-- > 0) {
+        Py_CLEAR(pairs[2 * made]);
+    }
+    return learnt;
+}
+
+int
+load_store_one(struct core_state *state, PyObject *object, int in_slots,
+               const struct key_bytes *keys, PyObject **pairs, Py_ssize_t count)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (unlikely(state->one_shape == NULL)) {
+        state->one_shape = PyMem_Calloc(1, sizeof(struct load_shape));
+        if (state->one_shape == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+    struct load_shape *shape = state->one_shape;
+    unsigned int version = type_version(type);
+    if (unlikely(version == 0 || shape->version != version || shape->count != count
+                 || shape->in_slots != in_slots || !fits_bytes(shape, keys))) {
+        int learnt = learn_one_shape(state, type, in_slots, keys, pairs, count);
+        if (learnt <= 0) {
+            return learnt;
+        }
+    }
+    return in_slots ? store_slots(object, shape, pairs) : store_values(object, shape, pairs);
+}
+
+void
+load_forget_one_shape(struct core_state *state)
+{
+    if (state->one_shape != NULL) {
+        forget_shape(state->one_shape);
+        PyMem_Free(state->one_shape);
+        state->one_shape = NULL;
+    }
+}
+
+/* ---- many -------------------------------------------------------------- */
 
 /* What follows SETITEMS: 1 if BUILD with the dict as state, 2 if TUPLE2 and BUILD with
    the dict as slot state of a tuple that nobody will see, else 0. */
@@ -275,6 +356,19 @@ load_store_state(struct unpickler *unpickler, PyObject **pairs)
 }
 
 #else
+
+int
+load_store_one(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
+               int Py_UNUSED(in_slots), const struct key_bytes *Py_UNUSED(keys),
+               PyObject **Py_UNUSED(pairs), Py_ssize_t Py_UNUSED(count))
+{
+    return 0;
+}
+
+void
+load_forget_one_shape(struct core_state *Py_UNUSED(state))
+{
+}
 
 void
 load_forget_shapes(struct unpickler *Py_UNUSED(unpickler))

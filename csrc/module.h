@@ -178,6 +178,7 @@ struct core_state {
     PyObject *pickle_complex_code;             /* of copyreg.pickle_complex() as it was at first */
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
     /* Those that CPython has one object of each. */
+    struct load_shape *one_shape; /* of the last pickle of one instance; see load_state.c */
     PyObject *small_integers[256];
     PyObject *ascii_characters[128];
     struct dialect dialect;

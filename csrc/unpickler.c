@@ -3,6 +3,7 @@
 
 #include "load_names.h"
 #include "load_one.h"
+#include "load_state.h"
 
 enum {
     /* What a machine kept between calls may hold on to, so that one huge load does not
@@ -136,6 +137,7 @@ unpickler_teardown(struct core_state *state)
         state->idle_unpickler = NULL;
     }
     load_names_teardown(state);
+    load_forget_one_shape(state);
 }
 
 /* Reads from bytes, which nobody can change, or from other memory.  0, or -1 with an

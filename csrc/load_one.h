@@ -5,8 +5,8 @@
    executed one by one, for an object that takes less time to make.  Here all opcodes are compared
    with the form that pickling such an object gives; nothing has happened yet when that fails, and
    the machine (load.h) does everything.  Else all that it would do is done at once: nothing in
-   such a pickle is fetched from the memo, and the state dict is seen by nobody where its values can
-   go straight into the instance (load_state.h). */
+   such a pickle is fetched from the memo, and the state dict is seen by nobody where its values
+   can go straight into the instance (load_state.h). */
 #ifndef FASTCOPYREG_LOAD_ONE_H
 #define FASTCOPYREG_LOAD_ONE_H
 

@@ -78,48 +78,60 @@ save_dict_rest(struct pickler *pickler, PyObject *dict, Py_ssize_t position, Py_
     return size > 1 && PyDict_GET_SIZE(dict) != size ? changed_dict() : out;
 }
 
-/* A value that is no scalar, or at a boundary; key and value are owned over the time. */
+/* A pair whose value is no scalar, or one at a boundary, behind its key if that is `written`; both
+   are owned over the time.  The one place where a dict leads deeper: its frame is in every
+   level. */
 ALWAYS_INLINE char *
-save_nested_value(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value,
-                  char *out)
+save_nested_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value,
+                 int written, char *out)
 {
     int single = save_is_single(pickler, value);
     uint64_t epoch = pickler->epoch;
     (void)dict;
     Py_INCREF(key);
     Py_INCREF(value);
-    out = unlikely(out >= pickler->writer.limit) ? save_slow(pickler, value, single, out)
-                                                 : save_object(pickler, value, single, out);
-    if (unlikely(out == NULL)) {
-        error_note("when serializing %T item %R", dict, key);
+    if (unlikely(!written)) {
+        out = save_odd_key(pickler, key, value, out);
+    }
+    if (likely(out != NULL)) {
+        single = single && epoch == pickler->epoch;
+        out = unlikely(out >= pickler->writer.limit) ? save_slow(pickler, value, single, out)
+                                                     : save_object(pickler, value, single, out);
+        if (unlikely(out == NULL)) {
+            error_note("when serializing %T item %R", dict, key);
+        }
     }
     out = save_release(pickler, key, save_settle(pickler, epoch, out));
     return save_release(pickler, value, out);
 }
 
-/* A value behind its key. */
-ALWAYS_INLINE char *
-save_value(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value, char *out)
+/* A value that can be written in line: 1 and *out, which is NULL with an exception; else 0. */
+ALWAYS_INLINE int
+save_simple_value(struct pickler *pickler, PyObject *value, char **out)
 {
     PyTypeObject *type = Py_TYPE(value);
-    if (likely(out < pickler->writer.limit)) {
-        if (type == &PyUnicode_Type) {
-            return save_str(pickler, value, save_is_single(pickler, value), out);
-        }
-        if (type == &PyLong_Type) {
-            return save_long(pickler, value, out);
-        }
-        if (value == Py_None) {
-            return write_op(out, OP_NONE);
-        }
-        if (type == &PyFloat_Type) {
-            return save_float(pickler, value, out);
-        }
-        if (type == &PyBool_Type) {
-            return save_bool(pickler, value, out);
-        }
+    if (unlikely(*out >= pickler->writer.limit)) {
+        return 0;
     }
-    return save_nested_value(pickler, dict, key, value, out);
+    if (type == &PyUnicode_Type) {
+        *out = save_str(pickler, value, save_is_single(pickler, value), *out);
+    }
+    else if (type == &PyLong_Type) {
+        *out = save_long(pickler, value, *out);
+    }
+    else if (value == Py_None) {
+        *out = write_op(*out, OP_NONE);
+    }
+    else if (type == &PyFloat_Type) {
+        *out = save_float(pickler, value, *out);
+    }
+    else if (type == &PyBool_Type) {
+        *out = save_bool(pickler, value, *out);
+    }
+    else {
+        return 0;
+    }
+    return 1;
 }
 
 /* One pair of the walk; see save_pairs(). */
@@ -127,16 +139,16 @@ ALWAYS_INLINE char *
 save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value, int single_keys,
           char *out)
 {
-    if (unlikely(!is_plain_key(pickler, key, out))) {
-        return save_pair_owned(pickler, dict, key, value, out);
+    int written = is_plain_key(pickler, key, out);
+    if (likely(written)) {
+        out = likely(PyUnicode_CheckExact(key))
+                  ? save_str(pickler, key, single_keys && save_is_single(pickler, key), out)
+                  : save_long(pickler, key, out);
+        if (unlikely(out == NULL) || likely(save_simple_value(pickler, value, &out))) {
+            return out;
+        }
     }
-    if (likely(PyUnicode_CheckExact(key))) {
-        out = save_str(pickler, key, single_keys && save_is_single(pickler, key), out);
-    }
-    else {
-        out = save_long(pickler, key, out);
-    }
-    return unlikely(out == NULL) ? NULL : save_value(pickler, dict, key, value, out);
+    return save_nested_pair(pickler, dict, key, value, written, out);
 }
 
 /* Behind a batch of pairs: SETITEMS or SETITEM.  *done if it was the last, or an error. */

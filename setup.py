@@ -7,7 +7,7 @@ object gain a fifth by it.  FASTCOPYREG_PROFILE=no compiles once.
 
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
-from os import cpu_count, environ, path
+from os import cpu_count, environ, path, sep
 from shlex import split
 from shutil import copytree, rmtree
 from subprocess import DEVNULL, run
@@ -18,7 +18,23 @@ from setuptools.command.build_ext import build_ext
 from setuptools.modified import newer_group
 
 GNU = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-semantic-interposition", "-fno-plt"]
-WHOLE = ["-flto=auto", "-fno-fat-lto-objects"]
+COUNTED = ["-fprofile-partial-training", "-flto=auto", "-fno-fat-lto-objects"]
+
+# What pickles nested objects: from 3.14 the depth that the stack allows for is what their frames
+# take, and a profile makes them larger (tests/test_pickler_recursion.py).
+NESTING = {
+    f"csrc/{name}.c"
+    for name in (
+        "save",
+        "save_dict",
+        "save_newobj",
+        "save_plan",
+        "save_reduce",
+        "save_sequence",
+        "save_set",
+        "save_value",
+    )
+}
 CORE = Extension("fastcopyreg._core", sorted(glob("csrc/*.c")), depends=sorted(glob("csrc/*.h")))
 
 # What says that the core is not compiled to be fast, but to be looked into.
@@ -44,9 +60,14 @@ class BuildCore(build_ext):
 
     def compile_side_by_side(self, sources, **options):
         def compile_changed(source):
+            flags = options["extra_postargs"]
+            if source.replace(sep, "/") in NESTING:
+                flags = [flag for flag in flags if not flag.startswith(("-fprofile-use", "-flto"))]
             objects = self.compiler.object_filenames([source], output_dir=options["output_dir"])
             stale = self.force or newer_group([source, *CORE.depends], objects[0])
-            return self.compile_file([source], **options) if stale else objects
+            if not stale:
+                return objects
+            return self.compile_file([source], **{**options, "extra_postargs": flags})
 
         with ThreadPoolExecutor(cpu_count()) as pool:
             return sum(pool.map(compile_changed, sources), [])
@@ -73,7 +94,7 @@ class BuildCore(build_ext):
         # Both compile to the same place: counts are found by the name of the object.
         self.build_temp, self.force = path.join(root, "objects"), True
         counting = [f"-fprofile-generate={counts}"]
-        counted = [f"-fprofile-use={counts}", "-fprofile-partial-training", *WHOLE]
+        counted = [f"-fprofile-use={counts}", *COUNTED]
         quiet = ["-Wno-missing-profile", "-Wno-coverage-mismatch"]
         try:
             copytree("src", training)

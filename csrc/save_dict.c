@@ -5,12 +5,12 @@
 
 /* ---- dicts -------------------------------------------------------------- */
 
-/* A key that may run foreign code, under which the value must live on. */
+/* A key that may run foreign code, or a scalar behind one: in a frame of its own, which is gone
+   when a value leads deeper. */
 static NOINLINE char *
-save_odd_key(struct pickler *pickler, PyObject *key, PyObject *value, char *out)
+save_beside(struct pickler *pickler, PyObject *object, char *out)
 {
-    (void)value;
-    return save_owned(pickler, key, 0, out);
+    return save_owned(pickler, object, 0, out);
 }
 
 /* Key and value of a dict, both owned by the caller.  A note names the key. */
@@ -20,7 +20,7 @@ save_owned_key_value(struct pickler *pickler, PyObject *holder, PyObject *key, P
 {
     uint64_t epoch = pickler->epoch;
     (void)holder;
-    out = save_odd_key(pickler, key, value, out);
+    out = save_beside(pickler, key, out);
     if (unlikely(out == NULL)) {
         return NULL;
     }
@@ -91,12 +91,17 @@ save_nested_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObjec
     Py_INCREF(key);
     Py_INCREF(value);
     if (unlikely(!written)) {
-        out = save_odd_key(pickler, key, value, out);
+        out = save_beside(pickler, key, out);
     }
     if (likely(out != NULL)) {
         single = single && epoch == pickler->epoch;
-        out = unlikely(out >= pickler->writer.limit) ? save_slow(pickler, value, single, out)
-                                                     : save_object(pickler, value, single, out);
+        if (unlikely(out >= pickler->writer.limit)) {
+            out = save_slow(pickler, value, single, out);
+        }
+        else {
+            out = unlikely(save_is_scalar(value)) ? save_beside(pickler, value, out)
+                                                  : save_object(pickler, value, single, out);
+        }
         if (unlikely(out == NULL)) {
             error_note("when serializing %T item %R", dict, key);
         }

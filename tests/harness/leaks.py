@@ -25,7 +25,7 @@ import operations
 
 PHASE = 25  # repetitions in a phase; a leak of one block in each is told from noise
 REPEATS = 5  # measurements that must all show a growth before it is called a leak
-REPEATS_OF_FILLING = 12  # the same where tables fill: they must have been emptied once
+REPEATS_OF_FILLING = 24  # the same where tables fill: they must have been emptied once
 
 
 def leak_of(operation, phase=PHASE):

@@ -217,7 +217,10 @@ load_is_ascii(const unsigned char *bytes, size_t size)
     return (seen & UINT64_C(0x8080808080808080)) == 0;
 }
 
-/* The same, quickly for ASCII. */
+/* A text that is longer goes by the interpreter's decoder, which looks at each byte once. */
+enum { LOAD_LONG_TEXT = 4096 };
+
+/* The same, quickly for short texts in ASCII. */
 ALWAYS_INLINE PyObject *
 load_make_string(struct core_state *state, const unsigned char *bytes, size_t size)
 {
@@ -225,7 +228,7 @@ load_make_string(struct core_state *state, const unsigned char *bytes, size_t si
         return size == 1 && bytes[0] < 128 ? Py_NewRef(state->ascii_characters[bytes[0]])
                                            : load_decode_string(bytes, size);
     }
-    if (!load_is_ascii(bytes, size)) {
+    if (size > LOAD_LONG_TEXT || !load_is_ascii(bytes, size)) {
         return load_decode_string(bytes, size);
     }
     PyObject *string = PyUnicode_New((Py_ssize_t)size, 127);

@@ -1,7 +1,7 @@
 """Runs what the core is to be made fast for, once setup.py has compiled it so that it counts.
 
 Every workload of the races, in each of its operations, for about as many objects, by ours alone;
-and what no race is about: other protocols, files, hooks.
+and what no race is about: other protocols, and files.
 """
 
 import contextlib
@@ -19,25 +19,31 @@ OBJECTS = 12_000
 """For each workload and operation: enough for every reducer to have been read."""
 
 
-def repeats(workload):
-    return max(3, OBJECTS // workload.objects(SCALE)) if workload.count < 10**6 else 1
+def repeats(workload, share=1):
+    """A range of as many calls as take so many objects, or a share of them."""
+    calls = OBJECTS // workload.objects(SCALE) // share if workload.count < 10**6 else 1
+    return range(max(1, calls))
+
+
+def inputs(workload, share=1):
+    """The input of each call: a new one where a call makes another case of it."""
+    built = workload.build(SCALE)
+    for _ in repeats(workload, share):
+        yield workload.build(SCALE) if workload.fresh else built
 
 
 def train_pickling(workload):
     for protocol, share in ((None, 1), (4, 8), (2, 16), (0, 64)):
-        data = b""
-        for _ in range(max(1, repeats(workload) // share)):
-            data = pickle.dumps(workload.build(SCALE), protocol) if workload.fresh else data
-        built = workload.build(SCALE)
-        for _ in range(max(1, repeats(workload) // share)):
+        for built in inputs(workload, share):
             data = pickle.dumps(built, protocol)
-        for _ in range(max(1, repeats(workload) // share)):
+        for _ in repeats(workload, share):
+            pickle.dumps(built, protocol)
+        for _ in repeats(workload, share):
             pickle.loads(data)
 
 
 def train_files(workload):
-    built = workload.build(SCALE)
-    for _ in range(max(1, repeats(workload) // 16)):
+    for built in inputs(workload, 16):
         file = io.BytesIO()
         pickle.dump(built, file)
         file.seek(0)
@@ -45,9 +51,8 @@ def train_files(workload):
 
 
 def train_copying(workload, function):
-    built = workload.build(SCALE)
-    for _ in range(repeats(workload)):
-        function(workload.build(SCALE) if workload.fresh else built)
+    for built in inputs(workload):
+        function(built)
 
 
 def main():

@@ -147,8 +147,8 @@ enum way { WAY_RAISED = -1, WAY_NOT_SO, WAY_DONE, WAY_CLOSED };
 static void
 remember_form(struct copier *copier, PyTypeObject *type, Py_ssize_t count)
 {
-    if (copier->depth == 1) {
-        return; /* there is no next object */
+    if (copier->depth == 1 || copier->memo.dict != NULL) {
+        return; /* there is no next object, or it goes into a memo that can be seen */
     }
     struct form *form = form_at(copier->state, type);
     if (form->maker == NULL && (copyroute_facts(copier->state, type) & CLONE_NO_DICT) != 0) {
@@ -163,7 +163,8 @@ copier_copy_again(struct copier *copier, PyObject *object, PyObject **copy)
     struct form *form = copier->last_form;
     PyTypeObject *type = Py_TYPE(object);
     PyObject *values[FORM_PARTS_MAX];
-    if (form->type != type || form->copy_epoch != copier->epoch || form->maker == NULL) {
+    if (form->type != type || form->copy_epoch != copier->epoch || form->maker == NULL
+        || copier->memo.dict != NULL) {
         return 0;
     }
     for (int i = 0; i < form->argument_count; i++) {

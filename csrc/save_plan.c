@@ -569,7 +569,8 @@ has_room_for_slots(struct pickler *pickler, struct plan *plan, char *out)
            && pickler->writer.limit - out > HEAD_ROOM + plan->slot_count * PAIR_ROOM;
 }
 
-/* The slots: to be read in place, or in the snapshot.  0 or -1. */
+/* The slots: to be read in place, or in the snapshot.  (In an object of nothing but slots they are
+   not short scalars: save_by_plan() has looked.)  0 or -1. */
 ALWAYS_INLINE int
 find_slots(struct pickler *pickler, struct plan *plan, PyObject *object, struct fields *fields,
            char *out)

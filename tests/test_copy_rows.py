@@ -190,3 +190,40 @@ def test_atoms_that_change_in_the_middle_count(asked, change):
     finally:
         del ACTIONS["atoms"]
     assert results[0] == results[1]
+
+
+class Looks:
+    """Notes the memo that it is given."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def __deepcopy__(self, memo):
+        self.seen.append(copies.describe_memo(memo))
+        return self
+
+
+def memos_of(deepcopy, asked, memo, hooks):
+    """What is in a memo that is given, or seen by hooks, of rows before and between them."""
+    row, seen = Row(asked), []
+    try:
+        row.warm_up(deepcopy)
+        first = [row.cls(number, 1.5) for number in range(MIDDLE)]
+        second = [row.cls(number, 2.5) for number in range(MIDDLE)]
+        looks = [Looks(seen)] if hooks else []
+        made = deepcopy([first, *looks, *second, *looks, second[1]], memo)
+        seen.append([made[-1] is obj for obj in made])
+        if memo is not None:
+            seen.append(copies.describe_memo(memo))
+        return seen
+    finally:
+        row.restore()
+
+
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("hooks", [False, True])
+def test_a_memo_that_can_be_seen_has_every_object(asked, given, hooks):
+    """Of a row, too, of which the second object goes the short way."""
+    expected = memos_of(std_copy.deepcopy, asked, {} if given else None, hooks)
+    assert memos_of(copies.OURS.deepcopy, asked, {} if given else None, hooks) == expected

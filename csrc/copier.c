@@ -2,8 +2,6 @@
 #include "copier.h"
 
 #include "copyfunction.h"
-#include "make.h"
-#include "plan.h"
 
 #if KNOWN_LAYOUT
 
@@ -124,7 +122,7 @@ find_route(struct copier *copier, PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     struct copyroutes *routes = copier->state->copyroutes;
     struct copyroute *route = copier->last_route;
-    if (unlikely(route == NULL || route->type != type)) {
+    if (unlikely(route == NULL || copyroute_type(route) != type)) {
         route = copyroute_known(routes, type);
     }
     if (route == NULL
@@ -213,17 +211,14 @@ copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
     }
     struct copier copier = {.state = state, .budget = COPIER_BUDGET};
     PyObject *copy = NULL;
-    copyroute_enter(state->copyroutes);
-    plan_enter(state);
+    copier_begin(state);
     copier_after_foreign(&copier);
     if (copymemo_start(state, &copier.memo, memo) == 0) {
         copy = copier_copy_object(&copier, object, 0);
     }
     collector_resume(copier.collector);
     copymemo_finish(&copier.memo);
-    plan_leave(state);
-    make_free_dead(state);
-    state->copyroutes->calls--;
+    copier_end(state);
     return copy;
 }
 

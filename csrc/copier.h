@@ -16,7 +16,9 @@
 
 #include "copymemo.h"
 #include "copyroute.h"
+#include "make.h"
 #include "module.h"
+#include "plan.h"
 #include "turns.h"
 
 /* Adds the functions to the module.  0, or -1 with an exception. */
@@ -42,6 +44,30 @@ PyObject *copier_reconstruct(struct core_state *state, PyObject *object, PyObjec
 /* The object's __reduce_ex__(4) or __reduce__(); strong or NULL.  The
    error's text has %S for the type. */
 PyObject *copier_ask_object(struct core_state *state, PyObject *object, const char *error);
+
+/* Around each copy: what is known of types is not freed while it is in use. */
+static inline void
+copier_begin(struct core_state *state)
+{
+#if KNOWN_LAYOUT
+    state->copyroutes->calls++;
+#endif
+    plan_enter(state);
+}
+
+/* May run Python code. */
+static inline void
+copier_end(struct core_state *state)
+{
+#if KNOWN_LAYOUT
+    struct copyroutes *routes = state->copyroutes;
+    if (--routes->calls == 0 && unlikely(routes->by_type.dead != NULL)) {
+        keyed_free_dead(&routes->by_type);
+    }
+#endif
+    plan_leave(state);
+    make_free_dead(state);
+}
 
 #if KNOWN_LAYOUT
 

@@ -83,7 +83,8 @@ copy_item_of_list(struct copier *copier, PyObject *item)
             return copied < 0 ? NULL : copy;
         }
     }
-    if (alone && copier->asked_route != NULL && copier->asked_route->type == Py_TYPE(item)) {
+    if (alone && copier->asked_route != NULL
+        && copyroute_type(copier->asked_route) == Py_TYPE(item)) {
         int copied = copier_ask_again(copier, item, &copy);
         if (copied != 0) {
             return copied < 0 ? NULL : copy;

@@ -5,7 +5,6 @@
 #include "copier.h"
 
 #include "form.h"
-#include "make.h"
 #include "reduce.h"
 
 #if KNOWN_LAYOUT

@@ -3,7 +3,6 @@
 #include "copier.h"
 
 #include "form.h"
-#include "make.h"
 #include "reduce.h"
 
 #if KNOWN_LAYOUT
@@ -443,7 +442,7 @@ copier_ask_again(struct copier *copier, PyObject *object, PyObject **copy)
     *copy = NULL;
     Py_INCREF(object);
     copier->depth++;
-    PyObject *reduce_value = ask(copier, object, route->type, route->function);
+    PyObject *reduce_value = ask(copier, object, copyroute_type(route), route->function);
     enum way way = reduce_value == NULL ? WAY_RAISED
                                         : copy_and_drop(copier, object, reduce_value, 0, 0, copy);
     copier->depth--;

@@ -2,8 +2,6 @@
 #include "copier.h"
 
 #include "form.h"
-#include "make.h"
-#include "plan.h"
 #include "reduce.h"
 
 /* A value of the copy module as it is now: 1 and strong, 0, -1. */
@@ -342,11 +340,15 @@ copy_by_plan(struct core_state *state, PyObject *object, PyObject **copy, int *m
     }
     PyObject *reducer;
     int found = read_table(state, state->str.dispatch_table, Py_TYPE(object), &reducer);
-    if (found != 0 || plan == NULL) {
+    if (found != 0) {
         Py_XDECREF(reducer);
         return found < 0 ? -1 : 0;
     }
-    return copy_clone(state, plan, object, copy);
+    /* The table's keys may have changed the type when they were compared. */
+    if (copyroute_analyse(state, Py_TYPE(object), &plan) == NULL) {
+        return -1;
+    }
+    return plan == NULL ? 0 : copy_clone(state, plan, object, copy);
 }
 
 #else
@@ -430,10 +432,9 @@ copy_object(struct core_state *state, PyObject *object)
 PyObject *
 copier_copy(struct core_state *state, PyObject *object)
 {
-    plan_enter(state);
+    copier_begin(state);
     PyObject *copy = copy_object(state, object);
-    plan_leave(state);
-    make_free_dead(state);
+    copier_end(state);
     return copy;
 }
 

@@ -3,8 +3,6 @@
 
 #if KNOWN_LAYOUT
 
-enum { KEEP_ROUTES = 1024 }; /* more are forgotten between calls */
-
 /* ---- sets of types ----------------------------------------------------- */
 
 /* Whether a set has a type, without comparing anything: 1, 0, or -1 if another key with the same
@@ -91,11 +89,11 @@ copyroute_look_shallowly(struct core_state *state, const struct copyroute *route
     if (routes->copy_atoms == NULL || routes->copy_containers == NULL) {
         return SHALLOW_ASK;
     }
-    int atomic = is_member(routes->copy_atoms, route->type, route->hash);
+    int atomic = is_member(routes->copy_atoms, copyroute_type(route), route->hash);
     if (atomic != 0) {
         return atomic > 0 ? SHALLOW_ATOMIC : SHALLOW_ASK;
     }
-    int container = is_member(routes->copy_containers, route->type, route->hash);
+    int container = is_member(routes->copy_containers, copyroute_type(route), route->hash);
     return container > 0 ? SHALLOW_CONTAINER : container == 0 ? SHALLOW_LACKS : SHALLOW_ASK;
 }
 
@@ -267,30 +265,35 @@ copyroute_refresh(struct core_state *state, uint64_t epoch)
 
 /* ---- routes ------------------------------------------------------------ */
 
+/* Whether the route is of the type at its address, and not of one that is dead. */
+static int
+is_of_same_type(const struct copyroute *route)
+{
+    return (route->version != 0 && route->version == type_version(copyroute_type(route)))
+           || keyed_is_same_class(&route->keyed);
+}
+
 /* The entry of a type, new if need be; NULL with an exception. */
 static struct copyroute *
 get_route(struct copyroutes *routes, PyTypeObject *type)
 {
     struct copyroute *route = copyroute_known(routes, type);
-    if (route != NULL) {
+    if (route != NULL && likely(is_of_same_type(route))) {
         return route;
     }
-    route = PyMem_Calloc(1, sizeof(struct copyroute));
-    if (route == NULL || ptrmap_put(&routes->by_type, type, route) < 0) {
-        PyMem_Free(route);
+    struct keyed *entry = route == NULL ? keyed_add(&routes->by_type, (PyObject *)type)
+                                        : keyed_replace(&routes->by_type, &route->keyed);
+    if (entry == NULL) {
         PyErr_NoMemory();
-        return NULL;
     }
-    route->type = type;
-    return route;
+    return (struct copyroute *)entry;
 }
 
-/* Finds facts and plan again if the type has changed, or is another one at the same address: of
-   the way nothing holds then.  0 or -1. */
+/* Finds facts and plan again if the type has changed: of the way nothing holds then.  0 or -1. */
 static int
 analyse(struct core_state *state, struct copyroute *route)
 {
-    PyTypeObject *type = route->type;
+    PyTypeObject *type = copyroute_type(route);
     unsigned int version = type_assign_version(type, state->str.deepcopy);
     if (version != 0 && route->version == version) {
         return 0;
@@ -309,9 +312,9 @@ analyse(struct core_state *state, struct copyroute *route)
 static int
 clones(struct core_state *state, struct copyroute *route)
 {
-    return route->plan != NULL && Py_IS_TYPE(route->type, &PyType_Type)
+    return route->plan != NULL && Py_IS_TYPE(copyroute_type(route), &PyType_Type)
            && state->copyroutes->newobj_holds
-           && clone_plan_holds(route->plan, route->type, state->str.slotnames);
+           && clone_plan_holds(route->plan, copyroute_type(route), state->str.slotnames);
 }
 
 /* The kind for what the dispatch has. */
@@ -353,7 +356,7 @@ static int
 classify(struct core_state *state, struct copyroute *route)
 {
     struct copyroutes *routes = state->copyroutes;
-    PyTypeObject *type = route->type;
+    PyTypeObject *type = copyroute_type(route);
     int found = routes->atoms == NULL ? 0 : PySet_Contains(routes->atoms, (PyObject *)type);
     if (found != 0) {
         route->kind = ROUTE_ATOMIC;
@@ -386,7 +389,7 @@ classify(struct core_state *state, struct copyroute *route)
 static int
 still_holds(const struct copyroutes *routes, const struct copyroute *route)
 {
-    PyTypeObject *type = route->type;
+    PyTypeObject *type = copyroute_type(route);
     if (route->generation != routes->generation || Py_TYPE(type) != route->metaclass
         || route->version != type_version(type) || !is_plain_key((PyObject *)type)) {
         return 0;
@@ -504,6 +507,12 @@ has_generator_expression(PyObject *function)
     return found;
 }
 
+static void
+release_route(struct keyed *entry)
+{
+    clone_plan_release(((struct copyroute *)entry)->plan);
+}
+
 int
 copyroute_setup(struct core_state *state)
 {
@@ -523,34 +532,19 @@ copyroute_setup(struct core_state *state)
     routes->tuple_hash = PyObject_Hash((PyObject *)&PyTuple_Type);
     routes->atoms_first = PyDict_Contains(state->stdlib.copy_globals, state->str.atomic_types);
     routes->args_by_generator = has_generator_expression(state->stdlib.copy_reconstruct);
-    return routes->atoms_first < 0 || routes->args_by_generator < 0 ? -1 : 0;
-}
-
-static void
-forget_routes(struct copyroutes *routes)
-{
-    for (size_t i = 0; i < routes->by_type.count; i++) {
-        struct copyroute *route = routes->by_type.pairs[i].value;
-        clone_plan_release(route->plan);
-        PyMem_Free(route);
-    }
-    ptrmap_free(&routes->by_type);
-}
-
-void
-copyroute_enter(struct copyroutes *routes)
-{
-    if (unlikely(routes->calls == 0 && routes->by_type.count > KEEP_ROUTES)) {
-        forget_routes(routes);
-    }
-    routes->calls++;
+    return routes->atoms_first < 0 || routes->args_by_generator < 0
+                   || keyed_setup(&routes->by_type, sizeof(struct copyroute), SIZE_MAX,
+                                  release_route)
+                          < 0
+               ? -1
+               : 0;
 }
 
 void
 copyroute_teardown(struct core_state *state)
 {
     if (state->copyroutes != NULL) {
-        forget_routes(state->copyroutes);
+        keyed_teardown(&state->copyroutes->by_type);
         watch_teardown(&state->copyroutes->watch);
         PyMem_Free(state->copyroutes);
         state->copyroutes = NULL;

@@ -42,8 +42,8 @@
 #define FASTCOPYREG_COPYROUTE_H
 
 #include "clone.h"
+#include "keyed.h"
 #include "module.h"
-#include "ptrmap.h"
 #include "watch.h"
 
 #if KNOWN_LAYOUT
@@ -69,8 +69,8 @@ enum copyroute_shallow {
 };
 
 struct copyroute {
-    PyTypeObject *type;      /* borrowed, only compared */
-    PyTypeObject *metaclass; /* its type; the same */
+    struct keyed keyed;
+    PyTypeObject *metaclass; /* the type's type; borrowed, only compared */
     unsigned int version;    /* of the type when facts and plan were found; 0: none */
     unsigned int facts;      /* see clone.h */
     struct clone_plan *plan; /* owned; NULL if there is none */
@@ -85,10 +85,10 @@ struct copyroute {
 enum { USUAL_ATOMS = 6 };
 
 struct copyroutes {
-    struct ptrmap by_type; /* type -> struct copyroute */
-    Py_ssize_t calls;      /* that are in progress */
-    uint64_t epoch;        /* for which all below was read */
-    uint64_t generation;   /* counts the changes of the dicts that are watched */
+    struct keyed_table by_type; /* of struct copyroute */
+    Py_ssize_t calls;           /* that are in progress: nothing is freed */
+    uint64_t epoch;             /* for which all below was read */
+    uint64_t generation;        /* counts the changes of the dicts that are watched */
     struct watch watch;
     PyObject *dispatch;        /* borrowed: copy._deepcopy_dispatch */
     PyObject *reducers;        /* borrowed: copy.dispatch_table */
@@ -116,8 +116,13 @@ struct copyroutes {
 ALWAYS_INLINE struct copyroute *
 copyroute_known(struct copyroutes *routes, PyTypeObject *type)
 {
-    struct ptrpair *pair = ptrmap_find(&routes->by_type, type);
-    return pair == NULL ? NULL : pair->value;
+    return (struct copyroute *)keyed_find(&routes->by_type, type);
+}
+
+ALWAYS_INLINE PyTypeObject *
+copyroute_type(const struct copyroute *route)
+{
+    return (PyTypeObject *)route->keyed.key;
 }
 
 /* Reads the copy module's tables for a new epoch.  Runs no Python code. */
@@ -151,9 +156,6 @@ struct copyroute *copyroute_analyse(struct core_state *state, PyTypeObject *type
 
 int copyroute_setup(struct core_state *state);
 void copyroute_teardown(struct core_state *state);
-
-/* A call begins or ends; between calls too many routes are forgotten. */
-void copyroute_enter(struct copyroutes *routes);
 
 #endif
 #endif

@@ -325,7 +325,7 @@ enum make_outcome
 make_by_stores(struct core_state *state, const struct maker *maker, PyObject *const *arguments,
                Py_ssize_t count, PyObject **made)
 {
-    return make_plain(state, maker, (PyTypeObject *)maker->key, arguments, count, 0, made);
+    return make_plain(state, maker, (PyTypeObject *)maker->keyed.key, arguments, count, 0, made);
 }
 
 /* ---- by steps
@@ -516,7 +516,7 @@ make_of_function(struct core_state *state, PyObject *function, PyObject *const *
         return found;
     }
     if (count < maker->steps->required || count > maker->steps->accepted
-        || code_is_monitored(maker->key)) {
+        || code_is_monitored(maker->keyed.key)) {
         return MAKE_CALL;
     }
     return make_by_steps(state, maker, NULL, &function, arguments, count, made);
@@ -561,7 +561,7 @@ take_into_slots(struct core_state *state, const struct maker *maker, PyTypeObjec
 void
 make_free_dead(struct core_state *state)
 {
-    if (unlikely(state->makers->dead != NULL)) {
+    if (unlikely(state->makers->table.dead != NULL)) {
         makers_free_dead(state->makers);
     }
 }

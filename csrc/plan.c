@@ -3,8 +3,6 @@
 
 #include "registry.h"
 
-#include "steps.h"
-
 /* ---- the cache ---------------------------------------------------------- */
 
 static void
@@ -20,8 +18,8 @@ free_plan(struct plan *plan)
     PyMem_Free(plan);
 }
 
-void
-plan_free_retired(struct plan_cache *cache)
+static void
+free_retired(struct plan_cache *cache)
 {
     struct plan *plan = cache->retired;
     cache->retired = NULL;
@@ -30,9 +28,13 @@ plan_free_retired(struct plan_cache *cache)
         free_plan(plan);
         plan = next;
     }
-    struct steps_entry *dead = cache->dead_steps;
-    cache->dead_steps = NULL;
-    steps_free_dead(dead);
+}
+
+void
+plan_free_unused(struct core_state *state)
+{
+    free_retired(state->plans);
+    keyed_free_dead(&state->steps->table);
 }
 
 /* Finds the code that all named tuples share, if it gives the elements and nothing else.
@@ -78,7 +80,7 @@ plan_teardown(struct core_state *state)
     if (cache == NULL) {
         return;
     }
-    plan_free_retired(cache);
+    free_retired(cache);
     for (size_t i = 0; i < PLAN_TABLE + PLAN_PROBES; i++) {
         if (cache->table[i] != NULL) {
             free_plan(cache->table[i]);

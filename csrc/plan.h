@@ -27,6 +27,7 @@
 
 #include "found.h"
 #include "module.h"
+#include "steps.h"
 #include "values.h"
 
 enum plan_kind {
@@ -96,8 +97,7 @@ enum { PLAN_TABLE = 512, PLAN_PROBES = 4 };
 struct plan_cache {
     struct plan *table[PLAN_TABLE + PLAN_PROBES];
     struct plan *retired;
-    struct steps_entry *dead_steps; /* see steps.c */
-    struct plan none;               /* of types for which there is no memory */
+    struct plan none; /* of types for which there is no memory */
     enum value_status values[VALUES];
     unsigned value_versions[VALUES]; /* of types of Python, when they were checked */
     PyObject *value_guards[VALUES];  /* what _values.known() returned, or NULL */
@@ -120,15 +120,16 @@ plan_enter(struct core_state *state)
 }
 
 /* Frees what was kept only for what was under way.  May run Python code. */
-void plan_free_retired(struct plan_cache *cache);
+void plan_free_unused(struct core_state *state);
 
 /* May run Python code. */
 static inline void
 plan_leave(struct core_state *state)
 {
     struct plan_cache *cache = state->plans;
-    if (--cache->busy == 0 && unlikely(cache->retired != NULL || cache->dead_steps != NULL)) {
-        plan_free_retired(cache);
+    if (--cache->busy == 0
+        && unlikely(cache->retired != NULL || state->steps->table.dead != NULL)) {
+        plan_free_unused(state);
     }
 }
 

@@ -9,18 +9,7 @@
 static const char *const kind_names[] = {STEP_KINDS(STEP_NAME)};
 #undef STEP_NAME
 
-/* Code is looked at until there are so many that live.  What is known of dead code goes when the
-   table is half full, so a program that makes code all the time does not fill the memory.  When
-   too many live, that is looked at again after so many refusals. */
-enum { STORE_FIRST_SIZE = 64, STORE_MAX_ENTRIES = 4096, REFUSALS_AT_ONCE = 1024 };
-
-struct steps_store {
-    struct steps_entry **table; /* by the address of the code; open addressing */
-    size_t mask;
-    size_t used;
-    unsigned refusals; /* to come before the table is looked through */
-    uint64_t read;     /* how many plans were made */
-};
+enum { STORE_MAX_ENTRIES = 4096 };
 
 /* ---- one plan ----------------------------------------------------------- */
 
@@ -312,119 +301,32 @@ steps_read_reducer(struct core_state *state, const struct reducer *reducer)
  */
 
 static void
-free_entry(struct steps_entry *entry)
+release_entry(struct keyed *entry)
 {
-    steps_free(entry->steps);
-    Py_DECREF(entry->code);
-    PyMem_Free(entry);
+    steps_free(((struct steps_entry *)entry)->steps);
 }
 
-/* The place of a code, or the free place where it would be. */
-static struct steps_entry **
-find_place(struct steps_entry **table, size_t mask, PyObject *code)
-{
-    size_t i = ((uintptr_t)code >> 4) & mask;
-    while (table[i] != NULL && table[i]->code != code) {
-        i = (i + 1) & mask;
-    }
-    return &table[i];
-}
-
-/* Whether only we hold the code, so that nothing can run it any more. */
-static int
-is_dead(const struct steps_entry *entry)
-{
-    return has_one_reference(entry->code);
-}
-
-static size_t
-count_alive(const struct steps_store *store)
-{
-    size_t alive = 0;
-    for (size_t i = 0; i <= store->mask; i++) {
-        alive += store->table[i] != NULL && !is_dead(store->table[i]);
-    }
-    return alive;
-}
-
-/* A table of which those that live take a quarter, at most.  The dead may be in use by what is
-   under way, and are freed when it ends.  0, or -1 if there are too many, or no memory. */
-static int
-make_room(struct core_state *state)
-{
-    struct steps_store *store = state->steps;
-    size_t alive = count_alive(store), mask = STORE_FIRST_SIZE - 1;
-    found_forget(state);
-    if (alive >= STORE_MAX_ENTRIES) {
-        store->refusals = REFUSALS_AT_ONCE;
-        return -1;
-    }
-    while (alive * 4 > mask) {
-        mask = mask * 2 + 1;
-    }
-    struct steps_entry **table = PyMem_Calloc(mask + 1, sizeof(struct steps_entry *));
-    if (table == NULL) {
-        return -1;
-    }
-    for (size_t i = 0; i <= store->mask; i++) {
-        struct steps_entry *entry = store->table[i];
-        if (entry != NULL && is_dead(entry)) {
-            entry->next = state->plans->dead_steps;
-            state->plans->dead_steps = entry;
-        }
-        else if (entry != NULL) {
-            *find_place(table, mask, entry->code) = entry;
-        }
-    }
-    PyMem_Free(store->table);
-    store->table = table;
-    store->mask = mask;
-    store->used = alive;
-    return 0;
-}
-
-void
-steps_free_dead(struct steps_entry *dead)
-{
-    while (dead != NULL) {
-        struct steps_entry *next = dead->next;
-        free_entry(dead);
-        dead = next;
-    }
-}
-
-static struct steps_entry *
+/* What is taken out of the table may be what found.h says still holds. */
+static struct keyed *
 add_entry(struct core_state *state, PyObject *code)
 {
-    struct steps_store *store = state->steps;
-    if (unlikely(store->refusals > 0)) {
-        store->refusals--;
-        return NULL;
+    struct keyed_table *table = &state->steps->table;
+    size_t sweeps = table->sweeps;
+    struct keyed *entry = keyed_add(table, code);
+    if (sweeps != table->sweeps) {
+        found_forget(state);
     }
-    if (store->used * 2 > store->mask && make_room(state) < 0) {
-        return NULL;
-    }
-    struct steps_entry *entry = PyMem_Calloc(1, sizeof(struct steps_entry));
-    if (entry == NULL) {
-        return NULL;
-    }
-    entry->code = Py_NewRef(code);
-    *find_place(store->table, store->mask, code) = entry;
-    store->used++;
     return entry;
 }
 
 struct steps_entry *
 steps_meet(struct core_state *state, PyObject *code)
 {
-    struct steps_store *store = state->steps;
-    struct steps_entry *entry = *find_place(store->table, store->mask, code);
-    if (entry == NULL) {
-        entry = add_entry(state, code);
-        if (entry == NULL) {
-            return NULL;
-        }
+    struct keyed *found = keyed_find(&state->steps->table, code);
+    if (unlikely(found == NULL) && (found = add_entry(state, code)) == NULL) {
+        return NULL;
     }
+    struct steps_entry *entry = (struct steps_entry *)found;
     if (entry->met < UINT_MAX) {
         entry->met++;
     }
@@ -434,9 +336,8 @@ steps_meet(struct core_state *state, PyObject *code)
 int
 steps_are_refused(struct core_state *state, PyObject *code)
 {
-    const struct steps_store *store = state->steps;
-    const struct steps_entry *entry = *find_place(store->table, store->mask, code);
-    return entry != NULL && entry->status == STEPS_REFUSED;
+    const struct keyed *found = keyed_find(&state->steps->table, code);
+    return found != NULL && ((const struct steps_entry *)found)->status == STEPS_REFUSED;
 }
 
 int
@@ -449,34 +350,6 @@ steps_due(struct core_state *state, const struct steps_entry *entry)
 
 /* ---- setup
  * ---------------------------------------------------------------------------------------- */
-
-static struct steps_store *
-store_new(void)
-{
-    struct steps_store *store = PyMem_Calloc(1, sizeof(struct steps_store));
-    if (store != NULL) {
-        store->table = PyMem_Calloc(STORE_FIRST_SIZE, sizeof(struct steps_entry *));
-        store->mask = STORE_FIRST_SIZE - 1;
-    }
-    if (store == NULL || store->table == NULL) {
-        PyMem_Free(store);
-        PyErr_NoMemory();
-        return NULL;
-    }
-    return store;
-}
-
-static void
-store_free(struct steps_store *store)
-{
-    for (size_t i = 0; i <= store->mask; i++) {
-        if (store->table[i] != NULL) {
-            free_entry(store->table[i]);
-        }
-    }
-    PyMem_Free(store->table);
-    PyMem_Free(store);
-}
 
 /* Reading a function of three fields takes as long as some 150 calls of it.  Where asking
    who watches costs more than the call that is saved, nothing is read unless it is asked for. */
@@ -558,15 +431,24 @@ steps_setup(PyObject *module)
         return -1;
     }
     state->steps_threshold = find_threshold();
-    state->steps = store_new();
-    return state->steps == NULL ? -1 : PyModule_AddFunctions(module, functions);
+    state->steps = PyMem_Calloc(1, sizeof(struct steps_store));
+    if (state->steps == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return keyed_setup(&state->steps->table, sizeof(struct steps_entry), STORE_MAX_ENTRIES,
+                       release_entry)
+                   < 0
+               ? -1
+               : PyModule_AddFunctions(module, functions);
 }
 
 void
 steps_teardown(struct core_state *state)
 {
     if (state->steps != NULL) {
-        store_free(state->steps);
+        keyed_teardown(&state->steps->table);
+        PyMem_Free(state->steps);
         state->steps = NULL;
     }
 }

@@ -10,6 +10,7 @@
 #ifndef FASTCOPYREG_STEPS_H
 #define FASTCOPYREG_STEPS_H
 
+#include "keyed.h"
 #include "module.h"
 
 /* In the order of KINDS in fastcopyreg/_steps.py, which is compared when the compiler is
@@ -81,14 +82,18 @@ enum step_status { STEPS_UNREAD, STEPS_REFUSED, STEPS_READY };
 
 /* What is known of a code object. */
 struct steps_entry {
-    PyObject *code; /* strong */
+    struct keyed keyed;
     unsigned met;
     enum step_status status;
-    struct steps *steps;      /* if ready */
-    struct steps_entry *next; /* of the dead */
+    struct steps *steps; /* if ready */
 };
 
-struct steps_store;
+/* Code is looked at until there are too many that live.  What is known of dead code is freed by
+   plan_leave(), when nothing is under way. */
+struct steps_store {
+    struct keyed_table table;
+    uint64_t read; /* how many plans were made */
+};
 
 /* Makes the store, adds plan_counts() and plan_threshold() to the module, and reads
    FASTCOPYREG_PLANS_AFTER, the number of times that a function is met before it is read (0:
@@ -120,11 +125,6 @@ int steps_read_reducer(struct core_state *state, const struct reducer *reducer);
 int steps_read_constructor(struct core_state *state, PyObject *constructor, struct steps **steps);
 
 void steps_free(struct steps *steps);
-
-/* Frees entries of code that nothing can run any more; for plan_leave(), when no plan is in
-   use.  May run Python code: callbacks of weak references to the code, of which the compiler
-   has one. */
-void steps_free_dead(struct steps_entry *dead);
 
 /* Whether functions are to be called because somebody watches calls: a tracer, a profiler,
    a tool of sys.monitoring.  Runs no Python code. */

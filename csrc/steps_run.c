@@ -537,7 +537,7 @@ reducer_meet(struct core_state *state, PyObject *callable, PyObject *protocol,
     reducer->steps = entry->steps;
     return entry->steps->bound == reducer->count
                    && entry->steps->takes_protocol == (protocol != NULL)
-                   && !code_is_monitored(entry->code)
+                   && !code_is_monitored(entry->keyed.key)
                    && keywords_are(entry->steps->keywords, reducer->keywords)
                    && !steps_observed(state)
                ? REDUCER_PLAN

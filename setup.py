@@ -32,6 +32,7 @@ NESTING = {
         "save_reduce",
         "save_sequence",
         "save_set",
+        "save_snapshot",
         "save_value",
     )
 }

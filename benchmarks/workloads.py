@@ -245,6 +245,14 @@ class Track(list):
     pass
 
 
+class Tags(set):
+    pass
+
+
+class Roles(frozenset):
+    __slots__ = ("since",)
+
+
 def with_dicts(make: Callable[[int], list[Any]]) -> Callable[[int], list[Any]]:
     """The same objects after somebody has looked at each one's `__dict__`."""
 
@@ -267,6 +275,14 @@ def make_settings(n):
 
 def make_tracks(n):
     return [Track((i, i + 1, i * 0.5)) for i in range(n)]
+
+
+def make_tags(n):
+    """Sets with a `__dict__` that is empty, and frozen ones with a slot."""
+    made = [Roles((i, "reader")) if i % 2 else Tags((i, i + 1, f"tag{i}")) for i in range(n)]
+    for each in made[1::2]:
+        each.since = 2026
+    return made
 
 
 def make_colours(n):
@@ -457,6 +473,7 @@ def _default_reductions() -> Iterator[Workload]:
     yield Workload("enum", group, make_colours)
     yield Workload("dict-subclass", group, make_settings)
     yield Workload("list-subclass", group, make_tracks)
+    yield Workload("set-subclass", group, make_tags)
 
 
 def _values() -> Iterator[Workload]:

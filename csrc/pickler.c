@@ -172,6 +172,7 @@ give_pickler(struct core_state *state, struct pickler *pickler)
         writer_destroy(&pickler->writer);
     }
     Py_CLEAR(pickler->fast_memo);
+    save_trim_snapshots(pickler);
     destroy(exchange_pointer((void **)&state->idle_pickler, pickler));
 }
 

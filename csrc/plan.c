@@ -37,42 +37,6 @@ plan_free_unused(struct core_state *state)
     keyed_free_dead(&state->steps->table);
 }
 
-/* Finds the code that all named tuples share, if it gives the elements and nothing else.
-   0 or -1.  Runs Python code. */
-static int
-find_namedtuple_code(struct core_state *state)
-{
-    PyObject *elements = PyTuple_Pack(4, Py_None, Py_True, Py_False, Py_Ellipsis);
-    PyObject *named =
-        elements == NULL ? NULL : PyObject_CallObject(state->stdlib.namedtuple_class, elements);
-    PyObject *given =
-        named == NULL ? NULL : PyObject_CallMethodNoArgs(named, state->str.getnewargs);
-    int same = given != NULL && PyTuple_CheckExact(given)
-                   ? PyObject_RichCompareBool(given, elements, Py_EQ)
-                   : -1;
-    PyObject *method = named == NULL ? NULL : type_lookup(Py_TYPE(named), state->str.getnewargs);
-    if (same == 1 && method != NULL && PyFunction_Check(method)) {
-        state->namedtuple_code = Py_NewRef(PyFunction_GET_CODE(method));
-    }
-    Py_XDECREF(given);
-    Py_XDECREF(named);
-    Py_XDECREF(elements);
-    return given == NULL ? -1 : 0;
-}
-
-int
-plan_setup(PyObject *module)
-{
-    struct core_state *state = core_state_of_module(module);
-    state->plans = PyMem_Calloc(1, sizeof(*state->plans));
-    if (state->plans == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    state->plans->none.kind = PLAN_GENERAL;
-    return find_namedtuple_code(state);
-}
-
 void
 plan_teardown(struct core_state *state)
 {
@@ -119,19 +83,6 @@ plan_is_namedtuple(struct core_state *state, PyTypeObject *type)
            && !code_is_monitored(state->namedtuple_code) && !steps_observed(state);
 }
 
-/* Whether objects of the type come apart by object.__reduce_ex__ alone. */
-static int
-is_default(struct core_state *state, PyTypeObject *type)
-{
-    const struct core_strings *str = &state->str;
-    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
-           && type->tp_getattro == PyObject_GenericGetAttr && type->tp_new != NULL
-           && inherits(type, str->reduce_ex) && inherits(type, str->reduce)
-           && inherits(type, str->getstate) && inherits(type, str->class_)
-           && type_lookup(type, str->getnewargs_ex) == NULL
-           && !PyType_FastSubclass(type, Py_TPFLAGS_TYPE_SUBCLASS);
-}
-
 /* Whether the type has under `name` what one of its bases has. */
 static int
 has_of(PyTypeObject *type, PyTypeObject *base, PyObject *name)
@@ -139,10 +90,44 @@ has_of(PyTypeObject *type, PyTypeObject *base, PyObject *name)
     return PyType_IsSubtype(type, base) && type_lookup(type, name) == type_lookup(base, name);
 }
 
+/* Whether objects of the type come apart by the __reduce__ of sets. */
+static int
+is_set(struct core_state *state, PyTypeObject *type)
+{
+    return has_of(type, &PySet_Type, state->str.reduce)
+           || has_of(type, &PyFrozenSet_Type, state->str.reduce);
+}
+
+/* Whether objects of the type come apart by object.__reduce_ex__ alone, or by the __reduce__ of
+   sets, which it calls. */
+static int
+is_default(struct core_state *state, PyTypeObject *type)
+{
+    const struct core_strings *str = &state->str;
+    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+           && type->tp_getattro == PyObject_GenericGetAttr && type->tp_new != NULL
+           && inherits(type, str->reduce_ex)
+           && (inherits(type, str->reduce) || is_set(state, type)) && inherits(type, str->getstate)
+           && inherits(type, str->class_) && type_lookup(type, str->getnewargs_ex) == NULL
+           && !PyType_FastSubclass(type, Py_TPFLAGS_TYPE_SUBCLASS);
+}
+
+/* What set.__reduce__ gives.  0 if the type has its own way of telling its elements. */
+static int
+read_elements(struct plan *plan, PyTypeObject *type)
+{
+    plan->arguments = ARGUMENTS_SET;
+    return type->tp_iter == PySet_Type.tp_iter
+           && type->tp_as_sequence->sq_length == PySet_Type.tp_as_sequence->sq_length;
+}
+
 /* What __getnewargs__ gives.  0 if it is one that is to be called. */
 static int
 read_arguments(struct core_state *state, struct plan *plan, PyTypeObject *type)
 {
+    if (is_set(state, type)) {
+        return read_elements(plan, type);
+    }
     const struct {
         PyTypeObject *base;
         enum plan_arguments arguments;
@@ -304,6 +289,15 @@ read_metaclass(struct core_state *state, struct plan *plan, PyTypeObject *type)
     return plan->metaclass_version != 0;
 }
 
+/* What the objects of the type come apart into, but for slots.  0 if they are to be asked. */
+static int
+read_reduction(struct core_state *state, struct plan *plan, PyTypeObject *type)
+{
+    plan->has_dict = has_managed_dict(state, type);
+    return is_default(state, type) && read_arguments(state, plan, type)
+           && read_items(state, plan, type) && (plan->has_dict || type->tp_dictoffset == 0);
+}
+
 /* Reads the type, which has a version.  Leaves the plan general if it is not to be
    planned, or if there is no memory. */
 static void
@@ -320,12 +314,7 @@ read_type(struct core_state *state, struct plan *plan, PyTypeObject *type)
         return;
     }
     PyObject *slotnames = find_slotnames(state, type);
-    if (!is_default(state, type) || slotnames == NULL || !read_arguments(state, plan, type)
-        || !read_items(state, plan, type)) {
-        return;
-    }
-    plan->has_dict = has_managed_dict(state, type);
-    if (!plan->has_dict && type->tp_dictoffset != 0) {
+    if (slotnames == NULL || !read_reduction(state, plan, type)) {
         return;
     }
     int needs_all = plan->arguments == ARGUMENTS_NONE && plan->items == ITEMS_NONE;
@@ -333,11 +322,18 @@ read_type(struct core_state *state, struct plan *plan, PyTypeObject *type)
         && (!needs_all || (type->tp_itemsize == 0 && is_complete(plan, type)))) {
         plan->kind = PLAN_DEFAULT;
         plan->nests = plan->items != ITEMS_NONE || plan->arguments == ARGUMENTS_ELEMENTS
-                      || plan->arguments == ARGUMENTS_TUPLE;
+                      || plan->arguments == ARGUMENTS_TUPLE || plan->arguments == ARGUMENTS_SET;
     }
 }
 
 #else
+
+static int
+read_reduction(struct core_state *Py_UNUSED(state), struct plan *Py_UNUSED(plan),
+               PyTypeObject *Py_UNUSED(type))
+{
+    return 0;
+}
 
 static int
 read_metaclass(struct core_state *Py_UNUSED(state), struct plan *Py_UNUSED(plan),
@@ -353,6 +349,28 @@ read_type(struct core_state *Py_UNUSED(state), struct plan *Py_UNUSED(plan),
 }
 
 #endif
+
+PyDoc_STRVAR(reads_fields_doc,
+             "reads_fields($module, type, /)\n"
+             "--\n\n"
+             "Return whether objects of exactly this type are taken apart in C, by a default\n"
+             "reduction that is known, as far as the type decides that.");
+
+/* A bool.  Runs no Python code. */
+static PyObject *
+core_reads_fields(PyObject *module, PyObject *type)
+{
+    struct core_state *state = core_state_of_module(module);
+    struct plan plan = {0};
+    return PyBool_FromLong(PyType_Check(type)
+                           && metaclass_leaves_alone(state, (PyTypeObject *)type)
+                           && read_reduction(state, &plan, (PyTypeObject *)type));
+}
+
+static PyMethodDef functions[] = {
+    {"reads_fields", core_reads_fields, METH_O, reads_fields_doc},
+    {NULL, NULL, 0, NULL},
+};
 
 /* ---- meeting a type --------------------------------------------------------------------------
  */
@@ -462,7 +480,9 @@ hides(struct core_state *state, const struct plan *plan, PyObject *name)
 {
     return PyUnicode_Compare(name, state->str.reduce_ex) == 0
            || PyUnicode_Compare(name, state->str.getstate) == 0
-           || (plan->items == ITEMS_OF_DICT && PyUnicode_Compare(name, state->str.items) == 0);
+           || (plan->items == ITEMS_OF_DICT && PyUnicode_Compare(name, state->str.items) == 0)
+           || (plan->arguments == ARGUMENTS_SET
+               && PyUnicode_Compare(name, state->str.reduce) == 0);
 }
 
 int
@@ -487,7 +507,47 @@ plan_dict_hides(struct core_state *state, const struct plan *plan, PyObject *dic
     return PyDict_GetItemWithError(dict, state->str.reduce_ex) != NULL
            || PyDict_GetItemWithError(dict, state->str.getstate) != NULL
            || (plan->items == ITEMS_OF_DICT
-               && PyDict_GetItemWithError(dict, state->str.items) != NULL);
+               && PyDict_GetItemWithError(dict, state->str.items) != NULL)
+           || (plan->arguments == ARGUMENTS_SET
+               && PyDict_GetItemWithError(dict, state->str.reduce) != NULL);
 }
 
 #endif
+
+/* ---- setup --------------------------------------------------------------------------------- */
+
+/* Finds the code that all named tuples share, if it gives the elements and nothing else.
+   0 or -1.  Runs Python code. */
+static int
+find_namedtuple_code(struct core_state *state)
+{
+    PyObject *elements = PyTuple_Pack(4, Py_None, Py_True, Py_False, Py_Ellipsis);
+    PyObject *named =
+        elements == NULL ? NULL : PyObject_CallObject(state->stdlib.namedtuple_class, elements);
+    PyObject *given =
+        named == NULL ? NULL : PyObject_CallMethodNoArgs(named, state->str.getnewargs);
+    int same = given != NULL && PyTuple_CheckExact(given)
+                   ? PyObject_RichCompareBool(given, elements, Py_EQ)
+                   : -1;
+    PyObject *method = named == NULL ? NULL : type_lookup(Py_TYPE(named), state->str.getnewargs);
+    if (same == 1 && method != NULL && PyFunction_Check(method)) {
+        state->namedtuple_code = Py_NewRef(PyFunction_GET_CODE(method));
+    }
+    Py_XDECREF(given);
+    Py_XDECREF(named);
+    Py_XDECREF(elements);
+    return given == NULL ? -1 : 0;
+}
+
+int
+plan_setup(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    state->plans = PyMem_Calloc(1, sizeof(*state->plans));
+    if (state->plans == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    state->plans->none.kind = PLAN_GENERAL;
+    return PyModule_AddFunctions(module, functions) < 0 ? -1 : find_namedtuple_code(state);
+}

@@ -37,10 +37,11 @@ enum plan_kind {
     PLAN_VALUE    /* of the standard library, with a row in values.c */
 };
 
-/* The arguments of __new__, besides the class. */
+/* The arguments of __new__, besides the class; of a set, those of the class. */
 enum plan_arguments {
     ARGUMENTS_NONE,
     ARGUMENTS_ELEMENTS, /* a named tuple's: its elements */
+    ARGUMENTS_SET,      /* a new list of the elements, by set's own __reduce__ */
     ARGUMENTS_TUPLE,    /* a copy of the object as what its base is */
     ARGUMENTS_STR,
     ARGUMENTS_BYTES,

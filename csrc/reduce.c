@@ -123,3 +123,11 @@ reduction_find_form(struct core_state *state, PyObject *callable, enum reduction
     Py_XDECREF(name);
     return 0;
 }
+
+int
+reduction_is_call(struct core_state *state, PyTypeObject *type)
+{
+    enum reduction_form form;
+    return !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+           || (reduction_find_form(state, (PyObject *)type, &form) == 0 && form == FORM_CALL);
+}

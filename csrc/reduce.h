@@ -60,6 +60,10 @@ enum reduction_form { FORM_CALL, FORM_NEWOBJ, FORM_NEWOBJ_EX };
    function or an ordinary class. */
 int reduction_find_form(struct core_state *state, PyObject *callable, enum reduction_form *form);
 
+/* Whether a class, which is ordinary, is one that REDUCE calls, whatever its name.  Runs no Python
+   code. */
+int reduction_is_call(struct core_state *state, PyTypeObject *type);
+
 /* Whether finding the form can run Python code. */
 static inline int
 reduction_form_is_foreign(struct core_state *state, PyObject *callable)

@@ -22,9 +22,9 @@
 #include "turns.h"
 #include "writer.h"
 
-/* Values that were read from slots and are to be written: a stack on the heap. */
+/* Values that were read and are to be written: a stack on the heap; see save_snapshot.c. */
 struct snapshots {
-    PyObject **values; /* strong; NULL: not set */
+    PyObject **values; /* strong; NULL: a slot that is not set */
     size_t count;
     size_t capacity;
 };
@@ -237,6 +237,19 @@ char *save_own_elements(struct pickler *pickler, PyObject *list, Py_ssize_t inde
    over its items(). */
 char *save_own_items(struct pickler *pickler, PyObject *dict, Py_ssize_t size, char *out);
 
+/* Room on the stack of snapshots for `size` more values.  0, or -1 with MemoryError. */
+int save_reserve_snapshot(struct pickler *pickler, Py_ssize_t size);
+
+/* The uppermost `size` values as a new list, which nobody else ever sees; they were read in
+   `epoch`, each from the one holder that was looked at. */
+char *save_snapshot_list(struct pickler *pickler, Py_ssize_t size, uint64_t epoch, char *out);
+
+/* Drops the uppermost values; `out` as it is, or NULL. */
+char *save_drop_snapshot(struct pickler *pickler, Py_ssize_t size, char *out);
+
+/* Between two calls: gives memory above a cap back. */
+void save_trim_snapshots(struct pickler *pickler);
+
 /* By name; `name` is what a reducer returned, or NULL. */
 char *save_global(struct pickler *pickler, PyObject *object, PyObject *name, char *out);
 char *save_type(struct pickler *pickler, PyObject *type, char *out);
@@ -270,7 +283,8 @@ int save_find_value(struct pickler *pickler, struct plan *plan, PyObject *object
 char *save_by_value(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
                     char *out);
 
-/* Compares what a reducer gave with what is known of such values, if it is the first. */
+/* Compares what a reducer gave with what is known of such values, if it is the first in a protocol
+   for which values are known. */
 void save_check_value(struct pickler *pickler, PyObject *object, PyObject *reduce_value);
 
 /* Whether the class of a plan can be written here and now, without foreign code: it has a
@@ -476,6 +490,22 @@ save_child(struct pickler *pickler, PyObject *object, char *out)
         return save_slow(pickler, object, single, out);
     }
     return save_inside(pickler, object, single, out);
+}
+
+/* A value that is held by the one from whom it was read in `epoch`, and by a snapshot. */
+ALWAYS_INLINE char *
+save_snapshot_value(struct pickler *pickler, PyObject *value, uint64_t epoch, char *out)
+{
+    int single = KNOWN_LAYOUT && Py_REFCNT(value) == 2 && pickler->unnumbered == 0
+                 && epoch == pickler->epoch;
+    return save_owned(pickler, value, single, out);
+}
+
+/* Whether what begins at `index` of a list is one item without MARK. */
+static inline int
+save_stands_alone(const struct pickler *pickler, Py_ssize_t index, Py_ssize_t size)
+{
+    return size - index == 1 && (index == 0 || pickler->state->dialect.single_last_item);
 }
 
 /* The elements of a tuple, with a note on one that could not be saved. */

@@ -2,8 +2,9 @@
    __new__ that make the part of the object that is of its base, and items.
 
    object.__reduce_ex__ gets the arguments from __getnewargs__, of which those of the built-in
-   types and of named tuples are known.  What they give is new with each call: it is counted in
-   the memo and not numbered. */
+   types and of named tuples are known, and has sets give a list of their elements, with which the
+   class is called.  What they give is new with each call: it is counted in the memo and not
+   numbered. */
 #include "errors.h"
 #include "save.h"
 
@@ -86,15 +87,11 @@ save_short_argument(struct pickler *pickler, struct plan *plan, PyObject *object
     return out == NULL ? NULL : write_skipped(pickler, write_op(out, OP_TUPLE1));
 }
 
-/* The elements of a tuple as the arguments, or as the one argument.  While they are saved, an
-   object that others hold is open and has no number. */
+/* The elements of a tuple as the arguments, or as the one argument. */
 static char *
-save_tuple_arguments(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
-                     char *out)
+save_tuple_arguments(struct pickler *pickler, struct plan *plan, PyObject *object, char *out)
 {
-    pickler->unnumbered += !single;
     out = save_elements(pickler, object, out);
-    pickler->unnumbered -= !single;
     if (out != NULL && plan->arguments == ARGUMENTS_TUPLE) {
         out = write_skipped(pickler, write_op(out, OP_TUPLE1));
     }
@@ -107,18 +104,57 @@ save_tuple_arguments(struct pickler *pickler, struct plan *plan, PyObject *objec
     return out;
 }
 
-/* A named tuple, or another tuple. */
+/* Reads all elements of a set, which has `size`.  0, or -1 with MemoryError. */
+static int
+take_elements(struct pickler *pickler, PyObject *set, Py_ssize_t size)
+{
+    struct snapshots *stack = &pickler->snapshots;
+    Py_ssize_t position = 0;
+    PyObject *element;
+    if (save_reserve_snapshot(pickler, size) < 0) {
+        return -1;
+    }
+    while (set_next(set, &position, &element)) {
+        stack->values[stack->count++] = Py_NewRef(element);
+    }
+    return 0;
+}
+
+/* A list of the elements of a set, which is the one argument. */
 static char *
-save_tuple_object(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
-                  char *out)
+save_set_arguments(struct pickler *pickler, PyObject *set, char *out)
 {
     uint64_t epoch = pickler->epoch;
-    out = save_tuple_arguments(pickler, plan, object, single, out);
+    Py_ssize_t size = PySet_GET_SIZE(set);
+    if (take_elements(pickler, set, size) < 0) {
+        return NULL;
+    }
+    out = save_snapshot_list(pickler, size, epoch, out);
+    if (unlikely(out == NULL)) {
+        error_note("when serializing tuple item 0");
+        error_note("when serializing %T reconstructor arguments", set);
+    }
+    out = save_drop_snapshot(pickler, size, save_settle(pickler, epoch, out));
+    return out == NULL ? NULL : write_skipped(pickler, write_op(out, OP_TUPLE1));
+}
+
+/* A named tuple, another tuple, or a set.  While its parts are saved, an object that others hold
+   is open and has no number. */
+static char *
+save_made_of_parts(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
+                   char *out)
+{
+    uint64_t epoch = pickler->epoch;
+    int is_set = plan->arguments == ARGUMENTS_SET;
+    pickler->unnumbered += !single;
+    out = is_set ? save_set_arguments(pickler, object, out)
+                 : save_tuple_arguments(pickler, plan, object, out);
+    pickler->unnumbered -= !single;
     if (unlikely(out == NULL)) {
         return NULL;
     }
     single = single && epoch == pickler->epoch;
-    out = write_op(out, OP_NEWOBJ);
+    out = write_op(out, is_set ? OP_REDUCE : OP_NEWOBJ);
     Py_ssize_t position = single ? -1 : memo_find(&pickler->memo, object);
     pickler->known_object = position >= 0;
     return unlikely(position >= 0) ? save_get(pickler, position, write_op(out, OP_POP))
@@ -131,7 +167,7 @@ save_nested_parts(struct pickler *pickler, struct plan *plan, PyObject *object, 
                   char *out)
 {
     if (plan->items == ITEMS_NONE) {
-        return save_tuple_object(pickler, plan, object, single, out);
+        return save_made_of_parts(pickler, plan, object, single, out);
     }
     Py_ssize_t size = plan->items == ITEMS_OF_DICT ? PyDict_GET_SIZE(object) : 0;
     pickler->known_object = 0;

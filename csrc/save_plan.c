@@ -7,6 +7,7 @@
    Frames end where they do there, between two parts (at_part).  Without a file that runs
    no foreign code; with one, an object in which a frame may end is asked. */
 #include "errors.h"
+#include "reduce.h"
 #include "registry.h"
 #include "save.h"
 
@@ -272,16 +273,8 @@ static Py_ssize_t
 take_snapshot(struct pickler *pickler, struct plan *plan, PyObject *object)
 {
     struct snapshots *stack = &pickler->snapshots;
-    size_t needed = stack->count + (size_t)plan->slot_count;
-    if (needed > stack->capacity) {
-        size_t capacity = needed * 2 + 16;
-        PyObject **values = PyMem_Realloc(stack->values, capacity * sizeof(*values));
-        if (values == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        stack->values = values;
-        stack->capacity = capacity;
+    if (save_reserve_snapshot(pickler, plan->slot_count) < 0) {
+        return -1;
     }
     Py_ssize_t set = 0;
     for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
@@ -290,32 +283,6 @@ take_snapshot(struct pickler *pickler, struct plan *plan, PyObject *object)
         set += value != NULL;
     }
     return set;
-}
-
-/* Drops the snapshot; `out` as it is, or NULL. */
-static char *
-drop_snapshot(struct pickler *pickler, Py_ssize_t slots, char *out)
-{
-    struct snapshots *stack = &pickler->snapshots;
-    for (Py_ssize_t i = 0; i < slots; i++) {
-        PyObject *value = stack->values[--stack->count];
-        if (value != NULL) {
-            out = save_release(pickler, value, out);
-        }
-    }
-    return out;
-}
-
-/* A value that is held by its slot and by the snapshot. */
-ALWAYS_INLINE char *
-save_snapshot_value(struct pickler *pickler, PyObject *value, uint64_t epoch, char *out)
-{
-    int single = KNOWN_LAYOUT && Py_REFCNT(value) == 2 && pickler->unnumbered == 0
-                 && epoch == pickler->epoch;
-    if (unlikely(out >= pickler->writer.limit)) {
-        return save_slow(pickler, value, single, out);
-    }
-    return save_inside(pickler, value, single, out);
 }
 
 /* The pair of a slot that is set. */
@@ -536,7 +503,8 @@ verify(struct pickler *pickler, struct plan *plan)
     if (!save_dump_is_planned(pickler, plan)
         || !plan_verify(pickler->state, plan, pickler->dispatch_table, pickler->epoch)
         || (plan->arguments == ARGUMENTS_ELEMENTS
-            && !plan_is_namedtuple(pickler->state, plan->type))) {
+            && !plan_is_namedtuple(pickler->state, plan->type))
+        || (plan->arguments == ARGUMENTS_SET && !reduction_is_call(pickler->state, plan->type))) {
         return 0;
     }
     plan->verified = pickler->epoch;
@@ -662,7 +630,7 @@ save_nesting(struct pickler *pickler, struct plan *plan, PyObject *object, int s
     }
     out = save_settle(pickler, epoch, out);
     if (slots != 0 && set >= 0) {
-        out = drop_snapshot(pickler, slots, out);
+        out = save_drop_snapshot(pickler, slots, out);
     }
     if (dict != NULL) {
         out = save_release(pickler, dict, out);
@@ -686,7 +654,7 @@ save_simply(struct pickler *pickler, struct plan *plan, PyObject *object, int si
         out = save_fields(pickler, plan, object, single, &fields, out);
     }
     if (plan->slot_count != 0 && !fields.in_place && fields.set >= 0) {
-        out = drop_snapshot(pickler, plan->slot_count, out);
+        out = save_drop_snapshot(pickler, plan->slot_count, out);
     }
     if (unlikely(pickler->poll_at_next)) {
         pickler->writer.limit = pickler->writer.start;

@@ -119,13 +119,6 @@ save_tuple(struct pickler *pickler, PyObject *tuple, int single, char *out)
 
 /* ---- lists -------------------------------------------------------------- */
 
-/* Whether what begins at `index` is one item without MARK. */
-static int
-stands_alone(struct pickler *pickler, Py_ssize_t index, Py_ssize_t size)
-{
-    return size - index == 1 && (index == 0 || pickler->state->dialect.single_last_item);
-}
-
 /* Whether a list that was walked must not have changed its size, and has. */
 static int
 list_changed(struct pickler *pickler, PyObject *list, Py_ssize_t size)
@@ -145,7 +138,7 @@ save_batches(struct pickler *pickler, PyObject *list, char *out)
     if (save_open(pickler, list) < 0) {
         return NULL;
     }
-    while (!stands_alone(pickler, index, PyList_GET_SIZE(list))) {
+    while (!save_stands_alone(pickler, index, PyList_GET_SIZE(list))) {
         Py_ssize_t end = index + BATCH_SIZE;
         PyObject *item;
         out = write_op(out, OP_MARK);

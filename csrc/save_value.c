@@ -36,15 +36,6 @@ registered_holds(struct core_state *state, struct plan *plan, PyObject *private_
            && read_global(state, function, state->str.complex) == (PyObject *)&PyComplex_Type;
 }
 
-/* Whether a class of any name is written by REDUCE. */
-static int
-is_called(struct core_state *state, PyTypeObject *type)
-{
-    enum reduction_form form;
-    return !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
-           || (reduction_find_form(state, (PyObject *)type, &form) == 0 && form == FORM_CALL);
-}
-
 /* Looks at the guards, in an epoch in which that was not done yet. */
 static NOINLINE int
 verify(struct pickler *pickler, struct plan *plan)
@@ -59,7 +50,7 @@ verify(struct pickler *pickler, struct plan *plan)
             : !plan_verify(state, plan, pickler->dispatch_table, pickler->epoch)) {
         return 0;
     }
-    if (!is_called(state, plan->type)
+    if (!reduction_is_call(state, plan->type)
         || (plan->value->known_as != NULL
             && !values_guard_holds(state, plan->value, plan->type))) {
         return 0;
@@ -434,7 +425,7 @@ void
 save_check_value(struct pickler *pickler, PyObject *object, PyObject *reduce_value)
 {
     struct plan *plan = plan_find(pickler->state, Py_TYPE(object));
-    if (plan->kind == PLAN_VALUE
+    if (plan->kind == PLAN_VALUE && pickler->protocol >= 4
         && *values_status(pickler->state, plan->value) == VALUE_UNCHECKED) {
         values_check(pickler->state, plan->value, object, reduce_value);
     }

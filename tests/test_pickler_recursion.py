@@ -60,6 +60,7 @@ NESTED = {
     "registered": lambda held: classes.Registered(1, held, 2),
     "namedtuple": lambda held: classes.Point(held, 1),
     "sublist": lambda held: classes.SubList([held]),
+    "subfrozenset": lambda held: classes.SubFrozenset([held]),
     "data": lambda held: classes.Data(1, held),
     "slots data": lambda held: classes.DataSlots(1, held),
     "mixed": lambda held: [({"k": plain(classes.Registered(held))},)],

@@ -7,6 +7,8 @@ import decimal
 import io
 import ipaddress
 import pathlib
+import subprocess
+import sys
 import types
 import uuid
 
@@ -91,6 +93,21 @@ def test_texts_of_decimals_follow_the_context():
         with decimal.localcontext() as context:
             context.capitals = capitals
             assert_same(value)
+
+
+OLDER_FIRST = """
+import datetime, uuid
+from fastcopyreg import _core
+values = [datetime.datetime(2026, 1, 1, fold=1), datetime.time(fold=1), uuid.UUID(int=5)]
+read = [_core.reads_values(type(each)) for each in values]
+for protocol in range(4):
+    _core.dumps(values * 3, protocol)
+assert read == [_core.reads_values(type(each)) for each in values]
+"""
+
+
+def test_rows_are_not_judged_by_what_older_protocols_give():
+    subprocess.run([sys.executable, "-P", "-c", OLDER_FIRST], check=True, timeout=60)
 
 
 def test_a_registered_reducer_is_asked():

@@ -99,7 +99,9 @@ def _reduce_rows(cls, *objects):
         return [("rule", "they are classes, which pickle saves by name")]
     name, method = _own_method(cls, objects)
     if method is None:
-        return _default_rows(cls)
+        return _default_rows(cls, "the default reduction: copyreg.__newobj__ and the state")
+    if name == "__reduce__" and any(method is vars(base)[name] for base in (set, frozenset)):
+        return _default_rows(cls, "the __reduce__ of sets: a list of the elements and the state")
     return [
         ("rule", f"a {name} of their own"),
         *_verdicts.function_rows("reducer", method),
@@ -141,8 +143,8 @@ def _own_method(cls, objects):
     return None, None
 
 
-def _default_rows(cls):
-    rows = [("rule", "the default reduction: copyreg.__newobj__ and the state")]
+def _default_rows(cls, rule):
+    rows = [("rule", rule)]
     for name, what in (
         ("__getnewargs_ex__", "arguments"),
         ("__getnewargs__", "arguments"),
@@ -151,10 +153,9 @@ def _default_rows(cls):
         method = _rules.static_attribute(cls, name)
         if method is not None and method is not vars(object).get(name):
             rows += _verdicts.function_rows(what, method)
-    if len(rows) == 1:
+    if "state" not in dict(rows):
         rows.append(("state", "the __dict__ and the slots that are set"))
-        rows.append(("runs", _verdicts.default_runs(cls)))
-    return rows
+    return [*rows, ("runs", _verdicts.default_runs(cls))]
 
 
 def _reduced(cls, obj):

@@ -9,7 +9,10 @@ from ._backend import backend, core
 from .compiler import Refusal, compile_constructor, compile_reducer
 
 _NO_CORE = "by call, as this backend is the standard library; the C core would run a plan"
-_GENERIC = vars(object)["__getattribute__"]
+
+
+class _Plain:
+    """A class that has no say in anything."""
 
 
 def reducer_rows(reducer, arguments):
@@ -45,8 +48,10 @@ def default_runs(cls):
     """Return in words how the default reduction of *cls* runs."""
     if backend != "c":
         return "by call, as this backend is the standard library"
-    if type(cls) is not type or _rules.static_attribute(cls, "__getattribute__") is not _GENERIC:
-        return "by call, as the class or its metaclass decides what an attribute is"
+    if not core.reads_fields(_Plain):
+        return "by call, as the core cannot read the fields of objects of this build of Python"
+    if not core.reads_fields(cls):
+        return "by call, as the class or its metaclass has a say in what its objects consist of"
     return "in the C core, without a call"
 
 

@@ -21,7 +21,7 @@ GNU = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-semantic-interposition", 
 COUNTED = ["-fprofile-partial-training", "-flto=auto", "-fno-fat-lto-objects"]
 
 # What pickles nested objects: from 3.14 the depth that the stack allows for is what their frames
-# take, and a profile makes them larger (tests/test_pickler_recursion.py).
+# take, and compiling over all files makes them larger (tests/test_pickler_recursion.py).
 NESTING = {
     f"csrc/{name}.c"
     for name in (
@@ -63,7 +63,7 @@ class BuildCore(build_ext):
         def compile_changed(source):
             flags = options["extra_postargs"]
             if source.replace(sep, "/") in NESTING:
-                flags = [flag for flag in flags if not flag.startswith(("-fprofile-use", "-flto"))]
+                flags = [flag for flag in flags if not flag.startswith("-flto")]
             objects = self.compiler.object_filenames([source], output_dir=options["output_dir"])
             stale = self.force or newer_group([source, *CORE.depends], objects[0])
             if not stale:

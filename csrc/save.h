@@ -49,6 +49,7 @@ struct pickler {
     int observable;    /* whether the memo can be looked at when the dump is done */
     int saved_by_id;   /* persistent_id has answered for the object that was asked about */
     int unsettled;     /* foreign code ran at the boundary before the object at hand */
+    int answer;        /* how the object at hand comes apart; see save_reduce.c */
     int known_object;  /* the object came by among its own arguments; see save_newobj.c */
     int poll_at_next;  /* signals are to be seen to at the next object */
     int unnumbered;    /* shared objects that are open and have no number yet */
@@ -60,7 +61,7 @@ struct pickler {
     struct plan *plan; /* the one used last */
     struct snapshots snapshots;
     char *class_end;          /* what begin_newobj() has come to; see save_reduce.c */
-    char *direct_end;         /* what direct_save_ready() has come to */
+    char *direct_end;         /* what direct_save_ready() or find_reduce_value() has come to */
     int nested_forms;         /* objects open that are written by forms; see direct.c */
     struct fields fields;     /* between save_find_fields() and save_by_plan() */
     struct value_parts value; /* between save_find_value() and what writes it */

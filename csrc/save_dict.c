@@ -181,7 +181,7 @@ end_batch(struct pickler *pickler, PyObject *dict, Py_ssize_t size, Py_ssize_t t
 }
 
 /* The pairs of a dict that is not empty, in protocols with SETITEMS. */
-static char *
+ALWAYS_INLINE char *
 save_pairs(struct pickler *pickler, PyObject *dict, PyObject *walked, char *out)
 {
     Py_ssize_t size = PyDict_GET_SIZE(dict), position = 0, total = 0;

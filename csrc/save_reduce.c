@@ -272,8 +272,19 @@ save_state(struct pickler *pickler, PyObject *reduce_value, PyObject *object, ch
     return out == NULL ? NULL : write_op(out, OP_BUILD);
 }
 
-/* What comes after construction.  A function of its own, so that the frame of
-   save_reduce() is gone when it nests. */
+/* What comes after construction.  Functions of their own, so that the frame of save_reduce() is
+   gone when the state nests, and that of the state when the items do. */
+static NOINLINE char *
+save_given_state(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
+{
+    if (reduction_part(reduce_value, PART_STATE) == NULL) {
+        return out;
+    }
+    return reduction_part(reduce_value, PART_STATE_SETTER) != NULL
+               ? save_setter_call(pickler, reduce_value, object, out)
+               : save_state(pickler, reduce_value, object, out);
+}
+
 static NOINLINE char *
 save_contents(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
@@ -285,12 +296,7 @@ save_contents(struct pickler *pickler, PyObject *reduce_value, PyObject *object,
     if (out != NULL && items != NULL) {
         out = save_dictitems(pickler, items, object, 0, out);
     }
-    if (out == NULL || reduction_part(reduce_value, PART_STATE) == NULL) {
-        return out;
-    }
-    return reduction_part(reduce_value, PART_STATE_SETTER) != NULL
-               ? save_setter_call(pickler, reduce_value, object, out)
-               : save_state(pickler, reduce_value, object, out);
+    return out == NULL ? NULL : save_given_state(pickler, reduce_value, object, out);
 }
 
 /* ---- the reduction as a whole
@@ -548,9 +554,9 @@ ask_object(struct pickler *pickler, PyObject *object, int single, char **out,
 
 /* Asks how the object comes apart.  ANSWER_VALUE and a reduce value, ANSWER_NAME if it is
    saved by name, ANSWER_SAVED if it has been saved, up to *out; or -1. */
-static NOINLINE int
-find_reduce_value(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
-                  char **out, PyObject **reduce_value)
+static int
+ask(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char **out,
+    PyObject **reduce_value)
 {
     PyTypeObject *type = Py_TYPE(object);
     PyObject *reducer;
@@ -571,6 +577,19 @@ find_reduce_value(struct pickler *pickler, struct plan *plan, PyObject *object, 
         return ask_reducer(pickler, plan, reducer, object, single, out, reduce_value);
     }
     return ask_object(pickler, object, single, out, reduce_value);
+}
+
+/* The same, for save_by_reducer(): a new reduce value or NULL, pickler->answer, and where the
+   writing has come to in pickler->direct_end.  What is passed by address would make the frame
+   larger that is there for every level of nesting. */
+static NOINLINE PyObject *
+find_reduce_value(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
+                  char *out)
+{
+    PyObject *reduce_value = NULL;
+    pickler->answer = ask(pickler, plan, object, single, &out, &reduce_value);
+    pickler->direct_end = out;
+    return reduce_value;
 }
 
 /* A class by name; those of None and its kind have none. */
@@ -611,11 +630,12 @@ char *
 save_by_reducer(struct pickler *pickler, struct plan *plan, PyObject *object, int single,
                 char *out)
 {
-    PyObject *reduce_value = NULL;
     if (save_open(pickler, object) < 0) {
         return NULL;
     }
-    int answer = find_reduce_value(pickler, plan, object, single, &out, &reduce_value);
+    PyObject *reduce_value = find_reduce_value(pickler, plan, object, single, out);
+    int answer = pickler->answer;
+    out = pickler->direct_end;
     if (answer == ANSWER_VALUE) {
         out = save_reduce_value(pickler, object, reduce_value, out);
     }

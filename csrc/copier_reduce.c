@@ -222,6 +222,31 @@ copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy
     return *copy == NULL ? WAY_RAISED : WAY_DONE;
 }
 
+/* What a callable with a plan makes of atoms in a tuple, which are moved out of it if only the
+   reduce value holds it.  DONE, RAISED, or CALL and nothing was done. */
+static enum make_outcome
+make_of_atoms(struct core_state *state, PyObject *reduce_value, PyObject **made)
+{
+    PyObject *callable = PyTuple_GET_ITEM(reduce_value, PART_CALLABLE);
+    PyObject *arguments = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
+    PyObject **values = &PyTuple_GET_ITEM(arguments, 0);
+    Py_ssize_t count = PyTuple_GET_SIZE(arguments);
+    if (has_one_reference(reduce_value) && has_one_reference(arguments)) {
+        enum make_outcome outcome = make_taking(state, callable, values, count, made);
+        if (outcome == MAKE_TAKEN) {
+            memset(values, 0, (size_t)count * sizeof(PyObject *));
+        }
+        if (outcome != MAKE_CALL) {
+            return outcome == MAKE_TAKEN ? MAKE_DONE : outcome;
+        }
+    }
+    enum make_outcome outcome = make_object(state, callable, values, count, made);
+    if (outcome == MAKE_DUE) {
+        Py_CLEAR(*made);
+    }
+    return outcome == MAKE_DUE ? MAKE_CALL : outcome;
+}
+
 /* The copy of an owned object from what its reducer gave, if that is a callable with a plan and
    atoms, which are their own copies.  CLOSED, RAISED, or NOT_SO. */
 static enum way
@@ -238,10 +263,7 @@ copy_from_atoms(struct copier *copier, PyObject *object, PyObject *reduce_value,
     if (Py_REFCNT(callable) == 1 || !are_usual_atoms(copier, values, count)) {
         return WAY_NOT_SO;
     }
-    enum make_outcome outcome = make_object(copier->state, callable, values, count, copy);
-    if (outcome == MAKE_DUE) {
-        Py_CLEAR(*copy);
-    }
+    enum make_outcome outcome = make_of_atoms(copier->state, reduce_value, copy);
     if (outcome != MAKE_DONE) {
         return outcome == MAKE_RAISED ? WAY_RAISED : WAY_NOT_SO;
     }

@@ -233,9 +233,6 @@ make_of_atoms(struct core_state *state, PyObject *reduce_value, PyObject **made)
     Py_ssize_t count = PyTuple_GET_SIZE(arguments);
     if (has_one_reference(reduce_value) && has_one_reference(arguments)) {
         enum make_outcome outcome = make_taking(state, callable, values, count, made);
-        if (outcome == MAKE_TAKEN) {
-            memset(values, 0, (size_t)count * sizeof(PyObject *));
-        }
         if (outcome != MAKE_CALL) {
             return outcome == MAKE_TAKEN ? MAKE_DONE : outcome;
         }

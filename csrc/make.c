@@ -541,10 +541,22 @@ make_object(struct core_state *state, PyObject *callable, PyObject *const *argum
     return outcome;
 }
 
-/* make_plain() where every argument is moved into a slot. */
+/* make_plain() that moves the arguments if it can. */
+static enum make_outcome
+take_plainly(struct core_state *state, const struct maker *maker, PyTypeObject *type,
+             PyObject **arguments, Py_ssize_t count, PyObject **made)
+{
+    enum make_outcome outcome = make_plain(state, maker, type, arguments, count, 1, made);
+    for (int i = 0; outcome == MAKE_TAKEN && i < maker->takes; i++) {
+        arguments[maker->stores[i].argument] = NULL;
+    }
+    return outcome;
+}
+
+/* The same where every argument is moved into a slot. */
 ALWAYS_INLINE enum make_outcome
 take_into_slots(struct core_state *state, const struct maker *maker, PyTypeObject *type,
-                PyObject *const *arguments, PyObject **made)
+                PyObject **arguments, PyObject **made)
 {
     PyObject *object = layout_new_instance(type, state->empty_tuple);
     if (object == NULL) {
@@ -553,6 +565,7 @@ take_into_slots(struct core_state *state, const struct maker *maker, PyTypeObjec
     for (const struct store *store = maker->stores; store < maker->stores + maker->takes;
          store++) {
         *layout_slot(object, store->place) = arguments[store->argument];
+        arguments[store->argument] = NULL;
     }
     *made = object;
     return MAKE_TAKEN;
@@ -584,7 +597,7 @@ make_taking(struct core_state *state, PyObject *callable, PyObject **arguments, 
     state->makers->busy++;
     enum make_outcome outcome = maker->in_slots && count == maker->takes
                                     ? take_into_slots(state, maker, type, arguments, made)
-                                    : make_plain(state, maker, type, arguments, count, 1, made);
+                                    : take_plainly(state, maker, type, arguments, count, made);
     state->makers->busy--;
     state->made_by_plan += outcome != MAKE_CALL;
     return outcome;

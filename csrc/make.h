@@ -17,7 +17,7 @@ enum make_outcome {
     MAKE_RAISED = -1,
     MAKE_CALL,  /* the callable is to be called */
     MAKE_DONE,  /* and *made is what it would have returned; strong */
-    MAKE_TAKEN, /* the same, and the arguments' references are its own now: make_taking() */
+    MAKE_TAKEN, /* the same, and the arguments were moved, and are NULL now: make_taking() */
     MAKE_DUE    /* *made is a callable to be read, strong, before this is tried again */
 };
 

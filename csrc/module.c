@@ -4,6 +4,7 @@
 #include "copier.h"
 #include "form.h"
 #include "found.h"
+#include "frozen.h"
 #include "makers.h"
 #include "naming.h"
 #include "pickler.h"
@@ -147,9 +148,9 @@ module_exec(PyObject *module)
         return -1;
     }
     static int (*const setups[])(PyObject *) = {
-        found_setup,   registry_setup,  plan_setup,   values_setup,  steps_setup,
-        form_setup,    makers_setup,    naming_setup, pickler_setup, reader_setup,
-        rebuild_setup, unpickler_setup, copier_setup};
+        found_setup,  frozen_setup,  registry_setup,  plan_setup,   values_setup,
+        steps_setup,  form_setup,    makers_setup,    naming_setup, pickler_setup,
+        reader_setup, rebuild_setup, unpickler_setup, copier_setup};
     int result = 0;
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {
         result = setups[i](module);
@@ -223,6 +224,7 @@ module_free(void *module)
     steps_teardown(state);
     rebuild_teardown(state);
     plan_teardown(state);
+    frozen_teardown(state);
     found_teardown(state);
 }
 

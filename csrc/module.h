@@ -30,6 +30,7 @@
     V(copy_dispatch, "_copy_dispatch")                     \
     V(copy_method, "copy")                                 \
     V(copyreg, "copyreg")                                  \
+    V(dataclass_fields, "__dataclass_fields__")            \
     V(datetime_api, "datetime_CAPI")                       \
     V(datetime_module, "_datetime")                        \
     V(deepcopy, "__deepcopy__")                            \
@@ -39,6 +40,11 @@
     V(dot, ".")                                            \
     V(extend, "extend")                                    \
     V(fget, "fget")                                        \
+    V(field_global, "_FIELD")                              \
+    V(field_kind, "_field_type")                           \
+    V(field_name, "name")                                  \
+    V(fields, "fields")                                    \
+    V(fields_global, "_FIELDS")                            \
     V(find_class, "find_class")                            \
     V(func, "__func__")                                    \
     V(getattr, "getattr")                                  \
@@ -146,6 +152,7 @@
 
 struct form_table;
 struct found;
+struct frozen;
 struct makers;
 struct pickler;
 struct steps_store;
@@ -188,6 +195,7 @@ struct core_state {
     struct steps_store *steps;    /* plans of functions; see steps.h */
     struct form_table *forms;     /* see form.h */
     struct found *found;          /* how long what was found holds; see found.h */
+    struct frozen *frozen;        /* what is known of dataclasses; see frozen.h */
     struct makers *makers;        /* see make.h */
     unsigned chain_map_version;   /* of collections.ChainMap as it was at first */
     unsigned ordinary_metaclasses[ORDINARY_METACLASSES]; /* see metaclass.c */

@@ -1,6 +1,7 @@
 /* What is known of a type: see plan.h. */
 #include "plan.h"
 
+#include "frozen.h"
 #include "registry.h"
 
 /* ---- the cache ---------------------------------------------------------- */
@@ -99,17 +100,20 @@ is_set(struct core_state *state, PyTypeObject *type)
 }
 
 /* Whether objects of the type come apart by object.__reduce_ex__ alone, or by the __reduce__ of
-   sets, which it calls. */
+   sets, which it calls.  Their state may be dataclasses' own: plan->frozen. */
 static int
-is_default(struct core_state *state, PyTypeObject *type)
+is_default(struct core_state *state, struct plan *plan, PyTypeObject *type)
 {
     const struct core_strings *str = &state->str;
+    struct frozen_walk walk;
+    plan->frozen = !inherits(type, str->getstate);
     return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
            && type->tp_getattro == PyObject_GenericGetAttr && type->tp_new != NULL
            && inherits(type, str->reduce_ex)
-           && (inherits(type, str->reduce) || is_set(state, type)) && inherits(type, str->getstate)
-           && inherits(type, str->class_) && type_lookup(type, str->getnewargs_ex) == NULL
-           && !PyType_FastSubclass(type, Py_TPFLAGS_TYPE_SUBCLASS);
+           && (inherits(type, str->reduce) || is_set(state, type)) && inherits(type, str->class_)
+           && type_lookup(type, str->getnewargs_ex) == NULL
+           && !PyType_FastSubclass(type, Py_TPFLAGS_TYPE_SUBCLASS)
+           && (!plan->frozen || frozen_begin(state, type, FROZEN_GETSTATE, &walk));
 }
 
 /* What set.__reduce__ gives.  0 if the type has its own way of telling its elements. */
@@ -195,6 +199,28 @@ comes_again(struct plan *plan, PyObject *name, Py_ssize_t end)
     return 0;
 }
 
+/* Makes room for slots.  0, or -1 without memory. */
+static int
+allocate_slots(struct plan *plan, Py_ssize_t count)
+{
+    plan->slots = PyMem_Calloc((size_t)count, sizeof(*plan->slots));
+    return plan->slots == NULL ? -1 : 0;
+}
+
+/* Fills the next slot in.  1, or 0 if it is not a plain slot, or comes again. */
+static int
+read_slot(struct plan *plan, PyTypeObject *type, PyObject *name)
+{
+    Py_ssize_t offset = PyUnicode_CheckExact(name) ? layout_slot_offset(type, name) : -1;
+    if (offset < 0 || comes_again(plan, name, plan->slot_count)) {
+        return 0;
+    }
+    struct plan_slot *slot = &plan->slots[plan->slot_count++];
+    slot->name = Py_NewRef(name);
+    slot->offset = offset;
+    return 1;
+}
+
 /* Fills the slots in.  1, 0 if one of them is not a plain slot, -1 without memory. */
 static int
 read_slots(struct plan *plan, PyTypeObject *type, PyObject *names)
@@ -203,22 +229,35 @@ read_slots(struct plan *plan, PyTypeObject *type, PyObject *names)
     if (count == 0) {
         return 1;
     }
-    plan->slots = PyMem_Calloc((size_t)count, sizeof(*plan->slots));
-    if (plan->slots == NULL) {
+    if (allocate_slots(plan, count) < 0) {
         return -1;
     }
     plan->slotnames = Py_NewRef(names);
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *name = PyList_GET_ITEM(names, i);
-        Py_ssize_t offset = PyUnicode_CheckExact(name) ? layout_slot_offset(type, name) : -1;
-        if (offset < 0 || comes_again(plan, name, i)) {
+        if (!read_slot(plan, type, PyList_GET_ITEM(names, i))) {
             return 0;
         }
-        plan->slots[i].name = Py_NewRef(name);
-        plan->slots[i].offset = offset;
-        plan->slot_count = i + 1;
     }
     return 1;
+}
+
+/* The same of a frozen dataclass, whose slots are in the order of its fields.  0 if it has none.
+ */
+static int
+read_frozen(struct core_state *state, struct plan *plan, PyTypeObject *type)
+{
+    struct frozen_walk walk;
+    PyObject *name;
+    if (!frozen_begin(state, type, FROZEN_GETSTATE, &walk)
+        || allocate_slots(plan, PyDict_GET_SIZE(walk.dict)) < 0) {
+        return 0;
+    }
+    while ((name = frozen_next(state, &walk)) != NULL) {
+        if (!read_slot(plan, type, name)) {
+            return 0;
+        }
+    }
+    return !walk.failed && plan->slot_count != 0;
 }
 
 /* Whether all of the instance is in its __dict__ and slots; else the standard library
@@ -231,6 +270,19 @@ is_complete(struct plan *plan, PyTypeObject *type)
     size += type->tp_weaklistoffset > 0 ? (Py_ssize_t)sizeof(PyObject *) : 0;
     size += type->tp_dictoffset > 0 ? (Py_ssize_t)sizeof(PyObject *) : 0;
     return type->tp_basicsize <= size;
+}
+
+/* Whether what a default state consists of is known, and can be read. */
+static int
+read_state(struct core_state *state, struct plan *plan, PyTypeObject *type)
+{
+    if (plan->frozen) {
+        return read_frozen(state, plan, type);
+    }
+    PyObject *names = find_slotnames(state, type);
+    int needs_all = plan->arguments == ARGUMENTS_NONE && plan->items == ITEMS_NONE;
+    return names != NULL && read_slots(plan, type, names) == 1
+           && (!needs_all || (type->tp_itemsize == 0 && is_complete(plan, type)));
 }
 
 /* The names of a type that is not made on the heap, as its __module__ and __qualname__ give
@@ -294,8 +346,9 @@ static int
 read_reduction(struct core_state *state, struct plan *plan, PyTypeObject *type)
 {
     plan->has_dict = has_managed_dict(state, type);
-    return is_default(state, type) && read_arguments(state, plan, type)
-           && read_items(state, plan, type) && (plan->has_dict || type->tp_dictoffset == 0);
+    return is_default(state, plan, type) && read_arguments(state, plan, type)
+           && read_items(state, plan, type) && (plan->has_dict || type->tp_dictoffset == 0)
+           && (!plan->frozen || (plan->arguments == ARGUMENTS_NONE && plan->items == ITEMS_NONE));
 }
 
 /* Reads the type, which has a version.  Leaves the plan general if it is not to be
@@ -313,13 +366,7 @@ read_type(struct core_state *state, struct plan *plan, PyTypeObject *type)
         plan->value = value;
         return;
     }
-    PyObject *slotnames = find_slotnames(state, type);
-    if (slotnames == NULL || !read_reduction(state, plan, type)) {
-        return;
-    }
-    int needs_all = plan->arguments == ARGUMENTS_NONE && plan->items == ITEMS_NONE;
-    if (read_slots(plan, type, slotnames) == 1
-        && (!needs_all || (type->tp_itemsize == 0 && is_complete(plan, type)))) {
+    if (read_reduction(state, plan, type) && read_state(state, plan, type)) {
         plan->kind = PLAN_DEFAULT;
         plan->nests = plan->items != ITEMS_NONE || plan->arguments == ARGUMENTS_ELEMENTS
                       || plan->arguments == ARGUMENTS_TUPLE || plan->arguments == ARGUMENTS_SET;
@@ -468,6 +515,28 @@ plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table
     }
     return state->plans->newobj_epoch == epoch;
 }
+
+#if KNOWN_LAYOUT
+
+int
+plan_is_frozen(struct core_state *state, const struct plan *plan)
+{
+    struct frozen_walk walk;
+    PyObject *name;
+    Py_ssize_t count = 0;
+    if (!frozen_begin(state, plan->type, FROZEN_GETSTATE, &walk)
+        || !frozen_holds(state, plan->type, FROZEN_GETSTATE)) {
+        return 0;
+    }
+    while ((name = frozen_next(state, &walk)) != NULL) {
+        if (count == plan->slot_count || name != plan->slots[count++].name) {
+            return 0;
+        }
+    }
+    return !walk.failed && count == plan->slot_count;
+}
+
+#endif
 
 /* ---- guards in the instance
  * -------------------------------------------------------------------------- */

@@ -81,6 +81,7 @@ struct plan {
     enum plan_items items;
     int nests; /* others may be saved before the state of an object is */
     /* Fields. */
+    int frozen;           /* the state is a list of the slots, by dataclasses' own __getstate__ */
     int has_dict;         /* instances have a __dict__ of their own kind */
     Py_ssize_t keys_seen; /* shared keys looked at: none of them hides a method */
     PyObject *slotnames;  /* cls.__slotnames__, a list; strong; NULL if there are no slots */
@@ -186,6 +187,10 @@ plan_metaclass_holds(const struct plan *plan)
     return plan->metaclass_version != 0
            && type_version(Py_TYPE((PyObject *)plan->type)) == plan->metaclass_version;
 }
+
+/* Whether the state of a frozen plan is a list of the slots that the plan has, and gets made
+   without anybody watching.  Runs no Python code. */
+int plan_is_frozen(struct core_state *state, const struct plan *plan);
 
 /* Whether the type is made by collections.namedtuple(), whose __getnewargs__ gives the elements
    and is not watched by anybody. */

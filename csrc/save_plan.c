@@ -389,6 +389,46 @@ slotnames_hold(struct plan *plan)
     return 1;
 }
 
+/* Whether a frozen object has what its __getstate__ asks for. */
+static int
+has_all_slots(struct plan *plan, PyObject *object)
+{
+    for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
+        if (*layout_slot(object, plan->slots[i].offset) == NULL) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* A list of slots that are short scalars, and all set, read where they lie. */
+static char *
+save_short_list(struct pickler *pickler, struct plan *plan, PyObject *object, char *out)
+{
+    if (memo_skip(&pickler->memo) < 0) {
+        return NULL;
+    }
+    out = write_op(write_op(out, OP_EMPTY_LIST), OP_MEMOIZE);
+    out = plan->slot_count > 1 ? write_op(out, OP_MARK) : out;
+    for (Py_ssize_t i = 0; out != NULL && i < plan->slot_count; i++) {
+        PyObject *value = *layout_slot(object, plan->slots[i].offset);
+        out = save_inside(pickler, value, save_is_single(pickler, value), out);
+    }
+    return out == NULL ? NULL : write_op(out, plan->slot_count > 1 ? OP_APPENDS : OP_APPEND);
+}
+
+/* The state of a frozen object: a new list of the slots. */
+static char *
+save_list_state(struct pickler *pickler, struct plan *plan, PyObject *object,
+                struct fields *fields, uint64_t epoch, char *out)
+{
+    if (fields->in_place) {
+        return save_short_list(pickler, plan, object, out);
+    }
+    out = at_part(pickler, out);
+    return out == NULL ? NULL : save_snapshot_list(pickler, plan->slot_count, epoch, out);
+}
+
 /* ---- the whole object
  * -------------------------------------------------------------------------------- */
 
@@ -476,8 +516,9 @@ save_fields(struct pickler *pickler, struct plan *plan, PyObject *object, int si
     if (out == NULL || (fields->values == NULL && fields->dict == NULL && fields->set == 0)) {
         return out;
     }
-    out = fields->set != 0 ? save_pair_state(pickler, plan, object, fields, epoch, out)
-                           : save_dict_state(pickler, plan, object, fields, out);
+    out = plan->frozen       ? save_list_state(pickler, plan, object, fields, epoch, out)
+          : fields->set != 0 ? save_pair_state(pickler, plan, object, fields, epoch, out)
+                             : save_dict_state(pickler, plan, object, fields, out);
     out = out == NULL ? NULL : save_room(pickler, save_settle(pickler, epoch, out));
     return out == NULL ? failed_state(object) : write_op(out, OP_BUILD);
 }
@@ -504,6 +545,7 @@ verify(struct pickler *pickler, struct plan *plan)
         || !plan_verify(pickler->state, plan, pickler->dispatch_table, pickler->epoch)
         || (plan->arguments == ARGUMENTS_ELEMENTS
             && !plan_is_namedtuple(pickler->state, plan->type))
+        || (plan->frozen && !plan_is_frozen(pickler->state, plan))
         || (plan->arguments == ARGUMENTS_SET && !reduction_is_call(pickler->state, plan->type))) {
         return 0;
     }
@@ -523,7 +565,8 @@ save_find_fields(struct pickler *pickler, struct plan *plan, PyObject *object, c
         return 0;
     }
     return save_find_class(pickler, plan, (PyObject *)plan->type)
-           && (plan->slot_count == 0 || slotnames_hold(plan))
+           && (plan->slot_count == 0
+               || (plan->frozen ? has_all_slots(plan, object) : slotnames_hold(plan)))
            && (!plan->has_dict || find_dict(pickler, plan, object, fields))
            && (plan->arguments == ARGUMENTS_NONE
                || save_find_arguments(pickler, plan, object, out));

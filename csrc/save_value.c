@@ -7,6 +7,7 @@
    An object of which no part needs more than a few bytes is written only where no frame can
    end among them; near the end of one it is asked. */
 #include "errors.h"
+#include "frozen.h"
 #include "reduce.h"
 #include "registry.h"
 #include "save.h"
@@ -428,6 +429,12 @@ save_check_value(struct pickler *pickler, PyObject *object, PyObject *reduce_val
     if (plan->kind == PLAN_VALUE && pickler->protocol >= 4
         && *values_status(pickler->state, plan->value) == VALUE_UNCHECKED) {
         values_check(pickler->state, plan->value, object, reduce_value);
+    }
+    if (plan->kind == PLAN_DEFAULT && plan->frozen && PyTuple_Check(reduce_value)) {
+        PyObject *given = reduction_part(reduce_value, PART_STATE);
+        if (given != NULL) {
+            frozen_check(pickler->state, object, given);
+        }
     }
 }
 

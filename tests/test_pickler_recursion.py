@@ -63,6 +63,7 @@ NESTED = {
     "subfrozenset": lambda held: classes.SubFrozenset([held]),
     "data": lambda held: classes.Data(1, held),
     "slots data": lambda held: classes.DataSlots(1, held),
+    "frozen data": lambda held: classes.DataFrozenSlots(1, held),
     "mixed": lambda held: [({"k": plain(classes.Registered(held))},)],
 }
 

@@ -39,6 +39,14 @@ _KNOWN = {
         "95fea154a1d554e85cf767c25de3d92c",  # 3.14
         "5df0bca7837fa6019cda002136a0adee",  # 3.15
     },
+    # __getstate__ and __setstate__ of frozen classes with slots, and fields().
+    "dataclasses (frozen)": {
+        "20e07af9b817a861a676a4802a3b0509",  # 3.11
+        "2a54efa878fd2f7d20a6e456256cea9e",  # 3.12
+        "d707ba0157a7af8c0eb0a693e3876d6e",  # 3.13
+        "4d6b0306786793a5b6bd1b95d1d6b3ef",  # 3.14
+        "784dc9a6ed82df54aaeeca107848cf19",  # 3.15
+    },
     # Constructors.
     "ipaddress.IPv6Address()": {
         "daf54e1019d0f194780245a8ff0c7747",  # 3.11

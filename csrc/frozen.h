@@ -1,0 +1,55 @@
+/* Frozen dataclasses with slots: what dataclasses gives them as __getstate__ and __setstate__.
+
+   dataclass(frozen=True, slots=True) adds two functions, by which the state is a list of what the
+   fields hold:
+
+       def _dataclass_getstate(self):
+           return [getattr(self, f.name) for f in fields(self)]
+
+       def _dataclass_setstate(self, state):
+           for field, value in zip(fields(self), state):
+               object.__setattr__(self, field.name, value)
+
+   They are left out only while they and fields() have the very code that was compared with what is
+   done here (_values.py), find the globals and builtins that they are meant to, and nobody watches
+   them; and only for objects that have no __dict__.  The fields are those that the class says it
+   has at the moment.  The first object of any such class is asked, and what it gives is compared
+   with what is read.
+
+   Nothing here runs Python code, but frozen_check(). */
+#ifndef FASTCOPYREG_FROZEN_H
+#define FASTCOPYREG_FROZEN_H
+
+#include "layout.h"
+#include "module.h"
+
+/* In the order in which _values.known() is asked. */
+enum frozen_function { FROZEN_GETSTATE, FROZEN_SETSTATE, FROZEN_FIELDS, FROZEN_FUNCTIONS };
+
+/* A walk over the fields of a class. */
+struct frozen_walk {
+    PyObject *dict; /* borrowed: __dataclass_fields__ */
+    Py_ssize_t position;
+    int failed; /* something is no field as dataclasses makes them */
+};
+
+/* 0, or -1 with MemoryError. */
+int frozen_setup(PyObject *module);
+void frozen_teardown(struct core_state *state);
+
+/* Begins a walk if the type has the function from dataclasses, and its objects no __dict__.
+   1 or 0. */
+int frozen_begin(struct core_state *state, PyTypeObject *type, enum frozen_function kind,
+                 struct frozen_walk *walk);
+
+/* The name of the next field; borrowed.  NULL at the end, or if the walk has failed. */
+PyObject *frozen_next(struct core_state *state, struct frozen_walk *walk);
+
+/* Whether the function may be left out now, for a type with which a walk began. */
+int frozen_holds(struct core_state *state, PyTypeObject *type, enum frozen_function kind);
+
+/* Asks whether the functions are known, and compares what the first object gave.  Raises nothing.
+   Runs Python code. */
+void frozen_check(struct core_state *state, PyObject *object, PyObject *given);
+
+#endif

@@ -1,0 +1,474 @@
+"""Dataclasses of every kind, above all frozen ones with slots, against the oracle."""
+
+import builtins
+import dataclasses
+import sys
+import typing
+
+import hypothesis
+import pytest
+from hypothesis import strategies
+
+import fastcopyreg
+from support.choices import any_setup, looks_around
+from support.classes import ByClass
+from support.implementations import OURS, PROTOCOLS, STANDARD, requires_core
+from support.recording import Setup, compare
+from support.shallow import run_shallow
+
+pytestmark = [requires_core, pytest.mark.timeout(1800)]
+
+frozen = dataclasses.dataclass(frozen=True, slots=True, eq=False)
+
+
+@frozen
+class Frozen(ByClass):
+    """The ordinary one."""
+
+    a: object
+    b: object = None
+    c: object = ()
+
+
+@frozen
+class One(ByClass):
+    """A state of one item."""
+
+    a: object
+
+
+@frozen
+class Empty(ByClass):
+    """A state of none."""
+
+
+@frozen
+class Derived(Frozen):
+    """Slots of its own beside inherited ones."""
+
+    d: object = 4
+
+
+@frozen
+class Pseudo(ByClass):
+    """What looks like fields, and is none."""
+
+    a: object
+    kind: typing.ClassVar[str] = "kind"
+    start: dataclasses.InitVar[int] = 0
+    b: object = dataclasses.field(default=7, init=False)
+
+
+class Loose(ByClass):
+    """With a __dict__."""
+
+
+@frozen
+class OnLoose(Loose):
+    """Slots beside a __dict__, which is no part of the state."""
+
+    a: object
+    b: object = None
+
+
+class Extended(Frozen):
+    """No dataclass itself, and with a __dict__."""
+
+
+class MoreSlots(Frozen):
+    """No dataclass itself, with a slot that is no field."""
+
+    __slots__ = ("more",)
+
+
+@frozen
+class OwnState(ByClass):
+    """A state of its own."""
+
+    a: object
+    b: object = None
+
+    def __getstate__(self):
+        return {"a": self.a}
+
+    def __setstate__(self, state):
+        object.__setattr__(self, "a", state["a"])
+
+
+@frozen
+class OwnSetState(ByClass):
+    """Only the other half."""
+
+    a: object
+    b: object = None
+
+    def __setstate__(self, state):
+        object.__setattr__(self, "a", tuple(state))
+
+
+@frozen
+class Watched(ByClass):
+    """Attributes are asked for in Python."""
+
+    a: object
+    b: object = None
+
+    def __getattribute__(self, name):
+        return object.__getattribute__(self, name)
+
+
+@frozen
+class Reduced(ByClass):
+    """With a reducer."""
+
+    a: object
+    b: object = None
+
+    def __reduce__(self):
+        return Reduced, (self.b, self.a)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FrozenDict(ByClass):
+    """Frozen, with a __dict__."""
+
+    a: object
+    b: object = None
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Slots(ByClass):
+    """Slots, and not frozen."""
+
+    a: object
+    b: object = None
+
+
+@frozen
+class Many(ByClass):
+    """More fields than go into a frame's reserve."""
+
+    __annotations__ = {f"field{i}": object for i in range(130)}
+
+
+class Meddles(ByClass):
+    """Changes something while it is dumped."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def __reduce__(self):
+        self.change()
+        return int, (7,)
+
+
+CLASSES = [
+    Frozen, One, Empty, Derived, Pseudo, OnLoose, Extended, MoreSlots, OwnState, OwnSetState,
+    Watched, Reduced, FrozenDict, Slots,
+]  # fmt: skip
+
+values = strategies.deferred(
+    lambda: (
+        strategies.none()
+        | strategies.integers(0, 70_000)
+        | strategies.text(max_size=3)
+        | strategies.sampled_from(["shared", "a" * 300, 2.5, b"bytes", 1 << 70, True])
+        | strategies.lists(values, max_size=3)
+        | strategies.tuples(values, values)
+        | objects
+    )
+)
+objects = strategies.tuples(
+    strategies.just("object"),
+    strategies.sampled_from(CLASSES),
+    strategies.lists(values, max_size=4),
+    strategies.sampled_from(["", "", "", "itself", "unset", "attribute", "again"]),
+)
+
+
+def make(described, made):
+    """The value that was described; the last one made may come again."""
+    if isinstance(described, list):
+        return [make(each, made) for each in described]
+    if not isinstance(described, tuple):
+        return described
+    if described[:1] != ("object",):
+        return tuple(make(each, made) for each in described)
+    _, cls, fields, deed = described
+    fields = [make(each, made) for each in fields]
+    if cls is Empty:
+        fields = []
+    result = (
+        cls(*(fields or [None])[:1])
+        if cls in (One, Pseudo)
+        else cls(*fields[:2] or [1][: cls is not Empty])
+    )
+    do(deed, result, made)
+    made.append(result)
+    return result
+
+
+def do(deed, result, made):
+    try:
+        if deed == "itself":
+            object.__setattr__(result, "a", [result])
+        elif deed == "unset":
+            object.__delattr__(result, "a")
+        elif deed == "attribute":
+            object.__setattr__(result, "more", 1)
+        elif deed == "again" and made:
+            object.__setattr__(result, "a", made[-1])
+    except AttributeError:
+        pass
+
+
+@looks_around
+@hypothesis.given(objects, any_setup())
+def test_dataclasses_are_dumped_alike(described, setup):
+    run_shallow(compare, STANDARD, OURS, setup, lambda: make([described, described], []))
+
+
+@looks_around
+@hypothesis.given(strategies.lists(objects, max_size=5), strategies.sampled_from([4, 5]))
+def test_dataclasses_are_dumped_alike_by_the_default_way(described, protocol):
+    run_shallow(compare, STANDARD, OURS, Setup(protocol=protocol), lambda: make(described * 3, []))
+
+
+@hypothesis.given(objects, strategies.integers(65_000, 66_000), strategies.booleans())
+def test_dataclasses_at_the_end_of_a_frame(described, size, to_file):
+    setup = Setup("dump" if to_file else "dumps")
+    run_shallow(compare, STANDARD, OURS, setup, lambda: [bytes(size), *make([described] * 20, [])])
+
+
+def assert_same(build, fast=False):
+    """Three times by each protocol, since the first of all is asked."""
+    for protocol in PROTOCOLS:
+        for entry in ("dumps", "dump", "pickler", "subclass"):
+            for _ in range(3):
+                compare(STANDARD, OURS, Setup(entry, protocol), build)
+        compare(STANDARD, OURS, Setup("pickler", protocol, fast=fast), build)
+
+
+def test_many_fields():
+    one, other = Many(*range(130)), Many(*[[i] for i in range(130)])
+    assert_same(lambda: [one, other, one], fast=True)
+
+
+def rows(cls):
+    return dict(dict(fastcopyreg.explain(cls).sections)["reduce"])
+
+
+def test_explain_says_how_frozen_classes_go():
+    for cls in (Frozen, One, Derived, Pseudo, MoreSlots, OwnSetState):
+        assert rows(cls)["runs"] == "in the C core, without a call"
+    for cls in (OwnState, Extended, OnLoose, Watched):
+        assert rows(cls)["runs"].startswith("by call")
+
+
+class Counted:
+    """How often the standard library's functions run."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, frame, event, argument):
+        self.calls += frame.f_code.co_name in ("_dataclass_getstate", "fields")
+
+
+def test_nothing_is_called_but_for_who_watches():
+    value = [Frozen(i, str(i), [i]) for i in range(100)]
+    assert_same(lambda: value)
+    calls = []
+    original = dataclasses.fields
+
+    def fields(cls):
+        calls.append(cls)
+        return original(cls)
+
+    OURS.dumps(value, 4)
+    watcher = Counted()
+    sys.setprofile(watcher)
+    try:
+        OURS.dumps(value, 4)
+    finally:
+        sys.setprofile(None)
+    assert watcher.calls >= 100
+    dataclasses.fields = fields
+    try:
+        OURS.dumps(value, 4)
+    finally:
+        dataclasses.fields = original
+    assert len(calls) == 100
+    OURS.dumps(value, 4)
+    assert len(calls) == 100
+
+
+GETSTATE, SETSTATE = Frozen.__getstate__, Frozen.__setstate__
+FIELDS = dataclasses.fields
+
+
+def other_code(function, code):
+    """Give the function other code; how to take it back."""
+    original = function.__code__
+    function.__code__ = code.__code__
+    return lambda: setattr(function, "__code__", original)
+
+
+def other_global(holder, name, value):
+    """Give a module, or a class, another attribute; how to take it back."""
+    missing = object()
+    original = vars(holder).get(name, missing)
+    setattr(holder, name, value)
+
+    def undo():
+        if original is missing:
+            delattr(holder, name)
+        else:
+            setattr(holder, name, original)
+
+    return undo
+
+
+def changed_fields(change):
+    """Change the fields of a class in place; how to take it back."""
+    fields = Frozen.__dataclass_fields__
+    original = dict(fields)
+    before = {each: (each.name, each._field_type) for each in fields.values()}
+    change(fields)
+
+    def undo():
+        fields.clear()
+        fields.update(original)
+        for each, (name, kind) in before.items():
+            each.name, each._field_type = name, kind
+
+    return undo
+
+
+class StrangeField:
+    """Is like a field."""
+
+    name = "c"
+    _field_type = dataclasses._FIELD
+
+
+def constant(*arguments):
+    return ["constant"]
+
+
+def no_fields(*arguments):
+    return ()
+
+
+TAMPERING = {
+    "code of getstate": lambda: other_code(GETSTATE, constant),
+    "code of fields": lambda: other_code(FIELDS, no_fields),
+    "getstate": lambda: other_global(Frozen, "__getstate__", lambda self: [1]),
+    "global fields": lambda: other_global(dataclasses, "fields", lambda _: []),
+    "global _FIELD": lambda: other_global(dataclasses, "_FIELD", dataclasses._FIELD_CLASSVAR),
+    "global _FIELDS": lambda: other_global(dataclasses, "_FIELDS", "__other_fields__"),
+    "global getattr": lambda: other_global(
+        dataclasses,
+        "getattr",
+        lambda *_: Pseudo.__dataclass_fields__,
+    ),
+    "global tuple": lambda: other_global(dataclasses, "tuple", lambda _: ()),
+    "builtin getattr": lambda: other_global(builtins, "getattr", lambda *a: CAUGHT(*a)),
+    "attribute of the class": lambda: other_global(Frozen, "a", 5),
+    "fields of the class": lambda: other_global(Frozen, "__dataclass_fields__", {}),
+    "fields of another kind": lambda: other_global(Frozen, "__dataclass_fields__", dataclasses),
+    "field taken": lambda: changed_fields(lambda fields: fields.pop("b")),
+    "field moved": lambda: changed_fields(lambda fields: fields.update(a=fields.pop("a"))),
+    "fields cleared": lambda: changed_fields(dict.clear),
+    "field renamed": lambda: changed_fields(lambda fields: setattr(fields["a"], "name", "c")),
+    "field misnamed": lambda: changed_fields(lambda fields: setattr(fields["a"], "name", "no")),
+    "field of a number": lambda: changed_fields(lambda fields: setattr(fields["a"], "name", 3)),
+    "field by a method": lambda: changed_fields(
+        lambda fields: setattr(fields["a"], "name", "__reduce__")
+    ),
+    "field no more": lambda: changed_fields(
+        lambda fields: setattr(fields["a"], "_field_type", None)
+    ),
+    "field added": lambda: changed_fields(lambda fields: fields.update(z=StrangeField())),
+    "field twice": lambda: changed_fields(lambda fields: fields.update(z=fields["a"])),
+}
+
+plain_getattr = getattr
+
+
+def CAUGHT(obj, name, *default):
+    return plain_getattr(obj, "b" if name == "a" else name, *default)
+
+
+@pytest.mark.parametrize("name", TAMPERING)
+def test_what_is_tampered_with_is_honoured(name):
+    value = [Frozen(1, [2], "c"), Frozen("a", (3,)), Frozen([], 5)]
+    assert_same(lambda: value)
+    for protocol in (4, 5):
+        undo = TAMPERING[name]()
+        try:
+            outcomes = [outcome(each, value, protocol) for each in (OURS, OURS, STANDARD)]
+        finally:
+            undo()
+        assert outcomes[0] == outcomes[1] == outcomes[2]
+    assert_same(lambda: value)
+
+
+def outcome(implementation, value, protocol):
+    """The pickle, or the error."""
+    try:
+        return implementation.dumps(value, protocol)
+    except Exception as error:
+        return type(error), str(error), getattr(error, "__notes__", None)
+
+
+@pytest.mark.parametrize("name", TAMPERING)
+def test_tampering_under_the_dump_is_honoured(name):
+    undo = []
+
+    def build():
+        meddler = Meddles(lambda: undo.append(TAMPERING[name]()))
+        return [Frozen(1, [2]), Frozen([3], meddler, "c"), Frozen(4, [5]), Frozen([6], 7)]
+
+    for _ in range(3):
+        outcomes = []
+        for implementation in (STANDARD, OURS):
+            try:
+                outcomes.append(outcome(implementation, build(), 4))
+            finally:
+                while undo:
+                    undo.pop()()
+        assert outcomes[0] == outcomes[1]
+
+
+CHANGES = {
+    "another value": lambda made: object.__setattr__(made, "c", [9]),
+    "no value": lambda made: object.__delattr__(made, "c"),
+    "class": lambda made: object.__setattr__(made, "__class__", MoreSlots),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_objects_that_change_under_the_dump(name):
+    def build():
+        holder, shared = [], [1]
+        meddler = Meddles(lambda: CHANGES[name](holder[0]))
+        made = Frozen(shared, meddler, shared)
+        holder.append(made)
+        return [made, made, [shared]]
+
+    for protocol in (4, 5):
+        for _ in range(3):
+            records = []
+            for implementation in (STANDARD, OURS):
+                try:
+                    records.append(implementation.dumps(build(), protocol))
+                except TypeError as error:
+                    records.append(str(error))
+            assert records[0] == records[1]
+
+
+def test_what_cannot_be_dumped_is_noted():
+    for value in (Frozen(lambda: 0), Frozen(1, [lambda: 0]), Frozen(1, 2, One(lambda: 0))):
+        for _ in range(3):
+            compare(STANDARD, OURS, Setup(protocol=4), lambda value=value: [value])

@@ -9,7 +9,10 @@
    code. */
 int load_fill_dict(struct unpickler *unpickler, PyObject *dict, PyObject **pairs);
 
-/* Drops the templates. */
+/* Drops the templates of a load. */
 void load_forget_templates(struct unpickler *unpickler);
+
+/* Drops those that are kept between loads. */
+void load_drop_kept_templates(struct core_state *state);
 
 #endif

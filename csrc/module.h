@@ -214,9 +214,10 @@ struct core_state {
     getter own_dict_getter; /* of __dict__ in ordinary classes; see clone.c */
     PyObject *copy_helpers; /* a dict of Python functions, or NULL; see copier_reduce.c */
     struct load_dialect load_dialect;
-    struct unpickler *idle_unpickler; /* between calls of loads; see unpickler.c */
-    struct global_cache *globals;     /* names seen before; see load_names.c */
-    struct rebuild_cache *rebuild;    /* what is known of types; see rebuild.c */
+    struct unpickler *idle_unpickler;      /* between calls of loads; see unpickler.c */
+    struct kept_templates *kept_templates; /* of dicts; see load_template.c */
+    struct global_cache *globals;          /* names seen before; see load_names.c */
+    struct rebuild_cache *rebuild;         /* what is known of types; see rebuild.c */
     void *datetime_api; /* of the module that made its types, or NULL; see make_value.c */
 };
 

@@ -4,6 +4,7 @@
 #include "load_names.h"
 #include "load_one.h"
 #include "load_state.h"
+#include "load_template.h"
 
 enum {
     /* What a machine kept between calls may hold on to, so that one huge load does not
@@ -138,6 +139,7 @@ unpickler_teardown(struct core_state *state)
     }
     load_names_teardown(state);
     load_forget_one_shape(state);
+    load_drop_kept_templates(state);
 }
 
 /* Reads from bytes, which nobody can change, or from other memory.  0, or -1 with an

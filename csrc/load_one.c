@@ -1,8 +1,10 @@
-/* A pickle that is one call with atoms, or one instance with a state of atoms: see load_one.h. */
+/* A pickle that is one call with atoms, one instance with a state of atoms, or one dict of atoms:
+   see load_one.h. */
 #include "load_one.h"
 
 #include "load_names.h"
 #include "load_state.h"
+#include "load_template.h"
 #include "rebuild.h"
 
 enum {
@@ -86,11 +88,36 @@ ALWAYS_INLINE const unsigned char *
 pass_key(struct key_bytes *key, const unsigned char *at, const unsigned char *end)
 {
     size_t size = *at == OP_SHORT_BINUNICODE ? atom_size(at, end) : 0;
-    if (size < 4 || (size_t)(end - at) < size + 4) {
+    if (size < 4 || (size_t)(end - at) < size + 3) {
         return NULL;
     }
     *key = (struct key_bytes){at + 2, size - 3};
     return at + size;
+}
+
+/* Passes the items of a dict of atoms, behind the EMPTY_DICT at hand, of which 8 bytes or more are
+   left, and SETITEMS.  What follows, or NULL. */
+static const unsigned char *
+find_items(struct one_call *call, const unsigned char *at, const unsigned char *end)
+{
+    if (at[0] != OP_EMPTY_DICT || at[1] != OP_MEMOIZE) {
+        return NULL;
+    }
+    int marked = at[2] == OP_MARK;
+    at += 2 + marked;
+    for (call->count = 0; call->count < ATTRIBUTES && end - at > 6; call->count++) {
+        const unsigned char *value = pass_key(&call->keys[call->count], at, end);
+        size_t size = value == NULL ? 0 : atom_size(value, end);
+        if (size == 0 || (size_t)(end - value) < size + 2) {
+            break;
+        }
+        call->values[call->count] = value;
+        at = value + size;
+    }
+    if (call->count == 0 || (marked ? *at != OP_SETITEMS : call->count > 1 || *at != OP_SETITEM)) {
+        return NULL;
+    }
+    return at + 1;
 }
 
 /* Passes the state of an instance.  Whether nothing but what stores it follows. */
@@ -106,38 +133,30 @@ find_state(struct one_call *call, const unsigned char *at, const unsigned char *
     at += sizeof(head);
     call->is_instance = 1;
     call->in_slots = *at == OP_NONE;
-    at += call->in_slots;
-    if (at[0] != OP_EMPTY_DICT || at[1] != OP_MEMOIZE) {
+    at = find_items(call, at + call->in_slots, end);
+    if (at == NULL) {
         return 0;
     }
-    int marked = at[2] == OP_MARK;
-    at += 2 + marked;
-    for (call->count = 0; call->count < ATTRIBUTES && end - at > 8; call->count++) {
-        const unsigned char *value = pass_key(&call->keys[call->count], at, end);
-        size_t size = value == NULL ? 0 : atom_size(value, end);
-        if (size == 0 || (size_t)(end - value) < size + 3) {
-            break;
-        }
-        call->values[call->count] = value;
-        at = value + size;
-    }
-    if (call->count == 0 || (marked ? *at != OP_SETITEMS : call->count > 1 || *at != OP_SETITEM)) {
-        return 0;
-    }
-    at++;
     return call->in_slots ? end - at == sizeof(stores_slots)
                                 && memcmp(at, stores_slots, sizeof(stores_slots)) == 0
                           : end - at == sizeof(stores) && memcmp(at, stores, sizeof(stores)) == 0;
 }
 
-/* Passes PROTO, FRAME and the global. */
+/* Whether the pickle begins with PROTO and FRAME, as one with a frame does. */
+ALWAYS_INLINE int
+has_head(const unsigned char *at, size_t size)
+{
+    return size <= LONGEST && size >= HEAD + 2 + LEAST_REST && at[0] == OP_PROTO && at[1] >= 4
+           && at[1] <= HIGHEST_PROTOCOL && at[2] == OP_FRAME
+           && read_little_endian(at + 3, 8) == size - HEAD;
+}
+
+/* Passes the global and what follows it. */
 static int
 find_parts(struct one_call *call, const unsigned char *at, size_t size)
 {
     const unsigned char *end = at + size;
-    if (size > LONGEST || size < HEAD + 2 + LEAST_REST || at[0] != OP_PROTO || at[1] < 4
-        || at[1] > HIGHEST_PROTOCOL || at[2] != OP_FRAME
-        || read_little_endian(at + 3, 8) != size - HEAD || at[HEAD] != OP_SHORT_BINUNICODE) {
+    if (at[HEAD] != OP_SHORT_BINUNICODE) {
         return 0;
     }
     call->module_name = at + HEAD + 2;
@@ -273,13 +292,79 @@ make_instance(struct core_state *state, const struct one_call *call, PyObject *c
     return object;
 }
 
+/* Drops what was made of keys and values. */
+static void
+drop_pairs(PyObject **pairs, int count)
+{
+    while (count-- > 0) {
+        Py_DECREF(pairs[2 * count]);
+        Py_DECREF(pairs[2 * count + 1]);
+    }
+}
+
+/* Makes all keys and values.  0, or -1 with an exception and nothing made. */
+static int
+make_pairs(struct core_state *state, const struct one_call *call, PyObject **pairs)
+{
+    for (int i = 0; i < call->count; i++) {
+        const unsigned char *at = call->values[i];
+        pairs[2 * i] = load_make_string(state, call->keys[i].bytes, call->keys[i].size);
+        if (pairs[2 * i] == NULL) {
+            drop_pairs(pairs, i);
+            return -1;
+        }
+        pairs[2 * i + 1] = make_atom(state, &at);
+        if (pairs[2 * i + 1] == NULL) {
+            Py_DECREF(pairs[2 * i]);
+            drop_pairs(pairs, i);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* A dict of the items; strong, or NULL with an exception. */
+static PyObject *
+make_dict(struct core_state *state, const struct one_call *call)
+{
+    PyObject *pairs[2 * ATTRIBUTES], *dict = PyDict_New();
+    if (dict == NULL || make_pairs(state, call, pairs) < 0) {
+        Py_XDECREF(dict);
+        return NULL;
+    }
+    int filled = load_fill_by_kept(state, dict, pairs, call->count);
+    if (filled > 0) {
+        return dict;
+    }
+    for (int i = 0; filled == 0 && i < call->count; i++) {
+        filled = PyDict_SetItem(dict, pairs[2 * i], pairs[2 * i + 1]);
+    }
+    drop_pairs(pairs, call->count);
+    if (filled < 0) {
+        Py_CLEAR(dict);
+    }
+    return dict;
+}
+
 int
 load_one(struct core_state *state, PyObject *bytes, PyObject **object)
 {
     struct one_call call;
+    const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(bytes);
+    size_t size = (size_t)PyBytes_GET_SIZE(bytes);
     call.is_instance = 0;
-    if (!find_parts(&call, (const unsigned char *)PyBytes_AS_STRING(bytes),
-                    (size_t)PyBytes_GET_SIZE(bytes))) {
+    if (!has_head(at, size)) {
+        return 0;
+    }
+    if (at[HEAD] == OP_EMPTY_DICT) {
+        const unsigned char *end = at + size, *rest = find_items(&call, at + HEAD, end);
+        if (rest == NULL || end - rest != 1 || *rest != OP_STOP) {
+            return 0;
+        }
+        *object = make_dict(state, &call);
+        return 1;
+    }
+    if (!find_parts(&call, at, size)) {
         return 0;
     }
     struct global_names *names =

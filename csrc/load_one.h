@@ -1,5 +1,5 @@
-/* A pickle that is one call with atoms as arguments, or one instance with a state of atoms: what a
-   program gets that loads its objects one at a time.
+/* A pickle that is one call with atoms as arguments, one instance with a state of atoms, or one
+   dict of atoms: what a program gets that loads its objects one at a time.
 
    The machine would be set up, the pickle scanned for what its memo fetches, and the opcodes
    executed one by one, for an object that takes less time to make.  Here all opcodes are compared

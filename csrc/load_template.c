@@ -352,13 +352,11 @@ fill_by_own(struct unpickler *unpickler, PyObject *dict, PyObject **pairs, Py_ss
     return template == NULL ? 0 : fill_from(dict, template, pairs, count);
 }
 
-/* By one that is kept between loads. */
-ALWAYS_INLINE int
-fill_by_kept(struct unpickler *unpickler, PyObject *dict, PyObject **pairs, Py_ssize_t count)
+int
+load_fill_by_kept(struct core_state *state, PyObject *dict, PyObject **pairs, Py_ssize_t count)
 {
     uint64_t print = print_keys(pairs, count);
-    PyObject *template =
-        print == 0 ? NULL : find_kept_template(unpickler->state, print, pairs, count);
+    PyObject *template = print == 0 ? NULL : find_kept_template(state, print, pairs, count);
     int filled = template == NULL ? 0 : fill_from(dict, template, pairs, count);
     Py_XDECREF(template);
     return filled;
@@ -373,7 +371,7 @@ load_fill_dict(struct unpickler *unpickler, PyObject *dict, PyObject **pairs)
     }
     int filled = fill_by_own(unpickler, dict, pairs, count);
     if (filled == 0) {
-        filled = fill_by_kept(unpickler, dict, pairs, count);
+        filled = load_fill_by_kept(unpickler->state, dict, pairs, count);
     }
     if (filled > 0) {
         unpickler->top = pairs;
@@ -391,6 +389,13 @@ load_drop_kept_templates(struct core_state *Py_UNUSED(state))
 void
 load_forget_templates(struct unpickler *Py_UNUSED(unpickler))
 {
+}
+
+int
+load_fill_by_kept(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(dict),
+                  PyObject **Py_UNUSED(pairs), Py_ssize_t Py_UNUSED(count))
+{
+    return 0;
 }
 
 int

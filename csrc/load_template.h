@@ -9,6 +9,11 @@
    code. */
 int load_fill_dict(struct unpickler *unpickler, PyObject *dict, PyObject **pairs);
 
+/* The same for an empty dict, at least one pair, and only by templates that are kept between
+   loads; 1: the references of the pairs are the dict's now. */
+int load_fill_by_kept(struct core_state *state, PyObject *dict, PyObject **pairs,
+                      Py_ssize_t count);
+
 /* Drops the templates of a load. */
 void load_forget_templates(struct unpickler *unpickler);
 

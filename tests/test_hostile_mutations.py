@@ -35,7 +35,21 @@ def slotted():
     return made
 
 
+def made(cls, **attributes):
+    """What is loaded without a machine, if all attributes are atoms."""
+    instance = cls()
+    for name, value in attributes.items():
+        setattr(instance, name, value)
+    return instance
+
+
 VALUES = {
+    "one call": lambda: classes.Point(1, "text"),
+    "one instance": lambda: made(Empty, x=1, text="text", last=None),
+    "one slotted": lambda: made(Slotted, a=1.5, b="x"),
+    "one dict": lambda: {"a": 1, "text": "x", "float": 1.5, "c": None},
+    "one item": lambda: {"key": 300},
+    "six keys": lambda: {f"key {i}": "text" if i % 2 else i for i in range(6)},
     "instance": instance,
     "slotted": slotted,
     "numbers": lambda: [1, -1, 300, 70000, -(2**40), 2**70, 1.5, True, None],

@@ -662,6 +662,8 @@ thread_near_recursion_limit(void)
    3.12 only the evaluation loop does.  Code that borrows holds the collector off, and lets it
    on again before it runs foreign code. */
 #if PY_VERSION_HEX < 0x030C0000
+#define ALLOCATION_COLLECTS 1
+
 static inline int
 collector_hold(void)
 {
@@ -676,6 +678,7 @@ collector_resume(int was_on)
     }
 }
 #else
+#define ALLOCATION_COLLECTS 0
 #define collector_hold() 0
 #define collector_resume(was_on) ((void)(was_on))
 #endif

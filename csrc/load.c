@@ -149,9 +149,7 @@ load_unknown(struct unpickler *unpickler, unsigned char opcode)
     return -1;
 }
 
-/* Lets signals be handled and other threads run, if they ask for it.  0, or -1 with what
-   a signal handler raised.  Runs Python code. */
-static int
+int
 load_poll(struct unpickler *unpickler)
 {
     return turns_due(&unpickler->turns) ? turns_take(unpickler->state, &unpickler->turns) : 0;
@@ -257,6 +255,7 @@ load_run(struct unpickler *unpickler)
     reader_close_frame(&unpickler->reader);
     unpickler->protocol = 0;
     unpickler->turns = (struct turns){0};
+    unpickler->rows_missed = 0;
     if (unpickler->stack == NULL && load_grow_stack(unpickler) < 0) {
         return NULL;
     }

@@ -44,6 +44,7 @@ struct unpickler {
     int protocol;
     int fix_imports;
     struct turns turns;
+    int rows_missed;                  /* see load_rows.c */
     PyObject *spare_dict;             /* empty, for EMPTY_DICT; NULL if there is none */
     struct load_shapes *shapes;       /* what is remembered of types; see load_state.c */
     struct load_templates *templates; /* of dicts; see load_template.c */
@@ -53,6 +54,10 @@ struct unpickler {
 
 /* Reads one pickle.  A new reference, or NULL with an exception.  Runs Python code. */
 PyObject *load_run(struct unpickler *unpickler);
+
+/* Lets signals be handled and other threads run, if they ask for it.  0, or -1 with what
+   a signal handler raised.  Runs Python code. */
+int load_poll(struct unpickler *unpickler);
 
 /* Drops what is on the stack. */
 void load_clear_stack(struct unpickler *unpickler);

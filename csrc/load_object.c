@@ -1,6 +1,7 @@
 /* Opcodes that call something: REDUCE, NEWOBJ, OBJ, INST, BUILD, persistent ids. */
 #include "load.h"
 
+#include "load_rows.h"
 #include "rebuild.h"
 
 /* Moves the objects from `start` up into a new tuple; strong, or NULL. */
@@ -111,7 +112,10 @@ load_call(struct unpickler *unpickler, PyObject **arguments)
         object = call_off_stack(unpickler, callable, arguments);
     }
     load_drop_to(unpickler, arguments - 1);
-    return load_push_memoized(unpickler, object);
+    if (load_push_memoized(unpickler, object) < 0) {
+        return -1;
+    }
+    return outcome == MAKE_TAKEN ? load_rows(unpickler, callable) : 0;
 }
 
 /* cls.__new__(cls, *arguments) for the arguments from `arguments` to the top of the stack, which

@@ -2,6 +2,7 @@
    see load_one.h. */
 #include "load_one.h"
 
+#include "load_atoms.h"
 #include "load_names.h"
 #include "load_state.h"
 #include "load_template.h"
@@ -177,25 +178,6 @@ find_parts(struct one_call *call, const unsigned char *at, size_t size)
            && (find_arguments(call, at + 3, end) || find_state(call, at + 3, end));
 }
 
-/* The atom at *at, which it passes; strong, or NULL with an exception. */
-ALWAYS_INLINE PyObject *
-make_atom(struct core_state *state, const unsigned char **at)
-{
-    const unsigned char *bytes = *at + 1;
-    switch (bytes[-1]) {
-    case OP_NONE: *at = bytes; return Py_NewRef(Py_None);
-    case OP_NEWTRUE: *at = bytes; return Py_NewRef(Py_True);
-    case OP_NEWFALSE: *at = bytes; return Py_NewRef(Py_False);
-    case OP_BININT1: *at = bytes + 1; return Py_NewRef(state->small_integers[bytes[0]]);
-    case OP_BININT2: *at = bytes + 2; return PyLong_FromLong((long)read_little_endian(bytes, 2));
-    case OP_BININT:
-        *at = bytes + 4;
-        return PyLong_FromLong((int32_t)(uint32_t)read_little_endian(bytes, 4));
-    case OP_BINFLOAT: *at = bytes + 8; return PyFloat_FromDouble(read_big_endian_double(bytes));
-    default: *at = bytes + 2 + bytes[0]; return load_make_string(state, bytes + 1, bytes[0]);
-    }
-}
-
 /* callable(*arguments); strong, or NULL with an exception.  Runs Python code. */
 static PyObject *
 call_with_atoms(struct core_state *state, const struct one_call *call, PyObject *callable)
@@ -203,7 +185,7 @@ call_with_atoms(struct core_state *state, const struct one_call *call, PyObject 
     PyObject *values[1 + ARGUMENTS] = {callable}, **arguments = values + 1, *object = NULL;
     const unsigned char *at = call->arguments;
     int made = 0;
-    while (made < call->count && (arguments[made] = make_atom(state, &at)) != NULL) {
+    while (made < call->count && (arguments[made] = load_make_atom(state, &at)) != NULL) {
         made++;
     }
     if (made == call->count
@@ -258,7 +240,7 @@ store_state(struct core_state *state, const struct one_call *call, PyObject *obj
     while (made < call->count) {
         const unsigned char *at = call->values[made];
         pairs[2 * made] = NULL;
-        pairs[2 * made + 1] = make_atom(state, &at);
+        pairs[2 * made + 1] = load_make_atom(state, &at);
         if (pairs[2 * made + 1] == NULL) {
             break;
         }
@@ -313,7 +295,7 @@ make_pairs(struct core_state *state, const struct one_call *call, PyObject **pai
             drop_pairs(pairs, i);
             return -1;
         }
-        pairs[2 * i + 1] = make_atom(state, &at);
+        pairs[2 * i + 1] = load_make_atom(state, &at);
         if (pairs[2 * i + 1] == NULL) {
             Py_DECREF(pairs[2 * i]);
             drop_pairs(pairs, i);

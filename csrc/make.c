@@ -579,21 +579,45 @@ make_free_dead(struct core_state *state)
     }
 }
 
-/* That the class is ordinary, its version says since it was read. */
-enum make_outcome
-make_taking(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssize_t count,
-            PyObject **made)
+/* The plan of a class that only stores arguments, in its version of now, if it is to be used. That
+   the class is ordinary, its version says since it was read. */
+ALWAYS_INLINE struct maker *
+find_plain(struct core_state *state, PyObject *callable)
 {
     PyTypeObject *type = (PyTypeObject *)callable;
     if (!PyType_CheckExact(callable) || state->steps_threshold == 0) {
-        return MAKE_CALL;
+        return NULL;
     }
     struct maker *maker = makers_find(state->makers, callable);
-    if (maker == NULL || maker->version != type_version(type) || maker->status != STEPS_READY
-        || !maker->plain || count < maker->steps->required || count > maker->steps->accepted
-        || steps_observed(state) || !codes_hold(maker)) {
-        return MAKE_CALL;
+    return maker == NULL || maker->version != type_version(type) || maker->status != STEPS_READY
+                   || !maker->plain || steps_observed(state) || !codes_hold(maker)
+               ? NULL
+               : maker;
+}
+
+ALWAYS_INLINE int
+accepts(const struct maker *maker, Py_ssize_t count)
+{
+    return count >= maker->steps->required && count <= maker->steps->accepted;
+}
+
+struct maker *
+make_find_taking(struct core_state *state, PyObject *callable, int *count)
+{
+    struct maker *maker = find_plain(state, callable);
+    if (maker == NULL || maker->takes <= 0 || !accepts(maker, maker->takes)) {
+        return NULL;
     }
+    *count = maker->takes;
+    return maker;
+}
+
+/* Of `count` arguments, which are moved if they may be. */
+ALWAYS_INLINE enum make_outcome
+make_taking_by(struct core_state *state, const struct maker *maker, PyObject **arguments,
+               Py_ssize_t count, PyObject **made)
+{
+    PyTypeObject *type = (PyTypeObject *)maker->key;
     state->makers->busy++;
     enum make_outcome outcome = maker->in_slots && count == maker->takes
                                     ? take_into_slots(state, maker, type, arguments, made)
@@ -601,6 +625,23 @@ make_taking(struct core_state *state, PyObject *callable, PyObject **arguments, 
     state->makers->busy--;
     state->made_by_plan += outcome != MAKE_CALL;
     return outcome;
+}
+
+enum make_outcome
+make_by_taking(struct core_state *state, const struct maker *maker, PyObject **arguments,
+               PyObject **made)
+{
+    return make_taking_by(state, maker, arguments, maker->takes, made);
+}
+
+enum make_outcome
+make_taking(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssize_t count,
+            PyObject **made)
+{
+    struct maker *maker = find_plain(state, callable);
+    return maker == NULL || !accepts(maker, count)
+               ? MAKE_CALL
+               : make_taking_by(state, maker, arguments, count, made);
 }
 
 #else

@@ -46,6 +46,14 @@ enum make_outcome make_by_stores(struct core_state *state, const struct maker *m
 enum make_outcome make_taking(struct core_state *state, PyObject *callable, PyObject **arguments,
                               Py_ssize_t count, PyObject **made);
 
+/* The plan of a class that stores each argument once, and has any: *count.  It makes instances
+   until foreign code runs; borrowed, or NULL.  Runs no Python code. */
+struct maker *make_find_taking(struct core_state *state, PyObject *callable, int *count);
+
+/* Makes an instance by it of so many arguments: TAKEN, DONE or RAISED.  Runs no Python code. */
+enum make_outcome make_by_taking(struct core_state *state, const struct maker *maker,
+                                 PyObject **arguments, PyObject **made);
+
 /* Reads a callable that is due, which is stolen.  0, or -1 with an exception.  Runs Python
    code. */
 int make_read(struct core_state *state, PyObject *callable);

@@ -153,3 +153,158 @@ def test_tuples_of_atoms_are_as_their_like():
     assert [hash(each) for each in made[:3000]] == [hash(each) for each in standard[:3000]]
     assert [sys.getsizeof(each) for each in made] == [sys.getsizeof(each) for each in standard]
     assert all(gc.is_tracked(each) for each in made[3000:])
+
+
+class Wide:
+    """More arguments than a tuple has an opcode for."""
+
+    __slots__ = ("a", "b", "c", "d", "e")
+
+    def __init__(self, a, b, c, d, e="last"):
+        self.a = a
+        self.b = b
+        self.c = c
+        self.d = d
+        self.e = e
+
+    def __reduce__(self):
+        return type(self), (self.a, self.b, self.c, self.d, self.e)
+
+
+class One:
+    __slots__ = ("x", "__weakref__")
+
+    def __init__(self, x):
+        self.x = x
+
+    def __reduce__(self):
+        return type(self), (self.x,)
+
+
+ODD_VALUES = [
+    None,
+    True,
+    5,
+    300,
+    70000,
+    1.5,
+    "text",
+    "ä",
+    "x",
+    "",
+    1 << 40,
+    b"b",
+    (1,),
+    [1],
+    One(1),
+]
+SHARED_TEXT = "a text that is fetched"
+
+
+@pytest.mark.parametrize("value", ODD_VALUES, ids=repr)
+@pytest.mark.parametrize("place", range(5))
+def test_a_row_may_be_left_at_any_argument(place, value):
+    """What is no number or text ends the row; what was made of it is on the stack then."""
+    for cls, width in ((Wide, 5), (Slots, 3), (One, 1)):
+        rows = [cls(*(i + j for j in range(width))) for i in range(12)]
+        for at in (4, 5, 9):
+            arguments = [i * 0.5 for i in range(width)]
+            arguments[place % width] = value
+            rows[at] = cls(*arguments)
+        rows += [cls(*[SHARED_TEXT] * width), cls(*[SHARED_TEXT] * width), SHARED_TEXT, rows[5]]
+        for protocol in (2, 4, 5):
+            data = pickle.dumps(rows, protocol)
+            for _ in range(2):
+                loading.compare_in_memory(data)
+
+
+@pytest.mark.parametrize("cls", [Wide, One, Slots, Dict])
+def test_rows_that_end_anywhere(cls):
+    """Too short, and with frames that end in the middle of a row."""
+    width = {Wide: 5, One: 1}.get(cls, 3)
+    data = pickle.dumps([cls(*[i + 0.5] * width) for i in range(5)], 4)
+    loading.OURS.loads(data)
+    body = data[11:]
+    for at in range(1, len(body)):
+        loading.compare_in_memory(data[:at])
+        frames = [body[:at], body[at:]]
+        framed = b"".join(b"\x95" + len(part).to_bytes(8, "little") + part for part in frames)
+        loading.compare_in_memory(b"\x80\x04" + framed)
+
+
+def test_rows_of_a_class_far_down_the_memo():
+    """Its index takes four bytes."""
+    data = pickle.dumps(
+        [[f"text {i}" for i in range(300)], [Slots(i, 1.5, None) for i in range(9)]]
+    )
+    for _ in range(3):
+        loading.compare_in_memory(data)
+
+
+def test_tuples_of_rows_that_are_fetched():
+    """By opcodes that no pickler writes, as the tuple of a call is nobody else's."""
+    data = pickle.dumps([Slots(i, i + 0.5, None) for i in range(6)], 4)
+    tuples = [at for at in range(len(data)) if data[at : at + 4] == b"\x87\x94R\x94"]
+    assert len(tuples) == 6
+    for number in range(6, 30):
+        fetching = data[:2] + data[11:-2] + b"h" + bytes([number]) + b"e."
+        loading.compare_in_memory(fetching)
+
+
+class Changing:
+    """Changes, while it is made, how the class of the rows is made."""
+
+    def __init__(self, number):
+        self.number = number
+        Victim.__init__ = (Victim.first, Victim.second)[number % 2]
+
+    def __reduce__(self):
+        return type(self), (self.number,)
+
+
+class Victim:
+    def __init__(self, x, y):
+        self.x = x
+        self.y = y
+
+    def second(self, x, y):
+        self.x = y
+        self.y = x
+
+    first = __init__
+
+    def __reduce__(self):
+        return type(self), (self.x, self.y)
+
+
+def test_a_class_that_changes_between_rows():
+    rows = []
+    for number in range(12):
+        rows += [Victim(i, f"text {i}") for i in range(5)]
+        rows.append(Changing(number))
+    data = pickle.dumps(rows)
+    for _ in range(4):
+        expected = [vars(one) for one in pickle.loads(data)]
+        assert [vars(one) for one in loading.OURS.loads(data)] == expected
+
+
+def test_rows_let_signals_be_handled():
+    """Of those that come during a load, all but the last can only be handled in its middle."""
+    signal = pytest.importorskip("signal")
+    if not hasattr(signal, "setitimer"):
+        pytest.skip("there are no timers")
+    data = pickle.dumps([Slots(i + 0.5, i, None) for i in range(300_000)])
+    seen = []
+    before = signal.signal(signal.SIGALRM, lambda *_: seen.append(None))
+    try:
+        for _ in range(10):
+            seen.clear()
+            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+            assert len(loading.OURS.loads(data)) == 300_000
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if len(seen) > 1:
+                return
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    pytest.fail("no signal was handled before the end")

@@ -148,6 +148,91 @@ def test_load_in_persistent_load_and_in_read_is_refused():
         unpickler.load()
 
 
+class Reaching:
+    """Whatever a load runs of it does something to the unpickler that loads."""
+
+    unpickler: Unpickler
+    deed = None
+    ends: list
+
+    def __init__(self, *args):
+        self.reach()
+
+    def __hash__(self):
+        return self.reach()
+
+    def reach(self, *args):
+        try:
+            type(self).deed(self.unpickler)
+        except BaseException as error:  # The load may turn it into another.
+            self.ends.append(error)
+        else:
+            self.ends.append("done")
+        return 0
+
+    __setstate__ = append = __setitem__ = __setattr__ = reach
+
+
+class ReachingNew(Reaching):
+    def __new__(cls, *args):
+        made = super().__new__(cls)
+        made.reach()
+        return made
+
+
+def use_again(unpickler):
+    with pytest.raises(RuntimeError, match="already used"):
+        unpickler.load()
+
+
+def initialise_again(unpickler):
+    with pytest.raises(RuntimeError, match="already used"):
+        unpickler.__init__(io.BytesIO(b"N."))
+
+
+def replace_memo(unpickler):
+    unpickler.memo = {}
+
+
+def fill_memo(unpickler):
+    unpickler.memo = {number: number for number in range(1000)}
+
+
+DEEDS = [use_again, initialise_again, replace_memo, fill_memo, lambda one: one.memo.clear()]
+CALLS = {
+    "constructor": b"(K\x01K\x02t\x94R\x94",
+    "no arguments": b")R\x94",
+    "__new__": b"K\x01\x85\x94\x81\x94",
+    "__new__ with keywords": b"K\x01\x85\x94}\x94\x92\x94",
+    "__setstate__": b")\x81\x94}\x94X\x01\x00\x00\x00a\x94K\x01sb",
+    "slot state": b")\x81\x94N}\x94X\x01\x00\x00\x00a\x94K\x01s\x86\x94b",
+    "append": b")\x81\x94(K\x01K\x02e",
+    "__setitem__": b")\x81\x94(K\x01K\x02K\x03K\x04u",
+    "__hash__ in a dict": b")\x81\x940}\x94(h\x01N\x8c\x01a\x94Nh\x01Nu",
+    "__hash__ in a set": b")\x81\x940\x8f\x94(h\x01h\x010K\x01\x90",
+    "INST": b"1(K\x01i" + __name__.encode() + b"\nReaching\n",
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize("call", CALLS)
+def test_what_is_called_cannot_spoil_its_unpickler(monkeypatch, call, deed):
+    """The objects that the load has, it keeps, whatever becomes of the memo."""
+    cls = ReachingNew if call.startswith("__new__") else Reaching
+    name = f"c{__name__}\n{cls.__name__}\n".encode()
+    one = b"\x80\x04(" + name + b"\x94" + CALLS[call] + b"\x8c\x04text\x94h\x00h\x01t."
+    unpickler = Unpickler(io.BytesIO(one * 4))
+    ends = []
+    monkeypatch.setattr(Reaching, "unpickler", unpickler, raising=False)
+    monkeypatch.setattr(Reaching, "ends", ends, raising=False)
+    monkeypatch.setattr(Reaching, "deed", staticmethod(deed))
+    for _ in range(4):
+        loading.outcome(unpickler.load)
+    assert set(ends) == {"done"}
+    unpickler.__init__(io.BytesIO(b"\x80\x04]\x94K\x01ah\x00\x86."))
+    assert unpickler.load() == ([1], [1])
+
+
 MEMOS = [{}, {0: "zero"}, {5: "five", 10**9: "far"}, None]
 
 

@@ -617,7 +617,7 @@ ALWAYS_INLINE enum make_outcome
 make_taking_by(struct core_state *state, const struct maker *maker, PyObject **arguments,
                Py_ssize_t count, PyObject **made)
 {
-    PyTypeObject *type = (PyTypeObject *)maker->key;
+    PyTypeObject *type = (PyTypeObject *)maker->keyed.key;
     state->makers->busy++;
     enum make_outcome outcome = maker->in_slots && count == maker->takes
                                     ? take_into_slots(state, maker, type, arguments, made)

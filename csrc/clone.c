@@ -194,6 +194,16 @@ is_made_by_default(struct core_state *state, PyTypeObject *type)
            && type_lookup(type, str->getnewargs_ex) == NULL;
 }
 
+static int
+has_own_reduce(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *method = type_lookup(type, state->str.reduce_ex);
+    if (inherits_from_object(type, state->str.reduce_ex)) {
+        method = type_lookup(type, state->str.reduce);
+    }
+    return method != NULL && PyFunction_Check(method);
+}
+
 unsigned int
 clone_facts(struct core_state *state, PyTypeObject *type)
 {
@@ -219,6 +229,9 @@ clone_facts(struct core_state *state, PyTypeObject *type)
     PyObject *init = type_lookup(type, state->str.init);
     if (type->tp_new == PyBaseObject_Type.tp_new && init != NULL && PyFunction_Check(init)) {
         facts |= CLONE_CALLS_INIT;
+    }
+    if (has_own_reduce(state, type)) {
+        facts |= CLONE_OWN_REDUCE;
     }
     PyObject *getstate = type_lookup(type, state->str.getstate);
     if (getstate != NULL && PyFunction_Check(getstate) && is_made_by_default(state, type)) {

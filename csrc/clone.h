@@ -39,16 +39,17 @@ struct clone_plan {
 
 /* What is known of a type besides: bits, valid while its version is the same. */
 enum {
-    CLONE_PLAIN_GETATTR = 1, /* metaclass type, tp_getattro generic: attributes are looked up
-                                purely, but for what the descriptors found do */
-    CLONE_NO_DEEPCOPY = 2,   /* no __deepcopy__ on the type */
-    CLONE_NO_COPY = 4,       /* no __copy__ on the type */
-    CLONE_NO_SETSTATE = 8,   /* no __setstate__ on the type */
-    CLONE_OWN_DICT = 16,     /* __dict__ is what a class statement gives: a managed dict */
-    CLONE_NO_DICT = 32,      /* instances have no __dict__ at all */
-    CLONE_CALLS_INIT = 64,   /* type(...) is object.__new__ and a function __init__ */
-    CLONE_OWN_GETSTATE = 128 /* reduces by default, with the state that a function __getstate__
-                                gives */
+    CLONE_PLAIN_GETATTR = 1,  /* metaclass type, tp_getattro generic: attributes are looked up
+                                 purely, but for what the descriptors found do */
+    CLONE_NO_DEEPCOPY = 2,    /* no __deepcopy__ on the type */
+    CLONE_NO_COPY = 4,        /* no __copy__ on the type */
+    CLONE_NO_SETSTATE = 8,    /* no __setstate__ on the type */
+    CLONE_OWN_DICT = 16,      /* __dict__ is what a class statement gives: a managed dict */
+    CLONE_NO_DICT = 32,       /* instances have no __dict__ at all */
+    CLONE_CALLS_INIT = 64,    /* type(...) is object.__new__ and a function __init__ */
+    CLONE_OWN_GETSTATE = 128, /* reduces by default, with the state that a function __getstate__
+                                 gives */
+    CLONE_OWN_REDUCE = 256    /* __reduce_ex__ is a function, or object's and __reduce__ is one */
 };
 unsigned int clone_facts(struct core_state *state, PyTypeObject *type);
 

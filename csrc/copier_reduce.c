@@ -324,32 +324,58 @@ is_asked_again(struct copier *copier, struct copyroute *route)
            && PyFunction_GET_CODE(route->function) == copier->asked_code;
 }
 
+/* The copy of an owned object by the plan of the callable that reduces it, if there is one.
+   NOT_SO if that is to be called, and *callable NULL if it is to be looked up again. */
+static enum way
+copy_by_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObject *protocol,
+             int of_method, struct reducer *reducer, int alone, PyObject **copy)
+{
+    PyObject *reduce_value = NULL;
+    enum reducer_verdict verdict = reducer_meet(copier->state, *callable, protocol, reducer);
+    if (verdict == REDUCER_PLAN
+        && form_prepare(copier->state, copier->epoch, reducer, of_method, Py_TYPE(object))) {
+        enum way way = copy_by_form(copier, object, alone, copy);
+        if (way != WAY_NOT_SO) {
+            return way;
+        }
+    }
+    if (verdict == REDUCER_CALL) {
+        return WAY_NOT_SO;
+    }
+    int planned = ask_plan(copier, object, callable, verdict, reducer, &reduce_value);
+    return planned == 0  ? WAY_NOT_SO
+           : planned < 0 ? WAY_RAISED
+                         : copy_and_drop(copier, object, reduce_value, planned, alone, copy);
+}
+
 /* The copy of an owned object by the function that dispatch_table has. */
 static enum way
 copy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable, int alone,
                 PyObject **copy)
 {
     struct reducer reducer;
-    PyObject *reduce_value = NULL;
-    enum reducer_verdict verdict = reducer_meet(copier->state, callable, NULL, &reducer);
-    if (verdict == REDUCER_PLAN
-        && form_prepare(copier->state, copier->epoch, &reducer, Py_TYPE(object))) {
-        enum way way = copy_by_form(copier, object, alone, copy);
-        if (way != WAY_NOT_SO) {
-            return way;
-        }
+    enum way way = copy_by_plan(copier, object, &callable, NULL, 0, &reducer, alone, copy);
+    if (way != WAY_NOT_SO) {
+        return way;
     }
-    int planned = 0;
-    if (verdict != REDUCER_CALL) {
-        planned = ask_plan(copier, object, &callable, verdict, &reducer, &reduce_value);
-    }
-    if (planned == 0) {
-        remember_asked(copier, Py_TYPE(object), &reducer);
-        reduce_value = ask(copier, object, Py_TYPE(object), callable);
-    }
-    return reduce_value == NULL
-               ? WAY_RAISED
-               : copy_and_drop(copier, object, reduce_value, planned, alone, copy);
+    remember_asked(copier, Py_TYPE(object), &reducer);
+    PyObject *reduce_value = ask(copier, object, Py_TYPE(object), callable);
+    return reduce_value == NULL ? WAY_RAISED
+                                : copy_and_drop(copier, object, reduce_value, 0, alone, copy);
+}
+
+/* The copy of an owned object by the plan of its class's own __reduce_ex__ or __reduce__. */
+static enum way
+copy_by_method(struct copier *copier, PyObject *object, int alone, PyObject **copy)
+{
+    struct core_state *state = copier->state;
+    struct reducer reducer;
+    int takes_protocol;
+    PyObject *method = form_find_method(state, object, &takes_protocol);
+    return method == NULL
+               ? WAY_NOT_SO
+               : copy_by_plan(copier, object, &method, takes_protocol ? state->protocols[4] : NULL,
+                              1, &reducer, alone, copy);
 }
 
 /* Fills the fresh copy of an owned object with the state that it gave.  0 or -1. */
@@ -476,17 +502,21 @@ copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, 
     PyObject *copy = NULL;
     enum way way = WAY_NOT_SO;
     int sure = surely_lacks_deepcopy(copier, object, facts);
+    int reduces = sure && reducer == NULL && (facts & CLONE_OWN_REDUCE) != 0;
     int gives_state = sure && reducer == NULL && (facts & CLONE_OWN_GETSTATE) != 0
                       && copier->state->copyroutes->newobj_holds
                       && copier->state->copyroutes->states_hold;
     reducer = sure && reducer != NULL && PyFunction_Check(reducer) ? reducer : NULL;
-    if (reducer != NULL) {
+    if (reducer != NULL || reduces) {
         way = copy_by_form(copier, object, alone, &copy);
         if (way == WAY_CLOSED || way == WAY_RAISED) {
             return copy;
         }
     }
     Py_INCREF(object);
+    if (way == WAY_NOT_SO && reduces) {
+        way = copy_by_method(copier, object, alone, &copy);
+    }
     if (way == WAY_NOT_SO) {
         way = reducer != NULL ? copy_by_reducer(copier, object, reducer, alone, &copy)
               : gives_state   ? copy_by_getstate(copier, object, &copy)

@@ -235,13 +235,14 @@ construct_from(struct core_state *state, struct form_parts *parts)
     return copy;
 }
 
-/* Copies by the plan of a reducer.  1 and the copy, 0, -1. */
+/* Copies by the plan of a reducer, which may be a method.  1 and the copy, 0, -1. */
 static int
-copy_by_form(struct core_state *state, PyObject *object, PyObject *callable, PyObject **copy)
+copy_by_form(struct core_state *state, PyObject *object, PyObject *callable, PyObject *protocol,
+             int of_method, PyObject **copy)
 {
     struct reducer reducer;
     struct form_parts parts;
-    enum reducer_verdict verdict = reducer_meet(state, callable, NULL, &reducer);
+    enum reducer_verdict verdict = reducer_meet(state, callable, protocol, &reducer);
     if (verdict == REDUCER_DUE) {
         Py_INCREF(callable);
         int read = reducer_read(state, &reducer);
@@ -249,12 +250,23 @@ copy_by_form(struct core_state *state, PyObject *object, PyObject *callable, PyO
         return read;
     }
     if (verdict != REDUCER_PLAN
-        || !form_prepare(state, state->copy_epoch, &reducer, Py_TYPE(object))
+        || !form_prepare(state, state->copy_epoch, &reducer, of_method, Py_TYPE(object))
         || !form_read(state, state->copy_epoch, object, &parts)) {
         return 0;
     }
     *copy = construct_from(state, &parts);
     return *copy == NULL ? -1 : 1;
+}
+
+/* Copies by the plan of the class's own __reduce_ex__ or __reduce__.  1 and the copy, 0, -1. */
+static int
+copy_by_method(struct core_state *state, PyObject *object, PyObject **copy)
+{
+    int takes_protocol;
+    PyObject *method = form_find_method(state, object, &takes_protocol);
+    return method == NULL ? 0
+                          : copy_by_form(state, object, method,
+                                         takes_protocol ? state->protocols[4] : NULL, 1, copy);
 }
 
 /* Copies an instance as its type's plan says.  1 and the copy, 0, -1. */
@@ -309,12 +321,17 @@ copy_by_route(struct core_state *state, PyObject *object, PyObject **copy)
     if (route->kind == ROUTE_CLONE) {
         return copy_clone(state, route->plan, object, copy);
     }
-    if (route->kind != ROUTE_REDUCE || route->function == NULL
-        || !PyFunction_Check(route->function)) {
+    if (route->kind != ROUTE_REDUCE) {
+        return 0;
+    }
+    if (route->function == NULL) {
+        return (route->facts & CLONE_OWN_REDUCE) != 0 ? copy_by_method(state, object, copy) : 0;
+    }
+    if (!PyFunction_Check(route->function)) {
         return 0;
     }
     PyObject *reducer = Py_NewRef(route->function);
-    int done = copy_by_form(state, object, reducer, copy);
+    int done = copy_by_form(state, object, reducer, NULL, 0, copy);
     if (done == 0) {
         *copy = copy_from(state, object, PyObject_CallOneArg(reducer, object));
         done = *copy == NULL ? -1 : 1;

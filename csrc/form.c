@@ -417,7 +417,8 @@ int
 form_read(struct core_state *state, uint64_t epoch, PyObject *object, struct form_parts *parts)
 {
     struct form *form = form_at(state, Py_TYPE(object));
-    if (form->type != Py_TYPE(object) || form->copy_epoch != epoch || form->state_count >= 0) {
+    if (form->type != Py_TYPE(object) || form->copy_epoch != epoch || form->state_count >= 0
+        || (form->of_method && form_method_is_hidden(state, form, object))) {
         return 0;
     }
     parts->callable = form->callable;
@@ -434,7 +435,7 @@ form_read(struct core_state *state, uint64_t epoch, PyObject *object, struct for
 
 int
 form_prepare(struct core_state *state, uint64_t epoch, const struct reducer *reducer,
-             PyTypeObject *type)
+             int of_method, PyTypeObject *type)
 {
     struct form *form = reducer->count == 0 && reducer->keywords == NULL
                             ? form_of(state, reducer->steps, type)
@@ -443,6 +444,7 @@ form_prepare(struct core_state *state, uint64_t epoch, const struct reducer *red
         return 0;
     }
     form->copy_epoch = epoch;
+    form->of_method |= of_method; /* a pickler may hold it for a method's */
     form->maker = NULL;
     return 1;
 }
@@ -469,7 +471,8 @@ form_read(struct core_state *Py_UNUSED(state), uint64_t Py_UNUSED(epoch),
 
 int
 form_prepare(struct core_state *Py_UNUSED(state), uint64_t Py_UNUSED(epoch),
-             const struct reducer *Py_UNUSED(reducer), PyTypeObject *Py_UNUSED(type))
+             const struct reducer *Py_UNUSED(reducer), int Py_UNUSED(of_method),
+             PyTypeObject *Py_UNUSED(type))
 {
     return 0;
 }

@@ -147,8 +147,9 @@ struct form_parts {
 int form_read(struct core_state *state, uint64_t epoch, PyObject *object,
               struct form_parts *parts);
 
-/* Makes the form ready for a copier.  1, or 0 if there is none.  Runs no Python code. */
+/* Makes the form ready for a copier; the reducer may be a method (form_find_method).  1, or 0 if
+   there is none.  Runs no Python code. */
 int form_prepare(struct core_state *state, uint64_t epoch, const struct reducer *reducer,
-                 PyTypeObject *type);
+                 int of_method, PyTypeObject *type);
 
 #endif

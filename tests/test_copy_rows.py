@@ -1,5 +1,7 @@
 """Rows of objects of one type: what was found for one is used for the next, until it changes.
 
+They come apart by a registered reducer that has a plan, by one that is called, or by a method.
+
 In the middle of each row something is changed, by a reducer or by an object between, and the rest
 must come out as the standard library makes it.
 """
@@ -21,11 +23,13 @@ ENOUGH = 400
 
 MIDDLE = 6
 
+WAYS = ("planned", "called", "__reduce__", "__reduce_ex__")
+
 
 class Row:
     """One fresh class with a reducer, and a list of its objects."""
 
-    def __init__(self, asked):
+    def __init__(self, way):
         class Item:
             __slots__ = ("first", "second")
 
@@ -44,10 +48,14 @@ class Row:
 
         self.cls = Item
         self.action = None
-        self.reducer = called if asked else planned
-        copyreg.pickle(Item, self.reducer)
+        if way == "__reduce__":
+            Item.__reduce__ = planned
+        elif way == "__reduce_ex__":
+            Item.__reduce_ex__ = lambda obj, protocol: (Item, (obj.first, obj.second))
+        else:
+            copyreg.pickle(Item, called if way == "called" else planned)
         self.items = [Item(number, number * 0.5) for number in range(2 * MIDDLE)]
-        if not asked:
+        if way != "called":
             self.items.insert(MIDDLE, Between(self))
 
     def next_item(self):
@@ -104,8 +112,10 @@ def change_class(row):
 ACTIONS = {
     "nothing": lambda row: None,
     "another reducer": lambda row: copyreg.dispatch_table.__setitem__(row.cls, swapped),
-    "no reducer": lambda row: copyreg.dispatch_table.pop(row.cls),
+    "no reducer": lambda row: copyreg.dispatch_table.pop(row.cls, None),
     "a false reducer": lambda row: copyreg.dispatch_table.__setitem__(row.cls, None),
+    "__reduce__": lambda row: setattr(row.cls, "__reduce__", swapped),
+    "__reduce_ex__": lambda row: setattr(row.cls, "__reduce_ex__", lambda obj, _: swapped(obj)),
     "__deepcopy__": lambda row: setattr(row.cls, "__deepcopy__", lambda self, memo: "hook"),
     "__init__": lambda row: setattr(row.cls, "__init__", other_init),
     "code of __init__": lambda row: setattr(row.cls.__init__, "__code__", other_init.__code__),
@@ -128,8 +138,8 @@ ACTIONS = {
 }
 
 
-def outcome(deepcopy, asked, action):
-    row = Row(asked)
+def outcome(deepcopy, way, action):
+    row = Row(way)
     try:
         row.warm_up(deepcopy)
         row.action = ACTIONS[action]
@@ -157,20 +167,18 @@ def outcome(deepcopy, asked, action):
         row.restore()
 
 
-@pytest.mark.parametrize(
-    ("asked", "action"), list(itertools.product([False, True], ACTIONS)), ids=str
-)
-def test_what_changes_in_the_middle_counts(asked, action):
-    expected = outcome(std_copy.deepcopy, asked, action)
-    assert outcome(copies.OURS.deepcopy, asked, action) == expected
+@pytest.mark.parametrize(("way", "action"), list(itertools.product(WAYS, ACTIONS)), ids=str)
+def test_what_changes_in_the_middle_counts(way, action):
+    expected = outcome(std_copy.deepcopy, way, action)
+    assert outcome(copies.OURS.deepcopy, way, action) == expected
 
 
 @pytest.mark.skipif(
     not isinstance(getattr(std_copy, "_atomic_types", None), set), reason="no set to change"
 )
-@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("change", ["add the class", "discard float"])
-def test_atoms_that_change_in_the_middle_count(asked, change):
+def test_atoms_that_change_in_the_middle_count(way, change):
     def act(row):
         if change == "discard float":
             std_copy._atomic_types.discard(float)
@@ -183,7 +191,7 @@ def test_atoms_that_change_in_the_middle_count(asked, change):
     results = []
     try:
         for deepcopy in (std_copy.deepcopy, copies.OURS.deepcopy):
-            results.append(outcome(deepcopy, asked, "atoms"))
+            results.append(outcome(deepcopy, way, "atoms"))
             std_copy._atomic_types.clear()
             std_copy._atomic_types.update(saved)
             std_copy._deepcopy_dispatch.pop(float, None)
@@ -203,9 +211,9 @@ class Looks:
         return self
 
 
-def memos_of(deepcopy, asked, memo, hooks):
+def memos_of(deepcopy, way, memo, hooks):
     """What is in a memo that is given, or seen by hooks, of rows before and between them."""
-    row, seen = Row(asked), []
+    row, seen = Row(way), []
     try:
         row.warm_up(deepcopy)
         first = [row.cls(number, 1.5) for number in range(MIDDLE)]
@@ -220,10 +228,10 @@ def memos_of(deepcopy, asked, memo, hooks):
         row.restore()
 
 
-@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("hooks", [False, True])
-def test_a_memo_that_can_be_seen_has_every_object(asked, given, hooks):
+def test_a_memo_that_can_be_seen_has_every_object(way, given, hooks):
     """Of a row, too, of which the second object goes the short way."""
-    expected = memos_of(std_copy.deepcopy, asked, {} if given else None, hooks)
-    assert memos_of(copies.OURS.deepcopy, asked, {} if given else None, hooks) == expected
+    expected = memos_of(std_copy.deepcopy, way, {} if given else None, hooks)
+    assert memos_of(copies.OURS.deepcopy, way, {} if given else None, hooks) == expected

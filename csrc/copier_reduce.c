@@ -3,6 +3,7 @@
 #include "copier.h"
 
 #include "form.h"
+#include "frozen.h"
 #include "reduce.h"
 
 #if KNOWN_LAYOUT
@@ -414,10 +415,13 @@ copy_by_getstate(struct copier *copier, PyObject *object, PyObject **copy)
     PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
     unsigned int version = type_version(type);
     PyObject *getstate = Py_NewRef(type_lookup(type, copier->state->str.getstate));
-    PyObject *state = NULL;
+    PyObject *state = frozen_getstate(copier->state, object);
     enum way way = WAY_RAISED;
-    if (copier_before_foreign(copier) == 0) {
+    if (state == NULL && !PyErr_Occurred() && copier_before_foreign(copier) == 0) {
         state = PyObject_CallOneArg(getstate, object);
+        if (state != NULL) {
+            frozen_check(copier->state, object, state);
+        }
         copier_after_foreign(copier);
     }
     if (state != NULL && unlikely(version != type_version(type) || Py_TYPE(object) != type)) {

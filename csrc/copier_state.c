@@ -5,6 +5,8 @@
    errors and their order are its own. */
 #include "copier.h"
 
+#include "frozen.h"
+
 /* Two functions that say in Python what C would have to word errors for. */
 static const char helpers_source[] = "def reconstruct(function, x, memo, reduce_value):\n"
                                      "    return function(x, memo, *reduce_value)\n"
@@ -133,6 +135,9 @@ call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state, 
     PyObject *function = type_lookup(Py_TYPE(copy), state->str.setstate);
     if (!(facts & CLONE_PLAIN_GETATTR) || function == NULL || !PyFunction_Check(function)) {
         return 0;
+    }
+    if (frozen_setstate(state, copy, copied_state)) {
+        return 1;
     }
     PyObject *none = PyObject_CallMethodOneArg(copy, state->str.setstate, copied_state);
     Py_XDECREF(none);

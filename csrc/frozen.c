@@ -91,12 +91,11 @@ look_around(struct core_state *state, PyObject *function)
     if (likely(frozen->globals == globals && watch_is_unchanged(&frozen->watch))) {
         return frozen->fields != NULL;
     }
-    frozen->fields = NULL;
-    frozen->globals = globals;
     if (!is_of_dataclasses(state, globals)) {
-        frozen->globals = NULL;
         return 0;
     }
+    frozen->fields = NULL;
+    frozen->globals = globals;
     watch_restart(&frozen->watch);
     watch_add(&frozen->watch, state->stdlib.builtins_dict);
     watch_add(&frozen->watch, globals);
@@ -223,25 +222,110 @@ frozen_next(struct core_state *state, struct frozen_walk *walk)
 
 /* ---- the state ---------------------------------------------------------- */
 
-/* Whether a list holds what the fields do, which all are slots. */
+/* Objects with more fields are asked. */
+enum { FROZEN_FIELDS_MAX = 64 };
+
+/* Finds the slots of all fields, in their order.  How many there are, or -1 if not all have one.
+ */
+static Py_ssize_t
+find_slots(struct core_state *state, PyTypeObject *type, struct frozen_walk *walk,
+           Py_ssize_t *offsets)
+{
+    Py_ssize_t count = 0;
+    PyObject *name;
+    while ((name = frozen_next(state, walk)) != NULL) {
+        Py_ssize_t offset = count == FROZEN_FIELDS_MAX ? -1 : layout_slot_offset(type, name);
+        if (offset < 0) {
+            return -1;
+        }
+        offsets[count++] = offset;
+    }
+    return walk->failed ? -1 : count;
+}
+
+PyObject *
+frozen_getstate(struct core_state *state, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    struct frozen_walk walk;
+    Py_ssize_t offsets[FROZEN_FIELDS_MAX];
+    if (!frozen_begin(state, type, FROZEN_GETSTATE, &walk)
+        || !frozen_holds(state, type, FROZEN_GETSTATE)) {
+        return NULL;
+    }
+    Py_ssize_t count = find_slots(state, type, &walk, offsets);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (*layout_slot(object, offsets[i]) == NULL) {
+            return NULL;
+        }
+    }
+    int collects = collector_hold();
+    PyObject *list = count < 0 ? NULL : PyList_New(count);
+    collector_resume(collects);
+    for (Py_ssize_t i = 0; list != NULL && i < count; i++) {
+        PyList_SET_ITEM(list, i, Py_NewRef(*layout_slot(object, offsets[i])));
+    }
+    return list;
+}
+
+/* Whether object.__setattr__ may be called for objects of the type, which has one in Python or
+   none: no base has one in C. */
+static int
+is_set_plainly(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *own = type_lookup(type, state->str.setattr);
+    int of_python = own != NULL && PyFunction_Check(own);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(type->tp_mro); i++) {
+        setattrofunc set = ((PyTypeObject *)PyTuple_GET_ITEM(type->tp_mro, i))->tp_setattro;
+        if (set != PyObject_GenericSetAttr && (!of_python || set != type->tp_setattro)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Only slots that are not set: nothing is dropped by it. */
+int
+frozen_setstate(struct core_state *state, PyObject *object, PyObject *object_state)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    struct frozen_walk walk;
+    Py_ssize_t offsets[FROZEN_FIELDS_MAX];
+    if (!PyList_CheckExact(object_state) || !frozen_begin(state, type, FROZEN_SETSTATE, &walk)
+        || !frozen_holds(state, type, FROZEN_SETSTATE) || !is_set_plainly(state, type)) {
+        return 0;
+    }
+    Py_ssize_t count = find_slots(state, type, &walk, offsets);
+    Py_ssize_t size = Py_MIN(count, PyList_GET_SIZE(object_state));
+    for (Py_ssize_t i = 0; i < size; i++) {
+        if (*layout_slot(object, offsets[i]) != NULL) {
+            return 0;
+        }
+    }
+    for (Py_ssize_t i = 0; i < size; i++) {
+        /* Of a name that comes twice, the list holds what was stored first. */
+        Py_XSETREF(*layout_slot(object, offsets[i]), Py_NewRef(PyList_GET_ITEM(object_state, i)));
+    }
+    return count >= 0;
+}
+
+/* Whether a list of so many holds what the fields do, which all are slots: 1, 0, or -1 if that
+   cannot be told. */
 static int
 is_state(struct core_state *state, PyObject *object, PyObject *list)
 {
     struct frozen_walk walk;
-    PyTypeObject *type = Py_TYPE(object);
-    PyObject *name;
-    Py_ssize_t count = 0;
-    if (!PyList_CheckExact(list) || !frozen_begin(state, type, FROZEN_GETSTATE, &walk)) {
-        return 0;
+    Py_ssize_t offsets[FROZEN_FIELDS_MAX];
+    if (!PyList_CheckExact(list)
+        || !frozen_begin(state, Py_TYPE(object), FROZEN_GETSTATE, &walk)) {
+        return -1;
     }
-    for (; (name = frozen_next(state, &walk)) != NULL; count++) {
-        Py_ssize_t offset = layout_slot_offset(type, name);
-        if (offset < 0 || count >= PyList_GET_SIZE(list)
-            || *layout_slot(object, offset) != PyList_GET_ITEM(list, count)) {
-            return 0;
-        }
+    Py_ssize_t count = find_slots(state, Py_TYPE(object), &walk, offsets);
+    int same = count == PyList_GET_SIZE(list) ? 1 : -1;
+    for (Py_ssize_t i = 0; same == 1 && i < count; i++) {
+        same = *layout_slot(object, offsets[i]) == PyList_GET_ITEM(list, i);
     }
-    return !walk.failed && count == PyList_GET_SIZE(list);
+    return same;
 }
 
 /* _values.known() about the functions; strong, or NULL without an exception.  Runs Python code. */
@@ -264,14 +348,18 @@ ask_known(struct core_state *state, PyTypeObject *type)
 }
 
 void
-frozen_check(struct core_state *state, PyObject *object, PyObject *given)
+frozen_check(struct core_state *state, PyObject *object, PyObject *object_state)
 {
     struct frozen *frozen = state->frozen;
     if (frozen->status != VALUE_UNCHECKED
         || find_function(state, Py_TYPE(object), FROZEN_SETSTATE) == NULL) {
         return;
     }
-    PyObject *known = is_state(state, object, given) ? ask_known(state, Py_TYPE(object)) : NULL;
+    int same = is_state(state, object, object_state);
+    if (same < 0) {
+        return;
+    }
+    PyObject *known = same ? ask_known(state, Py_TYPE(object)) : NULL;
     int usable = known != NULL && PyTuple_CheckExact(known) && PyTuple_GET_SIZE(known) == 3;
     frozen->status = usable ? VALUE_HOLDS : VALUE_OFF;
     frozen->globals = NULL; /* to be looked at again: builtins are known now */
@@ -279,6 +367,27 @@ frozen_check(struct core_state *state, PyObject *object, PyObject *given)
         Py_XSETREF(frozen->known, Py_NewRef(known));
     }
     Py_XDECREF(known);
+}
+
+#else
+
+PyObject *
+frozen_getstate(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object))
+{
+    return NULL;
+}
+
+int
+frozen_setstate(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
+                PyObject *Py_UNUSED(object_state))
+{
+    return 0;
+}
+
+void
+frozen_check(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
+             PyObject *Py_UNUSED(object_state))
+{
 }
 
 #endif

@@ -48,8 +48,16 @@ PyObject *frozen_next(struct core_state *state, struct frozen_walk *walk);
 /* Whether the function may be left out now, for a type with which a walk began. */
 int frozen_holds(struct core_state *state, PyTypeObject *type, enum frozen_function kind);
 
-/* Asks whether the functions are known, and compares what the first object gave.  Raises nothing.
-   Runs Python code. */
-void frozen_check(struct core_state *state, PyObject *object, PyObject *given);
+/* The list that __getstate__ would give; strong.  NULL with MemoryError, or without an exception
+   if the method is to be called. */
+PyObject *frozen_getstate(struct core_state *state, PyObject *object);
+
+/* object.__setstate__(object_state): 1, or 0 if it is to be called and nothing has been done. */
+int frozen_setstate(struct core_state *state, PyObject *object, PyObject *object_state);
+
+/* Asks whether the functions are known, and compares an object with the state that __getstate__
+   has just given, or __setstate__ taken, if it is the first.  Raises nothing.  Runs Python code.
+ */
+void frozen_check(struct core_state *state, PyObject *object, PyObject *object_state);
 
 #endif

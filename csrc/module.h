@@ -90,6 +90,7 @@
     V(replace, "__replace__")                              \
     V(safe_uuid, "SafeUUID")                               \
     V(scope_id, "_scope_id")                               \
+    V(setattr, "__setattr__")                              \
     V(setstate, "__setstate__")                            \
     V(slotnames, "__slotnames__")                          \
     V(spec, "__spec__")                                    \

@@ -1,6 +1,8 @@
 /* Reduction parts -> object: see rebuild.h. */
 #include "rebuild.h"
 
+#include "frozen.h"
+
 /* ---- state -------------------------------------------------------------- */
 
 /* Sets the items of a state dict in the instance's __dict__; keys are interned, as the
@@ -59,14 +61,21 @@ int
 rebuild_state(struct core_state *state, PyObject *object, PyObject *object_state)
 {
     PyObject *setstate;
+    if (frozen_setstate(state, object, object_state)) {
+        return 0;
+    }
     if (PyObject_GetOptionalAttr(object, state->str.setstate, &setstate) < 0) {
         return -1;
     }
     if (setstate != NULL) {
         PyObject *returned = PyObject_CallOneArg(setstate, object_state);
         Py_DECREF(setstate);
-        Py_XDECREF(returned);
-        return returned == NULL ? -1 : 0;
+        if (returned == NULL) {
+            return -1;
+        }
+        Py_DECREF(returned);
+        frozen_check(state, object, object_state);
+        return 0;
     }
     PyObject *dict_state = object_state, *slot_state = NULL;
     if (PyTuple_Check(object_state) && PyTuple_GET_SIZE(object_state) == 2) {

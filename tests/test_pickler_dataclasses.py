@@ -1,8 +1,11 @@
 """Dataclasses of every kind, above all frozen ones with slots, against the oracle."""
 
 import builtins
+import copy as std_copy
 import dataclasses
+import pickle as std_pickle
 import sys
+import types
 import typing
 
 import hypothesis
@@ -10,6 +13,8 @@ import pytest
 from hypothesis import strategies
 
 import fastcopyreg
+import fastcopyreg.copy
+import fastcopyreg.pickle
 from support.choices import any_setup, looks_around
 from support.classes import ByClass
 from support.implementations import OURS, PROTOCOLS, STANDARD, requires_core
@@ -472,3 +477,139 @@ def test_what_cannot_be_dumped_is_noted():
     for value in (Frozen(lambda: 0), Frozen(1, [lambda: 0]), Frozen(1, 2, One(lambda: 0))):
         for _ in range(3):
             compare(STANDARD, OURS, Setup(protocol=4), lambda value=value: [value])
+
+
+# Loads and copies, which leave the functions out as well.
+
+REBUILD_STANDARD, REBUILD_OURS = (
+    types.SimpleNamespace(loads=pickle.loads, deepcopy=copy.deepcopy, copy=copy.copy)
+    for pickle, copy in ((std_pickle, std_copy), (fastcopyreg.pickle, fastcopyreg.copy))
+)
+
+
+def loaded(implementation, data):
+    """What is loaded, as the standard library pickles it again; or the error."""
+    try:
+        return STANDARD.dumps(implementation.loads(data), 4)
+    except Exception as error:
+        return type(error), str(error)
+
+
+def copied(implementation, value):
+    """What is copied, both ways, as the standard library pickles it; or the error."""
+    outcomes = []
+    for copy in (implementation.deepcopy, implementation.copy):
+        try:
+            outcomes.append(STANDARD.dumps(copy(value), 4))
+        except Exception as error:
+            outcomes.append((type(error), str(error)))
+    return outcomes
+
+
+def assert_rebuilt_alike(value):
+    for protocol in (2, 4, 5):
+        try:
+            data = STANDARD.dumps(value, protocol)
+        except AttributeError:
+            return
+        for _ in range(2):
+            assert loaded(REBUILD_OURS, data) == loaded(REBUILD_STANDARD, data)
+    for _ in range(2):
+        assert copied(REBUILD_OURS, value) == copied(REBUILD_STANDARD, value)
+
+
+@looks_around
+@hypothesis.given(strategies.lists(objects, max_size=4))
+def test_dataclasses_are_rebuilt_alike(described):
+    run_shallow(assert_rebuilt_alike, make(described * 2, []))
+
+
+@pytest.mark.parametrize("name", TAMPERING)
+def test_what_is_tampered_with_is_honoured_by_loads_and_copies(name):
+    value = [Frozen(1, [2], "c"), Frozen("a", (3,)), Frozen([], 5)]
+    data = STANDARD.dumps(value, 4)
+    assert_rebuilt_alike(value)
+    undo = TAMPERING[name]()
+    try:
+        outcomes = [
+            (
+                rebuilt(each.loads, data),
+                rebuilt(each.deepcopy, value),
+                rebuilt(each.copy, value[1]),
+            )
+            for each in (REBUILD_OURS, REBUILD_STANDARD)
+        ]
+    finally:
+        undo()
+    assert outcomes[0] == outcomes[1]
+    assert_rebuilt_alike(value)
+
+
+def rebuilt(function, argument):
+    """What came out, told without the functions that are tampered with."""
+    try:
+        return told(function(argument))
+    except Exception as error:
+        return type(error), str(error)
+
+
+def told(value):
+    if isinstance(value, list):
+        return [told(each) for each in value]
+    if type(value) is not Frozen:
+        return repr(value)
+    slots = [vars(Frozen).get(name) for name in ("a", "b", "c")]
+    return [
+        told(slot.__get__(value)) if hasattr(slot, "__set__") and is_set(slot, value) else None
+        for slot in slots
+    ]
+
+
+def is_set(slot, value):
+    try:
+        slot.__get__(value)
+    except AttributeError:
+        return False
+    return True
+
+
+class SetsAttributes(Frozen):
+    """An odd way of setting attributes, which nobody asks."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name, value):
+        raise ValueError("not asked")
+
+
+STATES = {
+    "list": [1, [2], "c"],
+    "short": [1],
+    "long": [1, 2, 3, 4, 5],
+    "empty": [],
+    "tuple": (1, 2, 3),
+    "str": "abc",
+    "dict": {"a": 1, "b": 2, "c": 3},
+    "number": 5,
+}
+
+
+@pytest.mark.parametrize("cls", [Frozen, Derived, MoreSlots, SetsAttributes, OnLoose, Extended])
+@pytest.mark.parametrize("name", STATES)
+def test_states_of_any_kind(cls, name):
+    class Builder:
+        def __reduce__(self):
+            return cls.__new__, (cls,), STATES[name]
+
+    class Twice:
+        def __reduce__(self):
+            return same, (Builder(),), ["again", None]
+
+    for value in (Builder(), Twice(), [Builder(), Twice()]):
+        data = STANDARD.dumps(value, 4)
+        for _ in range(3):
+            assert loaded(REBUILD_OURS, data) == loaded(REBUILD_STANDARD, data)
+
+
+def same(value):
+    return value

@@ -46,19 +46,20 @@ struct pickler {
     int bin;  /* whether binary opcodes are written; users may change it */
     int fast; /* whether nothing is memoized; users may change it */
     int fix_imports;
-    int observable;    /* whether the memo can be looked at when the dump is done */
-    int saved_by_id;   /* persistent_id has answered for the object that was asked about */
-    int unsettled;     /* foreign code ran at the boundary before the object at hand */
-    int answer;        /* how the object at hand comes apart; see save_reduce.c */
-    int known_object;  /* the object came by among its own arguments; see save_newobj.c */
-    int poll_at_next;  /* signals are to be seen to at the next object */
-    int unnumbered;    /* shared objects that are open and have no number yet */
-    int fast_nesting;  /* containers open in fast mode */
-    PyObject *root;    /* only compared */
-    uint64_t epoch;    /* another number after each run of foreign code, of any dump */
-    uint64_t dump;     /* another number for each dump, and after a change of its memo */
-    size_t generation; /* of the memo, under this number */
-    struct plan *plan; /* the one used last */
+    int observable;           /* whether the memo can be looked at when the dump is done */
+    int saved_by_id;          /* persistent_id has answered for the object that was asked about */
+    int unsettled;            /* foreign code ran at the boundary before the object at hand */
+    int answer;               /* how the object at hand comes apart; see save_reduce.c */
+    int known_object;         /* the object came by among its own arguments; see save_newobj.c */
+    int poll_at_next;         /* signals are to be seen to at the next object */
+    int unnumbered;           /* shared objects that are open and have no number yet */
+    int fast_nesting;         /* containers open in fast mode */
+    PyObject *root;           /* only compared */
+    uint64_t epoch;           /* another number after each run of foreign code, of any dump */
+    uint64_t dump;            /* another number for each dump, and after a change of its memo */
+    size_t generation;        /* of the memo, under this number */
+    struct plan *plan;        /* the one used last */
+    size_t callable_position; /* where in the memo the one lies that a reduction called last */
     struct snapshots snapshots;
     char *class_end;          /* what begin_newobj() has come to; see save_reduce.c */
     char *direct_end;         /* what direct_save_ready() or find_reduce_value() has come to */

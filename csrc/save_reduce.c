@@ -37,12 +37,30 @@ end_args(struct pickler *pickler, PyObject *reduce_value, uint64_t epoch, char *
     return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
 }
 
+/* What is called is mostly what was called last: that lies where it lay, or is looked for. */
+ALWAYS_INLINE char *
+save_callable(struct pickler *pickler, PyObject *callable, char *out)
+{
+    struct memo *memo = &pickler->memo;
+    size_t last = pickler->callable_position;
+    if (likely(last < memo->count && memo->log[last] == (uintptr_t)callable
+               && out < pickler->writer.limit)) {
+        return save_get(pickler, (Py_ssize_t)last, out);
+    }
+    out = save(pickler, callable, out);
+    if (out != NULL && !pickler->fast) {
+        Py_ssize_t position = memo_find(memo, callable);
+        pickler->callable_position = position < 0 ? 0 : (size_t)position;
+    }
+    return out;
+}
+
 /* callable(*args). */
 ALWAYS_INLINE char *
 save_call(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
     (void)object;
-    out = save(pickler, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE), out);
+    out = save_callable(pickler, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE), out);
     if (out == NULL) {
         error_note("when serializing %T reconstructor", object);
         return NULL;
@@ -336,7 +354,13 @@ number_object(struct pickler *pickler, PyObject *object, int *known, char *out)
 char *
 save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
-    int form = save_foreign(pickler) < 0 ? -1 : find_form(pickler, reduce_value), known = 0;
+    int known = 0, form = FORM_CALL;
+    if (save_foreign(pickler) < 0) {
+        return NULL;
+    }
+    if (!reduction_is_short(pickler->state, reduce_value)) {
+        form = find_form(pickler, reduce_value);
+    }
     /* The object is open and has no number until its arguments are written. */
     pickler->unnumbered++;
     if (likely(form == FORM_CALL)) {

@@ -180,6 +180,13 @@ dict_version(PyObject *dict)
 #define SKIPS_MP_MAIN 0
 #endif
 
+/* On 3.11 a member of an enumeration is found through an object that describes it. */
+#if PY_VERSION_HEX < 0x030C0000
+#define DESCRIBES_MEMBERS 1
+#else
+#define DESCRIBES_MEMBERS 0
+#endif
+
 /* Whether threads take turns, so that what is kept between calls needs no lock. */
 #ifdef Py_GIL_DISABLED
 #define HAS_GIL 0

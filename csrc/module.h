@@ -47,7 +47,9 @@
     V(fields_global, "_FIELDS")                            \
     V(find_class, "find_class")                            \
     V(func, "__func__")                                    \
+    V(get, "__get__")                                      \
     V(getattr, "getattr")                                  \
+    V(getattribute, "__getattribute__")                    \
     V(getinitargs, "__getinitargs__")                      \
     V(getnewargs, "__getnewargs__")                        \
     V(getnewargs_ex, "__getnewargs_ex__")                  \
@@ -64,6 +66,7 @@
     V(locals, "<locals>")                                  \
     V(main, "__main__")                                    \
     V(maps, "maps")                                        \
+    V(member_map, "_member_map_")                          \
     V(module, "__module__")                                \
     V(maxlen, "maxlen")                                    \
     V(modules, "modules")                                  \

@@ -320,6 +320,19 @@ read_slot(PyObject *object, PyObject *name)
     return offset < 0 ? NULL : *layout_slot(object, offset);
 }
 
+/* The member of an enumeration; borrowed, or NULL. */
+static PyObject *
+read_member(struct core_state *state, PyTypeObject *type, PyObject *name)
+{
+    if (!DESCRIBES_MEMBERS) {
+        return type_lookup(type, name);
+    }
+    PyObject *map = type_lookup(type, state->str.member_map);
+    return map != NULL && PyDict_CheckExact(map) && layout_has_only_str_keys(map)
+               ? PyDict_GetItemWithError(map, name)
+               : NULL;
+}
+
 /* Nothing is said of whether it is safe if that is not known. */
 static int
 read_uuid(struct core_state *state, PyObject *object, struct value_parts *parts)
@@ -333,7 +346,7 @@ read_uuid(struct core_state *state, PyObject *object, struct value_parts *parts)
     }
     PyObject *safety = read_global(state, method, state->str.safe_uuid);
     if (safety == NULL || !PyType_Check(safety)
-        || type_lookup((PyTypeObject *)safety, state->str.unknown) != safe) {
+        || read_member(state, (PyTypeObject *)safety, state->str.unknown) != safe) {
         return 0;
     }
     add_object(parts, number);
@@ -543,7 +556,11 @@ static const struct value rows[] = {
      .read = read_uuid,
      .contents = CONTENTS_INTEGER,
      .known_as = "uuid.UUID",
+#if DESCRIBES_MEMBERS
+     .functions = {{"__getstate__", 0}, {"__get__", MEMBER_GETTER}}},
+#else
      .functions = {{"__getstate__", 0}}},
+#endif
     {.type_name = "Counter",
      .module = "collections",
      .name = "Counter",

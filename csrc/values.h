@@ -74,8 +74,11 @@ enum value_contents {
 /* A function that a row leaves out, found along the MRO. */
 struct value_function {
     const char *name;
-    int nth; /* definition, from 0 on */
+    int nth; /* definition, from 0 on; or MEMBER_GETTER */
 };
+
+/* Not of the type: of what describes SafeUUID.unknown. */
+enum { MEMBER_GETTER = -1 };
 
 enum { VALUE_FUNCTIONS = 8 };
 

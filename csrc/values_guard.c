@@ -22,11 +22,41 @@ find_definition(PyTypeObject *type, const char *text, int nth)
     return found;
 }
 
+/* The __get__ of what describes SafeUUID.unknown, which by its name is what _member_map_ has;
+   borrowed, or NULL. */
+static PyObject *
+find_member_getter(struct core_state *state, PyTypeObject *type)
+{
+    const struct core_strings *str = &state->str;
+    PyObject *getstate = type_lookup(type, str->getstate);
+    PyObject *safety = getstate != NULL && PyFunction_Check(getstate)
+                           ? read_global(state, getstate, str->safe_uuid)
+                           : NULL;
+    PyObject *described = safety != NULL && PyType_Check(safety)
+                              ? type_lookup((PyTypeObject *)safety, str->unknown)
+                              : NULL;
+    if (described == NULL || type_lookup(Py_TYPE(safety), str->unknown) != NULL
+        || type_lookup(Py_TYPE(safety), str->getattribute)
+               != type_lookup(&PyType_Type, str->getattribute)
+        || Py_TYPE(described)->tp_getattro != PyObject_GenericGetAttr
+        || type_lookup(Py_TYPE(described), str->field_name) != NULL) {
+        return NULL;
+    }
+    PyObject *name = PyObject_GenericGetAttr(described, str->field_name);
+    int same =
+        name != NULL && PyUnicode_CheckExact(name) && PyUnicode_Compare(name, str->unknown) == 0;
+    Py_XDECREF(name);
+    PyErr_Clear();
+    return same ? type_lookup(Py_TYPE(described), str->get) : NULL;
+}
+
 /* The function of a method, class method or property; strong, or NULL. */
 static PyObject *
 find_function(struct core_state *state, PyTypeObject *type, const struct value_function *sought)
 {
-    PyObject *found = find_definition(type, sought->name, sought->nth);
+    PyObject *found = sought->nth == MEMBER_GETTER
+                          ? find_member_getter(state, type)
+                          : find_definition(type, sought->name, sought->nth);
     if (found == NULL || PyFunction_Check(found)) {
         return Py_XNewRef(found);
     }

@@ -268,10 +268,26 @@ def replaced_globals():
     ]
 
 
+def replaced_describers():
+    """The same, where a member of SafeUUID is found through an object that describes it (3.11)."""
+    described = vars(uuid.SafeUUID)["unknown"]
+    if type(described) is uuid.SafeUUID:
+        return []
+
+    def safe(self, instance, ownerclass=None):
+        return ownerclass._member_map_["safe"]
+
+    return [
+        (described, "name", "safe"),
+        (type(described).__get__, "__code__", safe.__code__),
+        (type(described), "__get__", safe),
+    ]
+
+
 MISSING = object()
 
 
-@pytest.mark.parametrize("number", range(len(replaced_globals())))
+@pytest.mark.parametrize("number", range(len(replaced_globals() + replaced_describers())))
 def test_changed_types_of_python_are_called(number):
     value = [
         make(recipe)
@@ -283,7 +299,7 @@ def test_changed_types_of_python_are_called(number):
         )
     ] * 2
     assert_same(value)
-    holder, name, replacement = replaced_globals()[number]
+    holder, name, replacement = (replaced_globals() + replaced_describers())[number]
     before = vars(holder).get(name, MISSING) if name != "__code__" else holder.__code__
     try:
         if holder is uuid.SafeUUID:

@@ -615,6 +615,52 @@ def buffer_operations(subject):
     )
 
 
+class Row:
+    """Its constructor is read, and rows of it are loaded without a call."""
+
+    __slots__ = ("count", "label", "share")
+
+    def __init__(self, label, share, count):
+        self.label = label
+        self.share = share
+        self.count = count
+
+    def __eq__(self, other):
+        return type(self) is type(other) and self.__reduce__() == other.__reduce__()
+
+    __hash__ = None
+
+    def __reduce__(self):
+        return Row, (self.label, self.share, self.count)
+
+
+#: What ours loads in ways of its own.
+QUICK_LOADS = {
+    "one call": lambda: Row("label", 1.5, 3),
+    "one dict": lambda: {"first": 1, "second": "text", "third": None},
+    "one dict of many": lambda: {f"known key {i}": i for i in range(9)},
+    "dicts of keys met before": lambda: [{f"known key {i}": [i] for i in range(20)}] * 2,
+    "rows": lambda: [Row(f"label {i}", i * 0.5, i) for i in range(40)],
+    "rows that are left": lambda: [Row("text", [i], i) for i in range(8)],
+}
+
+
+def quick_operations(subject):
+    from fastcopyreg import _core
+
+    for name, make in QUICK_LOADS.items():
+        data = std_pickle.dumps(make(), 4)
+
+        def loading(data=data):
+            before = _core.plan_threshold(1)
+            for _ in range(4):  # By now, all is read, and known.
+                subject.pickle.loads(data)
+            _core.plan_threshold(before)
+            return functools.partial(subject.pickle.loads, data)
+
+        yield Operation(f"loads {name}, quickly", loading, repickled)
+
+
 def loads_operations(subject):
     for protocol in PROTOCOLS:
         for name, make in values_of(protocol):
@@ -875,6 +921,7 @@ GROUPS = {
     "pickler": pickler_operations,
     "buffers": buffer_operations,
     "loads": loads_operations,
+    "quick loads": quick_operations,
     "unpickler": unpickler_operations,
     "old pickles": old_pickle_operations,
     "copy": copy_operations,

@@ -8,8 +8,8 @@
 
    - the state dict is empty, and only the stack holds it; a memo that holds it too is
      one in which it may be looked at;
-   - the type finds and sets attributes in the usual way and has no __setstate__; an
-     instance without attributes cannot have one either;
+   - the type finds attributes in the usual way and has no __setstate__; an instance without
+     attributes cannot have one either; slots it sets in the usual way;
    - the instance has no __dict__ yet and no attribute in it, or none of the slots set;
    - the keys are exact strings that name different attributes, all of which the type's
      instances have shared keys or slots for.
@@ -160,7 +160,8 @@ learn_shape(struct load_shape *shape, PyTypeObject *type, unsigned int version, 
 static int
 takes_state(struct core_state *state, PyTypeObject *type, int in_slots)
 {
-    unsigned int needed = REBUILD_PLAIN_STATE | (in_slots ? 0u : REBUILD_OWN_DICT);
+    unsigned int needed =
+        REBUILD_PLAIN_STATE | (in_slots ? REBUILD_PLAIN_SETATTR : REBUILD_OWN_DICT);
     return (rebuild_facts(state, type) & needed) == needed;
 }
 

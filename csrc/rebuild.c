@@ -127,9 +127,11 @@ find_facts(struct core_state *state, PyTypeObject *type)
         facts |= REBUILD_PLAIN_NEW;
     }
     if (type->tp_getattro == PyObject_GenericGetAttr
-        && type->tp_setattro == PyObject_GenericSetAttr
         && type_lookup(type, state->str.setstate) == NULL) {
         facts |= REBUILD_PLAIN_STATE;
+    }
+    if (type->tp_setattro == PyObject_GenericSetAttr) {
+        facts |= REBUILD_PLAIN_SETATTR;
     }
     if (has_own_dict(state, type)) {
         facts |= REBUILD_OWN_DICT;

@@ -13,12 +13,15 @@ enum rebuild_fact {
     /* The metaclass is type, __new__ is object's, memory is allocated the usual way, and
        the class is not abstract: rebuild_allocate() is object.__new__(). */
     REBUILD_PLAIN_NEW = 1,
-    /* Attributes are found and set in the usual way, and there is no __setstate__. */
+    /* Attributes are found in the usual way, and there is no __setstate__. */
     REBUILD_PLAIN_STATE = 2,
     /* __dict__ is what the class statement makes of it, with values in the instance. */
     REBUILD_OWN_DICT = 4,
     /* __init__ is a Python function, called as the class statement arranges it. */
-    REBUILD_PYTHON_INIT = 8
+    REBUILD_PYTHON_INIT = 8,
+    /* Attributes are set in the usual way.  The items of __dict__ are not attributes there: a
+       class that refuses to be changed, as a frozen dataclass, takes them all the same. */
+    REBUILD_PLAIN_SETATTR = 16
 };
 
 /* The facts about a type; 0 if nothing can be known.  Runs no Python code. */

@@ -4,9 +4,11 @@ Numbers and texts of such objects differ in value, and now and then in size; eac
 with the standard library's, memory and stream alike, and what is one object there is one here.
 """
 
+import dataclasses
 import gc
 import pickle
 import sys
+from typing import ClassVar
 
 import pytest
 
@@ -308,3 +310,56 @@ def test_rows_let_signals_be_handled():
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     pytest.fail("no signal was handled before the end")
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    number: int
+    text: str
+
+
+class Noting:
+    """Notes whatever is set as an attribute; the items of its __dict__ are none."""
+
+    set_there: ClassVar[list] = []
+
+    def __init__(self, number, text):
+        self.__dict__["number"] = number
+        self.__dict__["text"] = text
+
+    def __setattr__(self, name, value):
+        self.set_there.append((name, value))
+
+
+class NotingSlots(Noting):
+    """Its slots are attributes, and are set."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self, number, text):
+        Noting.__init__(self, number, text)
+        object.__setattr__(self, "kept", text)
+
+
+class Finding(Noting):
+    """Finds its __dict__ in its own way, and how to set its state."""
+
+    def __getattribute__(self, name):
+        Noting.set_there.append(name)
+        return object.__getattribute__(self, name)
+
+
+@pytest.mark.parametrize("count", [1, 2, 50])
+@pytest.mark.parametrize("cls", [Frozen, Noting, NotingSlots, Finding])
+def test_classes_that_set_attributes_in_their_own_way(cls, count):
+    made = [cls(i, f"text {i}") for i in range(count)]
+    for protocol in (2, 4):
+        data = pickle.dumps(made[0] if count == 1 else made, protocol)
+        noted = []
+        for loads in (pickle.loads, loading.OURS.loads, loading.OURS.loads):
+            Noting.set_there.clear()
+            loaded = loads(data)
+            asked = list(Noting.set_there)
+            noted.append((asked, [vars(one) for one in (loaded if count > 1 else [loaded])]))
+        loading.compare_in_memory(data)
+        assert repr(noted[0]) == repr(noted[1]) == repr(noted[2])

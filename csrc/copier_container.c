@@ -149,9 +149,11 @@ copy_items_of_tuple(struct copier *copier, PyObject *tuple, Py_ssize_t first, Py
 }
 
 /* What a copied tuple is in the end: the memo's, where an item led back to the tuple; the tuple
-   itself, where all parts are the same; or the copies, which are entered then.  Strong. */
+   itself, where all parts are the same; or the copies, which are entered then.  `foreign`: code
+   ran that may have left the tuple to us alone, so the memo owns it at once.  Strong. */
 static PyObject *
-choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, int same, int alone)
+choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, int same, int alone,
+             int foreign)
 {
     PyObject *copy = NULL;
     if (copier->memo.dict != NULL) {
@@ -174,7 +176,9 @@ choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, int same,
         }
         return copy != NULL ? copy : Py_NewRef(tuple);
     }
-    if (copier_enter_whole(copier, tuple, COPY_OBJECT, copies, alone) < 0) {
+    int entered = foreign ? copymemo_own_whole(&copier->memo, tuple, copies)
+                          : copier_enter_whole(copier, tuple, COPY_OBJECT, copies, alone);
+    if (entered < 0) {
         return NULL;
     }
     PyObject_GC_Track(copies);
@@ -205,10 +209,10 @@ copier_copy_tuple(struct copier *copier, PyObject *tuple, int alone)
     copier_open_unentered(copier, alone);
     int same = copy_items_of_tuple(copier, tuple, atoms, copies);
     copier_close_unentered(copier);
-    alone = alone && copier->epoch == epoch;
+    int foreign = copier->epoch != epoch;
     PyObject *copy = NULL;
     if (same >= 0) {
-        copy = choose_tuple(copier, tuple, copies, same, alone);
+        copy = choose_tuple(copier, tuple, copies, same, alone && !foreign, foreign);
     }
     Py_DECREF(copies);
     Py_DECREF(tuple);

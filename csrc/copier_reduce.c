@@ -185,7 +185,7 @@ copier_copy_again(struct copier *copier, PyObject *object, PyObject **copy)
     return outcome == MAKE_CALL ? 0 : outcome;
 }
 
-/* The copy of an object that is read by the form of its type, if one is ready. */
+/* The copy of an owned object that is read by the form of its type, if one is ready. */
 static enum way
 copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy)
 {
@@ -212,14 +212,12 @@ copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy
     if (outcome == MAKE_DUE) {
         Py_DECREF(*copy);
     }
-    Py_INCREF(object);
     copier_open_unentered(copier, alone);
     *copy = copier_construct_from(copier, &parts);
     copier_close_unentered(copier);
     if (*copy != NULL && copier_enter(copier, object, *copy, alone, epoch) < 0) {
         Py_CLEAR(*copy);
     }
-    Py_DECREF(object);
     return *copy == NULL ? WAY_RAISED : WAY_DONE;
 }
 
@@ -511,13 +509,10 @@ copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, 
                       && copier->state->copyroutes->newobj_holds
                       && copier->state->copyroutes->states_hold;
     reducer = sure && reducer != NULL && PyFunction_Check(reducer) ? reducer : NULL;
+    Py_INCREF(object);
     if (reducer != NULL || reduces) {
         way = copy_by_form(copier, object, alone, &copy);
-        if (way == WAY_CLOSED || way == WAY_RAISED) {
-            return copy;
-        }
     }
-    Py_INCREF(object);
     if (way == WAY_NOT_SO && reduces) {
         way = copy_by_method(copier, object, alone, &copy);
     }

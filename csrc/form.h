@@ -89,6 +89,13 @@ form_at(struct core_state *state, PyTypeObject *type)
     return &state->forms->forms[((uintptr_t)type >> 6) % FORMS];
 }
 
+/* Whether there may be a form for the type. */
+ALWAYS_INLINE int
+form_is_of(struct core_state *state, PyTypeObject *type)
+{
+    return form_at(state, type)->type == type;
+}
+
 /* The form of a plan for a type, made if it is another one's; NULL if the plan has none.
    Runs no Python code. */
 struct form *form_of(struct core_state *state, const struct steps *steps, PyTypeObject *type);
@@ -130,6 +137,14 @@ form_read_part(struct part *part, PyTypeObject *type, PyObject *object)
         return *layout_slot(object, part->offset);
     }
     return part->place == PART_SHARED ? part->shared : instance_value(object, type, part);
+}
+
+#else
+
+ALWAYS_INLINE int
+form_is_of(struct core_state *Py_UNUSED(state), PyTypeObject *Py_UNUSED(type))
+{
+    return 0;
 }
 
 #endif

@@ -2,6 +2,7 @@
 #include "save.h"
 
 #include "direct.h"
+#include "form.h"
 
 /* ---- foreign code ------------------------------------------------------- */
 
@@ -262,9 +263,11 @@ save_rare(struct pickler *pickler, PyObject *object, int single, char *out)
 static char *
 save_instance(struct pickler *pickler, PyObject *object, int single, char *out)
 {
-    enum direct_outcome outcome = direct_save_ready(pickler, object, single, out);
-    if (outcome != DIRECT_CALL) {
-        return outcome == DIRECT_SAVED ? pickler->direct_end : NULL;
+    if (form_is_of(pickler->state, Py_TYPE(object))) {
+        enum direct_outcome outcome = direct_save_ready(pickler, object, single, out);
+        if (outcome != DIRECT_CALL) {
+            return outcome == DIRECT_SAVED ? pickler->direct_end : NULL;
+        }
     }
     struct plan *plan = plan_find(pickler->state, Py_TYPE(object));
     if (plan->kind == PLAN_DEFAULT && save_find_fields(pickler, plan, object, out)) {

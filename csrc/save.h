@@ -58,7 +58,6 @@ struct pickler {
     uint64_t epoch;           /* another number after each run of foreign code, of any dump */
     uint64_t dump;            /* another number for each dump, and after a change of its memo */
     size_t generation;        /* of the memo, under this number */
-    struct plan *plan;        /* the one used last */
     size_t callable_position; /* where in the memo the one lies that a reduction called last */
     struct snapshots snapshots;
     char *class_end;          /* what begin_newobj() has come to; see save_reduce.c */

@@ -303,6 +303,20 @@ save_slot_pair(struct pickler *pickler, struct plan_slot *slot, PyObject *value,
 /* The longest pair of a slot that is written without a snapshot. */
 enum { PAIR_ROOM = 2 * 260 };
 
+/* Whether it is written in line, as a few bytes. */
+ALWAYS_INLINE int
+is_short_scalar(PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (type == &PyLong_Type) {
+        return long_is_short(value);
+    }
+    if (type == &PyUnicode_Type) {
+        return PyUnicode_IS_COMPACT_ASCII(value) && PyUnicode_GET_LENGTH(value) <= 255;
+    }
+    return save_is_scalar(value);
+}
+
 /* How many slots are set, if all are scalars of which none is long, so that they can be
    written from where they lie; else -1. */
 static Py_ssize_t
@@ -311,16 +325,10 @@ count_short_scalars(struct plan *plan, PyObject *object)
     Py_ssize_t set = 0;
     for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
         PyObject *value = *layout_slot(object, plan->slots[i].offset);
-        if (value == NULL) {
-            continue;
-        }
-        if (!save_is_scalar(value)
-            || (PyUnicode_CheckExact(value)
-                && (!PyUnicode_IS_COMPACT_ASCII(value) || PyUnicode_GET_LENGTH(value) > 255))
-            || (PyLong_CheckExact(value) && !long_is_short(value))) {
+        if (value != NULL && !is_short_scalar(value)) {
             return -1;
         }
-        set++;
+        set += value != NULL;
     }
     return set;
 }

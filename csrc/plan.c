@@ -241,8 +241,7 @@ read_slots(struct plan *plan, PyTypeObject *type, PyObject *names)
     return 1;
 }
 
-/* The same of a frozen dataclass, whose slots are in the order of its fields.  0 if it has none.
- */
+/* The same of a frozen dataclass, whose slots are in the order of its fields. */
 static int
 read_frozen(struct core_state *state, struct plan *plan, PyTypeObject *type)
 {
@@ -257,7 +256,7 @@ read_frozen(struct core_state *state, struct plan *plan, PyTypeObject *type)
             return 0;
         }
     }
-    return !walk.failed && plan->slot_count != 0;
+    return !walk.failed;
 }
 
 /* Whether all of the instance is in its __dict__ and slots; else the standard library

@@ -521,7 +521,9 @@ save_fields(struct pickler *pickler, struct plan *plan, PyObject *object, int si
 {
     uint64_t epoch = pickler->epoch;
     out = write_head(pickler, plan, object, single, out);
-    if (out == NULL || (fields->values == NULL && fields->dict == NULL && fields->set == 0)) {
+    int has_state =
+        fields->values != NULL || fields->dict != NULL || fields->set != 0 || plan->frozen;
+    if (out == NULL || !has_state) {
         return out;
     }
     out = plan->frozen       ? save_list_state(pickler, plan, object, fields, epoch, out)
@@ -541,7 +543,7 @@ save_dump_is_planned(struct pickler *pickler, struct plan *plan)
     return pickler->protocol >= 4 && pickler->bin && !pickler->fast
            && pickler->persistent_id == NULL && !save_asks_override(pickler, plan->type)
            && pickler->memo.indices == NULL
-           && ((plan->slot_count == 0 && plan->arguments == ARGUMENTS_NONE)
+           && ((plan->slot_count == 0 && plan->arguments == ARGUMENTS_NONE && !plan->frozen)
                || !pickler->observable);
 }
 

@@ -98,6 +98,14 @@ def test_values_of_the_standard_library(cls, c_core):
     assert rows(cls, "reduce")["runs"].startswith("in the C core, which reads such values")
 
 
+@pytest.mark.parametrize(
+    ("value", "left_out"), [(collections.Counter("a"), True), (collections.ChainMap(), False)]
+)
+def test_constructors_that_are_left_out(value, left_out, c_core):
+    runs = rows(value, "rebuild").get("runs", "")
+    assert runs.startswith("in the C core, which makes such values") is left_out
+
+
 def test_a_reducer_of_ones_own_goes_before_the_values(monkeypatch):
     monkeypatch.setitem(copyreg.dispatch_table, collections.deque, orders.reduce_printed)
     assert "where they lie" not in rows(collections.deque, "reduce")["runs"]

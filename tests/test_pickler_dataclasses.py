@@ -264,7 +264,7 @@ def rows(cls):
 
 
 def test_explain_says_how_frozen_classes_go():
-    for cls in (Frozen, One, Derived, Pseudo, MoreSlots, OwnSetState):
+    for cls in (Frozen, One, Empty, Derived, Pseudo, MoreSlots, OwnSetState):
         assert rows(cls)["runs"] == "in the C core, without a call"
     for cls in (OwnState, Extended, OnLoose, Watched):
         assert rows(cls)["runs"].startswith("by call")

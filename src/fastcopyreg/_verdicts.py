@@ -4,7 +4,7 @@ import linecache
 from functools import partial
 from types import CodeType, FunctionType, MethodType
 
-from . import _rules
+from . import _rules, _values
 from ._backend import backend, core
 from .compiler import Refusal, compile_constructor, compile_reducer
 
@@ -29,10 +29,20 @@ def value_rows(cls):
 
 def constructor_rows(constructor):
     """Return rows that name *constructor*, say where it is, and how it runs."""
-    return [
-        *function_rows("constructor", constructor),
-        *_rows(constructor, compile_constructor(constructor)),
-    ]
+    rows = function_rows("constructor", constructor)
+    if _is_left_out(constructor):
+        return [*rows, ("runs", "in the C core, which makes such values without a call")]
+    return rows + _rows(constructor, compile_constructor(constructor))
+
+
+def _is_left_out(constructor):
+    """Return whether the core knows what a class of the standard library makes of arguments."""
+    return (
+        backend == "c"
+        and core.reads_fields(_Plain)
+        and isinstance(constructor, type)
+        and _values.constructor(constructor) is not None
+    )
 
 
 def function_rows(what, function):

@@ -1,6 +1,7 @@
 """Classes with a __getstate__ of their own, which deepcopy asks without a reduce value."""
 
 import copy as std_copy
+import weakref
 
 import pytest
 
@@ -205,3 +206,43 @@ def test_a_program_that_changes_its_mind():
     Late.__reduce__ = lambda self: "a name"
     obj = Late()
     assert WAYS["ours"](obj) is obj
+
+
+class InstanceState:
+    """What an object-relational mapper keeps of an instance, to which it refers weakly."""
+
+    def __init__(self, instance):
+        self.instance = weakref.ref(instance)
+        self.committed = {"name": instance.name}
+
+    def __getstate__(self):
+        return {"instance": self.instance(), "committed": self.committed}
+
+    def __setstate__(self, state):
+        self.committed = state["committed"]
+        self.instance = weakref.ref(state["instance"])
+
+
+class Mapped:
+    """Has the state of the mapper beside its columns, and rows that refer back to it."""
+
+    def __init__(self, name):
+        self.name = name
+        self.rows = []
+        self._sa_instance_state = InstanceState(self)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_instances_with_the_state_of_a_mapper(way):
+    parent = Mapped("parent")
+    for number in range(50):
+        row = Mapped(f"row {number}")
+        row.parent = parent
+        parent.rows.append(row)
+    copied = WAYS[way](parent)
+    assert copies.describe(copied)[0] == copies.describe(std_copy.deepcopy(parent))[0]
+    for made, source in zip([copied, *copied.rows], [parent, *parent.rows], strict=True):
+        state = made._sa_instance_state
+        assert state.instance() is made and state.committed == {"name": source.name}
+        assert state.committed is not source._sa_instance_state.committed
+    assert all(row.parent is copied for row in copied.rows)

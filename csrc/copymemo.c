@@ -113,6 +113,7 @@ copymemo_finish(struct copymemo *memo)
     struct copybuffers *buffers = memo->buffers;
     if (buffers != NULL) {
         buffers->pending_count = 0;
+        buffers->entered_again = 0;
         ptrmap_empty(&buffers->shared);
         if (buffers->entries.count > 0) {
             drop_entries(buffers);
@@ -267,7 +268,10 @@ flush_state_end(struct flush *flush)
 static int
 flush_opened(struct flush *flush, size_t event, PyObject *source, int is_clone, PyObject *copy)
 {
-    if (own_new_entry(flush->memo->buffers, source, copy) < 0) {
+    struct copybuffers *buffers = flush->memo->buffers;
+    int owned = unlikely(buffers->entered_again) ? own_entry(buffers, source, copy)
+                                                 : own_new_entry(buffers, source, copy);
+    if (owned < 0) {
         return -1;
     }
     if (flush->open != NULL && flush->open->event == event) {
@@ -312,6 +316,7 @@ copymemo_flush_pending(struct copymemo *memo)
         result = flush_event(&flush, event);
     }
     buffers->pending_count = 0;
+    buffers->entered_again = 0;
     if (buffers->shared.count > 0) {
         ptrmap_empty(&buffers->shared);
     }
@@ -444,6 +449,12 @@ copymemo_enter_slowly(struct copymemo *memo, PyObject *source, PyObject *copy)
 {
     if (memo->dict != NULL) {
         return set_by_id(memo->dict, source, copy);
+    }
+    struct ptrpair *pair = ptrmap_find(&memo->buffers->shared, source);
+    if (unlikely(pair != NULL)) {
+        pair->value = copy;
+        memo->buffers->entered_again = 1;
+        return 0;
     }
     if (ptrmap_put(&memo->buffers->shared, source, copy) < 0) {
         PyErr_NoMemory();

@@ -52,6 +52,7 @@ struct copybuffers {
     struct copyevent *pending;
     size_t pending_count, pending_capacity;
     struct ptrmap shared;
+    int entered_again; /* an object that is pending was copied within itself, and so twice */
     struct ptrmap entries;
     PyObject **kept; /* borrowed: the entries own them */
     size_t kept_count, kept_capacity;
@@ -118,7 +119,8 @@ copymemo_find(struct copymemo *memo, PyObject *source)
 /* The copy of an object in a real memo; 1 and strong, 0, or -1.  May run Python code. */
 int copymemo_find_visible(struct copymemo *memo, PyObject *source, PyObject **copy);
 
-/* memo[id(source)] = copy, of an object that is not in a native memo yet. */
+/* memo[id(source)] = copy, of an object that has no entry in a native memo before what is pending.
+ */
 int copymemo_enter_slowly(struct copymemo *memo, PyObject *source, PyObject *copy);
 int copymemo_keep_visible(struct copymemo *memo, PyObject *source, PyObject *copy);
 

@@ -165,6 +165,19 @@ def circular(cls):
     return make
 
 
+def circular_again(cls):
+    """Objects that are copied twice, once within themselves; who asks later gets the last."""
+
+    def make():
+        first, second = cls([], 1), cls(({},), 2)
+        first.first.append(first)
+        second.first[0]["second"] = second
+        common = [first, second]
+        return [first, second, common, copies.DeepHook(), first, common, second, copies.DeepHook()]
+
+    return make
+
+
 def atoms(cls):
     return lambda: [cls(number, str(number)) for number in range(5)]
 
@@ -177,6 +190,7 @@ MAKERS = {
     "atoms": atoms,
     "shared": shared,
     "circular": circular,
+    "circular again": circular_again,
     "nested": nested,
     "hidden __reduce__": lambda cls: hidden(cls, "__reduce__"),
     "hidden __reduce_ex__": lambda cls: hidden(cls, "__reduce_ex__"),

@@ -1,6 +1,8 @@
 /* Deep copies of lists, tuples, dicts and bound methods: see copier.h. */
 #include "copier.h"
 
+#include "lookahead.h"
+
 #if KNOWN_LAYOUT
 
 /* ---- copies that are filled before the standard library fills them ----- */
@@ -99,6 +101,7 @@ copy_items_of_list(struct copier *copier, PyObject *list, PyObject *copy)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
         PyObject *item = PyList_GET_ITEM(list, i);
+        look_ahead(list, i, item);
         PyObject *copied = copy_item_of_list(copier, item);
         if (copied == NULL || append_item(copy, copied) < 0 || count_item(copier) < 0) {
             return -1;

@@ -17,6 +17,7 @@
 #define FASTCOPYREG_SAVE_H
 
 #include "errors.h"
+#include "lookahead.h"
 #include "memo.h"
 #include "plan.h"
 #include "turns.h"
@@ -424,9 +425,11 @@ save_is_scalar(PyObject *object)
            || object == Py_None || type == &PyBool_Type;
 }
 
-/* The types that are written at once; everything else is for save_object(). */
+/* The types that are written at once; everything else is for save_object().  `list`: where the
+   object is number `index`, or NULL. */
 ALWAYS_INLINE char *
-save_inside(struct pickler *pickler, PyObject *object, int single, char *out)
+save_inside_list(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *object,
+                 int single, char *out)
 {
     PyTypeObject *type = Py_TYPE(object);
     if (type == &PyUnicode_Type) {
@@ -444,7 +447,16 @@ save_inside(struct pickler *pickler, PyObject *object, int single, char *out)
     if (type == &PyBool_Type) {
         return save_bool(pickler, object, out);
     }
+    if (list != NULL) {
+        look_ahead(list, index, object);
+    }
     return save_object(pickler, object, single, out);
+}
+
+ALWAYS_INLINE char *
+save_inside(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    return save_inside_list(pickler, NULL, 0, object, single, out);
 }
 
 /* Any object that may come by again: the root, names, parts of reductions. */
@@ -507,6 +519,17 @@ static inline int
 save_stands_alone(const struct pickler *pickler, Py_ssize_t index, Py_ssize_t size)
 {
     return size - index == 1 && (index == 0 || pickler->state->dialect.single_last_item);
+}
+
+/* The same of what was read from a list, as number `index`. */
+ALWAYS_INLINE char *
+save_item(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item, char *out)
+{
+    int single = save_is_single(pickler, item);
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, item, single, out);
+    }
+    return save_inside_list(pickler, list, index, item, single, out);
 }
 
 /* The elements of a tuple, with a note on one that could not be saved. */

@@ -143,7 +143,7 @@ save_batches(struct pickler *pickler, PyObject *list, char *out)
         PyObject *item;
         out = write_op(out, OP_MARK);
         for (; index < end && (item = list_item(list, index)) != NULL; index++) {
-            out = save_child(pickler, item, out);
+            out = save_item(pickler, list, index, item, out);
             list_item_done(item);
             if (unlikely(out == NULL)) {
                 failed_at(list, index);

@@ -25,6 +25,7 @@ import operations
 
 PHASE = 25  # repetitions in a phase; a leak of one block in each is told from noise
 REPEATS = 5  # measurements that must all show a growth before it is called a leak
+REPEATS_OF_FILLING = 24  # the same where tables fill: they must have been swept once
 
 
 def leak_of(operation, phase=PHASE):
@@ -34,7 +35,7 @@ def leak_of(operation, phase=PHASE):
     phase = max(phase, operation.fills)
     for _ in range(phase):
         operations.once(call)
-    for _ in range(REPEATS):
+    for _ in range(REPEATS_OF_FILLING if operation.fills else REPEATS):
         grown = measure.growth(functools.partial(operations.once, call), phase)
         if not grown.is_leak() or (operation.fills and grown.blocks < phase // 4):
             return None

@@ -17,8 +17,8 @@ import fastcopyreg.copy
 import fastcopyreg.pickle
 from support.choices import any_setup, looks_around
 from support.classes import ByClass
-from support.implementations import OURS, PROTOCOLS, STANDARD, requires_core
-from support.recording import Setup, compare
+from support.implementations import OURS, STANDARD, requires_core
+from support.recording import Setup, compare, compare_every_way
 from support.shallow import run_shallow
 
 pytestmark = [requires_core, pytest.mark.timeout(1800)]
@@ -246,12 +246,7 @@ def test_dataclasses_at_the_end_of_a_frame(described, size, to_file):
 
 
 def assert_same(build, fast=False):
-    """Three times by each protocol, since the first of all is asked."""
-    for protocol in PROTOCOLS:
-        for entry in ("dumps", "dump", "pickler", "subclass"):
-            for _ in range(3):
-                compare(STANDARD, OURS, Setup(entry, protocol), build)
-        compare(STANDARD, OURS, Setup("pickler", protocol, fast=fast), build)
+    compare_every_way(STANDARD, OURS, build, fast)
 
 
 def test_many_fields():

@@ -11,8 +11,8 @@ from hypothesis import strategies
 
 import fastcopyreg
 from support.choices import any_setup, looks_around
-from support.implementations import OURS, PROTOCOLS, STANDARD, requires_core
-from support.recording import Setup, compare
+from support.implementations import OURS, STANDARD, requires_core
+from support.recording import Setup, compare, compare_every_way
 from support.shallow import run_shallow
 
 pytestmark = [requires_core, pytest.mark.timeout(1800)]
@@ -186,10 +186,7 @@ def test_exceptions_at_the_end_of_a_frame(described, size, to_file):
 
 
 def assert_same(build):
-    """Twice by each protocol, since the first of all is asked."""
-    for protocol in PROTOCOLS:
-        for entry in ("dumps", "dump", "pickler"):
-            compare(STANDARD, OURS, Setup(entry, protocol), build)
+    compare_every_way(STANDARD, OURS, build)
 
 
 CHANGES = {

@@ -10,8 +10,8 @@ from hypothesis import strategies
 import fastcopyreg
 from support.choices import any_setup, looks_around
 from support.classes import ByClass
-from support.implementations import OURS, PROTOCOLS, STANDARD, requires_core
-from support.recording import Setup, compare
+from support.implementations import OURS, STANDARD, requires_core
+from support.recording import Setup, compare, compare_every_way
 from support.shallow import run_shallow
 
 pytestmark = [requires_core, pytest.mark.timeout(1800)]
@@ -236,12 +236,7 @@ def test_sets_at_the_end_of_a_frame(described, size, to_file):
 
 
 def assert_same(build, fast=False):
-    """Three times by each protocol, since the first of all is asked."""
-    for protocol in PROTOCOLS:
-        for entry in ("dumps", "dump", "pickler", "subclass"):
-            for _ in range(3):
-                compare(STANDARD, OURS, Setup(entry, protocol), build)
-        compare(STANDARD, OURS, Setup("pickler", protocol, fast=fast), build)
+    compare_every_way(STANDARD, OURS, build, fast)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 999, 1000, 1001, 2000, 2001, 40_000])

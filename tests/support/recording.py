@@ -350,3 +350,12 @@ def into_file(dump, obj, protocol=None):
     file = io.BytesIO()
     dump(obj, file, protocol)
     return file.getvalue()
+
+
+def compare_every_way(standard, ours, build, fast=False):
+    """`compare` by each protocol and entry, three times, since the first of all is asked."""
+    for protocol in range(std_pickle.HIGHEST_PROTOCOL + 1):
+        for entry in ("dumps", "dump", "pickler", "subclass"):
+            for _ in range(3):
+                compare(standard, ours, Setup(entry, protocol), build)
+        compare(standard, ours, Setup("pickler", protocol, fast=fast), build)

@@ -77,6 +77,22 @@ def test_ratios_are_paired_by_round(clock):
     assert str(ratio) == "3.00x (2.00-4.00)"
 
 
+@pytest.mark.parametrize("cold", range(1, 10))
+def test_call_that_is_cold_at_first_is_not_timed_singly(cold):
+    class SlowClock(Clock):
+        def __call__(self):
+            self.now += 300
+            return self.now
+
+    clock = SlowClock()
+    contenders = [
+        bench.Contender(label, clock.spend([bench.SINGLY_NS] * cold + [100] * 10_000))
+        for label in ("stdlib", "ours")
+    ]
+    result = race(clock, *contenders, sample_seconds=1e-4)
+    assert 100 < result.ours.best < 102
+
+
 def test_order_turns_from_round_to_round(clock):
     order = []
 

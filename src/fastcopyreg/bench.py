@@ -47,8 +47,8 @@ if time.get_clock_info("thread_time").resolution > 1e-6:  # Windows counts in ti
 SINGLY_NS = 20_000
 """From this length on a call is timed by itself; reading the clock takes some 300 ns."""
 
-WARM_CALLS = 9
-"""Before a call is taken for a long one."""
+WARM_CALLS = 8
+"""How many calls more are timed before a call is taken for a long one."""
 
 MIN_ROUNDS = 5
 MAX_ROUNDS = 400
@@ -224,10 +224,15 @@ class _Runner:
         return max(elapsed, 1)
 
     def time_one_call(self) -> int:
-        """The shortest of some: the first ones warm up, and any can be interrupted."""
+        """Of the second call, as the first one warms up; if that is long, of the shortest of more.
+
+        A call can be interrupted, or still be cold the second time. One that is longer by far than
+        those cost is not repeated.
+        """
+        self._time(1)
         shortest = self._time(1)
         for _ in range(WARM_CALLS):
-            if shortest < 100 * SINGLY_NS:
+            if SINGLY_NS <= shortest < 100 * SINGLY_NS:
                 shortest = min(shortest, self._time(1))
         return shortest
 

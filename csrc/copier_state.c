@@ -136,8 +136,9 @@ call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state, 
     if (!(facts & CLONE_PLAIN_GETATTR) || function == NULL || !PyFunction_Check(function)) {
         return 0;
     }
-    if (frozen_setstate(state, copy, copied_state)) {
-        return 1;
+    int done = frozen_setstate(state, copy, copied_state);
+    if (done != 0) {
+        return done;
     }
     PyObject *none = PyObject_CallMethodOneArg(copy, state->str.setstate, copied_state);
     Py_XDECREF(none);

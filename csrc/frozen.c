@@ -1,6 +1,7 @@
 /* Frozen dataclasses with slots: see frozen.h. */
 #include "frozen.h"
 
+#include "clone.h"
 #include "steps_run.h"
 #include "values.h"
 #include "watch.h"
@@ -161,7 +162,8 @@ int
 frozen_begin(struct core_state *state, PyTypeObject *type, enum frozen_function kind,
              struct frozen_walk *walk)
 {
-    if (type->tp_getattro != PyObject_GenericGetAttr || type->tp_dictoffset != 0
+    if (type->tp_getattro != PyObject_GenericGetAttr
+        || (type->tp_dictoffset != 0 && !PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT))
         || find_function(state, type, kind) == NULL) {
         return 0;
     }
@@ -225,45 +227,103 @@ frozen_next(struct core_state *state, struct frozen_walk *walk)
 /* Objects with more fields are asked. */
 enum { FROZEN_FIELDS_MAX = 64 };
 
-/* Finds the slots of all fields, in their order.  How many there are, or -1 if not all have one.
- */
-static Py_ssize_t
-find_slots(struct core_state *state, PyTypeObject *type, struct frozen_walk *walk,
-           Py_ssize_t *offsets)
+/* Whether nothing in the object hides what the functions ask it for. */
+static int
+hides_nothing(struct core_state *state, PyObject *object)
 {
-    Py_ssize_t count = 0;
-    PyObject *name;
-    while ((name = frozen_next(state, walk)) != NULL) {
-        Py_ssize_t offset = count == FROZEN_FIELDS_MAX ? -1 : layout_slot_offset(type, name);
-        if (offset < 0) {
-            return -1;
-        }
-        offsets[count++] = offset;
+    PyTypeObject *type = Py_TYPE(object);
+    return type->tp_dictoffset == 0
+           || clone_lacks_attribute(object, type, state->str.dataclass_fields);
+}
+
+Py_ssize_t
+frozen_field_offset(PyTypeObject *type, PyObject *name)
+{
+    PyObject *attribute = type_lookup(type, name);
+    if (attribute == NULL
+        || (Py_TYPE(attribute)->tp_descr_set == NULL
+            && !PyType_HasFeature(Py_TYPE(attribute), Py_TPFLAGS_HEAPTYPE))) {
+        return type->tp_dictoffset == 0 ? -1 : FROZEN_IN_DICT;
     }
-    return walk->failed ? -1 : count;
+    return layout_slot_offset(type, name);
 }
 
 PyObject *
-frozen_getstate(struct core_state *state, PyObject *object)
+frozen_dict_field(PyObject *object, PyObject *name)
 {
     PyTypeObject *type = Py_TYPE(object);
-    struct frozen_walk walk;
+    struct layout_values *values = layout_unmade_values(object, type);
+    if (values != NULL) {
+        struct layout_keys *keys = layout_shared_keys(type);
+        int i = 0;
+        while (i < keys->count && layout_entries(keys)[i].key != name) {
+            i++;
+        }
+        return i < keys->count && layout_values_hold(values, i) ? values->values[i] : NULL;
+    }
+    PyObject *dict = layout_made_dict(object);
+    return dict != NULL && PyDict_CheckExact(dict) && layout_has_only_str_keys(dict)
+               ? dict_get_name(dict, name)
+               : NULL;
+}
+
+/* Where objects of a type have their fields. */
+struct frozen_fields {
+    Py_ssize_t count;
     Py_ssize_t offsets[FROZEN_FIELDS_MAX];
-    if (!frozen_begin(state, type, FROZEN_GETSTATE, &walk)
-        || !frozen_holds(state, type, FROZEN_GETSTATE)) {
+    PyObject *names[FROZEN_FIELDS_MAX]; /* borrowed */
+};
+
+/* Finds all fields, in their order.  1, or 0 if the method is to be called. */
+static int
+find_fields(struct core_state *state, PyTypeObject *type, enum frozen_function kind,
+            struct frozen_fields *fields)
+{
+    struct frozen_walk walk;
+    PyObject *name;
+    fields->count = 0;
+    if (!frozen_begin(state, type, kind, &walk)) {
+        return 0;
+    }
+    while ((name = frozen_next(state, &walk)) != NULL) {
+        Py_ssize_t offset =
+            fields->count == FROZEN_FIELDS_MAX ? -1 : frozen_field_offset(type, name);
+        if (offset < 0) {
+            return 0;
+        }
+        fields->names[fields->count] = name;
+        fields->offsets[fields->count++] = offset;
+    }
+    return !walk.failed;
+}
+
+/* What the object has in one of the fields; borrowed, or NULL. */
+static PyObject *
+field_value(PyObject *object, const struct frozen_fields *fields, Py_ssize_t index)
+{
+    return frozen_field(object, fields->offsets[index], fields->names[index]);
+}
+
+/* Its frame is large, and no part of those of copies within copies. */
+NOINLINE PyObject *
+frozen_getstate(struct core_state *state, PyObject *object)
+{
+    struct frozen_fields fields;
+    if (!find_fields(state, Py_TYPE(object), FROZEN_GETSTATE, &fields)
+        || !hides_nothing(state, object)
+        || !frozen_holds(state, Py_TYPE(object), FROZEN_GETSTATE)) {
         return NULL;
     }
-    Py_ssize_t count = find_slots(state, type, &walk, offsets);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (*layout_slot(object, offsets[i]) == NULL) {
+    for (Py_ssize_t i = 0; i < fields.count; i++) {
+        if (field_value(object, &fields, i) == NULL) {
             return NULL;
         }
     }
     int collects = collector_hold();
-    PyObject *list = count < 0 ? NULL : PyList_New(count);
+    PyObject *list = PyList_New(fields.count);
     collector_resume(collects);
-    for (Py_ssize_t i = 0; list != NULL && i < count; i++) {
-        PyList_SET_ITEM(list, i, Py_NewRef(*layout_slot(object, offsets[i])));
+    for (Py_ssize_t i = 0; list != NULL && i < fields.count; i++) {
+        PyList_SET_ITEM(list, i, Py_NewRef(field_value(object, &fields, i)));
     }
     return list;
 }
@@ -284,46 +344,54 @@ is_set_plainly(struct core_state *state, PyTypeObject *type)
     return 1;
 }
 
-/* Only slots that are not set: nothing is dropped by it. */
-int
+/* Stores a value in a field that was not set before.  0, or -1 with MemoryError. */
+static int
+set_field(PyObject *object, const struct frozen_fields *fields, Py_ssize_t index, PyObject *value)
+{
+    if (unlikely(fields->offsets[index] == FROZEN_IN_DICT)) {
+        return PyObject_GenericSetAttr(object, fields->names[index], value);
+    }
+    /* Of a name that comes twice, the list holds what was stored first. */
+    Py_XSETREF(*layout_slot(object, fields->offsets[index]), Py_NewRef(value));
+    return 0;
+}
+
+/* Only fields that are not set: nothing is dropped by it.  Not inline for the same reason. */
+NOINLINE int
 frozen_setstate(struct core_state *state, PyObject *object, PyObject *object_state)
 {
     PyTypeObject *type = Py_TYPE(object);
-    struct frozen_walk walk;
-    Py_ssize_t offsets[FROZEN_FIELDS_MAX];
-    if (!PyList_CheckExact(object_state) || !frozen_begin(state, type, FROZEN_SETSTATE, &walk)
-        || !frozen_holds(state, type, FROZEN_SETSTATE) || !is_set_plainly(state, type)) {
+    struct frozen_fields fields;
+    if (!PyList_CheckExact(object_state) || !find_fields(state, type, FROZEN_SETSTATE, &fields)
+        || !hides_nothing(state, object) || !frozen_holds(state, type, FROZEN_SETSTATE)
+        || !is_set_plainly(state, type)) {
         return 0;
     }
-    Py_ssize_t count = find_slots(state, type, &walk, offsets);
-    Py_ssize_t size = Py_MIN(count, PyList_GET_SIZE(object_state));
+    Py_ssize_t size = Py_MIN(fields.count, PyList_GET_SIZE(object_state));
     for (Py_ssize_t i = 0; i < size; i++) {
-        if (*layout_slot(object, offsets[i]) != NULL) {
+        if (field_value(object, &fields, i) != NULL) {
             return 0;
         }
     }
-    for (Py_ssize_t i = 0; i < size; i++) {
-        /* Of a name that comes twice, the list holds what was stored first. */
-        Py_XSETREF(*layout_slot(object, offsets[i]), Py_NewRef(PyList_GET_ITEM(object_state, i)));
+    int result = 0;
+    for (Py_ssize_t i = 0; result == 0 && i < size; i++) {
+        result = set_field(object, &fields, i, PyList_GET_ITEM(object_state, i));
     }
-    return count >= 0;
+    return result < 0 ? -1 : 1;
 }
 
-/* Whether a list of so many holds what the fields do, which all are slots: 1, 0, or -1 if that
-   cannot be told. */
+/* Whether a list of so many holds what the fields do: 1, 0, or -1 if that cannot be told. */
 static int
 is_state(struct core_state *state, PyObject *object, PyObject *list)
 {
-    struct frozen_walk walk;
-    Py_ssize_t offsets[FROZEN_FIELDS_MAX];
-    if (!PyList_CheckExact(list)
-        || !frozen_begin(state, Py_TYPE(object), FROZEN_GETSTATE, &walk)) {
+    struct frozen_fields fields;
+    if (!PyList_CheckExact(list) || !find_fields(state, Py_TYPE(object), FROZEN_GETSTATE, &fields)
+        || !hides_nothing(state, object) || fields.count != PyList_GET_SIZE(list)) {
         return -1;
     }
-    Py_ssize_t count = find_slots(state, Py_TYPE(object), &walk, offsets);
-    int same = count == PyList_GET_SIZE(list) ? 1 : -1;
-    for (Py_ssize_t i = 0; same == 1 && i < count; i++) {
-        same = *layout_slot(object, offsets[i]) == PyList_GET_ITEM(list, i);
+    int same = 1;
+    for (Py_ssize_t i = 0; same == 1 && i < fields.count; i++) {
+        same = field_value(object, &fields, i) == PyList_GET_ITEM(list, i);
     }
     return same;
 }

@@ -12,9 +12,10 @@
 
    They are left out only while they and fields() have the very code that was compared with what is
    done here (_values.py), find the globals and builtins that they are meant to, and nobody watches
-   them; and only for objects that have no __dict__.  The fields are those that the class says it
-   has at the moment.  The first object of any such class is asked, and what it gives is compared
-   with what is read.
+   them; and only for objects whose __dict__, if they have one, hides no method.  The fields are
+   those that the class says it has at the moment: each in a slot, or, of a class without slots
+   that is derived from one with them, in the __dict__.  The first object of any such class is
+   asked, and what it gives is compared with what is read.
 
    Nothing here runs Python code, but frozen_check(). */
 #ifndef FASTCOPYREG_FROZEN_H
@@ -22,6 +23,9 @@
 
 #include "layout.h"
 #include "module.h"
+
+/* Where an object has a field: a slot has an offset above this. */
+enum { FROZEN_IN_DICT = 0 };
 
 /* In the order in which _values.known() is asked. */
 enum frozen_function { FROZEN_GETSTATE, FROZEN_SETSTATE, FROZEN_FIELDS, FROZEN_FUNCTIONS };
@@ -37,13 +41,28 @@ struct frozen_walk {
 int frozen_setup(PyObject *module);
 void frozen_teardown(struct core_state *state);
 
-/* Begins a walk if the type has the function from dataclasses, and its objects no __dict__.
-   1 or 0. */
+/* Begins a walk if the type has the function from dataclasses, and its objects a __dict__ where
+   layout.h knows it, or none.  1 or 0. */
 int frozen_begin(struct core_state *state, PyTypeObject *type, enum frozen_function kind,
                  struct frozen_walk *walk);
 
 /* The name of the next field; borrowed.  NULL at the end, or if the walk has failed. */
 PyObject *frozen_next(struct core_state *state, struct frozen_walk *walk);
+
+/* Where objects of the type have the field of that name: the offset of a slot, FROZEN_IN_DICT, or
+   -1 if only asking them tells. */
+Py_ssize_t frozen_field_offset(PyTypeObject *type, PyObject *name);
+
+/* The slow part of frozen_field(). */
+PyObject *frozen_dict_field(PyObject *object, PyObject *name);
+
+/* What an object has in the field; borrowed, or NULL if it is not set, or only asking tells. */
+ALWAYS_INLINE PyObject *
+frozen_field(PyObject *object, Py_ssize_t offset, PyObject *name)
+{
+    return likely(offset != FROZEN_IN_DICT) ? *layout_slot(object, offset)
+                                            : frozen_dict_field(object, name);
+}
 
 /* Whether the function may be left out now, for a type with which a walk began. */
 int frozen_holds(struct core_state *state, PyTypeObject *type, enum frozen_function kind);
@@ -52,7 +71,8 @@ int frozen_holds(struct core_state *state, PyTypeObject *type, enum frozen_funct
    if the method is to be called. */
 PyObject *frozen_getstate(struct core_state *state, PyObject *object);
 
-/* object.__setstate__(object_state): 1, or 0 if it is to be called and nothing has been done. */
+/* object.__setstate__(object_state): 1, 0 if it is to be called and nothing has been done, or -1
+   with MemoryError. */
 int frozen_setstate(struct core_state *state, PyObject *object, PyObject *object_state);
 
 /* Asks whether the functions are known, and compares an object with the state that __getstate__

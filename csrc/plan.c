@@ -207,11 +207,14 @@ allocate_slots(struct plan *plan, Py_ssize_t count)
     return plan->slots == NULL ? -1 : 0;
 }
 
-/* Fills the next slot in.  1, or 0 if it is not a plain slot, or comes again. */
+/* Fills the next slot in, or field in its place.  1, or 0 if it is not a plain slot, or comes
+   again. */
 static int
 read_slot(struct plan *plan, PyTypeObject *type, PyObject *name)
 {
-    Py_ssize_t offset = PyUnicode_CheckExact(name) ? layout_slot_offset(type, name) : -1;
+    Py_ssize_t offset = !PyUnicode_CheckExact(name) ? -1
+                        : plan->frozen              ? frozen_field_offset(type, name)
+                                                    : layout_slot_offset(type, name);
     if (offset < 0 || comes_again(plan, name, plan->slot_count)) {
         return 0;
     }
@@ -241,7 +244,8 @@ read_slots(struct plan *plan, PyTypeObject *type, PyObject *names)
     return 1;
 }
 
-/* The same of a frozen dataclass, whose slots are in the order of its fields. */
+/* The same of a frozen dataclass, whose slots are in the order of its fields.  Some may be in the
+   __dict__ instead. */
 static int
 read_frozen(struct core_state *state, struct plan *plan, PyTypeObject *type)
 {
@@ -255,6 +259,7 @@ read_frozen(struct core_state *state, struct plan *plan, PyTypeObject *type)
         if (!read_slot(plan, type, name)) {
             return 0;
         }
+        plan->flat &= plan->slots[plan->slot_count - 1].offset != FROZEN_IN_DICT;
     }
     return !walk.failed;
 }
@@ -275,6 +280,7 @@ is_complete(struct plan *plan, PyTypeObject *type)
 static int
 read_state(struct core_state *state, struct plan *plan, PyTypeObject *type)
 {
+    plan->flat = plan->frozen || !plan->has_dict;
     if (plan->frozen) {
         return read_frozen(state, plan, type);
     }
@@ -548,6 +554,7 @@ hides(struct core_state *state, const struct plan *plan, PyObject *name)
 {
     return PyUnicode_Compare(name, state->str.reduce_ex) == 0
            || PyUnicode_Compare(name, state->str.getstate) == 0
+           || (plan->frozen && PyUnicode_Compare(name, state->str.dataclass_fields) == 0)
            || (plan->items == ITEMS_OF_DICT && PyUnicode_Compare(name, state->str.items) == 0)
            || (plan->arguments == ARGUMENTS_SET
                && PyUnicode_Compare(name, state->str.reduce) == 0);
@@ -574,6 +581,7 @@ plan_dict_hides(struct core_state *state, const struct plan *plan, PyObject *dic
     }
     return PyDict_GetItemWithError(dict, state->str.reduce_ex) != NULL
            || PyDict_GetItemWithError(dict, state->str.getstate) != NULL
+           || (plan->frozen && PyDict_GetItemWithError(dict, state->str.dataclass_fields) != NULL)
            || (plan->items == ITEMS_OF_DICT
                && PyDict_GetItemWithError(dict, state->str.items) != NULL)
            || (plan->arguments == ARGUMENTS_SET

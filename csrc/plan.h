@@ -81,7 +81,9 @@ struct plan {
     enum plan_items items;
     int nests; /* others may be saved before the state of an object is */
     /* Fields. */
-    int frozen;           /* the state is a list of the slots, by dataclasses' own __getstate__ */
+    int frozen;           /* the state is a list of the slots, by dataclasses' own __getstate__;
+                             some of them may be FROZEN_IN_DICT instead */
+    int flat;             /* the state is slots alone */
     int has_dict;         /* instances have a __dict__ of their own kind */
     Py_ssize_t keys_seen; /* shared keys looked at: none of them hides a method */
     PyObject *slotnames;  /* cls.__slotnames__, a list; strong; NULL if there are no slots */

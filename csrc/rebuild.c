@@ -61,8 +61,9 @@ int
 rebuild_state(struct core_state *state, PyObject *object, PyObject *object_state)
 {
     PyObject *setstate;
-    if (frozen_setstate(state, object, object_state)) {
-        return 0;
+    int done = frozen_setstate(state, object, object_state);
+    if (done != 0) {
+        return done < 0 ? -1 : 0;
     }
     if (PyObject_GetOptionalAttr(object, state->str.setstate, &setstate) < 0) {
         return -1;

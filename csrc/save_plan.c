@@ -7,6 +7,7 @@
    Frames end where they do there, between two parts (at_part).  Without a file that runs
    no foreign code; with one, an object in which a frame may end is asked. */
 #include "errors.h"
+#include "frozen.h"
 #include "reduce.h"
 #include "registry.h"
 #include "save.h"
@@ -278,7 +279,7 @@ take_snapshot(struct pickler *pickler, struct plan *plan, PyObject *object)
     }
     Py_ssize_t set = 0;
     for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
-        PyObject *value = *layout_slot(object, plan->slots[i].offset);
+        PyObject *value = frozen_field(object, plan->slots[i].offset, plan->slots[i].name);
         stack->values[stack->count++] = Py_XNewRef(value);
         set += value != NULL;
     }
@@ -402,7 +403,7 @@ static int
 has_all_slots(struct plan *plan, PyObject *object)
 {
     for (Py_ssize_t i = 0; i < plan->slot_count; i++) {
-        if (*layout_slot(object, plan->slots[i].offset) == NULL) {
+        if (frozen_field(object, plan->slots[i].offset, plan->slots[i].name) == NULL) {
             return 0;
         }
     }
@@ -461,7 +462,7 @@ find_dict(struct pickler *pickler, struct plan *plan, PyObject *object, struct f
     if (!PyDict_CheckExact(dict) || plan_dict_hides(pickler->state, plan, dict)) {
         return 0;
     }
-    if (PyDict_GET_SIZE(dict) != 0) {
+    if (PyDict_GET_SIZE(dict) != 0 && !plan->frozen) {
         fields->single_dict = save_is_single(pickler, dict);
         fields->dict = Py_NewRef(dict);
     }
@@ -586,8 +587,7 @@ save_find_fields(struct pickler *pickler, struct plan *plan, PyObject *object, c
 ALWAYS_INLINE int
 has_room_for_slots(struct pickler *pickler, struct plan *plan, char *out)
 {
-    return !plan->has_dict
-           && pickler->writer.limit - out > HEAD_ROOM + plan->slot_count * PAIR_ROOM;
+    return plan->flat && pickler->writer.limit - out > HEAD_ROOM + plan->slot_count * PAIR_ROOM;
 }
 
 /* The slots: to be read in place, or in the snapshot.  (In an object of nothing but slots they are

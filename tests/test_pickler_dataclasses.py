@@ -1,6 +1,7 @@
 """Dataclasses of every kind, above all frozen ones with slots, against the oracle."""
 
 import builtins
+import contextlib
 import copy as std_copy
 import dataclasses
 import pickle as std_pickle
@@ -78,6 +79,22 @@ class OnLoose(Loose):
 
 class Extended(Frozen):
     """No dataclass itself, and with a __dict__."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mixed(Frozen):
+    """Fields in slots, and others in the __dict__."""
+
+    d: object = 4
+    e: object = None
+
+
+@frozen
+class Weak(Loose):
+    """What a __dict__ and weak references are there for."""
+
+    a: object
+    b: object = dataclasses.field(default_factory=list)
 
 
 class MoreSlots(Frozen):
@@ -168,9 +185,24 @@ class Meddles(ByClass):
 
 
 CLASSES = [
-    Frozen, One, Empty, Derived, Pseudo, OnLoose, Extended, MoreSlots, OwnState, OwnSetState,
-    Watched, Reduced, FrozenDict, Slots,
+    Frozen, One, Empty, Derived, Pseudo, OnLoose, Extended, Mixed, Weak, MoreSlots, OwnState,
+    OwnSetState, Watched, Reduced, FrozenDict, Slots,
 ]  # fmt: skip
+
+DEEDS = {
+    "itself": lambda made, before: object.__setattr__(made, "a", [made]),
+    "unset": lambda made, before: object.__delattr__(made, "a"),
+    "unset later": lambda made, before: object.__delattr__(made, "e"),
+    "attribute": lambda made, before: object.__setattr__(made, "more", 1),
+    "dict": lambda made, before: vars(made).update(a=1, d=before, more=[before]),
+    "dict of numbers": lambda made, before: vars(made).update({5: 6}),
+    "dict taken": lambda made, before: object.__setattr__(made, "__dict__", {"d": 5, "e": before}),
+    "fields hidden": lambda made, before: object.__setattr__(made, "__dataclass_fields__", {}),
+    "getstate hidden": lambda made, before: object.__setattr__(made, "__getstate__", list),
+    "setstate hidden": lambda made, before: object.__setattr__(made, "__setstate__", list),
+    "reducer hidden": lambda made, before: vars(made).update(__reduce_ex__=lambda _: (int, ())),
+    "again": lambda made, before: object.__setattr__(made, "a", before),
+}
 
 values = strategies.deferred(
     lambda: (
@@ -187,7 +219,7 @@ objects = strategies.tuples(
     strategies.just("object"),
     strategies.sampled_from(CLASSES),
     strategies.lists(values, max_size=4),
-    strategies.sampled_from(["", "", "", "itself", "unset", "attribute", "again"]),
+    strategies.sampled_from(["", "", "", *DEEDS]),
 )
 
 
@@ -201,30 +233,18 @@ def make(described, made):
         return tuple(make(each, made) for each in described)
     _, cls, fields, deed = described
     fields = [make(each, made) for each in fields]
-    if cls is Empty:
+    if issubclass(cls, Empty):
         fields = []
     result = (
         cls(*(fields or [None])[:1])
-        if cls in (One, Pseudo)
-        else cls(*fields[:2] or [1][: cls is not Empty])
+        if issubclass(cls, (One, Pseudo))
+        else cls(*fields[:2] or [1][: not issubclass(cls, Empty)])
     )
-    do(deed, result, made)
+    with contextlib.suppress(AttributeError, TypeError):
+        if deed:
+            DEEDS[deed](result, made[-1] if made else None)
     made.append(result)
     return result
-
-
-def do(deed, result, made):
-    try:
-        if deed == "itself":
-            object.__setattr__(result, "a", [result])
-        elif deed == "unset":
-            object.__delattr__(result, "a")
-        elif deed == "attribute":
-            object.__setattr__(result, "more", 1)
-        elif deed == "again" and made:
-            object.__setattr__(result, "a", made[-1])
-    except AttributeError:
-        pass
 
 
 @looks_around
@@ -249,6 +269,36 @@ def assert_same(build, fast=False):
     compare_every_way(STANDARD, OURS, build, fast)
 
 
+def fresh(base):
+    """A class with a __dict__ whose objects have not had any attribute yet."""
+    global Fresh
+    Fresh = type("Fresh", (base,), {"__module__": __name__})
+    return Fresh
+
+
+@pytest.mark.parametrize("base", CLASSES)
+@pytest.mark.parametrize("deed", DEEDS)
+def test_each_deed_with_each_class(base, deed):
+    for cls in (base, fresh(base)):
+        fields = [1, [2]][: base is not Empty]
+        described = [("object", cls, fields, each) for each in ("", "", deed)]
+        for protocol in (4, 5):
+            for _ in range(3):
+                setup = Setup(protocol=protocol)
+                compare(STANDARD, OURS, setup, lambda given=described: make(given, []))
+
+
+@pytest.mark.parametrize("cls", [OnLoose, Extended, Mixed])
+def test_dict_that_is_no_part_of_the_state_is_not_held(cls):
+    value = [cls(i, i) for i in range(100)]
+    for each in value:
+        object.__setattr__(each, "more", "more")
+    dicts = [vars(each) for each in value]
+    before = [sys.getrefcount(each) for each in dicts]
+    OURS.dumps(value, 4)
+    assert [sys.getrefcount(each) for each in dicts] == before
+
+
 def test_many_fields():
     one, other = Many(*range(130)), Many(*[[i] for i in range(130)])
     assert_same(lambda: [one, other, one], fast=True)
@@ -259,9 +309,11 @@ def rows(cls):
 
 
 def test_explain_says_how_frozen_classes_go():
-    for cls in (Frozen, One, Empty, Derived, Pseudo, MoreSlots, OwnSetState):
+    for cls in (
+        Frozen, One, Empty, Derived, Pseudo, OnLoose, Extended, Mixed, MoreSlots, OwnSetState,
+    ):  # fmt: skip
         assert rows(cls)["runs"] == "in the C core, without a call"
-    for cls in (OwnState, Extended, OnLoose, Watched):
+    for cls in (OwnState, Watched):
         assert rows(cls)["runs"].startswith("by call")
 
 
@@ -275,8 +327,9 @@ class Counted:
         self.calls += frame.f_code.co_name in ("_dataclass_getstate", "fields")
 
 
-def test_nothing_is_called_but_for_who_watches():
-    value = [Frozen(i, str(i), [i]) for i in range(100)]
+@pytest.mark.parametrize("cls", [Frozen, OnLoose, Extended, Mixed])
+def test_nothing_is_called_but_for_who_watches(cls):
+    value = [cls(i, [i]) for i in range(100)]
     assert_same(lambda: value)
     calls = []
     original = dataclasses.fields
@@ -482,10 +535,16 @@ REBUILD_STANDARD, REBUILD_OURS = (
 )
 
 
+def with_dicts(value):
+    """With what is no part of the state."""
+    values = value if isinstance(value, list) else [value]
+    return value, [getattr(each, "__dict__", None) for each in values]
+
+
 def loaded(implementation, data):
     """What is loaded, as the standard library pickles it again; or the error."""
     try:
-        return STANDARD.dumps(implementation.loads(data), 4)
+        return STANDARD.dumps(with_dicts(implementation.loads(data)), 4)
     except Exception as error:
         return type(error), str(error)
 
@@ -495,7 +554,7 @@ def copied(implementation, value):
     outcomes = []
     for copy in (implementation.deepcopy, implementation.copy):
         try:
-            outcomes.append(STANDARD.dumps(copy(value), 4))
+            outcomes.append(STANDARD.dumps(with_dicts(copy(value)), 4))
         except Exception as error:
             outcomes.append((type(error), str(error)))
     return outcomes
@@ -589,7 +648,40 @@ STATES = {
 }
 
 
-@pytest.mark.parametrize("cls", [Frozen, Derived, MoreSlots, SetsAttributes, OnLoose, Extended])
+class HidesFields(OnLoose):
+    """Made with fields of its own."""
+
+    def __new__(cls):
+        made = object.__new__(cls)
+        object.__setattr__(made, "__dataclass_fields__", {})
+        return made
+
+
+class HidesSetState(OnLoose):
+    """Made with a method of its own."""
+
+    def __new__(cls):
+        made = object.__new__(cls)
+        object.__setattr__(made, "__setstate__", lambda state: vars(made).update(state=state))
+        return made
+
+
+class Prefilled(Mixed):
+    """Made with a field in the __dict__."""
+
+    def __new__(cls):
+        made = object.__new__(cls)
+        vars(made).update(d=ByClass())
+        return made
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        Frozen, Derived, MoreSlots, SetsAttributes, OnLoose, Extended, Mixed, HidesFields,
+        HidesSetState, Prefilled,
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("name", STATES)
 def test_states_of_any_kind(cls, name):
     class Builder:

@@ -403,6 +403,14 @@ thread_is_interrupted(void)
 
 /* ---- tuples ------------------------------------------------------------- */
 
+/* Whether hash() of a tuple goes down to any depth, and into each tuple as often as it is met.
+   From 3.14 tuples keep their hashes; 3.14.10 and 3.15.2 raise RecursionError too. */
+#if PY_VERSION_HEX < 0x030E0000
+#define TUPLES_ARE_HASHED_ANYHOW 1
+#else
+#define TUPLES_ARE_HASHED_ANYHOW 0
+#endif
+
 #if KNOWN_LAYOUT
 /* An instance of a subclass of tuple that allocates the usual way, with `size` items yet to be
    set, as tuple.__new__() makes it.  Strong, or NULL with an exception. */

@@ -45,6 +45,7 @@ struct unpickler {
     int fix_imports;
     struct turns turns;
     int rows_missed;                  /* see load_rows.c */
+    uint32_t tuples_in_keys;          /* walked so far; see load_keys.c */
     PyObject *spare_dict;             /* empty, for EMPTY_DICT; NULL if there is none */
     struct load_shapes *shapes;       /* what is remembered of types; see load_state.c */
     struct load_templates *templates; /* of dicts; see load_template.c */

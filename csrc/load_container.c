@@ -1,5 +1,6 @@
 /* Opcodes of lists, dicts and sets, and those that move objects about. */
 #include "layout.h"
+#include "load_keys.h"
 #include "load_state.h"
 #include "load_template.h"
 
@@ -225,6 +226,9 @@ set_items(struct unpickler *unpickler, PyObject *container, PyObject **start)
 {
     int exact = PyDict_CheckExact(container), result = 0;
     for (PyObject **pair = start; result == 0 && pair < unpickler->top; pair += 2) {
+        if (load_check_key(unpickler, pair[0]) < 0) {
+            return -1;
+        }
         result = exact ? PyDict_SetItem(container, pair[0], pair[1])
                        : PyObject_SetItem(container, pair[0], pair[1]);
     }
@@ -313,7 +317,8 @@ update_set(struct unpickler *unpickler, PyObject *set, PyObject **start)
 {
     int result = 0;
     for (PyObject **item = start; result == 0 && item < unpickler->top; item++) {
-        result = PySet_Add(set, *item);
+        result = load_check_key(unpickler, *item);
+        result = result == 0 ? PySet_Add(set, *item) : -1;
     }
     load_drop_to(unpickler, start);
     return result;
@@ -342,6 +347,11 @@ load_frozenset(struct unpickler *unpickler)
     PyObject **start = load_pop_to_mark(unpickler);
     if (start == NULL) {
         return -1;
+    }
+    for (PyObject **item = start; item < unpickler->top; item++) {
+        if (load_check_key(unpickler, *item) < 0) {
+            return -1;
+        }
     }
     PyObject *items = take_list(unpickler, start);
     if (items == NULL) {

@@ -16,7 +16,8 @@
 static int
 class_is_ordinary(PyTypeObject *type)
 {
-    return PyType_CheckExact((PyObject *)type) && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+    return Py_TYPE(type)->tp_call == PyType_Type.tp_call
+           && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
            && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)
            && type->tp_alloc == PyType_GenericAlloc;
 }
@@ -189,13 +190,23 @@ key_of(struct core_state *state, PyObject *callable, unsigned *version)
     return callable;
 }
 
+/* Whether there may be a plan: of other metaclasses than `type`, and of a class that is looked at
+   for its __setstate__, it is only asked whether the class is known. */
+static int
+has_constructor_to_read(PyObject *callable)
+{
+    return !PyType_Check(callable)
+           || (PyType_CheckExact(callable) && !known_may_set_state((PyTypeObject *)callable));
+}
+
 int
 make_read(struct core_state *state, PyObject *callable)
 {
     unsigned before, version;
     PyObject *key = Py_NewRef(key_of(state, callable, &before));
-    struct steps *steps;
-    int read = steps_read_constructor(state, callable, &steps);
+    struct steps *steps = NULL;
+    int read =
+        has_constructor_to_read(callable) ? steps_read_constructor(state, callable, &steps) : 0;
     struct known *known = read == 0 && before != 0 ? known_read(state, callable) : NULL;
     /* Whatever ran meanwhile may have changed the callable, and the table. */
     struct maker *maker =
@@ -531,7 +542,7 @@ make_object(struct core_state *state, PyObject *callable, PyObject *const *argum
     }
     state->makers->busy++;
     enum make_outcome outcome =
-        PyType_CheckExact(callable)
+        PyType_Check(callable)
             ? make_of_class(state, (PyTypeObject *)callable, arguments, count, made)
         : PyFunction_Check(callable) ? make_of_function(state, callable, arguments, count, made)
                                      : MAKE_CALL;
@@ -539,6 +550,26 @@ make_object(struct core_state *state, PyObject *callable, PyObject *const *argum
     /* The class that a function calls was counted. */
     state->made_by_plan += outcome == MAKE_DONE && !PyFunction_Check(callable);
     return outcome;
+}
+
+int
+make_by_setstate(struct core_state *state, PyObject *object, PyObject *object_state)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    struct maker *maker;
+    PyObject *due;
+    if (!PyDict_CheckExact(object_state) || !known_may_set_state(type)
+        || state->steps_threshold == 0) {
+        return 0;
+    }
+    enum make_outcome found = find_class_maker(state, type, 0, &maker, &due);
+    if (found == MAKE_DUE) {
+        return make_read(state, due);
+    }
+    int set = found == MAKE_DONE && maker->known != NULL
+              && known_setstate(state, maker->known, object, object_state);
+    state->made_by_plan += set != 0;
+    return set;
 }
 
 /* make_plain() that moves the arguments if it can. */
@@ -672,6 +703,13 @@ make_taking(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(callable),
             PyObject **Py_UNUSED(made))
 {
     return MAKE_CALL;
+}
+
+int
+make_by_setstate(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
+                 PyObject *Py_UNUSED(object_state))
+{
+    return 0;
 }
 
 int

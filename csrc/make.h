@@ -58,6 +58,10 @@ enum make_outcome make_by_taking(struct core_state *state, const struct maker *m
    code. */
 int make_read(struct core_state *state, PyObject *callable);
 
+/* object.__setstate__(object_state) for an object of a class whose method is known: 1, 0 if it is
+   to be called and nothing has been done, or -1 with an exception.  May run Python code. */
+int make_by_setstate(struct core_state *state, PyObject *object, PyObject *object_state);
+
 /* Both in one, for callers to whom every call is foreign code. */
 enum make_outcome make_or_read(struct core_state *state, PyObject *callable,
                                PyObject *const *arguments, Py_ssize_t count, PyObject **made);

@@ -2,12 +2,22 @@
 #include "make_known.h"
 
 #include "layout.h"
+#include "metaclass.h"
 #include "steps_run.h"
+#include "watch.h"
 
 #if KNOWN_LAYOUT
 
 /* In the order of CONSTRUCTORS in fastcopyreg/_values.py. */
-enum known_kind { KNOWN_IPV6, KNOWN_COUNTER, KNOWN_PATH, KNOWN_KINDS };
+enum known_kind {
+    KNOWN_IPV6,
+    KNOWN_COUNTER,
+    KNOWN_PATH,
+    KNOWN_IPV4,
+    KNOWN_FRACTION,
+    KNOWN_UUID, /* its __setstate__ */
+    KNOWN_KINDS
+};
 
 enum { SLOTS_MAX = 2 };
 
@@ -15,6 +25,9 @@ enum { SLOTS_MAX = 2 };
 static const char *const slot_names[KNOWN_KINDS][SLOTS_MAX] = {
     [KNOWN_IPV6] = {"_scope_id", "_ip"},
     [KNOWN_PATH] = {"_raw_paths"},
+    [KNOWN_IPV4] = {"_ip"},
+    [KNOWN_FRACTION] = {"_numerator", "_denominator"},
+    [KNOWN_UUID] = {"int", "is_safe"},
 };
 
 struct known {
@@ -27,66 +40,87 @@ struct known {
     PyObject
         *globals; /* triples: a name, the object, None or a pair of an attribute and its value */
     unsigned versions; /* of the types among the values, all taken together */
+    PyObject *member;  /* of UUIDs: SafeUUID.unknown, which SafeUUID holds */
     Py_ssize_t slots[SLOTS_MAX];
+    struct watch watch; /* of the dicts in which the names were found */
 };
 
 /* ---- what must not change ----------------------------------------------- */
 
-/* Adds the versions of the object, if it is a type, and of its type.  1, or 0 if these have none.
- */
-static int
-add_versions(struct core_state *state, PyObject *object, unsigned *versions)
+/* What a global leads to: itself, or the attribute of a module; borrowed. */
+static PyObject *
+value_of(PyObject *global)
 {
-    if (!PyType_Check(object)) {
-        return 1;
-    }
-    unsigned own = type_assign_version((PyTypeObject *)object, state->str.class_);
-    unsigned of_type = type_assign_version(Py_TYPE(object), state->str.class_);
-    *versions = (*versions * 31 + own) * 31 + of_type;
-    return own != 0 && of_type != 0;
+    PyObject *pair = PyTuple_GET_ITEM(global, 2);
+    return pair == Py_None ? PyTuple_GET_ITEM(global, 1) : PyTuple_GET_ITEM(pair, 1);
 }
 
-/* Whether the name still leads to the object, and the object's attribute to its value. */
+/* Takes the versions of the types among the values, and of the types of these, together.  They
+   only grow.  1, or 0 if one has none. */
 static int
-global_holds(struct core_state *state, PyObject *function, PyObject *global, unsigned *versions)
+add_versions(struct core_state *state, const struct known *known, unsigned *versions)
 {
-    PyObject *object = PyTuple_GET_ITEM(global, 1), *pair = PyTuple_GET_ITEM(global, 2);
-    if (read_global(state, function, PyTuple_GET_ITEM(global, 0)) != object) {
-        return 0;
-    }
-    if (pair != Py_None) {
-        PyObject *name = PyTuple_GET_ITEM(pair, 0), *value = PyTuple_GET_ITEM(pair, 1);
-        if (!PyModule_CheckExact(object)
-            || dict_get_name(PyModule_GetDict(object), name) != value) {
-            PyErr_Clear();
-            return 0;
-        }
-        object = value;
-    }
-    return add_versions(state, object, versions);
-}
-
-static int
-globals_hold(struct core_state *state, const struct known *known, unsigned *versions)
-{
-    PyObject *function = PyTuple_GET_ITEM(known->functions, 0);
     *versions = 0;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(known->names); i++) {
-        if (read_global(state, function, PyTuple_GET_ITEM(known->names, i))
-            != PyTuple_GET_ITEM(known->builtins, i)) {
-            return 0;
-        }
-    }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(known->globals); i++) {
-        if (!global_holds(state, function, PyTuple_GET_ITEM(known->globals, i), versions)) {
-            return 0;
+        PyObject *value = value_of(PyTuple_GET_ITEM(known->globals, i));
+        if (PyType_Check(value)) {
+            unsigned own = type_assign_version((PyTypeObject *)value, state->str.class_);
+            unsigned of_type = type_assign_version(Py_TYPE(value), state->str.class_);
+            if (own == 0 || of_type == 0) {
+                return 0;
+            }
+            *versions = (*versions * 31 + own) * 31 + of_type;
         }
     }
     return 1;
 }
 
+/* Whether the name still leads to the object, and the object's attribute to its value.  The dict
+   in which that is, is watched. */
 static int
-known_holds(struct core_state *state, const struct known *known)
+global_holds(struct core_state *state, struct known *known, PyObject *global)
+{
+    PyObject *function = PyTuple_GET_ITEM(known->functions, 0);
+    PyObject *object = PyTuple_GET_ITEM(global, 1), *pair = PyTuple_GET_ITEM(global, 2);
+    if (read_global(state, function, PyTuple_GET_ITEM(global, 0)) != object) {
+        return 0;
+    }
+    if (pair == Py_None) {
+        return 1;
+    }
+    if (!PyModule_CheckExact(object)) {
+        return 0;
+    }
+    PyObject *dict = PyModule_GetDict(object);
+    watch_add(&known->watch, dict);
+    PyObject *found = dict_get_name(dict, PyTuple_GET_ITEM(pair, 0));
+    PyErr_Clear();
+    return found == PyTuple_GET_ITEM(pair, 1);
+}
+
+/* Whether all names lead where they did, looked up.  It need not be asked again while the dicts
+   are unchanged. */
+static int
+names_hold(struct core_state *state, struct known *known)
+{
+    PyObject *function = PyTuple_GET_ITEM(known->functions, 0);
+    watch_restart(&known->watch);
+    watch_add(&known->watch, ((PyFunctionObject *)function)->func_builtins);
+    watch_add(&known->watch, PyFunction_GET_GLOBALS(function));
+    int hold = 1;
+    for (Py_ssize_t i = 0; hold && i < PyTuple_GET_SIZE(known->names); i++) {
+        hold = read_global(state, function, PyTuple_GET_ITEM(known->names, i))
+               == PyTuple_GET_ITEM(known->builtins, i);
+    }
+    for (Py_ssize_t i = 0; hold && i < PyTuple_GET_SIZE(known->globals); i++) {
+        hold = global_holds(state, known, PyTuple_GET_ITEM(known->globals, i));
+    }
+    known->watch.complete &= hold;
+    return hold;
+}
+
+static int
+known_holds(struct core_state *state, struct known *known)
 {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(known->functions); i++) {
         PyObject *code = PyTuple_GET_ITEM(known->codes, i);
@@ -96,7 +130,8 @@ known_holds(struct core_state *state, const struct known *known)
         }
     }
     unsigned versions;
-    return globals_hold(state, known, &versions) && versions == known->versions;
+    return (likely(watch_is_unchanged(&known->watch)) || names_hold(state, known))
+           && add_versions(state, known, &versions) && versions == known->versions;
 }
 
 /* ---- reading ------------------------------------------------------------ */
@@ -110,6 +145,7 @@ known_free(struct known *known)
         Py_XDECREF(known->names);
         Py_XDECREF(known->builtins);
         Py_XDECREF(known->globals);
+        watch_teardown(&known->watch);
         PyMem_Free(known);
     }
 }
@@ -129,16 +165,58 @@ find_slots(struct known *known, PyTypeObject *type)
     return 1;
 }
 
+/* Whether no class behind the first one of the __mro__ has a __new__ but object. */
+static int
+is_made_by_object(struct core_state *state, PyTypeObject *type)
+{
+    for (Py_ssize_t i = 1; i < PyTuple_GET_SIZE(type->tp_mro); i++) {
+        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(type->tp_mro, i);
+        if (base != &PyBaseObject_Type
+            && (base->tp_dict == NULL || dict_get_name(base->tp_dict, state->str.new) != NULL)) {
+            return 0;
+        }
+    }
+    return type->tp_init == PyBaseObject_Type.tp_init;
+}
+
+/* SafeUUID.unknown if it is read without running code, and object.__setattr__ may be called for a
+   UUID, whose own one refuses. */
+static int
+find_member(struct core_state *state, struct known *known, PyTypeObject *type)
+{
+    PyObject *safety = PyTuple_GET_SIZE(known->globals) == 1
+                           ? value_of(PyTuple_GET_ITEM(known->globals, 0))
+                           : NULL;
+    if (safety == NULL || !PyType_Check(safety)
+        || !metaclass_leaves_alone(state, (PyTypeObject *)safety)
+        || type_lookup(Py_TYPE(safety), state->str.unknown) != NULL
+        || PyTuple_GET_SIZE(type->tp_mro) != 2) {
+        return 0;
+    }
+    known->member = type_lookup((PyTypeObject *)safety, state->str.unknown);
+    return known->member != NULL && Py_TYPE(known->member)->tp_descr_get == NULL;
+}
+
 /* Whether calling the class does no more than its __new__, if it has one in Python, and __init__,
    and these get at attributes in the usual way. */
 static int
-is_called_as_usual(enum known_kind kind, PyTypeObject *type)
+is_called_as_usual(struct core_state *state, struct known *known, PyTypeObject *type)
 {
-    return type->tp_getattro == PyObject_GenericGetAttr
-           && type->tp_setattro == PyObject_GenericSetAttr
-           && (kind == KNOWN_PATH
-               || type->tp_new
-                      == (kind == KNOWN_COUNTER ? PyDict_Type.tp_new : PyBaseObject_Type.tp_new));
+    if (type->tp_getattro != PyObject_GenericGetAttr) {
+        return 0;
+    }
+    if (known->kind == KNOWN_UUID) {
+        return find_member(state, known, type);
+    }
+    if (type->tp_setattro != PyObject_GenericSetAttr) {
+        return 0;
+    }
+    switch (known->kind) {
+    case KNOWN_PATH: return 1;
+    case KNOWN_FRACTION: return is_made_by_object(state, type);
+    case KNOWN_COUNTER: return type->tp_new == PyDict_Type.tp_new;
+    default: return type->tp_new == PyBaseObject_Type.tp_new;
+    }
 }
 
 /* Takes what _values.constructor() returned; NULL if it is of no use. */
@@ -158,8 +236,9 @@ take_answer(struct core_state *state, PyTypeObject *type, PyObject *answer)
         Py_INCREF(known->names);
         Py_INCREF(known->builtins);
         Py_INCREF(known->globals);
-        if (is_called_as_usual(known->kind, type) && find_slots(known, type)
-            && globals_hold(state, known, &known->versions)) {
+        watch_setup(&known->watch);
+        if (is_called_as_usual(state, known, type) && find_slots(known, type)
+            && names_hold(state, known) && add_versions(state, known, &known->versions)) {
             return known;
         }
         known_free(known);
@@ -325,8 +404,109 @@ make_path(struct core_state *state, const struct known *known, PyTypeObject *typ
     return MAKE_DONE;
 }
 
+/* ---- IPv4Address and Fraction ------------------------------------------- */
+
+static enum make_outcome
+make_ipv4(struct core_state *state, const struct known *known, PyTypeObject *type,
+          PyObject *const *arguments, Py_ssize_t count, PyObject **made)
+{
+    int64_t number;
+    if (count != 1 || !PyLong_CheckExact(arguments[0]) || !long_as_small(arguments[0], &number)
+        || number < 0 || number > UINT32_MAX) {
+        return MAKE_CALL;
+    }
+    *made = layout_new_instance(type, state->empty_tuple);
+    if (*made == NULL) {
+        return MAKE_RAISED;
+    }
+    *layout_slot(*made, known->slots[0]) = Py_NewRef(arguments[0]);
+    return MAKE_DONE;
+}
+
+/* Of numbers that are not 0. */
+static uint64_t
+greatest_divisor(uint64_t a, uint64_t b)
+{
+    while (b != 0) {
+        uint64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Whether nobody has turned off that a Fraction is brought to lowest terms (up to 3.11). */
+static int
+normalizes(const struct known *known)
+{
+    PyObject *defaults = PyFunction_GET_KW_DEFAULTS(PyTuple_GET_ITEM(known->functions, 0));
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    return defaults == NULL
+           || (PyDict_CheckExact(defaults) && PyDict_GET_SIZE(defaults) == 1
+               && PyDict_Next(defaults, &position, &key, &value) && value == Py_True);
+}
+
+/* Both are divided, and so are ints of their own. */
+static enum make_outcome
+make_fraction(struct core_state *state, const struct known *known, PyTypeObject *type,
+              PyObject *const *arguments, Py_ssize_t count, PyObject **made)
+{
+    int64_t numerator, denominator;
+    if (count != 2 || !PyLong_CheckExact(arguments[0]) || !PyLong_CheckExact(arguments[1])
+        || !long_as_small(arguments[0], &numerator) || !long_as_small(arguments[1], &denominator)
+        || denominator <= 0 || numerator == INT64_MIN || !normalizes(known)) {
+        return MAKE_CALL;
+    }
+    uint64_t size = (uint64_t)(numerator < 0 ? -numerator : numerator);
+    int64_t divisor = (int64_t)greatest_divisor((uint64_t)denominator, size);
+    PyObject *above = PyLong_FromLongLong(numerator / divisor);
+    PyObject *below = PyLong_FromLongLong(denominator / divisor);
+    PyObject *object =
+        above == NULL || below == NULL ? NULL : layout_new_instance(type, state->empty_tuple);
+    if (object == NULL) {
+        Py_XDECREF(above);
+        Py_XDECREF(below);
+        return MAKE_RAISED;
+    }
+    *layout_slot(object, known->slots[0]) = above;
+    *layout_slot(object, known->slots[1]) = below;
+    *made = object;
+    return MAKE_DONE;
+}
+
+/* ---- UUID --------------------------------------------------------------- */
+
+int
+known_may_set_state(PyTypeObject *type)
+{
+    return type->tp_dictoffset == 0 && strcmp(type->tp_name, "UUID") == 0;
+}
+
+int
+known_setstate(struct core_state *state, struct known *known, PyObject *object,
+               PyObject *object_state)
+{
+    if (known->kind != KNOWN_UUID || !known_holds(state, known)
+        || !layout_has_only_str_keys(object_state)) {
+        return 0;
+    }
+    PyObject *number = PyDict_GetItemWithError(object_state, state->str.int_);
+    PyObject **slot = layout_slot(object, known->slots[0]);
+    PyObject **safety = layout_slot(object, known->slots[1]);
+    if (number == NULL || PyDict_GET_SIZE(object_state) != 1 || *slot != NULL || *safety != NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    *slot = Py_NewRef(number);
+    *safety = Py_NewRef(known->member);
+    return 1;
+}
+
+/* ------------------------------------------------------------------------- */
+
 enum make_outcome
-known_make(struct core_state *state, const struct known *known, PyTypeObject *type,
+known_make(struct core_state *state, struct known *known, PyTypeObject *type,
            PyObject *const *arguments, Py_ssize_t count, PyObject **made)
 {
     if (!known_holds(state, known)) {
@@ -336,6 +516,8 @@ known_make(struct core_state *state, const struct known *known, PyTypeObject *ty
     case KNOWN_IPV6: return make_ipv6(state, known, type, arguments, count, made);
     case KNOWN_COUNTER: return make_counter(state, type, arguments, count, made);
     case KNOWN_PATH: return make_path(state, known, type, arguments, count, made);
+    case KNOWN_IPV4: return make_ipv4(state, known, type, arguments, count, made);
+    case KNOWN_FRACTION: return make_fraction(state, known, type, arguments, count, made);
     default: return MAKE_CALL;
     }
 }

@@ -1,5 +1,6 @@
 /* Objects of the standard library's classes in Python that are made without running their
-   constructors: IPv6Address of a text, Counter of a dict, PurePath of texts.
+   constructors: IPv4Address of a number, IPv6Address of a text, Fraction of two numbers, Counter
+   of a dict, PurePath of texts; and a UUID given its state without running its __setstate__.
 
    As with the rows of values.h, the functions that are left out must have the very code that was
    compared with what is here (_values.py), and find the builtins and globals that they found at
@@ -18,8 +19,15 @@ void known_free(struct known *known);
 
 /* Makes what the class, which has not changed since, would return: MAKE_DONE, MAKE_RAISED, or
    MAKE_CALL if it is to be called.  Runs no Python code. */
-enum make_outcome known_make(struct core_state *state, const struct known *known,
-                             PyTypeObject *type, PyObject *const *arguments, Py_ssize_t count,
-                             PyObject **made);
+enum make_outcome known_make(struct core_state *state, struct known *known, PyTypeObject *type,
+                             PyObject *const *arguments, Py_ssize_t count, PyObject **made);
+
+/* Whether a class may be one of those whose __setstate__ is known, by its looks. */
+int known_may_set_state(PyTypeObject *type);
+
+/* object.__setstate__(object_state), which is an exact dict, for an object of the class: 1, or 0
+   if it is to be called and nothing has been done.  Runs no Python code. */
+int known_setstate(struct core_state *state, struct known *known, PyObject *object,
+                   PyObject *object_state);
 
 #endif

@@ -65,6 +65,10 @@ rebuild_state(struct core_state *state, PyObject *object, PyObject *object_state
     if (done != 0) {
         return done < 0 ? -1 : 0;
     }
+    int set = make_by_setstate(state, object, object_state);
+    if (set != 0) {
+        return set < 0 ? -1 : 0;
+    }
     if (PyObject_GetOptionalAttr(object, state->str.setstate, &setstate) < 0) {
         return -1;
     }

@@ -69,6 +69,27 @@ _KNOWN = {
         "e501ef1ec180b5d57fef214572447f21",  # 3.14
         "33e1e60f6278ac027352cfb1c76f859f",  # 3.15
     },
+    "ipaddress.IPv4Address()": {
+        "6799b52b3ef670ea8efdd12648f9843b",  # 3.11
+        "6ec87e013d4c65a510a3786570e30a90",  # 3.12
+        "712b68bc5800b0bc1266b112ca665f79",  # 3.13
+        "6942257c3e06f822d454a317ba4faafd",  # 3.14
+        "38c05ea81513484bde744dd4baf85cbe",  # 3.15
+    },
+    "fractions.Fraction()": {
+        "81f399e16b1ce28e528e5cbc8e744dd3",  # 3.11
+        "1a82ae968ab6b04f53b19f0493dc52be",  # 3.12
+        "d9905ea1c635162f3c9bc200dddd270a",  # 3.13
+        "58ba47de4c2cc05e084b39f21be25e94",  # 3.14
+        "623d584d8507b428e84ac4daef83d49a",  # 3.15
+    },
+    "uuid.UUID.__setstate__()": {
+        "e36dbba159e8527d98c457667c162588",  # 3.11
+        "ec39f132494e4580ec7643fc686f3af0",  # 3.12
+        "a4ccf9ca5fe50df1f6724f1c701324d6",  # 3.13
+        "39837a65d430b84220a1eb5b7f615af8",  # 3.14
+        "03f1a1344adf966a5fcba4d98c82fb81",  # 3.15
+    },
 }
 
 
@@ -95,6 +116,27 @@ CONSTRUCTORS = (
         "pathlib.PurePath()",
         ("__new__", "__init__"),
         (("PurePath", None), ("os", "fspath")),
+    ),
+    (
+        ("ipaddress",),
+        ("IPv4Address",),
+        "ipaddress.IPv4Address()",
+        ("__init__", "_check_int_address"),
+        (),
+    ),
+    (
+        ("fractions",),
+        ("Fraction",),
+        "fractions.Fraction()",
+        ("__new__",),
+        (("Fraction", None), ("math", "gcd")),
+    ),
+    (
+        ("uuid",),
+        ("UUID",),
+        "uuid.UUID.__setstate__()",
+        ("__setstate__",),
+        (("SafeUUID", None),),
     ),
 )
 
@@ -153,6 +195,8 @@ def _function(cls, name):
 
 def _constants_hold(cls):
     """Whether what the functions read of the class is as it was when they were compared."""
+    if cls.__name__ == "IPv4Address":
+        return type(cls._ALL_ONES) is int and cls._ALL_ONES == 2**32 - 1
     if cls.__name__ != "IPv6Address":
         return True
     digits = cls._HEX_DIGITS

@@ -27,6 +27,12 @@ layout_slot(PyObject *object, Py_ssize_t offset)
 
 struct layout_keys;
 
+/* A defaultdict: no header shows it, so its size is compared with the type's. */
+struct layout_defaultdict {
+    PyDictObject dict;
+    PyObject *default_factory;
+};
+
 #if KNOWN_LAYOUT
 
 /* Moves `count` items to the end of an exact list, with the room to spare that

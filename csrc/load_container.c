@@ -128,12 +128,32 @@ append_each(struct unpickler *unpickler, PyObject **start, PyObject *method)
     return result;
 }
 
+/* deque.extend() of an exact deque, one by one.  Runs Python code: what no longer fits is dropped.
+ */
+static int
+extend_deque(struct unpickler *unpickler, PyObject *deque, PyObject **start)
+{
+    PyCFunction append = unpickler->state->value_types.deque_append;
+    int result = 0;
+    for (PyObject **item = start; result == 0 && item < unpickler->top; item++) {
+        PyObject *returned = append(deque, *item);
+        result = returned == NULL ? -1 : 0;
+        Py_XDECREF(returned);
+    }
+    load_drop_to(unpickler, start);
+    return result;
+}
+
 /* APPENDS onto an object that is not an exact list.  Runs Python code. */
 static int
 extend_object(struct unpickler *unpickler, PyObject *object, PyObject **start)
 {
     struct core_strings *str = &unpickler->state->str;
     PyObject *extend;
+    if (Py_TYPE(object) == unpickler->state->value_types.deque
+        && unpickler->state->value_types.deque_append != NULL) {
+        return extend_deque(unpickler, object, start);
+    }
     if (PyObject_GetOptionalAttr(object, str->extend, &extend) < 0) {
         return -1;
     }
@@ -219,18 +239,29 @@ load_appends(struct unpickler *unpickler)
 
 /* ---- dicts -------------------------------------------------------------- */
 
+/* Whether items are set in it as in an exact dict. */
+static int
+is_plain_dict(const struct unpickler *unpickler, PyObject *container)
+{
+    return PyDict_CheckExact(container)
+           || Py_TYPE(container) == unpickler->state->value_types.defaultdict;
+}
+
 /* Sets the pairs from `start` up.  0, or -1 with an exception.  May run Python code (hash
    and equality of keys, or any __setitem__). */
 static int
 set_items(struct unpickler *unpickler, PyObject *container, PyObject **start)
 {
-    int exact = PyDict_CheckExact(container), result = 0;
+    int (*set)(PyObject *, PyObject *, PyObject *) =
+        is_plain_dict(unpickler, container) ? PyDict_SetItem
+        : PyODict_CheckExact(container)     ? PyODict_SetItem
+                                            : PyObject_SetItem;
+    int result = 0;
     for (PyObject **pair = start; result == 0 && pair < unpickler->top; pair += 2) {
         if (load_check_key(unpickler, pair[0]) < 0) {
             return -1;
         }
-        result = exact ? PyDict_SetItem(container, pair[0], pair[1])
-                       : PyObject_SetItem(container, pair[0], pair[1]);
+        result = set(container, pair[0], pair[1]);
     }
     return result;
 }
@@ -275,10 +306,12 @@ set_items_from(struct unpickler *unpickler, PyObject **start)
     if ((unpickler->top - start) % 2 != 0) {
         return odd_number(unpickler, "SETITEMS");
     }
-    if (load_store_state(unpickler, start)) {
-        return 0;
+    int stored = load_store_state(unpickler, start);
+    if (stored != 0) {
+        return stored < 0 ? -1 : 0;
     }
-    int filled = PyDict_CheckExact(container) ? load_fill_dict(unpickler, container, start) : 0;
+    int filled =
+        is_plain_dict(unpickler, container) ? load_fill_dict(unpickler, container, start) : 0;
     if (filled != 0) {
         return filled < 0 ? -1 : 0;
     }

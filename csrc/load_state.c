@@ -14,11 +14,15 @@
    - the keys are exact strings that name different attributes, all of which the type's
      instances have shared keys or slots for.
 
+   A SimpleNamespace without attributes has an empty dict of its own, which is filled in the place
+   of the state.
+
    What of this depends on the type and the keys is worked out once and remembered for
    the load as a shape: the type's version, the very keys, and where each goes.  The keys
    are the same objects in the pickle of every further instance. */
 #include "load_state.h"
 
+#include "load_template.h"
 #include "rebuild.h"
 
 #if KNOWN_LAYOUT
@@ -333,6 +337,55 @@ finish_store(struct unpickler *unpickler, PyObject **pairs, int follows)
     unpickler->reader.at += 2 + memoized;
 }
 
+/* The dict of a SimpleNamespace if that is empty, as BUILD would fill it; borrowed, or NULL. */
+static PyObject *
+find_empty_namespace(struct unpickler *unpickler, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (type != unpickler->state->value_types.simple_namespace) {
+        return NULL;
+    }
+    PyObject *dict = layout_find_dict(object, type);
+    return dict != NULL && PyDict_CheckExact(dict) && PyDict_GET_SIZE(dict) == 0 ? dict : NULL;
+}
+
+/* Fills the dict of a SimpleNamespace from the pairs, whose keys are interned first as BUILD does.
+   1, 0 if BUILD has to do it, or -1 with an exception.  The pairs are there still unless it is 1.
+ */
+static int
+fill_namespace(struct unpickler *unpickler, PyObject *dict, PyObject **pairs)
+{
+    for (PyObject **key = pairs; key < unpickler->top; key += 2) {
+        if (!PyUnicode_CheckExact(*key)) {
+            return 0;
+        }
+    }
+    for (PyObject **key = pairs; key < unpickler->top; key += 2) {
+        PyUnicode_InternInPlace(key);
+    }
+    int filled = load_fill_dict(unpickler, dict, pairs);
+    for (PyObject **pair = pairs; filled == 0 && pair < unpickler->top; pair += 2) {
+        if (PyDict_SetItem(dict, pair[0], pair[1]) < 0) {
+            return -1;
+        }
+    }
+    if (filled >= 0) {
+        load_drop_to(unpickler, pairs);
+    }
+    return filled < 0 ? -1 : 1;
+}
+
+/* load_store_state() where it would have a dict made for the state of a SimpleNamespace. */
+static int
+store_namespace(struct unpickler *unpickler, PyObject *dict, PyObject **pairs)
+{
+    int filled = fill_namespace(unpickler, dict, pairs);
+    if (filled > 0) {
+        finish_store(unpickler, pairs, 1);
+    }
+    return filled;
+}
+
 int
 load_store_state(struct unpickler *unpickler, PyObject **pairs)
 {
@@ -344,6 +397,10 @@ load_store_state(struct unpickler *unpickler, PyObject **pairs)
     if (below < unpickler->fence || !PyDict_CheckExact(dict) || PyDict_GET_SIZE(dict) != 0
         || !has_one_reference(dict) || (follows == 2 && pairs[-2] != Py_None)) {
         return 0;
+    }
+    PyObject *namespace = follows == 1 ? find_empty_namespace(unpickler, *below) : NULL;
+    if (namespace != NULL) {
+        return store_namespace(unpickler, namespace, pairs);
     }
     Py_ssize_t count = (unpickler->top - pairs) / 2;
     struct load_shape *shape = shape_of(unpickler, *below, follows == 2, pairs, count);

@@ -5,8 +5,8 @@
 #include "load.h"
 
 /* At SETITEMS of the pairs, which are whole, into the dict below them: stores them in the
-   instance that BUILD would, and passes BUILD.  1, or 0 if that cannot be done and
-   nothing has been.  Runs no Python code. */
+   instance that BUILD would, and passes BUILD.  1, 0 if that cannot be done and nothing has been,
+   or -1 with MemoryError.  Runs no Python code. */
 int load_store_state(struct unpickler *unpickler, PyObject **pairs);
 
 /* A key as it is in a pickle: ASCII. */

@@ -486,7 +486,7 @@ make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arg
               Py_ssize_t count, PyObject **made)
 {
     struct maker *maker;
-    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
+    if (PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) {
         return make_value(state, type, arguments, count, made);
     }
     enum make_outcome found = find_class_maker(state, type, count, &maker, made);

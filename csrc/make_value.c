@@ -1,6 +1,8 @@
 /* Objects of the standard library's types in C: see make_value.h. */
 #include "make_value.h"
 
+#include "layout.h"
+
 /* Declares the C API of datetime without its static pointer to it, which is of a process and not
    of an interpreter. */
 #define _PY_DATETIME_IMPL
@@ -164,17 +166,53 @@ make_slice(PyObject *const *arguments, Py_ssize_t count, PyObject **made)
     return *made == NULL ? MAKE_RAISED : MAKE_DONE;
 }
 
-enum make_outcome
-make_value(struct core_state *state, PyTypeObject *type, PyObject *const *arguments,
-           Py_ssize_t count, PyObject **made)
+/* A complex number of two floats, as copyreg and complex.__reduce__ give them. */
+static enum make_outcome
+make_complex(PyObject *const *arguments, Py_ssize_t count, PyObject **made)
 {
-    if (type == &PySlice_Type) {
-        return make_slice(arguments, count, made);
-    }
-    const PyDateTime_CAPI *api = datetime_api_for(state, type);
-    if (api == NULL) {
+    if (count != 2 || !PyFloat_CheckExact(arguments[0]) || !PyFloat_CheckExact(arguments[1])) {
         return MAKE_CALL;
     }
+    *made =
+        PyComplex_FromDoubles(PyFloat_AS_DOUBLE(arguments[0]), PyFloat_AS_DOUBLE(arguments[1]));
+    return *made == NULL ? MAKE_RAISED : MAKE_DONE;
+}
+
+/* What type() returns where __init__ has nothing to do without arguments. */
+static enum make_outcome
+make_empty(struct core_state *state, PyTypeObject *type, Py_ssize_t count, PyObject **made)
+{
+    if (count != 0) {
+        return MAKE_CALL;
+    }
+    *made = type->tp_new(type, state->empty_tuple, NULL);
+    return *made == NULL ? MAKE_RAISED : MAKE_DONE;
+}
+
+#if KNOWN_LAYOUT
+
+/* A defaultdict of a factory. */
+static enum make_outcome
+make_defaultdict(struct core_state *state, PyTypeObject *type, PyObject *const *arguments,
+                 Py_ssize_t count, PyObject **made)
+{
+    if (count == 1 && arguments[0] != Py_None && !PyCallable_Check(arguments[0])) {
+        return MAKE_CALL;
+    }
+    enum make_outcome outcome = count > 1 ? MAKE_CALL : make_empty(state, type, 0, made);
+    if (outcome == MAKE_DONE && count == 1) {
+        ((struct layout_defaultdict *)*made)->default_factory = Py_NewRef(arguments[0]);
+    }
+    return outcome;
+}
+
+#endif
+
+/* Those of datetime. */
+static enum make_outcome
+make_of_datetime(const PyDateTime_CAPI *api, PyTypeObject *type, PyObject *const *arguments,
+                 Py_ssize_t count, PyObject **made)
+{
     if (type == api->DateTimeType) {
         return make_with_time(api, 1, arguments, count, made);
     }
@@ -190,4 +228,71 @@ make_value(struct core_state *state, PyTypeObject *type, PyObject *const *argume
     /* The type of time zones has no name in the C API. */
     return type == Py_TYPE(api->TimeZone_UTC) ? make_timezone(api, arguments, count, made)
                                               : MAKE_CALL;
+}
+
+enum make_outcome
+make_value(struct core_state *state, PyTypeObject *type, PyObject *const *arguments,
+           Py_ssize_t count, PyObject **made)
+{
+    const struct value_types *types = &state->value_types;
+    if (type == &PySlice_Type) {
+        return make_slice(arguments, count, made);
+    }
+    if (type == &PyComplex_Type) {
+        return make_complex(arguments, count, made);
+    }
+    if (type == &PyODict_Type || type == types->deque || type == types->simple_namespace) {
+        return make_empty(state, type, count, made);
+    }
+#if KNOWN_LAYOUT
+    if (type == types->defaultdict) {
+        return make_defaultdict(state, type, arguments, count, made);
+    }
+#endif
+    const PyDateTime_CAPI *api = datetime_api_for(state, type);
+    return api == NULL ? MAKE_CALL : make_of_datetime(api, type, arguments, count, made);
+}
+
+/* ---- finding the types -------------------------------------------------- */
+
+/* The object if it is a type of C with this name, which nobody can change; borrowed, or NULL. */
+static PyTypeObject *
+type_of_c(PyObject *object, const char *name)
+{
+    PyTypeObject *type = (PyTypeObject *)object;
+    return PyType_CheckExact(object) && PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)
+                   && strcmp(type->tp_name, name) == 0
+               ? type
+               : NULL;
+}
+
+/* What a type of C has as a method of one argument; NULL if it is something else. */
+static PyCFunction
+method_of(PyTypeObject *type, PyObject *name)
+{
+    PyObject *method = PyDict_GetItemWithError(type->tp_dict, name);
+    PyMethodDef *definition = method != NULL && Py_IS_TYPE(method, &PyMethodDescr_Type)
+                                  ? ((PyMethodDescrObject *)method)->d_method
+                                  : NULL;
+    return definition != NULL && definition->ml_flags == METH_O ? definition->ml_meth : NULL;
+}
+
+int
+make_value_setup(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    struct value_types *types = &state->value_types;
+    types->deque = type_of_c(state->stdlib.deque, "collections.deque");
+    types->defaultdict = type_of_c(state->stdlib.defaultdict, "collections.defaultdict");
+    types->simple_namespace = type_of_c(state->stdlib.simple_namespace, "types.SimpleNamespace");
+    if (types->deque != NULL) {
+        types->deque_append = method_of(types->deque, state->str.append);
+    }
+#if KNOWN_LAYOUT
+    if (types->defaultdict != NULL
+        && types->defaultdict->tp_basicsize != sizeof(struct layout_defaultdict)) {
+        types->defaultdict = NULL;
+    }
+#endif
+    return 0;
 }

@@ -1,5 +1,6 @@
 /* Objects of the standard library's types in C, made without the tuple of arguments that their
-   constructors are called with: datetime, date, time, timedelta, timezone and slice.
+   constructors are called with: datetime, date, time, timedelta, timezone, slice, complex, deque,
+   OrderedDict, defaultdict and SimpleNamespace.
 
    Such a type cannot be changed by a program, so what it makes depends on the arguments alone.
    Only arguments that its constructor takes without an error are taken here, and those of a
@@ -13,5 +14,8 @@
    called, MAKE_RAISED with an exception.  Runs no Python code. */
 enum make_outcome make_value(struct core_state *state, PyTypeObject *type,
                              PyObject *const *arguments, Py_ssize_t count, PyObject **made);
+
+/* Finds the types that have no name in the C API.  0. */
+int make_value_setup(PyObject *module);
 
 #endif

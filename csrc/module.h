@@ -120,6 +120,9 @@
     V(getattr, "builtins", "getattr")                                     \
     V(chain_map, "collections", "ChainMap")                               \
     V(partial, "functools", "partial")                                    \
+    V(deque, "_collections", "deque")                                     \
+    V(defaultdict, "_collections", "defaultdict")                         \
+    V(simple_namespace, "types", "SimpleNamespace")                       \
     V(copy_copy, "copy", "copy")                                          \
     V(copy_deepcopy, "copy", "deepcopy")                                  \
     V(copy_error, "copy", "Error")                                        \
@@ -158,6 +161,15 @@ struct form_table;
 struct found;
 struct frozen;
 struct makers;
+
+/* Types of C that cannot be changed; borrowed from the standard library's own objects, or NULL
+   where these are not what they are known as. */
+struct value_types {
+    PyTypeObject *deque;
+    PyTypeObject *defaultdict;
+    PyTypeObject *simple_namespace;
+    PyCFunction deque_append; /* deque.append; NULL if there is no deque */
+};
 struct pickler;
 struct steps_store;
 struct plan_cache;
@@ -223,6 +235,7 @@ struct core_state {
     struct global_cache *globals;          /* names seen before; see load_names.c */
     struct rebuild_cache *rebuild;         /* what is known of types; see rebuild.c */
     void *datetime_api; /* of the module that made its types, or NULL; see make_value.c */
+    struct value_types value_types; /* see make_value.h */
 };
 
 #undef DECLARE_STRING

@@ -46,11 +46,6 @@ struct range_object {
     PyObject *length;
 };
 
-struct defaultdict_object {
-    PyDictObject dict;
-    PyObject *default_factory;
-};
-
 struct namespace_object {
     PyObject_HEAD PyObject *dict;
 };
@@ -252,7 +247,7 @@ read_ordered_dict(struct core_state *Py_UNUSED(state), PyObject *object,
 static int
 read_defaultdict(struct core_state *Py_UNUSED(state), PyObject *object, struct value_parts *parts)
 {
-    PyObject *factory = ((struct defaultdict_object *)object)->default_factory;
+    PyObject *factory = ((struct layout_defaultdict *)object)->default_factory;
     if (factory != NULL && factory != Py_None) {
         add_object(parts, factory);
     }
@@ -542,7 +537,7 @@ static const struct value rows[] = {
     {.type_name = "collections.defaultdict",
      .module = "_collections",
      .name = "defaultdict",
-     .size = sizeof(struct defaultdict_object),
+     .size = sizeof(struct layout_defaultdict),
      .read = read_defaultdict,
      .contents = CONTENTS_PAIRS},
     {.type_name = "collections.deque",

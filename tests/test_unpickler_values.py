@@ -19,6 +19,7 @@ import sys
 import types
 import uuid
 from collections import namedtuple
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -82,6 +83,30 @@ CALLS = {
     "slice": (slice, 1, None, [2]),
     "slice of one": (slice, 1),
     "slice of none": (slice,),
+    "complex": (complex, 1.5, -0.0),
+    "complex of numbers": (complex, 1, 2),
+    "complex of one": (complex, 1.5),
+    "complex of none": (complex,),
+    "complex of text": (complex, "1+2j"),
+    "complex of a complex": (complex, 1j, 2.0),
+    "complex of truth": (complex, True, 1.0),
+    "complex of no number": (complex, 1.0, None),
+    "deque": (collections.deque,),
+    "deque of at most": (collections.deque, (), 3),
+    "deque of items": (collections.deque, (1, 2)),
+    "deque of a number": (collections.deque, 1),
+    "deque of less than nothing": (collections.deque, (), -1),
+    "ordered": (collections.OrderedDict,),
+    "ordered of items": (collections.OrderedDict, {"a": 1}),
+    "ordered of a number": (collections.OrderedDict, 1),
+    "defaultdict": (collections.defaultdict,),
+    "defaultdict of a factory": (collections.defaultdict, list),
+    "defaultdict of None": (collections.defaultdict, None),
+    "defaultdict of a number": (collections.defaultdict, 5),
+    "defaultdict of items": (collections.defaultdict, list, {"a": 1}),
+    "namespace": (types.SimpleNamespace,),
+    "namespace of items": (types.SimpleNamespace, {"a": 1}),
+    "namespace of a number": (types.SimpleNamespace, 1),
 }
 
 
@@ -100,6 +125,194 @@ def test_arguments_make_what_the_call_makes(name, protocol):
     ours = loading.outcome(lambda: loading.OURS.loads(data))
     standard = loading.outcome(lambda: loading.STANDARD.loads(data))
     assert seen(ours) == seen(standard)
+
+
+# -- What is put into containers --
+
+
+class Deque(collections.deque):
+    def extend(self, items):
+        super().extend([*items, "extended"])
+
+
+class DequeWithAppend(collections.deque):
+    def append(self, item):
+        super().append([item])
+
+
+class Ordered(collections.OrderedDict):
+    def __setitem__(self, key, value):
+        super().__setitem__(key, [value])
+
+
+class Default(collections.defaultdict):
+    def __setitem__(self, key, value):
+        super().__setitem__(key, [value])
+
+
+class Namespace(types.SimpleNamespace):
+    def __setstate__(self, state):
+        self.state = state
+
+
+class Text(str):
+    pass
+
+
+class Loud:
+    """Says when it is dropped."""
+
+    dropped = []
+
+    def __init__(self, number):
+        self.number = number
+
+    def __eq__(self, other):
+        return type(other) is Loud and other.number == self.number
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"Loud({self.number})"
+
+    def __reduce__(self):
+        return Loud, (self.number,)
+
+    def __del__(self):
+        self.dropped.append(self.number)
+
+
+for _cls in (Deque, DequeWithAppend, Ordered, Default, Namespace, Text, Loud):
+    _cls.__module__ = __name__
+
+SHARED = ["shared"]
+
+
+def filled(value, **attributes):
+    """The value with attributes; a deque with attributes has a state behind its items."""
+    vars(value).update(attributes)
+    return value
+
+
+CONTAINERS = {
+    "deque": [collections.deque(range(n)) for n in (0, 1, 2, 70, 1001)],
+    "deque of at most": [collections.deque(range(n), 5) for n in (0, 1, 5)],
+    "deque of nothing": [collections.deque((), 0)],
+    "deques": [Deque((1, 2)), DequeWithAppend((1, 2, 3), 2), filled(Deque((1, 2)), x=1)],
+    "ordered": [
+        collections.OrderedDict((str(i), i) for i in range(n)) for n in (0, 1, 3, 3, 1001)
+    ],
+    "ordered others": [Ordered(b=1, a=2), filled(collections.OrderedDict(x=1), y=2)],
+    "default": [
+        collections.defaultdict(list, {str(i): i for i in range(n)}) for n in (0, 1, 3, 3)
+    ],
+    "default of others": [
+        collections.defaultdict(None, {1: 2, None: 3, (4,): SHARED, 5.0: SHARED})
+    ],
+    "defaults": [Default(int, a=1, b=2, c=3), Default(int, a=1, b=2, c=3)],
+    "namespace": [
+        types.SimpleNamespace(**{f"name{i}": i for i in range(n)}) for n in (0, 1, 3, 3)
+    ],
+    "namespaces": [
+        Namespace(a=1),
+        filled(types.SimpleNamespace(), **{"two words": SHARED, "é": 1}),
+    ],
+    "complex": [complex(i, -i) for i in range(5)],
+}
+
+
+def all_parts(value):
+    """The value as something that is equal only to what is the same in every detail."""
+    if isinstance(value, types.SimpleNamespace):
+        return type(value), all_parts(vars(value))
+    if isinstance(value, dict):
+        own = vars(value) if hasattr(value, "__dict__") else None
+        factory = getattr(value, "default_factory", None)
+        return type(value), factory, own, [all_parts(each) for each in value.items()]
+    if isinstance(value, (collections.deque, list, tuple)):
+        own = vars(value) if hasattr(value, "__dict__") else None
+        limit = getattr(value, "maxlen", None)
+        return type(value), limit, own, [all_parts(each) for each in value]
+    return type(value), repr(value)
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("kept", [False, True])
+def test_containers_are_filled_the_same(name, protocol, kept):
+    """From bytes and from a file; alone and several times."""
+    data = pickle.dumps([*CONTAINERS[name], CONTAINERS[name], SHARED], protocol)
+    theirs = all_parts(loading.STANDARD.loads(data))
+    for _ in range(5):
+        if kept:
+            assert all_parts(loading.OURS.Unpickler(io.BytesIO(data)).load()) == theirs
+        else:
+            assert all_parts(loading.OURS.loads(data)) == theirs
+    for value in CONTAINERS[name]:
+        data = pickle.dumps(value, protocol)
+        assert all_parts(loading.OURS.loads(data)) == all_parts(loading.STANDARD.loads(data))
+
+
+def dropped(module, data):
+    Loud.dropped.clear()
+    value = module.loads(data)
+    before = list(Loud.dropped)
+    return before, repr(value)
+
+
+@pytest.mark.parametrize("limit", [None, 0, 1, 2, 4])
+def test_what_a_deque_has_no_room_for_is_dropped_in_order(limit):
+    """More items than fit, in two batches, which only a pickle made by hand has."""
+    items = b"".join(b"c%s\nLoud\nK%c\x85R" % (__name__.encode(), i) for i in range(3))
+    room = b"N" if limit is None else b"K%c" % limit
+    data = b"\x80\x04ccollections\ndeque\n)%s\x86R(%se(%se." % (room, items, items)
+    assert dropped(loading.OURS, data) == dropped(loading.STANDARD, data)
+
+
+def build(*parts, before=b""):
+    """A pickle of a SimpleNamespace and states for it, each as opcodes."""
+    return b"\x80\x04ctypes\nSimpleNamespace\n)R" + before + b"".join(parts) + b"."
+
+
+A = b"\x8c\x01a"
+STATES_OF_NAMESPACES = {
+    "one": build(b"}" + A + b"K\x01sb"),
+    "none": build(b"}b"),
+    "two": build(b"}(" + A + b"K\x01\x8c\x02xyK\x02ub"),
+    "the same key": build(b"}(" + A + b"K\x01" + A + b"K\x02ub"),
+    "in two parts": build(b"}" + A + b"K\x01s\x8c\x02xyK\x02sb"),
+    "two states": build(b"}" + A + b"K\x01sb", b"}" + A + b"K\x02sb"),
+    "a number as key": build(b"}(" + A + b"K\x01K\x02K\x03ub"),
+    "a list as key": build(b"}(" + A + b"K\x01]K\x03ub"),
+    "bytes as key": build(b"}C\x01aK\x01sb"),
+    "setstate as key": build(b"}\x8c\x0c__setstate__K\x01sb", b"}" + A + b"K\x02sb"),
+    "dict as key": build(b"}\x8c\x08__dict__K\x01sb"),
+    "a state that is kept": build(b"}\x94" + A + b"K\x01sbh\x00\x86"),
+    "slots too": build(b"N}" + A + b"K\x01s\x86b"),
+    "odd": build(b"}(" + A + b"ub"),
+    "a long text": build(b"}\x8c\x05" + "naïv".encode() + b"K\x01sb"),
+    "cut off": build(b"}" + A + b"K\x01s")[:-1],
+    "itself": build(b"\x94}" + A + b"h\x00sb"),
+}
+
+
+@pytest.mark.parametrize("name", STATES_OF_NAMESPACES)
+@pytest.mark.parametrize("by_file", [False, True])
+def test_namespaces_take_any_state(name, by_file):
+    data = STATES_OF_NAMESPACES[name]
+
+    def made_by(module):
+        load = module.Unpickler(io.BytesIO(data)).load if by_file else partial(module.loads, data)
+        return loading.outcome(lambda: repr(load()))
+
+    assert made_by(loading.OURS) == made_by(loading.STANDARD)
+
+
+def test_names_in_a_namespace_are_interned():
+    name = "".join(["a name", " of its own"])
+    made = loading.OURS.loads(pickle.dumps(filled(types.SimpleNamespace(), **{name: 1})))
+    (key,) = vars(made)
+    assert key is sys.intern("a name of its own")
 
 
 def test_zone_of_nothing_is_utc():
@@ -282,12 +495,6 @@ def uuid_with(state, times=1):
     """A pickle of a UUID that is given a state so many times."""
     return b"\x80\x04cuuid\nUUID\n)\x81" + (pickle.dumps(state, 4)[2:-1] + b"b") * times + b"."
 
-
-class Text(str):
-    pass
-
-
-Text.__module__ = __name__
 
 STATES = {
     "number": {"int": 5},

@@ -4,6 +4,11 @@
     python benchmarks/race.py --short                for a moment each: outcomes equal, none slower
     python benchmarks/race.py --only 'one-*' --operation dumps --json results.json
 
+Each race has a process of its own, in which the contenders take turns: what was raced before it
+neither wears the memory that its objects lie in nor warms anything. (Workloads whose objects are
+scattered over memory are so by themselves.) With `--together`, and in the short form, all run one
+after another in one process, as calls do in a program.
+
 A race that comes out below its floor is run twice more, for longer, and the best of the three
 counts: noise only ever slows. Exit status: 0 if all floors are held and all outcomes equal, else
 1.
@@ -15,9 +20,11 @@ import argparse
 import datetime
 import fnmatch
 import json
+import multiprocessing
 import platform
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -44,11 +51,15 @@ MEMORY_BYTES = 100_000
 class Outcome:
     """One workload in one operation: its race, or the difference that kept it from racing."""
 
-    workload: Workload
+    name: str
     operation: str
     result: Result | None = None
     verdicts: list[Verdict] = field(default_factory=list)
     difference: str | None = None
+
+    @property
+    def workload(self) -> Workload:
+        return BY_NAME[self.name]
 
     @property
     def good(self) -> bool:
@@ -60,7 +71,7 @@ class Outcome:
         return min(verdict.measured / verdict.floor for verdict in self.verdicts)
 
     def line(self, scale: float) -> str:
-        name = f"{self.operation:8} {self.workload.name:30}"
+        name = f"{self.operation:8} {self.name:30}"
         if self.result is None:
             return f"{name} DIFFERENT"
         objects = self.workload.objects(scale)
@@ -74,7 +85,7 @@ class Outcome:
 
     def to_dict(self, scale: float) -> dict[str, Any]:
         plain = {
-            "workload": self.workload.name,
+            "workload": self.name,
             "group": self.workload.group,
             "operation": self.operation,
             "objects": self.workload.objects(scale),
@@ -99,7 +110,7 @@ class Settings:
 
 def run_one(workload: Workload, operation: str, settings: Settings) -> Outcome:
     """Checks that the outcomes are equal, then races; again, and longer, if below a floor."""
-    outcome = Outcome(workload, operation)
+    outcome = Outcome(workload.name, operation)
     try:
         memory = memory_verdicts(workload, operation, settings)
         contenders = operations.prepare(workload, operation, settings.scale, settings.peers)
@@ -114,12 +125,23 @@ def run_one(workload: Workload, operation: str, settings: Settings) -> Outcome:
             rounds=settings.rounds,
         )
         verdicts = settings.floors.judge(operation, workload.name, result)
-        attempt = Outcome(workload, operation, result, verdicts + memory)
+        attempt = Outcome(workload.name, operation, result, verdicts + memory)
         if outcome.result is None or attempt.shortfall > outcome.shortfall:
             outcome = attempt
         if outcome.good:
             break
     return outcome
+
+
+def run_named(name: str, operation: str, settings: Settings) -> Outcome:
+    return run_one(BY_NAME[name], operation, settings)
+
+
+def run_alone(workload: Workload, operation: str, settings: Settings) -> Outcome:
+    """The same in a new process. A workload holds functions, so its name is what is sent there."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(run_named, workload.name, operation, settings).result()
 
 
 def memory_verdicts(workload: Workload, operation: str, settings: Settings) -> list[Verdict]:
@@ -185,6 +207,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a race")
     parser.add_argument("--short", action="store_true", help="a moment each, tolerant floors")
+    parser.add_argument("--together", action="store_true", help="all races in one process")
     parser.add_argument("--no-peers", action="store_true", help="only the standard library")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     return parser.parse_args(arguments)
@@ -206,9 +229,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     wanted = options.operation or list(operations.OPERATIONS)
     wanted = [name for name in wanted if operations.OPERATION[name].is_ours]
+    run = run_one if options.together or options.short else run_alone
     outcomes = []
     for operation, workload in chosen(options.only or ["*"], wanted):
-        outcomes.append(run_one(workload, operation, settings))
+        outcomes.append(run(workload, operation, settings))
         print(outcomes[-1].line(settings.scale), flush=True)
     if options.json:
         results = [outcome.to_dict(settings.scale) for outcome in outcomes]
@@ -226,7 +250,7 @@ def summarise(outcomes: list[Outcome]) -> int:
     print(f"\n{len(outcomes) - len(bad)} of {len(outcomes)} races hold their floors")
     for outcome in bad:
         what = outcome.difference or "; ".join(map(str, outcome.verdicts))
-        print(f"  {outcome.operation} {outcome.workload.name}: {what}")
+        print(f"  {outcome.operation} {outcome.name}: {what}")
     return 1 if bad else 0
 
 

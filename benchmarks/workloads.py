@@ -438,6 +438,17 @@ def make_shared(n):
     return {"first": [shared] * 50, "second": [shared] * 50}
 
 
+def scattered(make: Callable[[int], list[Any]]) -> Callable[[int], list[Any]]:
+    """The objects in another order than they lie in memory, as in a process that has run long."""
+
+    def make_scattered(n: int) -> list[Any]:
+        made = make(n)
+        random.Random(4).shuffle(made)
+        return made
+
+    return make_scattered
+
+
 def one(make: Callable[[int], list[Any]]) -> Callable[[int], Any]:
     """The last object of a list of three."""
     return lambda n: make(3)[2]
@@ -520,6 +531,25 @@ def _singles() -> Iterator[Workload]:
         yield Workload(f"one-{name}", "one object a call", make, 1, operations=SINGLE_OPERATIONS)
 
 
+def _scattered() -> Iterator[Workload]:
+    inputs: dict[str, Callable[[int], list[Any]]] = {
+        "registered-slots": three_fields(Point),
+        "registered-called": three_fields(CalledPoint),
+        "plain": three_fields(Plain),
+        "dataclass-slots": three_fields(SlotsData),
+        "records": make_records,
+    }
+    for name, make in inputs.items():
+        yield Workload(
+            f"scattered-{name}",
+            "scattered over memory",
+            scattered(make),
+            SOME if name == "records" else MANY,
+            fresh=name == "plain",
+            operations=("dumps", "deepcopy"),
+        )
+
+
 def _millions() -> Iterator[Workload]:
     yield Workload(
         "million", "one million", three_fields(Point), MILLION, operations=PICKLE_OPERATIONS
@@ -534,6 +564,7 @@ WORKLOADS: tuple[Workload, ...] = (
     *_values(),
     *_containers(),
     *_atoms(),
+    *_scattered(),
     *_millions(),
 )
 

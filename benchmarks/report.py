@@ -158,7 +158,7 @@ INTRODUCTION = """\
 
 Written by `python benchmarks/report.py`; do not edit. Times are for one object (for `one-…` and
 `pyperformance-…`: for one call), medians; the ratio is the standard library's time over ours, the
-median of paired rounds run turn and turn about in one process, with its quartiles. The workloads
+median of paired rounds run turn and turn about in a process of their own, with its quartiles. The workloads
 are in `benchmarks/workloads.py`, how a race is run in `src/fastcopyreg/bench.py`.
 
 ![Times as fast as the standard library](benchmarks.svg)

@@ -158,8 +158,9 @@ INTRODUCTION = """\
 
 Written by `python benchmarks/report.py`; do not edit. Times are for one object (for `one-…` and
 `pyperformance-…`: for one call), medians; the ratio is the standard library's time over ours, the
-median of paired rounds run turn and turn about in a process of their own, with its quartiles. The workloads
-are in `benchmarks/workloads.py`, how a race is run in `src/fastcopyreg/bench.py`.
+median of paired rounds run turn and turn about, each race in a process of its own, with its
+quartiles. The workloads are in `benchmarks/workloads.py` (`scattered-…`: the objects lie in memory
+in another order than in the list), how a race is run in `src/fastcopyreg/bench.py`.
 
 ![Times as fast as the standard library](benchmarks.svg)
 

@@ -82,6 +82,21 @@ def test_a_different_outcome_is_found(monkeypatch, one_workload):
     assert race.main(["--only", "one-registered", "--operation", "dumps", "--short"]) == 1
 
 
+def test_a_race_alone_has_a_process_of_its_own(monkeypatch, one_workload):
+    import floors
+    import operations
+    import race
+
+    wrong = operations.Operation("dumps", _stdlib.dumps, lambda value: _stdlib.dumps(value, 2))
+    monkeypatch.setitem(operations.OPERATION, "dumps", wrong)
+    settings = race.Settings(0.01, 2, 1.0, floors.Floors({"default": 0, "memory": None}), False)
+    assert race.run_one(one_workload, "dumps", settings).difference is not None
+    outcome = race.run_alone(one_workload, "dumps", settings)
+    assert outcome.good
+    assert outcome.workload is one_workload
+    assert outcome.result.name == "dumps one-registered"
+
+
 def test_floors_name_what_exists():
     import floors
     import workloads

@@ -5,8 +5,11 @@
 
 enum {
     FIRST_PENDING = 64,
-    KEEP_PENDING = 4096, /* bigger memory is not kept between calls */
+    /* What is kept between calls, half a megabyte each: no more than a large copy needs again. */
+    KEEP_PENDING = 1 << 15,
+    KEEP_KEPT = 1 << 16,
     TAG_BITS = 3,
+    ENTRIES_AHEAD = 8 /* asked for before they are dropped */
 };
 
 /* ---- memory ------------------------------------------------------------ */
@@ -51,7 +54,7 @@ return_buffers(struct core_state *state, struct copybuffers *buffers)
         buffers->pending = NULL;
         buffers->pending_capacity = 0;
     }
-    if (buffers->kept_capacity > KEEP_PENDING) {
+    if (buffers->kept_capacity > KEEP_KEPT) {
         PyMem_Free(buffers->kept);
         buffers->kept = NULL;
         buffers->kept_capacity = 0;
@@ -100,6 +103,10 @@ drop_entries(struct copybuffers *buffers)
     buffers->entries = (struct ptrmap){0};
     buffers->kept_count = 0;
     for (size_t i = 0; i < entries.count; i++) {
+        if (likely(i + ENTRIES_AHEAD < entries.count)) {
+            PREFETCH(entries.pairs[i + ENTRIES_AHEAD].value);
+            PREFETCH(entries.pairs[i + ENTRIES_AHEAD].key);
+        }
         Py_DECREF((PyObject *)entries.pairs[i].value);
         Py_DECREF((PyObject *)entries.pairs[i].key);
     }
@@ -450,16 +457,13 @@ copymemo_enter_slowly(struct copymemo *memo, PyObject *source, PyObject *copy)
     if (memo->dict != NULL) {
         return set_by_id(memo->dict, source, copy);
     }
-    struct ptrpair *pair = ptrmap_find(&memo->buffers->shared, source);
-    if (unlikely(pair != NULL)) {
-        pair->value = copy;
-        memo->buffers->entered_again = 1;
-        return 0;
-    }
-    if (ptrmap_put(&memo->buffers->shared, source, copy) < 0) {
+    struct ptrpair *pair = ptrmap_meet(&memo->buffers->shared, source);
+    if (pair == NULL) {
         PyErr_NoMemory();
         return -1;
     }
+    memo->buffers->entered_again |= pair->value != NULL;
+    pair->value = copy;
     return 0;
 }
 

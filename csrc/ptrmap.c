@@ -14,19 +14,16 @@ enter(struct ptrmap *map, size_t index)
     map->table[slot] = (uint32_t)(index + 1);
 }
 
-/* Makes room for `capacity` pairs (a power of two) in a table twice that size. */
+/* An empty table for all that is in the log, with twice as many places.  0, or -1. */
 static int
-resize(struct ptrmap *map, size_t capacity)
+make_table(struct ptrmap *map)
 {
-    if (capacity >= UINT32_MAX / 2) {
-        return -1;
+    size_t capacity = map->capacity == 0 ? FIRST_CAPACITY : map->capacity;
+    while (capacity < map->count) {
+        capacity *= 4;
     }
-    struct ptrpair *pairs = PyMem_Realloc(map->pairs, capacity * sizeof(struct ptrpair));
-    if (pairs == NULL) {
-        return -1;
-    }
-    map->pairs = pairs;
-    uint32_t *table = PyMem_Calloc(2 * capacity, sizeof(uint32_t));
+    uint32_t *table =
+        map->count < UINT32_MAX ? PyMem_Calloc(2 * capacity, sizeof(uint32_t)) : NULL;
     if (table == NULL) {
         return -1;
     }
@@ -38,42 +35,92 @@ resize(struct ptrmap *map, size_t capacity)
     return 0;
 }
 
-void
+int
 ptrmap_catch_up(struct ptrmap *map)
 {
+    if (unlikely(map->count > map->capacity) && make_table(map) < 0) {
+        return -1;
+    }
     while (map->entered < map->count) {
         enter(map, map->entered++);
     }
+    return 0;
+}
+
+struct ptrpair *
+ptrmap_find_in_log(struct ptrmap *map, const void *key)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        if (map->pairs[i].key == key) {
+            return &map->pairs[i];
+        }
+    }
+    return NULL;
 }
 
 int
 ptrmap_grow(struct ptrmap *map)
 {
-    return resize(map, map->capacity == 0 ? FIRST_CAPACITY : 4 * map->capacity);
-}
-
-int
-ptrmap_put(struct ptrmap *map, void *key, void *value)
-{
-    if (ptrmap_append(map, key, value) < 0) {
+    size_t room = map->room == 0 ? FIRST_CAPACITY : 4 * map->room;
+    struct ptrpair *pairs = PyMem_Realloc(map->pairs, room * sizeof(struct ptrpair));
+    if (pairs == NULL) {
         return -1;
     }
-    ptrmap_catch_up(map);
+    map->pairs = pairs;
+    map->room = room;
     return 0;
+}
+
+struct ptrpair *
+ptrmap_meet(struct ptrmap *map, void *key)
+{
+    if (ptrmap_append(map, key, NULL) < 0) {
+        return NULL;
+    }
+    size_t last = map->count - 1;
+    if (unlikely(map->count > map->capacity) && make_table(map) < 0) {
+        map->count = last;
+        return NULL;
+    }
+    while (map->entered < last) {
+        enter(map, map->entered++);
+    }
+    size_t slot = ptrmap_hash(key) & map->mask;
+    for (; map->table[slot] != 0; slot = (slot + 1) & map->mask) {
+        struct ptrpair *pair = &map->pairs[map->table[slot] - 1];
+        if (pair->key == key) {
+            map->count = last;
+            return pair;
+        }
+    }
+    map->table[slot] = (uint32_t)map->count;
+    map->entered = map->count;
+    return &map->pairs[last];
+}
+
+/* Gives the table back. */
+static void
+drop_table(struct ptrmap *map)
+{
+    PyMem_Free(map->table);
+    map->table = NULL;
+    map->capacity = map->mask = 0;
 }
 
 void
 ptrmap_empty(struct ptrmap *map)
 {
-    if (map->capacity > PTRMAP_KEEP) {
+    if (map->room > PTRMAP_KEEP_PAIRS) {
         ptrmap_free(map);
+        return;
     }
-    else if (map->count > 0) {
-        if (map->entered > 0) {
-            memset(map->table, 0, (map->mask + 1) * sizeof(uint32_t));
-        }
-        map->count = map->entered = 0;
+    if (map->capacity > PTRMAP_KEEP_TABLE) {
+        drop_table(map);
     }
+    else if (map->entered > 0) {
+        memset(map->table, 0, (map->mask + 1) * sizeof(uint32_t));
+    }
+    map->count = map->entered = 0;
 }
 
 void

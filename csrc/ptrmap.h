@@ -8,8 +8,8 @@
        table  [ . 3 . . 1 . 2 . ]      0 is free, else 1 + index into the log
        pairs  [ (key, value) (key, value) (key, value) ]
 
-   Pairs may be appended to the log alone; the next look-up enters them into the table.  So who
-   is never asked never pays for the table.
+   Pairs may be appended to the log alone; the next look-up makes the table and enters them.  So
+   who is never asked never pays for a table.
 
    It knows nothing of Python objects, and owns nothing but its memory. */
 #ifndef FASTCOPYREG_PTRMAP_H
@@ -24,16 +24,17 @@ struct ptrpair {
 
 struct ptrmap {
     struct ptrpair *pairs;
-    uint32_t *table; /* mask + 1 of them, NULL while nothing was put */
+    uint32_t *table; /* mask + 1 of them; NULL: none was needed */
     size_t count;
     size_t entered;  /* how many of them are in the table */
-    size_t capacity; /* of pairs */
+    size_t room;     /* for pairs */
+    size_t capacity; /* of the table: so many pairs */
     size_t mask;
 };
 
-/* What keeps between uses at most; a bigger map is freed when it is emptied, so that one
-   huge call does not tax the clearing of every small one after it. */
-enum { PTRMAP_KEEP = 256 };
+/* What is kept between uses at most.  A bigger table is freed when the map is emptied, so that one
+   huge call does not tax the clearing of every small one after it; the log needs no clearing. */
+enum { PTRMAP_KEEP_TABLE = 256, PTRMAP_KEEP_PAIRS = 1 << 15 };
 
 ALWAYS_INLINE size_t
 ptrmap_hash(const void *key)
@@ -42,8 +43,11 @@ ptrmap_hash(const void *key)
     return (size_t)((address >> 4) ^ (address >> 13));
 }
 
-/* Enters the pairs that were appended. */
-void ptrmap_catch_up(struct ptrmap *map);
+/* Enters the pairs that were appended.  0, or -1 if there is no memory (no exception). */
+int ptrmap_catch_up(struct ptrmap *map);
+
+/* The pair of a key by the log alone, where there is no memory for a table. */
+struct ptrpair *ptrmap_find_in_log(struct ptrmap *map, const void *key);
 
 /* The pair of a key, good until the next put; NULL if it is not there. */
 ALWAYS_INLINE struct ptrpair *
@@ -52,8 +56,8 @@ ptrmap_find(struct ptrmap *map, const void *key)
     if (map->count == 0) {
         return NULL;
     }
-    if (unlikely(map->entered != map->count)) {
-        ptrmap_catch_up(map);
+    if (unlikely(map->entered != map->count) && ptrmap_catch_up(map) < 0) {
+        return ptrmap_find_in_log(map, key);
     }
     for (size_t slot = ptrmap_hash(key) & map->mask;; slot = (slot + 1) & map->mask) {
         uint32_t entry = map->table[slot];
@@ -69,21 +73,23 @@ ptrmap_find(struct ptrmap *map, const void *key)
 /* Makes room for a pair.  0, or -1 if there is no memory (no exception). */
 int ptrmap_grow(struct ptrmap *map);
 
-/* Puts a pair whose key is not there.  0, or -1 if there is no memory (no exception). */
-int ptrmap_put(struct ptrmap *map, void *key, void *value);
+/* The pair of a key, good until the next put.  If it was not there, its value is NULL, for the
+   caller to set.  NULL if there is no memory (no exception). */
+struct ptrpair *ptrmap_meet(struct ptrmap *map, void *key);
 
-/* The same, but the table is written by the next look-up. */
+/* Puts a pair whose key is not there; the table is written by the next look-up.  0, or -1 if there
+   is no memory (no exception). */
 ALWAYS_INLINE int
 ptrmap_append(struct ptrmap *map, void *key, void *value)
 {
-    if (unlikely(map->count == map->capacity) && ptrmap_grow(map) < 0) {
+    if (unlikely(map->count == map->room) && ptrmap_grow(map) < 0) {
         return -1;
     }
     map->pairs[map->count++] = (struct ptrpair){key, value};
     return 0;
 }
 
-/* Forgets all pairs, and the memory if it is much. */
+/* Forgets all pairs, and gives memory back if it is much. */
 void ptrmap_empty(struct ptrmap *map);
 
 /* Gives all memory back. */

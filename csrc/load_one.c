@@ -188,7 +188,12 @@ call_with_atoms(struct core_state *state, const struct one_call *call, PyObject 
     while (made < call->count && (arguments[made] = load_make_atom(state, &at)) != NULL) {
         made++;
     }
-    if (made == call->count
+    enum make_outcome outcome =
+        made < call->count ? MAKE_RAISED : make_taking(state, callable, arguments, made, &object);
+    if (likely(outcome == MAKE_TAKEN)) {
+        return object;
+    }
+    if (outcome == MAKE_CALL
         && rebuild_make(state, callable, arguments, made, &object) == MAKE_CALL) {
         object = PyObject_Vectorcall(callable, arguments,
                                      (size_t)made | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);

@@ -590,27 +590,28 @@ type_assign_version(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(any_name)
 /* ---- who watches calls, and how deep they are --------------------------- */
 
 /* Whether a tracer or profiler is set for this thread, or a tool of sys.monitoring may have
-   asked for events of all code.  That leaves a number in the eval breaker from 3.13 on,
-   another one for each change; in 3.12 nothing that is not private tells of it. */
+   asked for events of all code.  That leaves a number, another one for each change: in the eval
+   breaker from 3.13 on; in 3.12 in all code that runs, of which the innermost Python frame's is
+   looked at.  If there is none, the number is not known. */
 enum observed { OBSERVED_NO, OBSERVED_YES, OBSERVED_PERHAPS };
+#define MONITORING_UNKNOWN UINTPTR_MAX
 
 #if KNOWN_LAYOUT
 #if PY_VERSION_HEX >= 0x030D0000
-#define MONITORING_IS_CHEAP 1
 static inline uintptr_t
 thread_monitoring_version(PyThreadState *thread)
 {
     return thread->eval_breaker >> 8;
 }
 #elif PY_VERSION_HEX >= 0x030C0000
-#define MONITORING_IS_CHEAP 0
 static inline uintptr_t
-thread_monitoring_version(PyThreadState *Py_UNUSED(thread))
+thread_monitoring_version(PyThreadState *thread)
 {
-    return 1;
+    /* A frame begins with its code. */
+    PyCodeObject **frame = (PyCodeObject **)thread->cframe->current_frame;
+    return frame == NULL ? MONITORING_UNKNOWN : (uintptr_t)(*frame)->_co_instrumentation_version;
 }
 #else
-#define MONITORING_IS_CHEAP 1
 static inline uintptr_t
 thread_monitoring_version(PyThreadState *Py_UNUSED(thread))
 {
@@ -655,8 +656,6 @@ code_is_monitored(PyObject *code)
 #endif
     return 0;
 }
-#else
-#define MONITORING_IS_CHEAP 1
 #endif
 
 /* Whether fewer levels of recursion are left than a Python program of some depth takes. */

@@ -351,9 +351,8 @@ steps_due(struct core_state *state, const struct steps_entry *entry)
 /* ---- setup
  * ---------------------------------------------------------------------------------------- */
 
-/* Reading a function of three fields takes as long as some 150 calls of it.  Where asking
-   who watches costs more than the call that is saved, nothing is read unless it is asked for. */
-enum { DEFAULT_THRESHOLD = MONITORING_IS_CHEAP ? 150 : 0 };
+/* Reading a function of three fields takes as long as some 150 calls of it. */
+enum { DEFAULT_THRESHOLD = 150 };
 
 /* The variable as a number; the default if it is not set, or no number. */
 static unsigned
@@ -480,7 +479,7 @@ steps_observed(struct core_state *state)
     if (likely(observed != OBSERVED_PERHAPS)) {
         return observed == OBSERVED_YES;
     }
-    if (!MONITORING_IS_CHEAP || version != state->monitoring_version) {
+    if (version != state->monitoring_version || version == MONITORING_UNKNOWN) {
         state->monitored = has_monitoring_tool(state);
         state->monitoring_version = version;
     }

@@ -5,6 +5,7 @@ a plan, and then breaks something that the plan was read from. Whatever the stan
 pickler does from then on is what ours must do: the same bytes, or the same exception.
 """
 
+import _thread
 import collections
 import contextlib
 import copyreg
@@ -710,6 +711,48 @@ def test_watching_from_the_middle_of_a_dump(watch, read_at_once):
         finally:
             stops[0]()
         assert [name for name, event in calls].count("reduce_global") == 5
+
+
+def dump_without_a_frame(objects):
+    """In a thread in which no Python function runs but the reducers."""
+    done = threading.Event()
+    copyreg.pickle(threading.Event, lambda event: (event.set(), (str, ()))[1])
+    try:
+        _thread.start_new_thread(pickle.dumps, ([objects, done],))
+        assert done.wait(20)
+    finally:
+        del copyreg.dispatch_table[threading.Event]
+
+
+def dump_where_it_was_left(objects):
+    """In a generator that was left before anybody watched, and that goes on by an exception."""
+    try:
+        yield
+    except KeyError:
+        yield pickle.dumps(objects, 5)
+
+
+@pytest.mark.skipif(not hasattr(sys, "monitoring"), reason="sys.monitoring came with 3.12")
+@pytest.mark.parametrize("place", ["no frame", "a generator"])
+def test_tools_are_seen_from_anywhere(place, read_at_once):
+    with case_of("reduce_global") as case:
+        warm_up(case, 5)
+        calls, objects = [], case.objects(10)
+        generator = dump_where_it_was_left(objects)
+        next(generator)
+        dump_without_a_frame(objects)
+        stop = watching_monitor(calls)
+        try:
+            if place == "no frame":
+                dump_without_a_frame(objects)
+            else:
+                generator.throw(KeyError)
+        finally:
+            stop()
+        assert [name for name, event in calls].count("reduce_global") == 10
+        answer, count = planned(objects, 5)
+        assert answer == std_pickle.dumps(objects, 5)
+        assert count == (10 if PLANS_ARE_ON else 0)
 
 
 # Private tables, hooks, partials

@@ -80,24 +80,33 @@ registry_find_lasting(struct core_state *state, PyTypeObject *type, PyObject **r
 }
 
 int
-registry_find_reducer(struct core_state *state, PyObject *private_table, PyTypeObject *type,
+registry_find_quietly(struct core_state *state, PyObject *private_table, PyTypeObject *type,
                       PyObject **reducer)
 {
     PyObject *key = (PyObject *)type, *dicts[REGISTRY_DICTS];
-    int count = registry_dicts(state, private_table, dicts), found = 0;
-    int ordinary = metaclass_leaves_alone(state, type);
-    if (count == 0 || (count > 1 && !ordinary)) {
-        return PyMapping_GetOptionalItem(private_table, key, reducer);
+    if (!metaclass_leaves_alone(state, type)) {
+        return REGISTRY_FOREIGN;
     }
-    if (ordinary) {
-        Py_hash_t hash = hash_pointer(type);
-        for (int i = 0; found == 0 && i < count; i++) {
-            *reducer = Py_XNewRef(dict_get_hashed(dicts[i], key, hash));
-            found = *reducer != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+    int count = registry_dicts(state, private_table, dicts);
+    Py_hash_t hash = hash_pointer(type);
+    for (int i = 0; i < count; i++) {
+        *reducer = Py_XNewRef(dict_get_hashed(dicts[i], key, hash));
+        if (*reducer != NULL) {
+            return 1;
         }
-        return found;
+        if (PyErr_Occurred()) {
+            return -1;
+        }
     }
-    return PyDict_GetItemRef(dicts[0], key, reducer);
+    return count == 0 ? REGISTRY_FOREIGN : 0;
+}
+
+int
+registry_find_reducer(struct core_state *state, PyObject *private_table, PyTypeObject *type,
+                      PyObject **reducer)
+{
+    PyObject *table = private_table != NULL ? private_table : state->stdlib.dispatch_table;
+    return PyMapping_GetOptionalItem(table, (PyObject *)type, reducer);
 }
 
 int

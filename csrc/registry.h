@@ -10,8 +10,15 @@
 
 /* Looks the reducer of `type` up in copyreg.dispatch_table or, if a pickler has a table of
    its own, in that one alone.  1 and a strong reference, 0 and NULL, or -1 with an
-   exception.  May run Python code if registry_find_is_foreign(). */
+   exception.  May run Python code. */
 int registry_find_reducer(struct core_state *state, PyObject *private_table, PyTypeObject *type,
+                          PyObject **reducer);
+
+enum { REGISTRY_FOREIGN = 2 };
+
+/* The same without running Python code; REGISTRY_FOREIGN and nothing done if that may take some.
+ */
+int registry_find_quietly(struct core_state *state, PyObject *private_table, PyTypeObject *type,
                           PyObject **reducer);
 
 /* 1 and what copyreg.dispatch_table gives for the type as long as it does not change: borrowed, or
@@ -31,13 +38,13 @@ int registry_dicts(struct core_state *state, PyObject *private_table,
 int registry_lacks(struct core_state *state, PyObject *private_table, PyTypeObject *type,
                    Py_hash_t hash);
 
-/* Whether that look-up can run Python code. */
+/* Whether registry_find_quietly() would say so. */
 static inline int
 registry_find_is_foreign(struct core_state *state, PyObject *private_table, PyTypeObject *type)
 {
     PyObject *dicts[REGISTRY_DICTS];
     return !metaclass_leaves_alone(state, type)
-           || (private_table != NULL && registry_dicts(state, private_table, dicts) == 0);
+           || registry_dicts(state, private_table, dicts) == 0;
 }
 
 /* Remembers what a ChainMap is before anybody changes it.  0 or -1. */

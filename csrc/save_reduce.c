@@ -497,14 +497,15 @@ find_reducer(struct pickler *pickler, struct plan *plan, PyTypeObject *type, PyO
         *reducer = Py_XNewRef(plan->reducer);
         return plan->reducer != NULL;
     }
-    if (likely(!registry_find_is_foreign(pickler->state, table, type))) {
-        return registry_find_reducer(pickler->state, table, type, reducer);
+    int found = registry_find_quietly(pickler->state, table, type, reducer);
+    if (likely(found != REGISTRY_FOREIGN)) {
+        return found;
     }
     if (save_foreign(pickler) < 0) {
         return -1;
     }
     Py_XINCREF(table);
-    int found = registry_find_reducer(pickler->state, table, type, reducer);
+    found = registry_find_reducer(pickler->state, table, type, reducer);
     Py_XDECREF(table);
     return found;
 }

@@ -6,6 +6,7 @@
 #include "copier.h"
 
 #include "frozen.h"
+#include "make.h"
 
 /* Two functions that say in Python what C would have to word errors for. */
 static const char helpers_source[] = "def reconstruct(function, x, memo, reduce_value):\n"
@@ -137,6 +138,9 @@ call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state, 
         return 0;
     }
     int done = frozen_setstate(state, copy, copied_state);
+    if (done == 0) {
+        done = make_by_setstate(state, copy, copied_state);
+    }
     if (done != 0) {
         return done;
     }

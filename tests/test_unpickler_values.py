@@ -4,6 +4,7 @@ import abc
 import builtins
 import collections
 import contextlib
+import copy
 import datetime
 import decimal
 import enum
@@ -25,6 +26,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fastcopyreg
 from support import loading
 from support.child import in_child, requires_fork
 from support.implementations import requires_core
@@ -709,6 +711,47 @@ def test_known_constructors_that_are_changed_in_the_middle_are_called(name, read
         in_child(_made_around_a_break, name, module) for module in (loading.OURS, loading.STANDARD)
     )
     assert ours == standard
+
+
+def _copied_after_a_break(name, deepcopy):
+    values = [
+        uuid.UUID(int=5),
+        ipaddress.IPv4Address(9),
+        ipaddress.IPv6Address(9),
+        pathlib.PurePosixPath("a", "b"),
+    ]
+    for _ in range(4):
+        made = [_description(deepcopy(value)) for value in values]
+        assert made == [_description(value) for value in values]
+    _break(name)
+    outcomes = []
+    for value in [*values, *values]:
+        try:
+            outcomes.append(deepcopy(value))
+        except Exception as error:
+            outcomes.append(error)
+    PATCH.undo()
+    return [_description(outcome) for outcome in outcomes]
+
+
+@requires_fork
+@pytest.mark.parametrize("name", BREAKS)
+def test_known_constructors_that_are_changed_are_called_by_copies(name, read_at_once):
+    ours, standard = (
+        in_child(_copied_after_a_break, name, function)
+        for function in (fastcopyreg.copy.deepcopy, copy.deepcopy)
+    )
+    assert ours == standard
+
+
+@pytest.mark.skipif(not PLANS_ARE_ON, reason="constructors are called")
+def test_uuids_are_copied_without_their_setstate(read_at_once):
+    values = [uuid.UUID(int=n) for n in range(9)]
+    for _ in range(3):
+        before = read_at_once()
+        assert fastcopyreg.copy.deepcopy(values) == values
+    # Up to 3.12 code of enum says what SafeUUID.unknown is.
+    assert read_at_once() - before == (9 if sys.version_info >= (3, 13) else 0)
 
 
 def _outcome_of(module, data):

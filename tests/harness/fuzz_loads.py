@@ -37,6 +37,10 @@ CLASSES = [
     (b"collections", b"OrderedDict", (0,), False, "items"),
     (b"collections", b"deque", (0,), False, "list"),
     (b"collections", b"Counter", (0,), False, "items"),
+    (b"collections", b"defaultdict", (0, 1), False, "items"),
+    (b"types", b"SimpleNamespace", (0,), False, "state"),
+    (b"uuid", b"UUID", (0,), False, "state"),
+    (b"ipaddress", b"IPv4Address", (1,), True, ""),
     (b"datetime", b"timedelta", (0, 1, 2, 3), True, ""),
     (b"fractions", b"Fraction", (0, 1, 2), True, ""),
     (b"decimal", b"Decimal", (0, 1), True, ""),
@@ -47,8 +51,12 @@ CLASSES = [
     (b"builtins", b"object", (0,), False, ""),
     (b"copyreg", b"_reconstructor", (3,), False, ""),
 ]
-TEXTS = [b"x", b"y", b"z", b"text", b"key 1", b"a longer text, of more than sixteen", b""]
+TEXTS = [b"x", b"y", b"z", b"int", b"text", b"key 1", b"a longer text, of more than sixteen", b""]
 ANY_TEXT = [*TEXTS, "é".encode(), "\u1234".encode(), b"\xed\xa0\x80"]
+
+# The first load that has a name interned keeps the very string, and later ones find that one: here
+# all find these.
+INTERNED = [sys.intern(text.decode("utf-8", "surrogatepass")) for text in ANY_TEXT]
 
 
 class Slots:

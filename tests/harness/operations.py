@@ -18,6 +18,7 @@ import fractions
 import functools
 import importlib.util
 import io
+import ipaddress
 import itertools
 import pathlib
 import pickle as std_pickle
@@ -642,7 +643,28 @@ QUICK_LOADS = {
     "dicts of keys met before": lambda: [{f"known key {i}": [i] for i in range(20)}] * 2,
     "rows": lambda: [Row(f"label {i}", i * 0.5, i) for i in range(40)],
     "rows that are left": lambda: [Row("text", [i], i) for i in range(8)],
+    "values": lambda: [each for i in range(9) for each in quick_values(i)],
 }
+
+
+def quick_values(i):
+    """Values whose types or their methods are not called; fresh numbers."""
+    return [
+        uuid.UUID(int=2**100 + i),
+        fractions.Fraction(10**6 + i, 10**9 + 7),
+        ipaddress.IPv4Address(2**31 + i),
+        ipaddress.IPv6Address(2**100 + i),
+        pathlib.PurePosixPath("a", str(i)),
+        collections.Counter({f"key {i}": 1000 + i}),
+        collections.deque((1000 + i, [i])),
+        collections.deque((1000 + i, [i]), 5),
+        collections.OrderedDict(first=1000 + i, second=[i]),
+        collections.defaultdict(list, first=1000 + i, second=[i], third=None),
+        types.SimpleNamespace(first=1000 + i, second=[i], third=None),
+        complex(i, -i),
+        datetime.timezone(datetime.timedelta(minutes=i)),
+        slice(1000 + i, None, None),
+    ]
 
 
 def quick_operations(subject):

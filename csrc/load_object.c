@@ -81,6 +81,17 @@ pass_taker(struct unpickler *unpickler)
     unpickler->reader.at += 1 + memoized;
 }
 
+/* Whether calling it is its __new__ alone: a type of C whose __init__ is object's, which does
+   nothing behind another __new__ than object's. */
+static int
+is_made_by_new(PyObject *callable)
+{
+    PyTypeObject *type = (PyTypeObject *)callable;
+    return PyType_CheckExact(callable) && PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)
+           && type->tp_init == PyBaseObject_Type.tp_init && type->tp_new != NULL
+           && type->tp_new != PyBaseObject_Type.tp_new && type != &PyType_Type;
+}
+
 /* callable(*arguments) for the arguments from `arguments` to the top of the stack.  Strong, or
    NULL with an exception; the stack may or may not have them still.  Runs Python code. */
 static PyObject *
@@ -91,8 +102,12 @@ call_off_stack(struct unpickler *unpickler, PyObject *callable, PyObject **argum
         return PyObject_Vectorcall(callable, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                    NULL);
     }
-    PyObject *tuple = take_tuple(unpickler, arguments);
-    PyObject *object = tuple == NULL ? NULL : PyObject_Call(callable, tuple, NULL);
+    PyObject *object = NULL, *tuple = take_tuple(unpickler, arguments);
+    if (tuple != NULL) {
+        object = is_made_by_new(callable)
+                     ? ((PyTypeObject *)callable)->tp_new((PyTypeObject *)callable, tuple, NULL)
+                     : PyObject_Call(callable, tuple, NULL);
+    }
     Py_XDECREF(tuple);
     return object;
 }

@@ -30,6 +30,18 @@ find_datetime_api(struct core_state *state)
     return state->datetime_api;
 }
 
+/* Most names differ in the first letters: no call. */
+ALWAYS_INLINE int
+is_of_datetime(PyTypeObject *type)
+{
+    const char *name = type->tp_name, *prefix = "datetime.";
+    while (*prefix != '\0' && *name == *prefix) {
+        name++;
+        prefix++;
+    }
+    return *prefix == '\0';
+}
+
 /* The C API if the type may be one of its types; else NULL, without an exception. */
 ALWAYS_INLINE PyDateTime_CAPI *
 datetime_api_for(struct core_state *state, PyTypeObject *type)
@@ -37,7 +49,7 @@ datetime_api_for(struct core_state *state, PyTypeObject *type)
     if (likely(state->datetime_api != NULL)) {
         return state->datetime_api;
     }
-    return strncmp(type->tp_name, "datetime.", 9) == 0 ? find_datetime_api(state) : NULL;
+    return is_of_datetime(type) ? find_datetime_api(state) : NULL;
 }
 
 /* What the C API answered.  Fields out of range, which it refuses, a pickle may have. */

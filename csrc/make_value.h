@@ -2,6 +2,10 @@
    constructors are called with: datetime, date, time, timedelta, timezone, slice, complex, deque,
    OrderedDict, defaultdict and SimpleNamespace.
 
+   Others are called because little more than the call would be saved: Decimal, which parses a
+   text, range, which takes its arguments off the stack, and a deque of a greatest length, which is
+   known to its __init__ alone.  Of an OrderedDict most of the time goes into its items.
+
    Such a type cannot be changed by a program, so what it makes depends on the arguments alone.
    Only arguments that its constructor takes without an error are taken here, and those of a
    reduction; whatever else is given to it, it is called with. */

@@ -109,6 +109,25 @@ CALLS = {
     "namespace": (types.SimpleNamespace,),
     "namespace of items": (types.SimpleNamespace, {"a": 1}),
     "namespace of a number": (types.SimpleNamespace, 1),
+    "decimal": (decimal.Decimal, "1.50"),
+    "decimal of no number": (decimal.Decimal, "one"),
+    "decimal of bytes": (decimal.Decimal, b"1"),
+    "decimal of none": (decimal.Decimal,),
+    "decimal of three": (decimal.Decimal, "1", None, 3),
+    "frozen set of a number": (frozenset, 1),
+    "bytes of text": (bytes, "text"),
+    "text of bytes": (str, b"text", "ascii"),
+    "text of bad bytes": (str, b"\xff", "ascii"),
+    "number of text": (int, "12x"),
+    "real of text": (float, "1.5"),
+    "object with arguments": (object, 1),
+    "None with arguments": (type(None), 1),
+    "None": (type(None),),
+    "type of a number": (type, 1),
+    "a new type": (type, "New", (), {}),
+    "a view": (memoryview, 1),
+    "a property of a number": (property, 1),
+    "a bound method": (staticmethod, 1, 2),
 }
 
 
@@ -473,6 +492,25 @@ def test_addresses_of_any_text(text):
         ours, theirs = parts_seen(reduced_to("ipaddress", "IPv6Address", text))
     finally:
         _core.plan_threshold(before)
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("CodeType", 1),
+        ("GeneratorType",),
+        ("CellType", 1),
+        ("CellType", 1, 2),
+        ("MethodType", 1, 2),
+    ],
+)
+def test_types_of_c_are_called_with_any_arguments(arguments):
+    """Also those of which there are no instances but the interpreter's."""
+    data = reduced_to("types", *arguments)
+    ours, theirs = (
+        loading.outcome(partial(module.loads, data)) for module in (loading.OURS, loading.STANDARD)
+    )
     assert ours == theirs
 
 

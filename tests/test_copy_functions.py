@@ -8,6 +8,7 @@ import inspect
 import pickle as std_pickle
 import sys
 import threading
+import tracemalloc
 import weakref
 
 import pytest
@@ -112,6 +113,19 @@ def test_a_finished_copy_keeps_nothing_alive():
     del source, copied
     gc.collect()
     assert not any(reference() for reference in watched)
+
+
+def test_a_huge_copy_leaves_little_behind():
+    """What is kept for the next copy is bounded; a small one does not pay for it."""
+    source = [[number] for number in range(200_000)]
+    ours.deepcopy([[]])
+    tracemalloc.start()
+    try:
+        ours.deepcopy(source)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1 << 20 < peak
 
 
 @pytest.mark.parametrize("depth", [150, 220, 400])

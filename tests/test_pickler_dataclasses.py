@@ -16,8 +16,9 @@ from hypothesis import strategies
 import fastcopyreg
 import fastcopyreg.copy
 import fastcopyreg.pickle
-from support.choices import any_setup, looks_around
+from support.choices import looks_around
 from support.classes import ByClass
+from support.dumping import dumping_tests
 from support.implementations import OURS, STANDARD, requires_core
 from support.recording import Setup, compare, compare_every_way
 from support.shallow import run_shallow
@@ -247,22 +248,11 @@ def make(described, made):
     return result
 
 
-@looks_around
-@hypothesis.given(objects, any_setup())
-def test_dataclasses_are_dumped_alike(described, setup):
-    run_shallow(compare, STANDARD, OURS, setup, lambda: make([described, described], []))
-
-
-@looks_around
-@hypothesis.given(strategies.lists(objects, max_size=5), strategies.sampled_from([4, 5]))
-def test_dataclasses_are_dumped_alike_by_the_default_way(described, protocol):
-    run_shallow(compare, STANDARD, OURS, Setup(protocol=protocol), lambda: make(described * 3, []))
-
-
-@hypothesis.given(objects, strategies.integers(65_000, 66_000), strategies.booleans())
-def test_dataclasses_at_the_end_of_a_frame(described, size, to_file):
-    setup = Setup("dump" if to_file else "dumps")
-    run_shallow(compare, STANDARD, OURS, setup, lambda: [bytes(size), *make([described] * 20, [])])
+(
+    test_dataclasses_are_dumped_alike,
+    test_dataclasses_are_dumped_alike_by_the_default_way,
+    test_dataclasses_at_the_end_of_a_frame,
+) = dumping_tests(objects, make)
 
 
 def assert_same(build, fast=False):

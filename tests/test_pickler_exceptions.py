@@ -5,15 +5,13 @@ import copyreg
 import decimal
 import json
 
-import hypothesis
 import pytest
 from hypothesis import strategies
 
 import fastcopyreg
-from support.choices import any_setup, looks_around
+from support.dumping import dumping_tests
 from support.implementations import OURS, STANDARD, requires_core
 from support.recording import Setup, compare, compare_every_way
-from support.shallow import run_shallow
 
 pytestmark = [requires_core, pytest.mark.timeout(1800)]
 
@@ -167,22 +165,11 @@ def do(deed, exception, made):
         setattr(exception, "__reduce__" if deed == "hide" else "__reduce_ex__", Hiding())
 
 
-@looks_around
-@hypothesis.given(exceptions, any_setup())
-def test_exceptions_are_dumped_alike(described, setup):
-    run_shallow(compare, STANDARD, OURS, setup, lambda: make([described, described], []))
-
-
-@looks_around
-@hypothesis.given(strategies.lists(exceptions, max_size=5), strategies.sampled_from([4, 5]))
-def test_exceptions_are_dumped_alike_by_the_default_way(described, protocol):
-    run_shallow(compare, STANDARD, OURS, Setup(protocol=protocol), lambda: make(described * 2, []))
-
-
-@hypothesis.given(exceptions, strategies.integers(65_000, 66_000), strategies.booleans())
-def test_exceptions_at_the_end_of_a_frame(described, size, to_file):
-    setup = Setup("dump" if to_file else "dumps")
-    run_shallow(compare, STANDARD, OURS, setup, lambda: [bytes(size), *make([described] * 20, [])])
+(
+    test_exceptions_are_dumped_alike,
+    test_exceptions_are_dumped_alike_by_the_default_way,
+    test_exceptions_at_the_end_of_a_frame,
+) = dumping_tests(exceptions, make)
 
 
 def assert_same(build):

@@ -1,11 +1,13 @@
 """Files: what is asked of them, where they are left, and several pickles in one."""
 
 import io
+import random
 
 import pytest
 
 from fastcopyreg.pickle import Unpickler, dumps, load
 from support import loading
+from support.child import in_child, requires_fork
 from support.implementations import PROTOCOLS, requires_core
 
 pytestmark = requires_core
@@ -149,6 +151,83 @@ def test_kept_views_reach_nothing(opcode):
     assert file.views and loaded == b"a" * 60
     if isinstance(loaded, bytearray):
         loaded.extend(b"free to grow")
+
+
+class Lying:
+    """A file that says now and then what is not so, and keeps the views that it is given."""
+
+    def __init__(self, data, chance, methods):
+        self.file, self.chance, self.views = io.BytesIO(data), chance, []
+        for name in methods:
+            setattr(self, name, getattr(self, f"lying_{name}"))
+
+    def lie(self, truth, *lies):
+        return truth if self.chance.random() < 0.8 else self.chance.choice(lies)
+
+    def read(self, size):
+        data = self.file.read(size)
+        return self.lie(data, b"", data[:-1], data + b"more", bytearray(data), None, "text")
+
+    def readline(self):
+        line = self.file.readline()
+        return self.lie(line, b"", line[:-1], line + b"more\nand more\n", b"\0" * 50, None)
+
+    def lying_peek(self, size):
+        at = self.file.tell()
+        data = self.file.read(size)
+        self.file.seek(at)
+        return self.lie(data, b"", data[:1], data + b"nothing" * 9, bytearray(data), None, 5)
+
+    def lying_readinto(self, view):
+        self.views.append(view)
+        count = self.file.readinto(view)
+        told = self.lie(count, -5, count + 1, len(view) + 9, 10**30, None, 0, "all")
+        return self.fill() if told == "all" else told
+
+    def fill(self):
+        for view in self.views:
+            view[:] = b"\xff" * len(view)
+        return len(self.views[-1])
+
+
+LIED_TO = [
+    lambda: [1, "two", (3.0,), {"key": b"x" * 300}],
+    lambda: ["y" * 70_000, bytearray(b"z" * 70_000), b"w" * 70_000],
+    lambda: [{str(number): number} for number in range(100)],
+]
+
+
+def load_from_liars(seed):
+    """How many loads gave an object, and how many an exception."""
+    chance, ends = random.Random(seed), []
+    for _ in range(100):
+        data = dumps(chance.choice(LIED_TO)(), chance.choice(PROTOCOLS)) * 2
+        methods = chance.sample(["peek", "readinto"], chance.randrange(3))
+        file = Lying(data, chance, methods)
+        unpickler = Unpickler(file)
+        for _ in range(3):
+            ends.append(load_unspoilt(unpickler, file))
+    return ends.count("loaded"), ends.count("raised"), len(ends)
+
+
+def load_unspoilt(unpickler, file):
+    """How a load ends; what it gave is out of reach of the views that the file was given."""
+    try:
+        loaded = unpickler.load()
+    except Exception:
+        return "raised"
+    described = repr(loaded)
+    if file.views:
+        file.fill()
+    assert repr(loaded) == described
+    return "loaded"
+
+
+@requires_fork
+@pytest.mark.parametrize("seed", range(10))
+def test_files_that_lie_are_survived(seed):
+    loaded, raised, attempts = in_child(load_from_liars, seed)
+    assert loaded + raised == attempts and loaded > 20 and raised > 20
 
 
 def test_large_parts_arrive_in_growing_chunks():

@@ -1,9 +1,24 @@
 /* Growing output, frames, and the way to a file: see writer.h. */
 #include "writer.h"
 
-enum { LEAST_BUFFER = 1 << 14 };
+enum {
+    LEAST_BUFFER = 1 << 14,
+    /* The first size above WRITER_KEPT of the standard library's buffer, whose 4096 bytes grow by
+       half each time.  Ours has the same sizes from there on, so that it never takes more. */
+    LEAST_BYTES = 69984
+};
 
 static_assert(LEAST_BUFFER > 2 * WRITER_ROOM, "a new buffer has room");
+static_assert(LEAST_BYTES > WRITER_KEPT + 2 * WRITER_ROOM, "and so has what follows it");
+
+/* The size after this one. */
+static size_t
+next_size(size_t capacity)
+{
+    return capacity < WRITER_KEPT   ? capacity * 2
+           : capacity < LEAST_BYTES ? LEAST_BYTES
+                                    : capacity / 2 * 3;
+}
 
 int
 writer_init(struct writer *writer)
@@ -138,9 +153,7 @@ writer_reserve(struct writer *writer, char *out, size_t size)
         PyErr_NoMemory();
         return NULL;
     }
-    size_t needed = used + size + 2 * WRITER_ROOM;
-    /* Small buffers double; large ones grow as the standard library's, by half. */
-    size_t grown = capacity < WRITER_KEPT ? capacity * 2 : needed / 2 * 3;
+    size_t needed = used + size + 2 * WRITER_ROOM, grown = next_size(capacity);
     if (resize(writer, used, grown > needed ? grown : needed) < 0) {
         return NULL;
     }

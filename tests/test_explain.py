@@ -5,6 +5,7 @@ import abc
 import collections
 import copyreg
 import datetime
+import fractions
 import html.parser
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 import types
+import uuid
 from pathlib import Path
 
 import pytest
@@ -99,11 +101,23 @@ def test_values_of_the_standard_library(cls, c_core):
 
 
 @pytest.mark.parametrize(
-    ("value", "left_out"), [(collections.Counter("a"), True), (collections.ChainMap(), False)]
+    ("value", "left_out"),
+    [
+        (collections.Counter("a"), True),
+        (fractions.Fraction(1, 2), True),
+        (uuid.UUID(int=5), False),
+        (collections.ChainMap(), False),
+    ],
 )
 def test_constructors_that_are_left_out(value, left_out, c_core):
     runs = rows(value, "rebuild").get("runs", "")
     assert runs.startswith("in the C core, which makes such values") is left_out
+
+
+def test_a_setstate_that_is_left_out(c_core):
+    """Up to 3.12 code of enum says what SafeUUID.unknown is."""
+    runs = rows(uuid.UUID(int=5), "rebuild").get("runs", "")
+    assert runs.startswith("in the C core, which stores") is (sys.version_info >= (3, 13))
 
 
 def test_a_reducer_of_ones_own_goes_before_the_values(monkeypatch):

@@ -222,7 +222,7 @@ def _state_rows(cls, has_state):
         return [("state", "none")]
     method = _rules.static_attribute(cls, "__setstate__")
     if method is not None:
-        return _verdicts.function_rows("state", method)
+        return _verdicts.setstate_rows(cls, method)
     return [("state", "into the __dict__; into slots by setattr")]
 
 

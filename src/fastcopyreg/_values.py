@@ -170,6 +170,11 @@ def constructor(cls):
     return None
 
 
+def sets_state(cls):
+    """Return whether it is the `__setstate__` of a class that is left out, not its constructor."""
+    return cls.__name__ == "UUID" and constructor(cls) is not None
+
+
 def _constructor(cls, kind, known_as, methods, watched):
     functions = tuple(_function(cls, name) for name in methods)
     if not _constants_hold(cls) or None in functions:
@@ -195,6 +200,10 @@ def _function(cls, name):
 
 def _constants_hold(cls):
     """Whether what the functions read of the class is as it was when they were compared."""
+    if cls.__name__ == "UUID":
+        # Up to 3.12 code of enum says what the member is.
+        safety = vars(sys.modules["uuid"]).get("SafeUUID")
+        return isinstance(safety, type) and type(vars(safety).get("unknown")) is safety
     if cls.__name__ == "IPv4Address":
         return type(cls._ALL_ONES) is int and cls._ALL_ONES == 2**32 - 1
     if cls.__name__ != "IPv6Address":

@@ -37,12 +37,24 @@ def constructor_rows(constructor):
 
 def _is_left_out(constructor):
     """Return whether the core knows what a class of the standard library makes of arguments."""
+    return _is_known(constructor) and not _values.sets_state(constructor)
+
+
+def _is_known(cls):
     return (
         backend == "c"
         and core.reads_fields(_Plain)
-        and isinstance(constructor, type)
-        and _values.constructor(constructor) is not None
+        and isinstance(cls, type)
+        and _values.constructor(cls) is not None
     )
+
+
+def setstate_rows(cls, method):
+    """Return rows that name the `__setstate__` of a class, and say so if it is left out."""
+    rows = function_rows("state", method)
+    if _is_known(cls) and _values.sets_state(cls):
+        rows.append(("runs", "in the C core, which stores such states without a call"))
+    return rows
 
 
 def function_rows(what, function):

@@ -18,7 +18,7 @@ import fastcopyreg.copy
 import fastcopyreg.pickle
 from support.choices import looks_around
 from support.classes import ByClass
-from support.dumping import dumping_tests
+from support.dumping import Meddles, dumping_tests
 from support.implementations import OURS, STANDARD, requires_core
 from support.recording import Setup, compare, compare_every_way
 from support.shallow import run_shallow
@@ -172,17 +172,6 @@ class Many(ByClass):
     """More fields than go into a frame's reserve."""
 
     __annotations__ = {f"field{i}": object for i in range(130)}
-
-
-class Meddles(ByClass):
-    """Changes something while it is dumped."""
-
-    def __init__(self, change):
-        self.change = change
-
-    def __reduce__(self):
-        self.change()
-        return int, (7,)
 
 
 CLASSES = [

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies
 
 import fastcopyreg
-from support.dumping import dumping_tests
+from support.dumping import Meddles, dumping_tests
 from support.implementations import OURS, STANDARD, requires_core
 from support.recording import Setup, compare, compare_every_way
 
@@ -70,17 +70,6 @@ class Watched(Exception):
 
 class Group(ExceptionGroup):
     """A group of its own kind."""
-
-
-class Meddles:
-    """Changes the exception while its arguments are dumped."""
-
-    def __init__(self, change):
-        self.change = change
-
-    def __reduce__(self):
-        self.change()
-        return int, (7,)
 
 
 CLASSES = [

@@ -8,7 +8,7 @@ from hypothesis import strategies
 
 import fastcopyreg
 from support.classes import ByClass
-from support.dumping import dumping_tests
+from support.dumping import Meddles, dumping_tests
 from support.implementations import OURS, STANDARD, requires_core
 from support.recording import Setup, compare, compare_every_way
 
@@ -138,17 +138,6 @@ class Watched(Set):
 
     def __getattribute__(self, name):
         return super().__getattribute__(name)
-
-
-class Meddles(ByClass):
-    """Changes something while it is dumped."""
-
-    def __init__(self, change):
-        self.change = change
-
-    def __reduce__(self):
-        self.change()
-        return int, (7,)
 
 
 CLASSES = [

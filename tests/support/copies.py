@@ -321,8 +321,11 @@ def parts_of(obj):
     return (value, len(parts), tuple(fields)), (*parts, *fields.values())
 
 
-def describe(root, source_numbers=None):
-    """The graph below an object as a list, and the number of each object in it by id."""
+def describe(root, source_numbers=None, tells_texts=False):
+    """The graph below an object as a list, and the number of each object in it by id.
+
+    Which texts are one object matters only if it is said so: a copy has those of the source.
+    """
     numbers, rows, waiting, alive = {}, [], [root], []
     while waiting:
         obj = waiting.pop()
@@ -330,7 +333,8 @@ def describe(root, source_numbers=None):
             rows.append(("source", source_numbers[id(obj)]))
             continue
         value, parts = parts_of(obj)
-        if type(obj) in ATOMS:
+        is_told = tells_texts and type(obj) in (str, bytes) and len(obj) > 1
+        if type(obj) in ATOMS and not is_told:
             rows.append((type(obj).__name__, value))
             continue
         if id(obj) in numbers:

@@ -1,12 +1,24 @@
-"""Tests that dump what a strategy describes, by both implementations."""
+"""Tests that dump what a strategy describes by both implementations; what meddles with dumps."""
 
 import hypothesis
 from hypothesis import strategies
 
 from support.choices import any_setup, looks_around
+from support.classes import ByClass
 from support.implementations import OURS, STANDARD
 from support.recording import Setup, compare
 from support.shallow import run_shallow
+
+
+class Meddles(ByClass):
+    """Changes something while it is dumped."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def __reduce__(self):
+        self.change()
+        return int, (7,)
 
 
 def dumping_tests(described, make):

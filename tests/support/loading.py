@@ -149,22 +149,7 @@ def describe(loaded):
 
 def rows_of(root):
     """The graph as a list. Unlike in that of a copy, it matters which strings are one object."""
-    numbers, rows, waiting, alive = {}, [], [root], []
-    while waiting:
-        obj = waiting.pop()
-        value, parts = copies.parts_of(obj)
-        shared = type(obj) in (str, bytes) and len(obj) > 1
-        if type(obj) in copies.ATOMS and not shared:
-            rows.append((type(obj).__name__, value))
-            continue
-        if id(obj) in numbers:
-            rows.append(("again", numbers[id(obj)]))
-            continue
-        numbers[id(obj)] = len(numbers)
-        alive.append(obj)
-        rows.append((type(obj).__name__, value))
-        waiting.extend(reversed(parts))
-    return rows
+    return copies.describe(root, tells_texts=True)[0]
 
 
 def outcome_in_memory(module, way, data, **options):

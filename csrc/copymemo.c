@@ -9,7 +9,6 @@ enum {
     KEEP_PENDING = 1 << 15,
     KEEP_KEPT = 1 << 16,
     TAG_BITS = 3,
-    ENTRIES_AHEAD = 8 /* asked for before they are dropped */
 };
 
 /* ---- memory ------------------------------------------------------------ */
@@ -103,10 +102,6 @@ drop_entries(struct copybuffers *buffers)
     buffers->entries = (struct ptrmap){0};
     buffers->kept_count = 0;
     for (size_t i = 0; i < entries.count; i++) {
-        if (likely(i + ENTRIES_AHEAD < entries.count)) {
-            PREFETCH(entries.pairs[i + ENTRIES_AHEAD].value);
-            PREFETCH(entries.pairs[i + ENTRIES_AHEAD].key);
-        }
         Py_DECREF((PyObject *)entries.pairs[i].value);
         Py_DECREF((PyObject *)entries.pairs[i].key);
     }

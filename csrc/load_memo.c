@@ -3,8 +3,7 @@
 
 enum {
     /* The standard library's first array has this many entries. */
-    FIRST_REACH = 32,
-    ENTRIES_AHEAD = 16 /* asked for before they are dropped */
+    FIRST_REACH = 32
 };
 
 /* Whether the index belongs into the dict: too far beyond what has been put. */
@@ -152,12 +151,8 @@ load_memo_begin_prescanned(struct load_memo *memo)
 static void
 clear_prescanned(struct load_memo *memo)
 {
-    const unsigned char *wanted = memo->scan.wanted;
     for (size_t i = memo->length; i-- > 0;) {
-        if (i >= ENTRIES_AHEAD && wanted[i - ENTRIES_AHEAD]) {
-            PREFETCH(memo->items[i - ENTRIES_AHEAD]);
-        }
-        if (wanted[i]) {
+        if (memo->scan.wanted[i]) {
             Py_DECREF(memo->items[i]);
         }
     }

@@ -134,135 +134,6 @@ known_holds(struct core_state *state, struct known *known)
            && add_versions(state, known, &versions) && versions == known->versions;
 }
 
-/* ---- reading ------------------------------------------------------------ */
-
-void
-known_free(struct known *known)
-{
-    if (known != NULL) {
-        Py_XDECREF(known->functions);
-        Py_XDECREF(known->codes);
-        Py_XDECREF(known->names);
-        Py_XDECREF(known->builtins);
-        Py_XDECREF(known->globals);
-        watch_teardown(&known->watch);
-        PyMem_Free(known);
-    }
-}
-
-/* Finds the slots: 1, or 0 if one is missing. */
-static int
-find_slots(struct known *known, PyTypeObject *type)
-{
-    for (int i = 0; i < SLOTS_MAX && slot_names[known->kind][i] != NULL; i++) {
-        PyObject *name = PyUnicode_InternFromString(slot_names[known->kind][i]);
-        known->slots[i] = name == NULL ? -1 : layout_slot_offset(type, name);
-        Py_XDECREF(name);
-        if (known->slots[i] < 0) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-/* Whether no class behind the first one of the __mro__ has a __new__ but object. */
-static int
-is_made_by_object(struct core_state *state, PyTypeObject *type)
-{
-    for (Py_ssize_t i = 1; i < PyTuple_GET_SIZE(type->tp_mro); i++) {
-        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(type->tp_mro, i);
-        if (base != &PyBaseObject_Type
-            && (base->tp_dict == NULL || dict_get_name(base->tp_dict, state->str.new) != NULL)) {
-            return 0;
-        }
-    }
-    return type->tp_init == PyBaseObject_Type.tp_init;
-}
-
-/* SafeUUID.unknown if it is read without running code, and object.__setattr__ may be called for a
-   UUID, whose own one refuses. */
-static int
-find_member(struct core_state *state, struct known *known, PyTypeObject *type)
-{
-    PyObject *safety = PyTuple_GET_SIZE(known->globals) == 1
-                           ? value_of(PyTuple_GET_ITEM(known->globals, 0))
-                           : NULL;
-    if (safety == NULL || !PyType_Check(safety)
-        || !metaclass_leaves_alone(state, (PyTypeObject *)safety)
-        || type_lookup(Py_TYPE(safety), state->str.unknown) != NULL
-        || PyTuple_GET_SIZE(type->tp_mro) != 2) {
-        return 0;
-    }
-    known->member = type_lookup((PyTypeObject *)safety, state->str.unknown);
-    return known->member != NULL && Py_TYPE(known->member)->tp_descr_get == NULL;
-}
-
-/* Whether calling the class does no more than its __new__, if it has one in Python, and __init__,
-   and these get at attributes in the usual way. */
-static int
-is_called_as_usual(struct core_state *state, struct known *known, PyTypeObject *type)
-{
-    if (type->tp_getattro != PyObject_GenericGetAttr) {
-        return 0;
-    }
-    if (known->kind == KNOWN_UUID) {
-        return find_member(state, known, type);
-    }
-    if (type->tp_setattro != PyObject_GenericSetAttr) {
-        return 0;
-    }
-    switch (known->kind) {
-    case KNOWN_PATH: return 1;
-    case KNOWN_FRACTION: return is_made_by_object(state, type);
-    case KNOWN_COUNTER: return type->tp_new == PyDict_Type.tp_new;
-    default: return type->tp_new == PyBaseObject_Type.tp_new;
-    }
-}
-
-/* Takes what _values.constructor() returned; NULL if it is of no use. */
-static struct known *
-take_answer(struct core_state *state, PyTypeObject *type, PyObject *answer)
-{
-    struct known *known = PyMem_Calloc(1, sizeof(struct known));
-    int kind;
-    if (known != NULL
-        && PyArg_ParseTuple(answer, "iO!O!O!O!O!", &kind, &PyTuple_Type, &known->functions,
-                            &PyTuple_Type, &known->codes, &PyTuple_Type, &known->names,
-                            &PyTuple_Type, &known->builtins, &PyTuple_Type, &known->globals)
-        && kind >= 0 && kind < KNOWN_KINDS) {
-        known->kind = (enum known_kind)kind;
-        Py_INCREF(known->functions);
-        Py_INCREF(known->codes);
-        Py_INCREF(known->names);
-        Py_INCREF(known->builtins);
-        Py_INCREF(known->globals);
-        watch_setup(&known->watch);
-        if (is_called_as_usual(state, known, type) && find_slots(known, type)
-            && names_hold(state, known) && add_versions(state, known, &known->versions)) {
-            return known;
-        }
-        known_free(known);
-        return NULL;
-    }
-    PyMem_Free(known);
-    return NULL;
-}
-
-struct known *
-known_read(struct core_state *state, PyObject *cls)
-{
-    PyObject *module = PyImport_ImportModule("fastcopyreg._values");
-    PyObject *answer =
-        module == NULL ? NULL : PyObject_CallMethod(module, "constructor", "O", cls);
-    struct known *known = answer != NULL && PyTuple_Check(answer)
-                              ? take_answer(state, (PyTypeObject *)cls, answer)
-                              : NULL;
-    Py_XDECREF(module);
-    Py_XDECREF(answer);
-    PyErr_Clear();
-    return known;
-}
-
 /* ---- IPv6Address -------------------------------------------------------- */
 
 enum { GROUPS = 8, LONGEST_ADDRESS = GROUPS * 5 - 1 };
@@ -483,12 +354,12 @@ known_may_set_state(PyTypeObject *type)
     return type->tp_dictoffset == 0 && strcmp(type->tp_name, "UUID") == 0;
 }
 
-int
-known_setstate(struct core_state *state, struct known *known, PyObject *object,
-               PyObject *object_state)
+/* What __setstate__ does.  1, or 0 and nothing. */
+static int
+set_uuid(struct core_state *state, const struct known *known, PyObject *object,
+         PyObject *object_state)
 {
-    if (known->kind != KNOWN_UUID || !known_holds(state, known)
-        || !layout_has_only_str_keys(object_state)) {
+    if (!layout_has_only_str_keys(object_state)) {
         return 0;
     }
     PyObject *number = PyDict_GetItemWithError(object_state, state->str.int_);
@@ -503,15 +374,10 @@ known_setstate(struct core_state *state, struct known *known, PyObject *object,
     return 1;
 }
 
-/* ------------------------------------------------------------------------- */
-
-enum make_outcome
-known_make(struct core_state *state, struct known *known, PyTypeObject *type,
-           PyObject *const *arguments, Py_ssize_t count, PyObject **made)
+static enum make_outcome
+make_of_kind(struct core_state *state, const struct known *known, PyTypeObject *type,
+             PyObject *const *arguments, Py_ssize_t count, PyObject **made)
 {
-    if (!known_holds(state, known)) {
-        return MAKE_CALL;
-    }
     switch (known->kind) {
     case KNOWN_IPV6: return make_ipv6(state, known, type, arguments, count, made);
     case KNOWN_COUNTER: return make_counter(state, type, arguments, count, made);
@@ -520,6 +386,226 @@ known_make(struct core_state *state, struct known *known, PyTypeObject *type,
     case KNOWN_FRACTION: return make_fraction(state, known, type, arguments, count, made);
     default: return MAKE_CALL;
     }
+}
+
+/* ---- the first object --------------------------------------------------- */
+
+/* Arguments, or a state, as a reduction gives them; strong, or NULL. */
+static PyObject *
+sample(enum known_kind kind)
+{
+    switch (kind) {
+    case KNOWN_IPV6: return Py_BuildValue("(s)", "1:20:300::abcd");
+    case KNOWN_COUNTER: return Py_BuildValue("({s:i})", "a", 2);
+    case KNOWN_PATH: return Py_BuildValue("(ss)", "a", "b");
+    case KNOWN_IPV4: return Py_BuildValue("(I)", 0x7f000001);
+    case KNOWN_FRACTION: return Py_BuildValue("(ii)", -6, 4);
+    default: return Py_BuildValue("{s:i}", "int", 5);
+    }
+}
+
+/* Makes an object of the sample as is done here, and another by the class's own code.  1, or 0 if
+   one of them is not made. */
+static int
+make_both(struct core_state *state, const struct known *known, PyTypeObject *type, PyObject *given,
+          PyObject **ours, PyObject **theirs)
+{
+    if (known->kind != KNOWN_UUID) {
+        *theirs = PyObject_Call((PyObject *)type, given, NULL);
+        return *theirs != NULL
+               && make_of_kind(state, known, type, &PyTuple_GET_ITEM(given, 0),
+                               PyTuple_GET_SIZE(given), ours)
+                      == MAKE_DONE;
+    }
+    *ours = layout_new_instance(type, state->empty_tuple);
+    *theirs = layout_new_instance(type, state->empty_tuple);
+    PyObject *none = *ours != NULL && *theirs != NULL && set_uuid(state, known, *ours, given)
+                         ? PyObject_CallMethodOneArg(*theirs, state->str.setstate, given)
+                         : NULL;
+    Py_XDECREF(none);
+    return none != NULL;
+}
+
+/* Whether two objects hold the same: 1, 0, or -1 with an exception. */
+static int
+are_alike(const struct known *known, PyObject *ours, PyObject *theirs)
+{
+    int alike = Py_TYPE(ours) == Py_TYPE(theirs);
+    if (alike && known->kind == KNOWN_COUNTER) {
+        PyObject *same = PyDict_Type.tp_richcompare(ours, theirs, Py_EQ);
+        alike = same == Py_True;
+        Py_XDECREF(same);
+    }
+    for (int i = 0; alike > 0 && i < SLOTS_MAX && slot_names[known->kind][i] != NULL; i++) {
+        PyObject *our = *layout_slot(ours, known->slots[i]);
+        PyObject *their = *layout_slot(theirs, known->slots[i]);
+        alike = their != NULL && Py_TYPE(our) == Py_TYPE(their)
+                    ? PyObject_RichCompareBool(our, their, Py_EQ)
+                    : 0;
+    }
+    return alike;
+}
+
+/* Whether what is made here is what the class makes.  Runs Python code, and may leave an
+   exception. */
+static int
+first_is_alike(struct core_state *state, const struct known *known, PyTypeObject *type)
+{
+    PyObject *given = sample(known->kind), *ours = NULL, *theirs = NULL;
+    int alike = given != NULL && make_both(state, known, type, given, &ours, &theirs)
+                && are_alike(known, ours, theirs) == 1;
+    Py_XDECREF(given);
+    Py_XDECREF(ours);
+    Py_XDECREF(theirs);
+    return alike;
+}
+
+/* ---- reading ------------------------------------------------------------ */
+
+void
+known_free(struct known *known)
+{
+    if (known != NULL) {
+        Py_XDECREF(known->functions);
+        Py_XDECREF(known->codes);
+        Py_XDECREF(known->names);
+        Py_XDECREF(known->builtins);
+        Py_XDECREF(known->globals);
+        watch_teardown(&known->watch);
+        PyMem_Free(known);
+    }
+}
+
+/* Finds the slots: 1, or 0 if one is missing. */
+static int
+find_slots(struct known *known, PyTypeObject *type)
+{
+    for (int i = 0; i < SLOTS_MAX && slot_names[known->kind][i] != NULL; i++) {
+        PyObject *name = PyUnicode_InternFromString(slot_names[known->kind][i]);
+        known->slots[i] = name == NULL ? -1 : layout_slot_offset(type, name);
+        Py_XDECREF(name);
+        if (known->slots[i] < 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Whether no class behind the first one of the __mro__ has a __new__ but object. */
+static int
+is_made_by_object(struct core_state *state, PyTypeObject *type)
+{
+    for (Py_ssize_t i = 1; i < PyTuple_GET_SIZE(type->tp_mro); i++) {
+        PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(type->tp_mro, i);
+        if (base != &PyBaseObject_Type
+            && (base->tp_dict == NULL || dict_get_name(base->tp_dict, state->str.new) != NULL)) {
+            return 0;
+        }
+    }
+    return type->tp_init == PyBaseObject_Type.tp_init;
+}
+
+/* SafeUUID.unknown if it is read without running code, and object.__setattr__ may be called for a
+   UUID, whose own one refuses. */
+static int
+find_member(struct core_state *state, struct known *known, PyTypeObject *type)
+{
+    PyObject *safety = PyTuple_GET_SIZE(known->globals) == 1
+                           ? value_of(PyTuple_GET_ITEM(known->globals, 0))
+                           : NULL;
+    if (safety == NULL || !PyType_Check(safety)
+        || !metaclass_leaves_alone(state, (PyTypeObject *)safety)
+        || type_lookup(Py_TYPE(safety), state->str.unknown) != NULL
+        || PyTuple_GET_SIZE(type->tp_mro) != 2) {
+        return 0;
+    }
+    known->member = type_lookup((PyTypeObject *)safety, state->str.unknown);
+    return known->member != NULL && Py_TYPE(known->member)->tp_descr_get == NULL;
+}
+
+/* Whether calling the class does no more than its __new__, if it has one in Python, and __init__,
+   and these get at attributes in the usual way. */
+static int
+is_called_as_usual(struct core_state *state, struct known *known, PyTypeObject *type)
+{
+    if (type->tp_getattro != PyObject_GenericGetAttr) {
+        return 0;
+    }
+    if (known->kind == KNOWN_UUID) {
+        return find_member(state, known, type);
+    }
+    if (type->tp_setattro != PyObject_GenericSetAttr) {
+        return 0;
+    }
+    switch (known->kind) {
+    case KNOWN_PATH: return 1;
+    case KNOWN_FRACTION: return is_made_by_object(state, type);
+    case KNOWN_COUNTER: return type->tp_new == PyDict_Type.tp_new;
+    default: return type->tp_new == PyBaseObject_Type.tp_new;
+    }
+}
+
+/* Takes what _values.constructor() returned; NULL if it is of no use. */
+static struct known *
+take_answer(struct core_state *state, PyTypeObject *type, PyObject *answer)
+{
+    struct known *known = PyMem_Calloc(1, sizeof(struct known));
+    int kind;
+    if (known != NULL
+        && PyArg_ParseTuple(answer, "iO!O!O!O!O!", &kind, &PyTuple_Type, &known->functions,
+                            &PyTuple_Type, &known->codes, &PyTuple_Type, &known->names,
+                            &PyTuple_Type, &known->builtins, &PyTuple_Type, &known->globals)
+        && kind >= 0 && kind < KNOWN_KINDS) {
+        known->kind = (enum known_kind)kind;
+        Py_INCREF(known->functions);
+        Py_INCREF(known->codes);
+        Py_INCREF(known->names);
+        Py_INCREF(known->builtins);
+        Py_INCREF(known->globals);
+        watch_setup(&known->watch);
+        if (is_called_as_usual(state, known, type) && find_slots(known, type)
+            && names_hold(state, known) && add_versions(state, known, &known->versions)
+            && first_is_alike(state, known, type)) {
+            return known;
+        }
+        known_free(known);
+        return NULL;
+    }
+    PyMem_Free(known);
+    return NULL;
+}
+
+struct known *
+known_read(struct core_state *state, PyObject *cls)
+{
+    PyObject *module = PyImport_ImportModule("fastcopyreg._values");
+    PyObject *answer =
+        module == NULL ? NULL : PyObject_CallMethod(module, "constructor", "O", cls);
+    struct known *known = answer != NULL && PyTuple_Check(answer)
+                              ? take_answer(state, (PyTypeObject *)cls, answer)
+                              : NULL;
+    Py_XDECREF(module);
+    Py_XDECREF(answer);
+    PyErr_Clear();
+    return known;
+}
+
+/* ------------------------------------------------------------------------- */
+
+enum make_outcome
+known_make(struct core_state *state, struct known *known, PyTypeObject *type,
+           PyObject *const *arguments, Py_ssize_t count, PyObject **made)
+{
+    return known_holds(state, known) ? make_of_kind(state, known, type, arguments, count, made)
+                                     : MAKE_CALL;
+}
+
+int
+known_setstate(struct core_state *state, struct known *known, PyObject *object,
+               PyObject *object_state)
+{
+    return known->kind == KNOWN_UUID && known_holds(state, known)
+           && set_uuid(state, known, object, object_state);
 }
 
 #else

@@ -4,7 +4,8 @@
 
    As with the rows of values.h, the functions that are left out must have the very code that was
    compared with what is here (_values.py), and find the builtins and globals that they found at
-   first.  Arguments that are unlike those of a reduction, the class is called with. */
+   first; and an object made here is compared with one that the class made when it is read.
+   Arguments that are unlike those of a reduction, the class is called with. */
 #ifndef FASTCOPYREG_MAKE_KNOWN_H
 #define FASTCOPYREG_MAKE_KNOWN_H
 

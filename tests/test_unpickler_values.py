@@ -835,3 +835,51 @@ def test_known_constructors_are_left_out(name, read_at_once):
     finally:
         sys.setprofile(None)
     assert calls  # Whoever watches sees them.
+
+
+def new_ratio(cls, numerator=0, denominator=None):
+    """What Fraction's does."""
+    self = object.__new__(cls)
+    divisor = math.gcd(numerator, denominator)
+    self._numerator = numerator // divisor
+    self._denominator = denominator // divisor
+    return self
+
+
+def new_inverse(cls, numerator=0, denominator=None):
+    """Something else."""
+    self = object.__new__(cls)
+    self._numerator, self._denominator = denominator // 2, numerator // 2
+    return self
+
+
+def new_refusing(cls, numerator=0, denominator=None):
+    """Not for all numbers."""
+    if numerator < 0:
+        raise KeyError(numerator)
+    return new_ratio(cls, numerator, denominator)
+
+
+@pytest.mark.skipif(not PLANS_ARE_ON, reason="constructors are called")
+@pytest.mark.parametrize("new", [new_ratio, new_inverse, new_refusing])
+def test_one_object_is_compared_with_what_the_class_makes(new, read_at_once, monkeypatch):
+    from fastcopyreg import _values
+
+    kind = [names for _, names, *_ in _values.CONSTRUCTORS].index(("Fraction",))
+    contents = {"__slots__": ("_denominator", "_numerator"), "__new__": new}
+    cls = type("Ratio", (), contents | {"__module__": __name__})
+    monkeypatch.setitem(globals(), "Ratio", cls)
+
+    # As for fractions, but of a class of which nobody knows the code.
+    def constructor(of):
+        return (kind, (new,), (new.__code__,), (), (), ()) if of is cls else None
+
+    monkeypatch.setattr(_values, "constructor", constructor)
+    data = pickle.dumps([Call(cls, 6, 4), Call(cls, 10, 4)])
+    warm_up(data)
+    before = read_at_once()
+    made = loading.OURS.loads(data)
+    assert read_at_once() == before + (2 if new is new_ratio else 0)
+    assert [_description(each) for each in made] == [
+        _description(each) for each in (cls(6, 4), cls(10, 4))
+    ]

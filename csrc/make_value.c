@@ -267,15 +267,15 @@ make_value(struct core_state *state, PyTypeObject *type, PyObject *const *argume
 
 /* ---- finding the types -------------------------------------------------- */
 
-/* The object if it is a type of C with this name, which nobody can change; borrowed, or NULL. */
-static PyTypeObject *
-type_of_c(PyObject *object, const char *name)
+/* Finds out whether the object is a type of C with this name, which nobody can change: *found,
+   borrowed, or NULL. */
+static void
+find_type_of_c(PyObject *object, const char *name, PyTypeObject **found)
 {
     PyTypeObject *type = (PyTypeObject *)object;
-    return PyType_CheckExact(object) && PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)
-                   && strcmp(type->tp_name, name) == 0
-               ? type
-               : NULL;
+    int is_it = PyType_CheckExact(object) && PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)
+                && strcmp(type->tp_name, name) == 0;
+    *found = is_it ? type : NULL;
 }
 
 /* What a type of C has as a method of one argument; NULL if it is something else. */
@@ -294,9 +294,10 @@ make_value_setup(PyObject *module)
 {
     struct core_state *state = core_state_of_module(module);
     struct value_types *types = &state->value_types;
-    types->deque = type_of_c(state->stdlib.deque, "collections.deque");
-    types->defaultdict = type_of_c(state->stdlib.defaultdict, "collections.defaultdict");
-    types->simple_namespace = type_of_c(state->stdlib.simple_namespace, "types.SimpleNamespace");
+    const struct core_stdlib *stdlib = &state->stdlib;
+    find_type_of_c(stdlib->deque, "collections.deque", &types->deque);
+    find_type_of_c(stdlib->defaultdict, "collections.defaultdict", &types->defaultdict);
+    find_type_of_c(stdlib->simple_namespace, "types.SimpleNamespace", &types->simple_namespace);
     if (types->deque != NULL) {
         types->deque_append = method_of(types->deque, state->str.append);
     }

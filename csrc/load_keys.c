@@ -7,6 +7,8 @@ enum {
     KEY_DEPTH = 10000,
     /* Tuples within the keys of one pickle, each counted as often as it is met: some seconds. */
     KEY_TUPLES = 1 << 28,
+    /* Levels for which no memory is asked. */
+    LEVELS_AT_HAND = 16
 };
 
 /* A tuple that is being walked. */
@@ -36,22 +38,20 @@ find_tuple(PyObject *tuple, Py_ssize_t *next)
     return NULL;
 }
 
-/* Walks the tuples in one; 0, or -1 with an exception. */
+/* Walks the tuples in the one at the first of `room` levels: 0, -1 with an exception, or 1 if
+   there are more levels. */
 static int
-walk_tuples(struct unpickler *unpickler, struct level *levels, PyObject *tuple)
+walk_tuples(struct unpickler *unpickler, struct level *levels, int room)
 {
     int depth = 0;
-    levels[0] = (struct level){tuple, 0};
     while (depth >= 0) {
         PyObject *inner = find_tuple(levels[depth].tuple, &levels[depth].next);
         if (inner == NULL) {
             depth--;
             continue;
         }
-        if (++depth == KEY_DEPTH) {
-            PyErr_SetString(PyExc_RecursionError,
-                            "maximum recursion depth exceeded while hashing a tuple");
-            return -1;
+        if (++depth == room) {
+            return 1;
         }
         if (++unpickler->tuples_in_keys > KEY_TUPLES) {
             PyErr_SetString(unpickler->state->stdlib.unpickling_error,
@@ -63,19 +63,33 @@ walk_tuples(struct unpickler *unpickler, struct level *levels, PyObject *tuple)
     return 0;
 }
 
-int
-load_check_nested_key(struct unpickler *unpickler, PyObject *key)
+/* The same for more levels than are at hand. */
+static int
+walk_deep_tuples(struct unpickler *unpickler, PyObject *key)
 {
-    Py_ssize_t next = 0;
-    if (!is_hashed_as_tuple(key) || find_tuple(key, &next) == NULL) {
-        return 0;
-    }
     struct level *levels = PyMem_New(struct level, KEY_DEPTH);
     if (levels == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    int result = walk_tuples(unpickler, levels, key);
+    levels[0] = (struct level){key, 0};
+    int result = walk_tuples(unpickler, levels, KEY_DEPTH);
     PyMem_Free(levels);
+    if (result > 0) {
+        PyErr_SetString(PyExc_RecursionError,
+                        "maximum recursion depth exceeded while hashing a tuple");
+        return -1;
+    }
     return result;
+}
+
+int
+load_check_nested_key(struct unpickler *unpickler, PyObject *key)
+{
+    struct level at_hand[LEVELS_AT_HAND] = {{key, 0}};
+    if (!is_hashed_as_tuple(key)) {
+        return 0;
+    }
+    int result = walk_tuples(unpickler, at_hand, LEVELS_AT_HAND);
+    return result > 0 ? walk_deep_tuples(unpickler, key) : result;
 }

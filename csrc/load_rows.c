@@ -19,7 +19,8 @@
 #if KNOWN_LAYOUT && !ALLOCATION_COLLECTS
 
 enum {
-    ROWS_BETWEEN_POLLS = 1024,
+    /* Fewer than the 1,000 of a batch, between which there are too few opcodes to poll for. */
+    ROWS_BETWEEN_POLLS = 512,
     /* So many objects of one load are followed by none that can be made here. */
     MOST_MISSES = 16,
     LONGEST_NUMBER = 9, /* with its opcode */

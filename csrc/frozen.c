@@ -373,10 +373,12 @@ frozen_setstate(struct core_state *state, PyObject *object, PyObject *object_sta
             return 0;
         }
     }
-    int result = 0;
+    /* A __dict__ may be made, and no finalizer may change the list or the fields meanwhile. */
+    int result = 0, collects = collector_hold();
     for (Py_ssize_t i = 0; result == 0 && i < size; i++) {
         result = set_field(object, &fields, i, PyList_GET_ITEM(object_state, i));
     }
+    collector_resume(collects);
     return result < 0 ? -1 : 1;
 }
 

@@ -4,7 +4,8 @@
 enum {
     LEAST_BUFFER = 1 << 14,
     /* The first size above WRITER_KEPT of the standard library's buffer, whose 4096 bytes grow by
-       half each time.  Ours has the same sizes from there on, so that it never takes more. */
+       half each time.  Ours has the same sizes from there on, and takes no more, but while the
+       kept buffer moves into it. */
     LEAST_BYTES = 69984
 };
 

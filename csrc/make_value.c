@@ -265,6 +265,43 @@ make_value(struct core_state *state, PyTypeObject *type, PyObject *const *argume
     return api == NULL ? MAKE_CALL : make_of_datetime(api, type, arguments, count, made);
 }
 
+/* Whether `make_value` knows the type.  Runs no Python code. */
+static int
+is_made(struct core_state *state, PyTypeObject *type)
+{
+    const struct value_types *types = &state->value_types;
+    if (type == &PySlice_Type || type == &PyComplex_Type || type == &PyODict_Type
+        || type == types->deque || type == types->simple_namespace) {
+        return 1;
+    }
+    if (type == types->defaultdict) {
+        return KNOWN_LAYOUT;
+    }
+    const PyDateTime_CAPI *api = datetime_api_for(state, type);
+    return api != NULL
+           && (type == api->DateTimeType || type == api->DateType || type == api->TimeType
+               || type == api->DeltaType || type == Py_TYPE(api->TimeZone_UTC));
+}
+
+PyDoc_STRVAR(makes_values_doc,
+             "makes_values($module, type, /)\n"
+             "--\n\n"
+             "Return whether objects of exactly this type, which is one of C, are made of the\n"
+             "arguments of a reduction without calling it.");
+
+/* A bool.  Runs no Python code. */
+static PyObject *
+core_makes_values(PyObject *module, PyObject *type)
+{
+    return PyBool_FromLong(PyType_Check(type)
+                           && is_made(core_state_of_module(module), (PyTypeObject *)type));
+}
+
+static PyMethodDef functions[] = {
+    {"makes_values", core_makes_values, METH_O, makes_values_doc},
+    {NULL, NULL, 0, NULL},
+};
+
 /* ---- finding the types -------------------------------------------------- */
 
 /* Finds out whether the object is a type of C with this name, which nobody can change: *found,
@@ -307,5 +344,5 @@ make_value_setup(PyObject *module)
         types->defaultdict = NULL;
     }
 #endif
-    return 0;
+    return PyModule_AddFunctions(module, functions);
 }

@@ -19,7 +19,8 @@
 enum make_outcome make_value(struct core_state *state, PyTypeObject *type,
                              PyObject *const *arguments, Py_ssize_t count, PyObject **made);
 
-/* Finds the types that have no name in the C API.  0. */
+/* Finds the types that have no name in the C API, and adds what `explain` asks to the module: 0,
+   or -1 with an exception. */
 int make_value_setup(PyObject *module);
 
 #endif

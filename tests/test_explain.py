@@ -5,6 +5,7 @@ import abc
 import collections
 import copyreg
 import datetime
+import decimal
 import fractions
 import html.parser
 import json
@@ -94,7 +95,7 @@ def test_an_object_may_have_a_rule_of_its_own():
 
 
 @pytest.mark.parametrize(
-    "cls", [complex, datetime.datetime, collections.deque, collections.OrderedDict]
+    "cls", [complex, datetime.datetime, collections.deque, collections.OrderedDict, uuid.UUID]
 )
 def test_values_of_the_standard_library(cls, c_core):
     assert rows(cls, "reduce")["runs"].startswith("in the C core, which reads such values")
@@ -105,6 +106,19 @@ def test_values_of_the_standard_library(cls, c_core):
     [
         (collections.Counter("a"), True),
         (fractions.Fraction(1, 2), True),
+        (datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), True),
+        (datetime.date(2026, 1, 2), True),
+        (datetime.time(1), True),
+        (datetime.timedelta(1), True),
+        (datetime.timezone(datetime.timedelta(hours=1)), True),
+        (slice(1), True),
+        (complex(1, 2), True),
+        (collections.deque([1]), True),
+        (collections.OrderedDict(a=1), True),
+        (collections.defaultdict(int), True),
+        (types.SimpleNamespace(a=1), True),
+        (decimal.Decimal(1), False),
+        (range(1), False),
         (uuid.UUID(int=5), False),
         (collections.ChainMap(), False),
     ],

@@ -155,7 +155,7 @@ def _default_rows(cls, rule):
             rows += _verdicts.function_rows(what, method)
     if "state" not in dict(rows):
         rows.append(("state", "the __dict__ and the slots that are set"))
-    return [*rows, ("runs", _verdicts.default_runs(cls))]
+    return rows + (_verdicts.value_rows(cls) or [("runs", _verdicts.default_runs(cls))])
 
 
 def _reduced(cls, obj):

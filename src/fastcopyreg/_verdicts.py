@@ -37,6 +37,8 @@ def constructor_rows(constructor):
 
 def _is_left_out(constructor):
     """Return whether the core knows what a class of the standard library makes of arguments."""
+    if backend == "c" and core.makes_values(constructor):
+        return True
     return _is_known(constructor) and not _values.sets_state(constructor)
 
 

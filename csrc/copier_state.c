@@ -7,6 +7,7 @@
 
 #include "frozen.h"
 #include "make.h"
+#include "setstate.h"
 
 /* Two functions that say in Python what C would have to word errors for. */
 static const char helpers_source[] = "def reconstruct(function, x, memo, reduce_value):\n"
@@ -140,6 +141,9 @@ call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state, 
     int done = frozen_setstate(state, copy, copied_state);
     if (done == 0) {
         done = make_by_setstate(state, copy, copied_state);
+    }
+    if (done == 0) {
+        done = setstate_apply(state, copy, copied_state);
     }
     if (done != 0) {
         return done;

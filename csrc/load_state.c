@@ -8,8 +8,9 @@
 
    - the state dict is empty, and only the stack holds it; a memo that holds it too is
      one in which it may be looked at;
-   - the type finds attributes in the usual way and has no __setstate__; an instance without
-     attributes cannot have one either; slots it sets in the usual way;
+   - the type finds attributes in the usual way and has no __setstate__, or one that does what
+   BUILD would do (setstate.h); an instance without attributes cannot have one either; slots it
+   sets in the usual way;
    - the instance has no __dict__ yet and no attribute in it, or none of the slots set;
    - the keys are exact strings that name different attributes, all of which the type's
      instances have shared keys or slots for.
@@ -24,6 +25,7 @@
 
 #include "load_template.h"
 #include "rebuild.h"
+#include "setstate.h"
 
 #if KNOWN_LAYOUT
 
@@ -39,7 +41,8 @@ struct load_shape {
     unsigned int version; /* of the type; 0: no shape */
     int count;
     int in_slots;
-    int greatest; /* of the places in the values */
+    int greatest;       /* of the places in the values */
+    PyObject *setstate; /* of the type, which updates the __dict__; borrowed, or NULL */
     PyObject *keys[SHAPE_KEYS];
     Py_ssize_t places[SHAPE_KEYS];
 };
@@ -160,13 +163,26 @@ learn_shape(struct load_shape *shape, PyTypeObject *type, unsigned int version, 
     return 1;
 }
 
-/* Whether the type's instances take their state in the usual way. */
+/* Whether the type's instances take their state in the usual way, or have a __setstate__ that
+ * does: setstate, or NULL. */
 static int
-takes_state(struct core_state *state, PyTypeObject *type, int in_slots)
+takes_state(struct core_state *state, PyTypeObject *type, int in_slots, PyObject **setstate)
 {
     unsigned int needed =
         REBUILD_PLAIN_STATE | (in_slots ? REBUILD_PLAIN_SETATTR : REBUILD_OWN_DICT);
-    return (rebuild_facts(state, type) & needed) == needed;
+    *setstate = NULL;
+    if ((rebuild_facts(state, type) & needed) == needed) {
+        return 1;
+    }
+    *setstate = in_slots ? NULL : setstate_find_update(state, type);
+    return *setstate != NULL;
+}
+
+/* Whether a shape that fits still is one: its __setstate__ may do something else by now. */
+ALWAYS_INLINE int
+shape_holds(struct core_state *state, const struct load_shape *shape)
+{
+    return likely(shape->setstate == NULL) || setstate_updates(state, shape->setstate);
 }
 
 /* The shape of the instance's type and these keys, or NULL. */
@@ -181,15 +197,20 @@ shape_of(struct unpickler *unpickler, PyObject *object, int in_slots, PyObject *
         return NULL;
     }
     if (likely(version != 0 && fits_shape(shape, version, in_slots, pairs, count))) {
-        return shape;
+        return shape_holds(unpickler->state, shape) ? shape : NULL;
     }
-    if (!takes_state(unpickler->state, type, in_slots)) {
+    PyObject *setstate;
+    if (!takes_state(unpickler->state, type, in_slots, &setstate)) {
         return NULL;
     }
     version = type_version(type);
     shape = find_shape(unpickler, version);
     unpickler->shapes_used |= UINT32_C(1) << (version % SHAPE_COUNT);
-    return learn_shape(shape, type, version, in_slots, pairs, count) ? shape : NULL;
+    if (!learn_shape(shape, type, version, in_slots, pairs, count)) {
+        return NULL;
+    }
+    shape->setstate = setstate;
+    return shape;
 }
 
 /* Moves values into the instance's own.  1, or 0 if it has attributes already. */
@@ -242,7 +263,8 @@ static int
 learn_one_shape(struct core_state *state, PyTypeObject *type, int in_slots,
                 const struct key_bytes *keys, PyObject **pairs, Py_ssize_t count)
 {
-    if (!takes_state(state, type, in_slots)) {
+    PyObject *setstate;
+    if (!takes_state(state, type, in_slots, &setstate)) {
         return 0;
     }
     Py_ssize_t made = 0;
@@ -257,6 +279,7 @@ learn_one_shape(struct core_state *state, PyTypeObject *type, int in_slots,
     while (made-- > 0) {
         Py_CLEAR(pairs[2 * made]);
     }
+    state->one_shape->setstate = setstate;
     return learnt;
 }
 
@@ -280,6 +303,9 @@ load_store_one(struct core_state *state, PyObject *object, int in_slots,
         if (learnt <= 0) {
             return learnt;
         }
+    }
+    if (unlikely(!shape_holds(state, shape))) {
+        return 0;
     }
     return in_slots ? store_slots(object, shape, pairs) : store_values(object, shape, pairs);
 }
@@ -409,6 +435,7 @@ load_store_state(struct unpickler *unpickler, PyObject **pairs)
                           : store_values(*below, shape, pairs))) {
         return 0;
     }
+    unpickler->state->made_by_plan += shape->setstate != NULL;
     finish_store(unpickler, pairs, follows);
     return 1;
 }

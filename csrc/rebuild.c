@@ -2,6 +2,7 @@
 #include "rebuild.h"
 
 #include "frozen.h"
+#include "setstate.h"
 
 /* ---- state -------------------------------------------------------------- */
 
@@ -65,9 +66,12 @@ rebuild_state(struct core_state *state, PyObject *object, PyObject *object_state
     if (done != 0) {
         return done < 0 ? -1 : 0;
     }
-    int set = make_by_setstate(state, object, object_state);
-    if (set != 0) {
-        return set < 0 ? -1 : 0;
+    done = make_by_setstate(state, object, object_state);
+    if (done == 0) {
+        done = setstate_apply(state, object, object_state);
+    }
+    if (done != 0) {
+        return done < 0 ? -1 : 0;
     }
     if (PyObject_GetOptionalAttr(object, state->str.setstate, &setstate) < 0) {
         return -1;

@@ -524,7 +524,7 @@ learn_refused(struct pickler *pickler, struct plan *plan, PyObject *reducer)
 {
     PyObject *code = PyFunction_Check(reducer) ? PyFunction_GET_CODE(reducer) : NULL;
     if (code != NULL && plan->stamp == found_stamp(pickler->state) && plan->reducer == reducer
-        && steps_are_refused(pickler->state, code)) {
+        && steps_status(pickler->state, code) == STEPS_REFUSED) {
         plan->refused = code;
     }
 }

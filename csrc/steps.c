@@ -297,6 +297,36 @@ steps_read_reducer(struct core_state *state, const struct reducer *reducer)
     return read < 0 ? -1 : 0;
 }
 
+/* What compile_setstate() said; STEPS_UNREAD with an exception. */
+static enum step_status
+compile_setstate(struct core_state *state, PyObject *function)
+{
+    PyObject *compiler = get_compiler(state);
+    PyObject *verdict =
+        compiler == NULL ? NULL : PyObject_CallMethod(compiler, "compile_setstate", "O", function);
+    Py_XDECREF(compiler);
+    enum step_status status = verdict == NULL       ? STEPS_UNREAD
+                              : verdict == Py_True  ? STEPS_UPDATES
+                              : verdict == Py_False ? STEPS_REPLACES
+                                                    : STEPS_REFUSED;
+    Py_XDECREF(verdict);
+    return verdict == NULL && is_own_failure() ? STEPS_REFUSED : status;
+}
+
+int
+steps_read_setstate(struct core_state *state, PyObject *function)
+{
+    PyObject *code = Py_NewRef(PyFunction_GET_CODE(function));
+    enum step_status status = compile_setstate(state, function);
+    /* The code runs now, so the entry may be another one, or gone. */
+    struct steps_entry *entry = status == STEPS_UNREAD ? NULL : steps_meet(state, code);
+    if (entry != NULL && entry->status == STEPS_UNREAD) {
+        entry->status = status;
+    }
+    Py_DECREF(code);
+    return status == STEPS_UNREAD ? -1 : 0;
+}
+
 /* ---- the store --------------------------------------------------------------------------------
  */
 
@@ -333,11 +363,11 @@ steps_meet(struct core_state *state, PyObject *code)
     return entry;
 }
 
-int
-steps_are_refused(struct core_state *state, PyObject *code)
+enum step_status
+steps_status(struct core_state *state, PyObject *code)
 {
     const struct keyed *found = keyed_find(&state->steps->table, code);
-    return found != NULL && ((const struct steps_entry *)found)->status == STEPS_REFUSED;
+    return found == NULL ? STEPS_UNREAD : ((const struct steps_entry *)found)->status;
 }
 
 int

@@ -78,7 +78,14 @@ struct steps {
     int of_new;                                /* the function is __new__, not __init__ */
 };
 
-enum step_status { STEPS_UNREAD, STEPS_REFUSED, STEPS_READY };
+enum step_status {
+    STEPS_UNREAD,
+    STEPS_REFUSED,
+    STEPS_READY,
+    /* Of a __setstate__, which has no steps: all that it does is ... */
+    STEPS_UPDATES, /* self.__dict__.update(state) */
+    STEPS_REPLACES /* self.__dict__ = state */
+};
 
 /* What is known of a code object. */
 struct steps_entry {
@@ -107,9 +114,9 @@ void steps_teardown(struct core_state *state);
    without an exception where nothing more can be kept. Runs no Python code. */
 struct steps_entry *steps_meet(struct core_state *state, PyObject *code);
 
-/* Whether the code was read, and is not one that steps can stand for: that is so until
+/* What is known of a code object, without meeting it.  That it is refused is so until
    found_stamp() is another.  Runs no Python code. */
-int steps_are_refused(struct core_state *state, PyObject *code);
+enum step_status steps_status(struct core_state *state, PyObject *code);
 
 /* Whether the entry has been met often enough, and was not read yet. */
 int steps_due(struct core_state *state, const struct steps_entry *entry);
@@ -123,6 +130,10 @@ int steps_read_reducer(struct core_state *state, const struct reducer *reducer);
 /* Reads a constructor, a class or function, with the compiler.  1 and *steps, which the
    caller owns, 0 if it is refused, or -1 with an exception.  Runs Python code. */
 int steps_read_constructor(struct core_state *state, PyObject *constructor, struct steps **steps);
+
+/* Reads a __setstate__, a function, with the compiler.  0, or -1 with an exception.  Runs Python
+   code: the entry is to be met again afterwards. */
+int steps_read_setstate(struct core_state *state, PyObject *function);
 
 void steps_free(struct steps *steps);
 

@@ -531,7 +531,7 @@ reducer_meet(struct core_state *state, PyObject *callable, PyObject *protocol,
         reducer->refused = entry != NULL && reducer->function == callable;
         return REDUCER_CALL;
     }
-    if (entry->status == STEPS_UNREAD) {
+    if (entry->status != STEPS_READY) {
         return steps_due(state, entry) ? REDUCER_DUE : REDUCER_CALL;
     }
     reducer->steps = entry->steps;

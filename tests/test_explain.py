@@ -134,6 +134,32 @@ def test_a_setstate_that_is_left_out(c_core):
     assert runs.startswith("in the C core, which stores") is (sys.version_info >= (3, 13))
 
 
+class Updated:
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+
+
+class Replaced:
+    def __setstate__(self, state):
+        self.__dict__ = state
+
+
+class Touched:
+    def __setstate__(self, state):
+        self.state = state
+
+
+def test_how_a_setstate_runs():
+    for cls, does in (Updated, "update"), (Replaced, "replace"):
+        found = rows(cls, "rebuild")
+        assert found["which"] == f"does nothing but {does} __dict__"
+        assert found["state runs"] == RECOGNISED
+    found = rows(Touched, "rebuild")
+    assert "which" not in found
+    assert found["state runs"] == "by call: stores attribute state"
+    assert found["state because of"].endswith(": self.state = state")
+
+
 def test_a_reducer_of_ones_own_goes_before_the_values(monkeypatch):
     monkeypatch.setitem(copyreg.dispatch_table, collections.deque, orders.reduce_printed)
     assert "where they lie" not in rows(collections.deque, "reduce")["runs"]

@@ -6,7 +6,7 @@ from types import CodeType, FunctionType, MethodType
 
 from . import _rules, _values
 from ._backend import backend, core
-from .compiler import Refusal, compile_constructor, compile_reducer
+from .compiler import Refusal, compile_constructor, compile_reducer, compile_setstate
 
 _NO_CORE = "by call, as this backend is the standard library; the C core would run a plan"
 
@@ -55,8 +55,12 @@ def setstate_rows(cls, method):
     """Return rows that name the `__setstate__` of a class, and say so if it is left out."""
     rows = function_rows("state", method)
     if _is_known(cls) and _values.sets_state(cls):
-        rows.append(("runs", "in the C core, which stores such states without a call"))
-    return rows
+        return [*rows, ("runs", "in the C core, which stores such states without a call")]
+    verdict = compile_setstate(method)
+    if verdict is True or verdict is False:
+        rows.append(("which", f"does nothing but {'update' if verdict else 'replace'} __dict__"))
+        verdict = None
+    return rows + [(f"state {what}", text) for what, text in _rows(method, verdict)]
 
 
 def function_rows(what, function):

@@ -130,6 +130,7 @@ __all__ = [
     "Refusal",
     "compile_constructor",
     "compile_reducer",
+    "compile_setstate",
 ]
 
 _CAN_READ = sys.implementation.name == "cpython" and (3, 11) <= sys.version_info < (3, 16)
@@ -203,6 +204,23 @@ def compile_constructor(constructor):
         return Refusal(refused.reason, refused.line)
     key = (id(function.__code__), "factory")
     return _remembered(key, function, _read_factory, function)
+
+
+def compile_setstate(function):
+    """Return what *function*, a class's ``__setstate__``, does; or the :class:`Refusal` to say it.
+
+    True if that is ``self.__dict__.update(state)`` and nothing else, False if it is
+    ``self.__dict__ = state``. Raises nothing of its own, calls nothing.
+    """
+    if not _CAN_READ:
+        return Refusal("this interpreter's bytecode is not read")
+    if type(function) is not types.FunctionType:
+        return Refusal(f"{_described(function)} is not a Python function")
+    try:
+        check_globals(function)
+    except Refused as refused:
+        return Refusal(refused.reason)
+    return _remembered((id(function.__code__), "setstate"), function, _read_setstate, function)
 
 
 def _unwrap(function):
@@ -597,6 +615,66 @@ class _InitReading(_ConstructorReading):
             if value is None and not _has_default(function, index):
                 raise Refused(f"does not pass {names[index]} to __init__")
         return values
+
+
+class _SetStateReading(Reading):
+    """A ``__setstate__`` whose one statement concerns the object's ``__dict__`` and the state."""
+
+    def __init__(self):
+        super().__init__()
+        self.updates = None
+
+    def parameter(self, index, frame):
+        if index > 1:
+            raise Refused("takes more than the state")
+        return self.read(ARGUMENT, 0, 1) if index else self.read(NEW)
+
+    def load_attribute(self, owner, name):
+        if name != "__dict__" or not self.is_parameter(owner, NEW):
+            raise Refused(f"reads {self.described(owner)}.{name}")
+        return NewDict()
+
+    def load_method(self, owner, name):
+        return Method(owner, name)
+
+    def call(self, callee, arguments, keywords):
+        of_dict = type(callee) is Method and type(callee.owner) is NewDict
+        if not of_dict or callee.name != "update" or keywords or len(arguments) != 1:
+            raise Refused(f"calls {self.described(callee)}")
+        self.take_state(arguments[0], True)
+        return self.constant(None)
+
+    def store_attribute(self, owner, name, value):
+        if name != "__dict__" or not self.is_parameter(owner, NEW):
+            raise Refused(f"stores attribute {name}")
+        self.take_state(value, False)
+
+    def take_state(self, value, updates):
+        if self.updates is not None or not self.is_parameter(value, ARGUMENT):
+            raise Refused("does more than to store the state")
+        self.updates = updates
+
+    def is_parameter(self, value, kind):
+        return type(value) is int and self.steps[value][0] == kind
+
+    def branch(self, test, when_true, when_false):
+        raise Refused("a test")
+
+    def end(self, value):
+        if self.updates is None or self.constant_of(value) is not None:
+            raise Refused("does not store the state")
+
+
+def _read_setstate(function):
+    unit = Unit(function.__code__)
+    code = unit.code
+    if code.co_argcount < 2 or code.co_argcount - len(function.__defaults__ or ()) > 2:
+        raise Refused("takes another number of arguments", code.co_firstlineno)
+    if code.co_kwonlyargcount:
+        raise Refused("takes keywords", code.co_firstlineno)
+    reading = _SetStateReading()
+    reading.run(reading.enter(unit, function, [None] * _parameter_count(code)))
+    return reading.updates
 
 
 def _read_class(cls):

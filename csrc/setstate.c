@@ -1,0 +1,133 @@
+/* A __setstate__ that need not be called: see setstate.h. */
+#include "setstate.h"
+
+#include "clone.h"
+#include "rebuild.h"
+#include "steps.h"
+
+#if KNOWN_LAYOUT
+
+/* The type's own __setstate__, if it is a function; borrowed, or NULL. */
+static PyObject *
+find_function(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *function = type_lookup(type, state->str.setstate);
+    return function != NULL && PyFunction_Check(function) ? function : NULL;
+}
+
+/* Whether instances find __setstate__ and __dict__ as usual, on the type. */
+static int
+type_is_usual(struct core_state *state, PyTypeObject *type)
+{
+    return type->tp_getattro == PyObject_GenericGetAttr
+           && (rebuild_facts(state, type) & REBUILD_OWN_DICT) != 0;
+}
+
+/* Whether nobody watches what a function of this code does. */
+static int
+is_unwatched(struct core_state *state, PyObject *code)
+{
+    return state->steps_threshold != 0 && !code_is_monitored(code) && !steps_observed(state);
+}
+
+int
+setstate_updates(struct core_state *state, PyObject *function)
+{
+    PyObject *code = PyFunction_GET_CODE(function);
+    return steps_status(state, code) == STEPS_UPDATES && is_unwatched(state, code);
+}
+
+PyObject *
+setstate_find_update(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *function = type_is_usual(state, type) ? find_function(state, type) : NULL;
+    return function != NULL && setstate_updates(state, function) ? function : NULL;
+}
+
+/* Reads the function, which is called this time.  0 or -1. */
+static int
+read_function(struct core_state *state, PyObject *function)
+{
+    Py_INCREF(function);
+    int read = steps_read_setstate(state, function);
+    Py_DECREF(function);
+    return read;
+}
+
+/* Whether values that are no dict yet hide what the type has. */
+static int
+values_hide(struct core_state *state, PyTypeObject *type, struct layout_values *values)
+{
+    struct layout_keys *keys = layout_shared_keys(type);
+    for (Py_ssize_t i = 0; layout_values_count(values) != 0 && i < keys->count; i++) {
+        if (layout_values_hold(values, (int)i) && values->values[i] != NULL
+            && PyUnicode_Compare(layout_entries(keys)[i].key, state->str.setstate) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Whether the object's __dict__ is a plain one, and hides no __setstate__. */
+static int
+is_usual(struct core_state *state, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    struct layout_values *values = layout_unmade_values(object, type);
+    if (values != NULL) {
+        return !values_hide(state, type, values);
+    }
+    PyObject *dict = layout_made_dict(object);
+    return dict == NULL
+           || (PyDict_CheckExact(dict) && layout_has_only_str_keys(dict)
+               && PyDict_GetItemWithError(dict, state->str.setstate) == NULL);
+}
+
+int
+setstate_apply(struct core_state *state, PyObject *object, PyObject *object_state)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (!PyDict_CheckExact(object_state) || state->steps_threshold == 0
+        || !type_is_usual(state, type)) {
+        return 0;
+    }
+    PyObject *function = find_function(state, type);
+    struct steps_entry *entry =
+        function == NULL ? NULL : steps_meet(state, PyFunction_GET_CODE(function));
+    if (entry == NULL || (entry->status != STEPS_UPDATES && entry->status != STEPS_REPLACES)) {
+        return entry != NULL && steps_due(state, entry) ? read_function(state, function) : 0;
+    }
+    int updates = entry->status == STEPS_UPDATES;
+    if (!is_unwatched(state, entry->keyed.key) || !is_usual(state, object)
+        || !layout_has_only_str_keys(object_state)
+        || (!updates && type->tp_setattro != PyObject_GenericSetAttr)) {
+        return 0;
+    }
+    state->made_by_plan++;
+    int set = updates ? clone_update(object, object_state)
+                      : PyObject_SetAttr(object, state->str.dict, object_state);
+    return set < 0 ? -1 : 1;
+}
+
+#else
+
+PyObject *
+setstate_find_update(struct core_state *Py_UNUSED(state), PyTypeObject *Py_UNUSED(type))
+{
+    return NULL;
+}
+
+int
+setstate_updates(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(function))
+{
+    return 0;
+}
+
+int
+setstate_apply(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
+               PyObject *Py_UNUSED(object_state))
+{
+    return 0;
+}
+
+#endif

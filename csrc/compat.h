@@ -388,6 +388,16 @@ dict_get_by_hash(PyObject *dict, PyObject *key, Py_hash_t hash)
    Python code for str names and ordinary types. */
 #define type_lookup(type, name) _PyType_Lookup(type, name)
 
+#if KNOWN_LAYOUT
+/* Whether the collector has an object in its lists whose type has it look at all instances: the
+   first of the two words before the object. */
+static inline int
+collector_tracks(PyObject *object)
+{
+    return ((uintptr_t *)object)[-2] != 0;
+}
+#endif
+
 /* ---- signals and other threads ------------------------------------------ */
 
 #if HAS_THREAD_EVAL_BREAKER
@@ -399,6 +409,16 @@ thread_is_interrupted(void)
     uintptr_t events = _Py_atomic_load_uintptr_relaxed(&PyThreadState_Get()->eval_breaker);
     return (events & 0x2f) != 0;
 }
+
+/* Whether a collection is due; PyErr_CheckSignals() runs it. */
+static inline int
+collector_is_due(void)
+{
+    uintptr_t events = _Py_atomic_load_uintptr_relaxed(&PyThreadState_Get()->eval_breaker);
+    return (events & 0x10) != 0;
+}
+#else
+#define collector_is_due() 0
 #endif
 
 /* ---- tuples ------------------------------------------------------------- */

@@ -14,7 +14,7 @@ copier_attend(struct copier *copier)
     if (!turns_due(&copier->turns)) {
         return 0;
     }
-    if (copier_before_foreign(copier) < 0) {
+    if (copier_before_asking(copier) < 0) {
         return -1;
     }
     int result = turns_take(copier->state, &copier->turns);
@@ -203,6 +203,18 @@ copier_copy_object(struct copier *copier, PyObject *object, int alone)
                                       : copy_by_route(copier, route, object, alone);
 }
 
+/* Has a collection that is due run now, while the copies are hidden from it, and not as soon as
+   the copy is handed out.  0, or -1 with what a signal handler raised.  Runs Python code. */
+static int
+let_collector_run(struct copier *copier)
+{
+    if (copier->memo.buffers->pending_count < COPYHIDE_FROM || !collector_is_due()) {
+        return 0;
+    }
+    copymemo_hide_pending(&copier->memo);
+    return PyErr_CheckSignals();
+}
+
 PyObject *
 copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
 {
@@ -215,6 +227,9 @@ copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
     copier_after_foreign(&copier);
     if (copymemo_start(state, &copier.memo, memo) == 0) {
         copy = copier_copy_object(&copier, object, 0);
+        if (copy != NULL && let_collector_run(&copier) < 0) {
+            Py_CLEAR(copy);
+        }
     }
     collector_resume(copier.collector);
     copymemo_finish(&copier.memo);

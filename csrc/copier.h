@@ -182,14 +182,23 @@ int copier_set_items(struct copier *copier, PyObject *items, PyObject *copy);
 int copier_set_state(struct copier *copier, PyObject *source, PyObject *copy,
                      PyObject *copied_state);
 
+/* Before foreign code that is handed nothing but sources: copies may stay hidden. */
 ALWAYS_INLINE int
-copier_before_foreign(struct copier *copier)
+copier_before_asking(struct copier *copier)
 {
     if (copymemo_flush(&copier->memo) < 0) {
         return -1;
     }
     collector_resume(copier->collector);
     return 0;
+}
+
+/* Before any other. */
+ALWAYS_INLINE int
+copier_before_foreign(struct copier *copier)
+{
+    copymemo_reveal(&copier->memo);
+    return copier_before_asking(copier);
 }
 
 ALWAYS_INLINE void

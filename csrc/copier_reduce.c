@@ -77,7 +77,7 @@ static PyObject *
 ask(struct copier *copier, PyObject *object, PyTypeObject *type, PyObject *known)
 {
     PyObject *reducer = known, *reduce_value = NULL;
-    if (copier_before_foreign(copier) < 0) {
+    if (copier_before_asking(copier) < 0) {
         return NULL;
     }
     int found = known != NULL;
@@ -267,6 +267,7 @@ copy_from_atoms(struct copier *copier, PyObject *object, PyObject *reduce_value,
         Py_CLEAR(*copy);
         return WAY_RAISED;
     }
+    copymemo_hide(&copier->memo, *copy);
     return WAY_CLOSED;
 }
 

@@ -21,6 +21,7 @@ free_buffers(struct copybuffers *buffers)
         PyMem_Free(buffers->kept);
         ptrmap_free(&buffers->shared);
         ptrmap_free(&buffers->entries);
+        copyhide_free(&buffers->hidden);
         PyMem_Free(buffers);
     }
 }
@@ -117,6 +118,7 @@ copymemo_finish(struct copymemo *memo)
         buffers->pending_count = 0;
         buffers->entered_again = 0;
         ptrmap_empty(&buffers->shared);
+        copymemo_reveal(memo);
         if (buffers->entries.count > 0) {
             drop_entries(buffers);
         }
@@ -324,6 +326,19 @@ copymemo_flush_pending(struct copymemo *memo)
     }
     Py_XDECREF(flush.states);
     return result;
+}
+
+void
+copymemo_hide_pending(struct copymemo *memo)
+{
+    const uintptr_t tags = ((uintptr_t)1 << TAG_BITS) - 1;
+    struct copybuffers *buffers = memo->buffers;
+    for (size_t event = 0; event < buffers->pending_count; event++) {
+        uintptr_t copy = buffers->pending[event].copy;
+        if ((copy & tags) != COPY_CLOSED) {
+            copyhide_hide(&buffers->hidden, (PyObject *)(copy & ~tags));
+        }
+    }
 }
 
 /* ---- the real memo ----------------------------------------------------- */

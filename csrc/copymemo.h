@@ -24,6 +24,7 @@
 #define FASTCOPYREG_COPYMEMO_H
 
 #include "clone.h"
+#include "copyhide.h"
 #include "copyroute.h"
 #include "ptrmap.h"
 
@@ -57,6 +58,7 @@ struct copybuffers {
     PyObject **kept; /* borrowed: the entries own them */
     size_t kept_count, kept_capacity;
     size_t first_kept; /* how many entries there were when the first was kept */
+    struct copyhide hidden;
 };
 
 struct copymemo {
@@ -84,6 +86,27 @@ copymemo_flush(struct copymemo *memo)
         return 0;
     }
     return copymemo_flush_pending(memo);
+}
+
+/* Hides the copies that are pending from the collector.  Runs no Python code. */
+void copymemo_hide_pending(struct copymemo *memo);
+
+/* The same of a copy that the entries own. */
+ALWAYS_INLINE void
+copymemo_hide(struct copymemo *memo, PyObject *copy)
+{
+    if (memo->buffers->entries.count >= COPYHIDE_FROM) {
+        copyhide_hide(&memo->buffers->hidden, copy);
+    }
+}
+
+/* Lets the collector see all copies.  Runs no Python code, as the entries own them too. */
+ALWAYS_INLINE void
+copymemo_reveal(struct copymemo *memo)
+{
+    if (unlikely(memo->buffers->hidden.count > 0)) {
+        copyhide_reveal(&memo->buffers->hidden);
+    }
 }
 
 /* Turns it into a real dict if it is not one yet.  0 or -1.  Runs no Python code. */

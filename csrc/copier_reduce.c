@@ -72,6 +72,19 @@ find_reducer(struct copier *copier, PyTypeObject *type, PyObject **reducer)
     return found;
 }
 
+/* reducer(object); strong or NULL.  A Python function is entered where any call would enter it in
+   the end, after it was found out what it is. */
+ALWAYS_INLINE PyObject *
+call_reducer(PyObject *reducer, PyObject *object)
+{
+    if (PyFunction_Check(reducer)) {
+        PyObject *arguments[] = {NULL, object};
+        return ((PyFunctionObject *)reducer)
+            ->vectorcall(reducer, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    return PyObject_CallOneArg(reducer, object);
+}
+
 /* Gets the reduce value; strong or NULL. */
 static PyObject *
 ask(struct copier *copier, PyObject *object, PyTypeObject *type, PyObject *known)
@@ -88,7 +101,7 @@ ask(struct copier *copier, PyObject *object, PyTypeObject *type, PyObject *known
         Py_INCREF(reducer);
     }
     if (found > 0) {
-        reduce_value = PyObject_CallOneArg(reducer, object);
+        reduce_value = call_reducer(reducer, object);
         Py_DECREF(reducer);
     }
     else if (found == 0) {

@@ -9,6 +9,8 @@ enum {
     KEEP_PENDING = 1 << 15,
     KEEP_KEPT = 1 << 16,
     TAG_BITS = 3,
+    /* Entries that are fetched from memory before they are dropped. */
+    DROP_AHEAD = 8,
 };
 
 /* ---- memory ------------------------------------------------------------ */
@@ -103,6 +105,9 @@ drop_entries(struct copybuffers *buffers)
     buffers->entries = (struct ptrmap){0};
     buffers->kept_count = 0;
     for (size_t i = 0; i < entries.count; i++) {
+        size_t ahead = i + DROP_AHEAD < entries.count ? i + DROP_AHEAD : i;
+        PREFETCH(entries.pairs[ahead].value);
+        PREFETCH(entries.pairs[ahead].key);
         Py_DECREF((PyObject *)entries.pairs[i].value);
         Py_DECREF((PyObject *)entries.pairs[i].key);
     }

@@ -1,0 +1,393 @@
+"""Copies and the collector: it sees all of a copy that anybody is handed, and all in the end."""
+
+import collections
+import copyreg
+import gc
+import itertools
+import sys
+import sysconfig
+import weakref
+
+import pytest
+
+from support import copies
+from support.implementations import requires_core
+
+pytestmark = requires_core
+
+MANY = 5000
+"""Objects of which some are hidden, and after which a collection is due."""
+
+SMALL = 20
+"""Objects of which none is."""
+
+HIDES = not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+
+class Called:
+    """A registered class whose reducer is called."""
+
+    __slots__ = ("__weakref__", "name", "number")
+
+    seen: "list[object]" = []
+
+    def __init__(self, name, number):
+        self.name = name
+        self.number = number
+
+
+class CalledInDict(Called):
+    pass
+
+
+class Hook:
+    """What the reducer does besides."""
+
+    function = staticmethod(lambda obj: None)
+
+
+def reduce_called(obj):
+    try:
+        Hook.function(obj)
+    finally:
+        arguments = (obj.name, abs(obj.number))
+    return type(obj), arguments
+
+
+copyreg.pickle(Called, reduce_called)
+copyreg.pickle(CalledInDict, reduce_called)
+
+
+class Plain:
+    def __init__(self, *fields):
+        self.first, self.second = fields
+
+
+class Slotted:
+    __slots__ = ("first", "second")
+
+    def __init__(self, *fields):
+        self.first, self.second = fields
+
+
+class Named(collections.namedtuple("Named", "first second")):
+    __slots__ = ()
+
+
+class Handed:
+    """Notes whether the collector sees what its methods are handed."""
+
+    noted: "list[tuple[str, bool]]" = []
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def note(self, where, obj):
+        self.noted.append((where, gc.is_tracked(obj)))
+
+
+class Constructed(Handed):
+    def __init__(self, parts):
+        for part in parts:
+            self.note("init", part)
+        self.parts = parts
+
+    def __reduce__(self):
+        return Constructed, (self.parts,)
+
+
+class Stateful(Handed):
+    def __getstate__(self):
+        return [self.parts]
+
+    def __setstate__(self, state):
+        for part in state[0]:
+            self.note("setstate", part)
+        self.parts = state[0]
+
+
+class Appended(Handed, list):
+    def __init__(self, parts=()):
+        list.__init__(self, parts)
+
+    def append(self, item):
+        self.note("append", item)
+        list.append(self, item)
+
+
+class Filled(Handed, dict):
+    def __init__(self, parts=()):
+        for number, part in enumerate(parts):
+            dict.__setitem__(self, number, part)
+
+    def __setitem__(self, key, item):
+        self.note("setitem", item)
+        dict.__setitem__(self, key, item)
+
+
+class Deep(Handed):
+    def __deepcopy__(self, memo):
+        for copy in memo.values():
+            self.note("deepcopy", copy)
+        return Deep(self.parts)
+
+
+class Key:
+    """Hashed by a function, which has its object then."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name):
+        self.name = name
+
+    def __hash__(self):
+        Handed.noted.append(("hash", gc.is_tracked(self)))
+        return hash(self.name)
+
+    def __eq__(self, other):
+        return self.name == other.name
+
+
+copyreg.pickle(Key, lambda obj: (Key, (str(obj.name),)))
+
+GRAPHS = {
+    "called": lambda count: [Called(str(i), i) for i in range(count)],
+    "called in dict": lambda count: {str(i): CalledInDict(str(i), i) for i in range(count)},
+    "called twice": lambda count: [Called(str(i), i) for i in range(count)] * 2,
+    "plain": lambda count: [Plain(i, [i]) for i in range(count)],
+    "slots": lambda count: [Slotted(Slotted(i, i), {}) for i in range(count)],
+    "dicts": lambda count: [{"a": i, "b": {"c": []}, "d": {}} for i in range(count)],
+    "tuples": lambda count: [((i, [i]), (i,)) for i in range(count)],
+    "tuple of all": lambda count: ([[i] for i in range(count)], Plain(1, (2, [3]))),
+    "named": lambda count: [Named(i, [i]) for i in range(count)],
+    "mixed": lambda count: [
+        kind(i, i if kind is Called else [i])
+        for kind in (Plain, Slotted, Named, Called)
+        for i in range(count // 4)
+    ],
+    "turns": lambda count: [
+        kind(i, i) for i in range(count // 4) for kind in (Called, Plain, Slotted, Named)
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    for kind, parts in ((Called, ("a", 1)), (CalledInDict, ("a", 1)), (Key, ("a",))):
+        for _ in range(400):
+            copies.OURS.deepcopy(kind(*parts))
+    yield
+    Hook.function = staticmethod(lambda obj: None)
+    Handed.noted.clear()
+    Called.seen.clear()
+
+
+def tracked(root):
+    """What is reachable, in order, and whether the collector sees it. Tuples and dicts that it
+    finds full of atoms it forgets, now or later."""
+    seen, waiting, found = {id(root)}, [root], []
+    while waiting:
+        obj = waiting.pop()
+        if type(obj) not in (tuple, dict):
+            found.append((type(obj), gc.is_tracked(obj)))
+        elif not gc.is_tracked(obj):
+            assert not any(map(gc.is_tracked, gc.get_referents(obj)))
+        for part in gc.get_referents(obj):
+            if id(part) not in seen and not isinstance(part, type):
+                seen.add(id(part))
+                waiting.append(part)
+    return found
+
+
+@pytest.mark.parametrize("count", [SMALL, MANY])
+@pytest.mark.parametrize("kind", GRAPHS)
+def test_all_of_a_copy_is_tracked_as_the_standard_librarys(kind, count):
+    source = GRAPHS[kind](count)
+    expected = tracked(copies.STANDARD.deepcopy(source))
+    for _ in range(3):
+        assert tracked(copies.OURS.deepcopy(source)) == expected
+    assert tracked(copies.OURS.deepcopy(source, {})) == expected
+
+
+def parts():
+    return [Called(str(i), i) for i in range(MANY // 10)]
+
+
+HANDLERS = {
+    "init": lambda: [Constructed(parts()), parts()],
+    "setstate": lambda: [parts(), Stateful(parts())],
+    "append": lambda: [parts(), Appended(parts())],
+    "setitem": lambda: [parts(), Filled(parts())],
+    "deepcopy": lambda: [parts(), Deep(1), parts(), Deep(2)],
+    "hash": lambda: [parts(), {Key(str(i)): i for i in range(500)}],
+}
+
+
+@pytest.mark.parametrize("kind", HANDLERS)
+def test_foreign_code_is_handed_nothing_untracked(kind):
+    source = HANDLERS[kind]()
+    noted = []
+    for module in (copies.STANDARD, copies.OURS):
+        Handed.noted.clear()
+        module.deepcopy(source)
+        noted.append(list(Handed.noted))
+    assert noted[0] == noted[1]
+    assert noted[0]
+
+
+@pytest.mark.parametrize("kind", ["called", "plain", "slots", "mixed"])
+def test_cycles_through_copies_are_collected(kind):
+    source = GRAPHS[kind](MANY)
+    made = copies.OURS.deepcopy(source)
+    watched = []
+    for obj in made:
+        if isinstance(obj, (Called, Plain)):
+            watched.append(weakref.ref(obj))
+            setattr(obj, "name" if isinstance(obj, Called) else "first", [obj])
+    holder = [made]
+    made.append(holder)
+    del made, obj, holder
+    gc.collect()
+    assert not any(ref() for ref in watched)
+
+
+def test_collections_in_reducers_find_no_copy_to_be_garbage():
+    finalized = []
+    turns = itertools.count()
+
+    class Finalized(Called):
+        __slots__ = ()
+
+        def __del__(self):
+            finalized.append(self.name)
+
+    copyreg.pickle(Finalized, reduce_called)
+
+    def collect(obj):
+        if next(turns) % 500 == 0:
+            gc.collect()
+
+    source = [Finalized(str(i), i) for i in range(MANY)]
+    Hook.function = staticmethod(collect)
+    try:
+        made = copies.OURS.deepcopy(source)
+    finally:
+        del copyreg.dispatch_table[Finalized]
+    assert not finalized
+    assert [obj.name for obj in made] == [obj.name for obj in source]
+    del made
+    assert len(finalized) == MANY
+
+
+@pytest.mark.parametrize("fails_at", [0, 100, 300, 3000])
+def test_what_was_copied_before_an_error_is_let_go(fails_at):
+    turns = itertools.count()
+
+    def fail(obj):
+        if next(turns) == fails_at:
+            raise LookupError(fails_at)
+
+    source = [Called(str(i), i) for i in range(MANY)]
+    before = sum(type(obj) is Called for obj in gc.get_objects())
+    Hook.function = staticmethod(fail)
+    with pytest.raises(LookupError):
+        copies.OURS.deepcopy(source)
+    assert sum(type(obj) is Called for obj in gc.get_objects()) == before
+
+
+def found_copies(source):
+    """Copies that somebody finds who asks the collector."""
+    known = set(map(id, source))
+    return [obj for obj in gc.get_objects() if type(obj) is Called and id(obj) not in known]
+
+
+def test_who_finds_unfinished_copies_may_keep_them():
+    source = [Called(str(i), i) for i in range(MANY)]
+    turns = itertools.count()
+
+    def steal(obj):
+        if next(turns) == MANY - 10:
+            for found in gc.get_objects():
+                if type(found) is list and len(found) == MANY - 10 and type(found[0]) is Called:
+                    Called.seen.append(found)
+            raise LookupError
+
+    Hook.function = staticmethod(steal)
+    with pytest.raises(LookupError):
+        copies.OURS.deepcopy(source)
+    assert len(Called.seen) == 1
+    assert all(map(gc.is_tracked, Called.seen[0]))
+
+
+@pytest.mark.skipif(not HIDES, reason="nothing is hidden without the GIL")
+def test_only_who_asks_the_collector_misses_them():
+    source = [Called(str(i), i) for i in range(MANY)]
+    turns, found = itertools.count(), []
+
+    def look(obj):
+        if next(turns) == MANY - 1:
+            found.extend(found_copies(source))
+
+    Hook.function = staticmethod(look)
+    made = copies.OURS.deepcopy(source)
+    # Those that came first are never hidden.
+    assert 0 < len(found) < 1000
+    assert len(found_copies(source)) == len(made)
+
+
+class Clearing:
+    """Garbage that empties every unfinished copy it can find when it is collected."""
+
+    def __init__(self, marks):
+        self.marks = marks
+        self.itself = self
+
+    def __del__(self):
+        for obj in gc.get_objects():
+            for part in obj if type(obj) is tuple else (obj,):
+                if type(part) in (list, dict) and id(part) not in self.marks:
+                    self.clear(part)
+
+    def clear(self, obj):
+        inside = obj if type(obj) is list else list(obj.values())
+        if inside and type(inside[0]) is Plain and inside[0].first == "mark":
+            self.marks.append(id(obj))
+            obj.clear()
+
+
+def marked(kind):
+    inside = [Plain("mark", [i]) for i in range(MANY)]
+    return {"list": inside, "tuple": (inside, 1), "dict": dict(enumerate(inside))}[kind]
+
+
+@pytest.mark.parametrize("kind", ["list", "tuple", "dict"])
+def test_finalizers_may_empty_what_was_copied(kind):
+    for _ in range(5):
+        source = marked(kind)
+        marks = []
+        inside = source[0] if kind == "tuple" else source
+        marks.append(id(inside))
+        Clearing(marks)
+        made = copies.OURS.deepcopy(source)
+        left = made[0] if kind == "tuple" else made
+        assert len(left) in (0, MANY)
+        assert gc.is_tracked(left)
+        gc.collect()
+        del made, left, source, inside
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="a collection due is not seen there")
+def test_a_collection_that_is_due_runs():
+    source = [Plain(1, []) for _ in range(MANY)]
+    ran = []
+
+    def count(phase, info):
+        ran.append(phase)
+
+    gc.callbacks.append(count)
+    try:
+        for _ in range(5):
+            copies.OURS.deepcopy(source)
+    finally:
+        gc.callbacks.remove(count)
+    assert ran.count("start") == ran.count("stop") >= 4

@@ -348,6 +348,24 @@ set_next(PyObject *walked, Py_ssize_t *position, PyObject **element)
 #endif
 }
 
+/* Whether set_for_walk() returns the set itself. */
+#define SETS_ARE_WALKED_IN_PLACE KNOWN_LAYOUT
+
+/* The hash of the element that set_next() has just given, or -1 with an exception.  May run Python
+   code where the set is not walked in place. */
+static inline Py_hash_t
+set_hash_of(PyObject *walked, Py_ssize_t position, PyObject *element)
+{
+#if KNOWN_LAYOUT
+    (void)element;
+    return ((PySetObject *)walked)->table[position - 1].hash;
+#else
+    (void)walked;
+    (void)position;
+    return PyObject_Hash(element);
+#endif
+}
+
 /* Whether the keys of a dict are its own, not shared with other instances of a class. */
 static inline int
 dict_owns_keys(PyObject *dict)
@@ -423,13 +441,26 @@ collector_is_due(void)
 
 /* ---- tuples ------------------------------------------------------------- */
 
-/* Whether hash() of a tuple goes down to any depth, and into each tuple as often as it is met.
-   From 3.14 tuples keep their hashes; 3.14.10 and 3.15.2 raise RecursionError too. */
+/* Whether hash() of a tuple goes into each tuple in it as often as it is met.  From 3.14 tuples
+   keep their hashes.  It goes down to any depth up to 3.14.9 and 3.15.1, then it raises
+   RecursionError (gh-154318). */
 #if PY_VERSION_HEX < 0x030E0000
 #define TUPLES_ARE_HASHED_ANYHOW 1
 #else
 #define TUPLES_ARE_HASHED_ANYHOW 0
 #endif
+
+/* Whether a tuple keeps its hash already. */
+static inline int
+tuple_has_hash(PyObject *tuple)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    return ((PyTupleObject *)tuple)->ob_hash != -1;
+#else
+    (void)tuple;
+    return 0;
+#endif
+}
 
 #if KNOWN_LAYOUT
 /* An instance of a subclass of tuple that allocates the usual way, with `size` items yet to be

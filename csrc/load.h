@@ -9,6 +9,7 @@
 #ifndef FASTCOPYREG_LOAD_H
 #define FASTCOPYREG_LOAD_H
 
+#include "load_keys.h"
 #include "load_memo.h"
 #include "load_opcodes.h"
 #include "reader.h"
@@ -44,8 +45,8 @@ struct unpickler {
     int protocol;
     int fix_imports;
     struct turns turns;
-    int rows_missed;                  /* see load_rows.c */
-    uint32_t tuples_in_keys;          /* walked so far; see load_keys.c */
+    int rows_missed; /* see load_rows.c */
+    struct key_bounds key_bounds;
     PyObject *spare_dict;             /* empty, for EMPTY_DICT; NULL if there is none */
     struct load_shapes *shapes;       /* what is remembered of types; see load_state.c */
     struct load_templates *templates; /* of dicts; see load_template.c */

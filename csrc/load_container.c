@@ -1,6 +1,5 @@
 /* Opcodes of lists, dicts and sets, and those that move objects about. */
 #include "layout.h"
-#include "load_keys.h"
 #include "load_state.h"
 #include "load_template.h"
 
@@ -258,7 +257,7 @@ set_items(struct unpickler *unpickler, PyObject *container, PyObject **start)
                                             : PyObject_SetItem;
     int result = 0;
     for (PyObject **pair = start; result == 0 && pair < unpickler->top; pair += 2) {
-        if (load_check_key(unpickler, pair[0]) < 0) {
+        if (load_check_key(unpickler->state, &unpickler->key_bounds, container, pair[0]) < 0) {
             return -1;
         }
         result = set(container, pair[0], pair[1]);
@@ -344,13 +343,14 @@ load_empty_set(struct unpickler *unpickler)
     return load_push(unpickler, PySet_New(NULL));
 }
 
-/* set.update() of the objects from `start` up.  May run Python code (hash, equality). */
+/* Adds the objects from `start` up to a set, or to a frozenset that nobody else has, as their
+   update() does.  May run Python code (hash, equality). */
 static int
 update_set(struct unpickler *unpickler, PyObject *set, PyObject **start)
 {
     int result = 0;
     for (PyObject **item = start; result == 0 && item < unpickler->top; item++) {
-        result = load_check_key(unpickler, *item);
+        result = load_check_key(unpickler->state, &unpickler->key_bounds, set, *item);
         result = result == 0 ? PySet_Add(set, *item) : -1;
     }
     load_drop_to(unpickler, start);
@@ -381,16 +381,15 @@ load_frozenset(struct unpickler *unpickler)
     if (start == NULL) {
         return -1;
     }
-    for (PyObject **item = start; item < unpickler->top; item++) {
-        if (load_check_key(unpickler, *item) < 0) {
-            return -1;
-        }
-    }
-    PyObject *items = take_list(unpickler, start);
-    if (items == NULL) {
+    int few = load_keys_are_few(start, unpickler->top);
+    PyObject *items = few ? take_list(unpickler, start) : NULL;
+    if (few && items == NULL) {
         return -1;
     }
     PyObject *set = PyFrozenSet_New(items);
-    Py_DECREF(items);
+    Py_XDECREF(items);
+    if (!few && set != NULL && update_set(unpickler, set, start) < 0) {
+        Py_CLEAR(set);
+    }
     return load_push(unpickler, set);
 }

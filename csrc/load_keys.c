@@ -1,19 +1,22 @@
-/* Keys that are tuples within tuples; see load_keys.h. */
+/* Keys that are tuples within tuples, or sets; see load_keys.h. */
 #include "load_keys.h"
+
+#include "load_equal.h"
 
 enum {
     /* Levels of tuples in a key; hash() needs less than a megabyte of C stack for them, and no
        pickler of these versions writes so many before its recursion limit is raised. */
     KEY_DEPTH = 10000,
-    /* Tuples within the keys of one pickle, each counted as often as it is met: some seconds. */
-    KEY_TUPLES = 1 << 28,
-    /* Levels for which no memory is asked. */
-    LEVELS_AT_HAND = 16
+    /* Parts of the tuples within the keys of one pickle, each counted as often as it is met: some
+       seconds. */
+    KEY_PARTS = 1 << 29,
+    /* A key with no more parts, counted so, is hashed and compared in no time. */
+    FEW_PARTS = 128
 };
 
-/* A tuple that is being walked. */
+/* A tuple or set that is being walked. */
 struct level {
-    PyObject *tuple;
+    PyObject *walked;
     Py_ssize_t next;
 };
 
@@ -24,72 +27,208 @@ is_hashed_as_tuple(PyObject *object)
     return PyTuple_Check(object) && Py_TYPE(object)->tp_hash == PyTuple_Type.tp_hash;
 }
 
-/* The next tuple in one, from `*next` on, which is moved behind it; borrowed, or NULL. */
+/* ---- keys of few parts -------------------------------------------------- */
+
+/* The next part, borrowed, or NULL. */
 static PyObject *
-find_tuple(PyObject *tuple, Py_ssize_t *next)
+next_part(struct level *level)
 {
-    while (*next < PyTuple_GET_SIZE(tuple)) {
-        PyObject *item = PyTuple_GET_ITEM(tuple, *next);
-        ++*next;
+    PyObject *part = NULL;
+    if (PyTuple_Check(level->walked)) {
+        return level->next < PyTuple_GET_SIZE(level->walked)
+                   ? PyTuple_GET_ITEM(level->walked, level->next++)
+                   : NULL;
+    }
+    return set_next(level->walked, &level->next, &part) ? part : NULL;
+}
+
+/* Whether a key has no more than a few parts. */
+static int
+has_few_parts(PyObject *key)
+{
+    struct level levels[FEW_PARTS];
+    int depth = 0;
+    levels[0] = (struct level){key, 0};
+    for (int parts = 0; depth >= 0;) {
+        PyObject *walked = levels[depth].walked;
+        if (!SETS_ARE_WALKED_IN_PLACE && !PyTuple_Check(walked)) {
+            return 0;
+        }
+        PyObject *part = next_part(&levels[depth]);
+        if (part == NULL) {
+            depth--;
+            continue;
+        }
+        if (++parts == FEW_PARTS) {
+            return 0;
+        }
+        if (key_has_parts(part)) {
+            levels[++depth] = (struct level){part, 0};
+        }
+    }
+    return 1;
+}
+
+int
+load_keys_are_few(PyObject **keys, PyObject **end)
+{
+    int few = 1;
+    for (PyObject **key = keys; few && key < end; key++) {
+        few = !key_has_parts(*key) || has_few_parts(*key);
+    }
+    return few;
+}
+
+/* ---- hashing ------------------------------------------------------------ */
+
+/* The tuples that lead to the one that is walked, outermost first. */
+struct walk {
+    struct level *levels;
+    size_t room;
+    size_t depth; /* of the last */
+};
+
+/* Goes into a tuple: 0, or -1 with MemoryError. */
+static int
+walk_into(struct walk *walk, PyObject *tuple)
+{
+    if (walk->depth + 1 == walk->room) {
+        struct level *grown = walk->room > PY_SSIZE_T_MAX / (2 * sizeof(struct level))
+                                  ? NULL
+                                  : PyMem_Realloc(walk->levels, 2 * walk->room * sizeof(*grown));
+        if (grown == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        walk->levels = grown;
+        walk->room *= 2;
+    }
+    walk->levels[++walk->depth] = (struct level){tuple, 0};
+    return 0;
+}
+
+/* The next tuple in the innermost that hash() goes into; borrowed, or NULL.  *elsewhere is set if
+   something is passed that has parts, and is hashed in another way. */
+static PyObject *
+find_tuple(struct walk *walk, int *elsewhere)
+{
+    struct level *level = &walk->levels[walk->depth];
+    while (level->next < PyTuple_GET_SIZE(level->walked)) {
+        PyObject *item = PyTuple_GET_ITEM(level->walked, level->next++);
         if (is_hashed_as_tuple(item)) {
             return item;
         }
+        *elsewhere |= key_has_parts(item);
     }
     return NULL;
 }
 
-/* Walks the tuples in the one at the first of `room` levels: 0, -1 with an exception, or 1 if
-   there are more levels. */
+/* Adds to the parts of keys that are hashed: 0, or -1 with UnpicklingError. */
 static int
-walk_tuples(struct unpickler *unpickler, struct level *levels, int room)
+add_parts(struct core_state *state, struct key_bounds *bounds, PyObject *tuple)
 {
-    int depth = 0;
-    while (depth >= 0) {
-        PyObject *inner = find_tuple(levels[depth].tuple, &levels[depth].next);
+    bounds->hashed += (uint64_t)PyTuple_GET_SIZE(tuple) + 1;
+    if (bounds->hashed <= KEY_PARTS) {
+        return 0;
+    }
+    PyErr_SetString(state->stdlib.unpickling_error, "too many tuples in the tuples that are keys");
+    return -1;
+}
+
+/* Walks what hash() of a tuple walks where it keeps no hash.  0, or -1 with an exception. */
+static int
+walk_anyhow(struct core_state *state, struct key_bounds *bounds, struct walk *walk, int *elsewhere)
+{
+    for (;;) {
+        PyObject *inner = find_tuple(walk, elsewhere);
         if (inner == NULL) {
-            depth--;
+            if (walk->depth-- == 0) {
+                return 0;
+            }
             continue;
         }
-        if (++depth == room) {
-            return 1;
-        }
-        if (++unpickler->tuples_in_keys > KEY_TUPLES) {
-            PyErr_SetString(unpickler->state->stdlib.unpickling_error,
-                            "too many tuples in the tuples that are keys");
+        if (walk->depth == KEY_DEPTH - 2) {
+            PyErr_SetString(PyExc_RecursionError,
+                            "maximum recursion depth exceeded while hashing a tuple");
             return -1;
         }
-        levels[depth] = (struct level){inner, 0};
+        if (add_parts(state, bounds, inner) < 0 || walk_into(walk, inner) < 0) {
+            return -1;
+        }
     }
+}
+
+/* What hash() raised for a tuple.  The dict or set words the TypeError for a key that cannot be
+   hashed; but where one lies deep, it shall not go there. */
+static int
+fail_to_hash(size_t depth)
+{
+    if (depth > FEW_PARTS || !PyErr_ExceptionMatches(PyExc_TypeError)) {
+        return -1;
+    }
+    PyErr_Clear();
     return 0;
 }
 
-/* The same for more levels than are at hand. */
+/* Hashes a tuple, which keeps its hash, and all in it that have none yet, the innermost first, so
+   that hash() need not go down.  0, or -1 with an exception.  Runs Python code. */
 static int
-walk_deep_tuples(struct unpickler *unpickler, PyObject *key)
+hash_inner_first(struct walk *walk)
 {
-    struct level *levels = PyMem_New(struct level, KEY_DEPTH);
-    if (levels == NULL) {
+    int elsewhere;
+    for (;;) {
+        PyObject *inner = find_tuple(walk, &elsewhere);
+        if (inner != NULL) {
+            if (!tuple_has_hash(inner) && walk_into(walk, inner) < 0) {
+                return -1;
+            }
+            continue;
+        }
+        if (PyObject_Hash(walk->levels[walk->depth].walked) == -1) {
+            return fail_to_hash(walk->depth);
+        }
+        if (walk->depth-- == 0) {
+            return 0;
+        }
+    }
+}
+
+/* Whether a tuple may be hashed: 0, or -1 with an exception.  *elsewhere is cleared if comparing
+   it is bounded, too.  Runs Python code. */
+static int
+check_hashing(struct core_state *state, struct key_bounds *bounds, PyObject *key, int *elsewhere)
+{
+    struct walk walk = {PyMem_New(struct level, FEW_PARTS), FEW_PARTS, 0};
+    if (walk.levels == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    levels[0] = (struct level){key, 0};
-    int result = walk_tuples(unpickler, levels, KEY_DEPTH);
-    PyMem_Free(levels);
-    if (result > 0) {
-        PyErr_SetString(PyExc_RecursionError,
-                        "maximum recursion depth exceeded while hashing a tuple");
-        return -1;
+    int result;
+    walk.levels[0] = (struct level){key, 0};
+    if (TUPLES_ARE_HASHED_ANYHOW) {
+        *elsewhere = 0;
+        result = add_parts(state, bounds, key) < 0
+                     ? -1
+                     : walk_anyhow(state, bounds, &walk, elsewhere);
     }
+    else {
+        result = hash_inner_first(&walk);
+    }
+    PyMem_Free(walk.levels);
     return result;
 }
 
 int
-load_check_nested_key(struct unpickler *unpickler, PyObject *key)
+load_check_nested_key(struct core_state *state, struct key_bounds *bounds, PyObject *container,
+                      PyObject *key)
 {
-    struct level at_hand[LEVELS_AT_HAND] = {{key, 0}};
-    if (!is_hashed_as_tuple(key)) {
+    int elsewhere = 1;
+    if (has_few_parts(key)) {
         return 0;
     }
-    int result = walk_tuples(unpickler, at_hand, LEVELS_AT_HAND);
-    return result > 0 ? walk_deep_tuples(unpickler, key) : result;
+    if (is_hashed_as_tuple(key) && !tuple_has_hash(key)
+        && check_hashing(state, bounds, key, &elsewhere) < 0) {
+        return -1;
+    }
+    return elsewhere ? load_check_equals(state, bounds, container, key) : 0;
 }

@@ -318,7 +318,8 @@ load_build(struct unpickler *unpickler)
         return load_underflow(unpickler);
     }
     PyObject *object_state = *--unpickler->top;
-    int result = rebuild_state(unpickler->state, unpickler->top[-1], object_state);
+    int result =
+        rebuild_state(unpickler->state, &unpickler->key_bounds, unpickler->top[-1], object_state);
     Py_DECREF(object_state);
     return result;
 }

@@ -231,7 +231,8 @@ build_slowly(struct core_state *state, const struct one_call *call, PyObject *ob
     for (int i = 0; i < call->count; i++) {
         Py_DECREF(pairs[2 * i + 1]);
     }
-    int result = object_state == NULL ? -1 : rebuild_state(state, object, object_state);
+    struct key_bounds bounds = {0};
+    int result = object_state == NULL ? -1 : rebuild_state(state, &bounds, object, object_state);
     Py_XDECREF(object_state);
     return result;
 }

@@ -154,6 +154,7 @@
     V(pickler_memo_type) \
     V(copyfunction_type) \
     V(read_target_type)  \
+    V(key_probe_type)    \
     V(unpickler_type)    \
     V(unpickler_memo_type)
 

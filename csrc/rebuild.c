@@ -10,7 +10,8 @@
    names of attributes are.  Items are owned while Python code runs, which may change
    the state.  0, or -1 with an exception. */
 static int
-set_dict_state(struct core_state *state, PyObject *object, PyObject *dict_state)
+set_dict_state(struct core_state *state, struct key_bounds *bounds, PyObject *object,
+               PyObject *dict_state)
 {
     if (!PyDict_Check(dict_state)) {
         PyErr_SetString(state->stdlib.unpickling_error, "state is not a dictionary");
@@ -29,7 +30,8 @@ set_dict_state(struct core_state *state, PyObject *object, PyObject *dict_state)
         if (PyUnicode_CheckExact(key)) {
             PyUnicode_InternInPlace(&key);
         }
-        result = PyObject_SetItem(dict, key, value);
+        result = load_check_key(state, bounds, dict, key);
+        result = result == 0 ? PyObject_SetItem(dict, key, value) : -1;
         Py_DECREF(key);
         Py_DECREF(value);
     }
@@ -59,7 +61,8 @@ set_slot_state(struct core_state *state, PyObject *object, PyObject *slot_state)
 }
 
 int
-rebuild_state(struct core_state *state, PyObject *object, PyObject *object_state)
+rebuild_state(struct core_state *state, struct key_bounds *bounds, PyObject *object,
+              PyObject *object_state)
 {
     PyObject *setstate;
     int done = frozen_setstate(state, object, object_state);
@@ -91,7 +94,7 @@ rebuild_state(struct core_state *state, PyObject *object, PyObject *object_state
         dict_state = PyTuple_GET_ITEM(object_state, 0);
         slot_state = PyTuple_GET_ITEM(object_state, 1);
     }
-    if (dict_state != Py_None && set_dict_state(state, object, dict_state) < 0) {
+    if (dict_state != Py_None && set_dict_state(state, bounds, object, dict_state) < 0) {
         return -1;
     }
     return slot_state == NULL ? 0 : set_slot_state(state, object, slot_state);

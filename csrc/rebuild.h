@@ -7,6 +7,7 @@
 #define FASTCOPYREG_REBUILD_H
 
 #include "layout.h"
+#include "load_keys.h"
 #include "make.h"
 
 enum rebuild_fact {
@@ -47,7 +48,8 @@ void rebuild_store_values(PyObject *object, const uint8_t *indices, PyObject **v
 
 /* BUILD: __setstate__, or items into __dict__ under interned keys and then attributes by
    setattr.  0, or -1 with an exception.  Runs Python code. */
-int rebuild_state(struct core_state *state, PyObject *object, PyObject *object_state);
+int rebuild_state(struct core_state *state, struct key_bounds *bounds, PyObject *object,
+                  PyObject *object_state);
 
 /* Whether tp_new of the type looks up __new__ as an attribute and calls it with the type,
    because a class statement has defined it. */

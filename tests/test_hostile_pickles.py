@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from fastcopyreg.pickle import Unpickler, UnpicklingError, dumps, loads
+from fastcopyreg.pickle import Unpickler, dumps, loads
 from support import classes, loading
 from support.child import Crash, in_child, requires_fork
 from support.implementations import requires_core
@@ -84,83 +84,6 @@ def test_lengths_are_not_believed(name, way):
         assert ours[0] in ("raised", "loaded")
     else:
         assert ours == standard
-
-
-# Keys that take long to hash, or more C stack than there is: up to 3.13 the standard library
-# crashes and hangs.
-
-DEEP = b"N" + b"\x85" * 300_000
-SHARED = b"N" + b"2\x86" * 60
-WITHIN_BOUNDS = b"N" + b"\x85" * 9_000 + b"(N2\x86\x852\x86t"
-KEYED = {
-    "SETITEM": b"}%bNs.",
-    "SETITEMS": b"}(%bNu.",
-    "DICT": b"(%bNd.",
-    "ADDITEMS": b"\x8f(%b\x90.",
-    "FROZENSET": b"(%b\x91.",
-    "a key of a subclass": b"ccollections\nOrderedDict\n)R%bNs.",
-    "a key of many": b"%bq\x000](}h\x00Ns}h\x00Nse.",
-}
-
-
-def type_of(function):
-    """The type of what it returns or raises."""
-    try:
-        return type(function())
-    except Exception as error:
-        return type(error)
-
-
-NESTED = {
-    "deep": (DEEP, RecursionError, KEYED),
-    "shared": (SHARED, UnpicklingError, ["SETITEM", "FROZENSET"]),  # It takes a second.
-    "within the bounds": (WITHIN_BOUNDS, None, KEYED),
-}
-
-
-@requires_fork
-@pytest.mark.parametrize(
-    ("name", "opcode"), [(name, opcode) for name in NESTED for opcode in NESTED[name][2]]
-)
-def test_nested_keys_are_bounded(name, opcode):
-    key, ends, _ = NESTED[name]
-    data = b"\x80\x04" + KEYED[opcode] % key
-
-    def by_loads(module):
-        return type_of(lambda: module.loads(data))
-
-    ours = in_child(by_loads, loading.OURS)
-    assert in_child(lambda: type_of(lambda: loading.OURS.load(io.BytesIO(data)))) is ours
-    if sys.version_info < (3, 14) and ends is not None:
-        assert ours is ends
-    elif key is not DEEP:  # 3.14.0 crashes with it, here too.
-        assert ours is in_child(by_loads, loading.STANDARD)
-
-
-def test_keys_with_a_hash_of_their_own_may_nest(monkeypatch):
-    """Their depth is no matter of the C stack."""
-
-    class Deep(tuple):
-        __slots__ = ()
-
-        def __hash__(self):
-            return 1
-
-    module = sys.modules[Deep.__module__]
-    monkeypatch.setattr(module, "Deep", Deep, raising=False)
-    depth = 20_000
-    cls = f"c{module.__name__}\nDeep\nq\x000".encode()
-    data = cls + b"}" + b"h\x00" * depth + b"N" + b"\x85\x85\x81" * depth + b"Ns."
-    assert len(loads(data)) == 1
-
-
-@pytest.mark.slow
-def test_the_bound_of_keys_is_each_load_s_own():
-    """Many loads by one Unpickler do not add up to too many."""
-    data = b"}(" + b"N" + b"2\x86" * 21 + b"q\x00N" + b"h\x00N" * 63 + b"u."
-    unpickler = Unpickler(io.BytesIO(data * 3))
-    for _ in range(3):
-        assert len(unpickler.load()) == 1
 
 
 # Callers that come in between.

@@ -442,13 +442,20 @@ collector_is_due(void)
 /* ---- tuples ------------------------------------------------------------- */
 
 /* Whether hash() of a tuple goes into each tuple in it as often as it is met.  From 3.14 tuples
-   keep their hashes.  It goes down to any depth up to 3.14.9 and 3.15.1, then it raises
-   RecursionError (gh-154318). */
+   keep their hashes. */
 #if PY_VERSION_HEX < 0x030E0000
 #define TUPLES_ARE_HASHED_ANYHOW 1
 #else
 #define TUPLES_ARE_HASHED_ANYHOW 0
 #endif
+
+/* Whether it raises RecursionError instead of going down to any depth, as since 3.14.10 and 3.15.2
+   (gh-154318).  The library that runs may be another micro version than the headers. */
+static inline int
+tuple_hash_is_bounded(void)
+{
+    return Py_Version >= 0x030F02F0 || (Py_Version >= 0x030E0AF0 && Py_Version < 0x030F0000);
+}
 
 /* Whether a tuple keeps its hash already. */
 static inline int

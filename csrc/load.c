@@ -256,7 +256,7 @@ load_run(struct unpickler *unpickler)
     unpickler->protocol = 0;
     unpickler->turns = (struct turns){0};
     unpickler->rows_missed = 0;
-    unpickler->key_bounds = (struct key_bounds){0};
+    load_begin_keys(unpickler->state, &unpickler->key_bounds);
     if (unpickler->stack == NULL && load_grow_stack(unpickler) < 0) {
         return NULL;
     }

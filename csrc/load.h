@@ -94,6 +94,17 @@ load_push(struct unpickler *unpickler, PyObject *object)
     return 0;
 }
 
+/* Pushes what the memo has under an index. */
+ALWAYS_INLINE int
+load_fetch(struct unpickler *unpickler, size_t index)
+{
+    PyObject *object = load_memo_get(&unpickler->memo, unpickler->state, index);
+    if (likely(object != NULL)) {
+        load_note_again(&unpickler->key_bounds, object);
+    }
+    return load_push(unpickler, object);
+}
+
 /* Takes the topmost object off; strong, or NULL with an exception. */
 ALWAYS_INLINE PyObject *
 load_take(struct unpickler *unpickler)

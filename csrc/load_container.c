@@ -38,6 +38,7 @@ load_dup(struct unpickler *unpickler)
     if (load_reach(unpickler) < 1) {
         return load_underflow(unpickler);
     }
+    load_note_again(&unpickler->key_bounds, unpickler->top[-1]);
     return load_push(unpickler, Py_NewRef(unpickler->top[-1]));
 }
 
@@ -65,7 +66,7 @@ load_get(struct unpickler *unpickler)
     if (index_of_line(line, &index) < 0) {
         return -1;
     }
-    return load_push(unpickler, load_memo_get(&unpickler->memo, unpickler->state, (size_t)index));
+    return load_fetch(unpickler, (size_t)index);
 }
 
 int
@@ -381,7 +382,7 @@ load_frozenset(struct unpickler *unpickler)
     if (start == NULL) {
         return -1;
     }
-    int few = load_keys_are_few(start, unpickler->top);
+    int few = load_keys_are_few(&unpickler->key_bounds, start, unpickler->top);
     PyObject *items = few ? take_list(unpickler, start) : NULL;
     if (few && items == NULL) {
         return -1;

@@ -147,6 +147,7 @@ load_equal_setup(PyObject *module)
     struct core_state *state = core_state_of_module(module);
     PyObject *type = PyType_FromModuleAndSpec(module, &probe_spec, NULL);
     state->key_probe_type = (PyTypeObject *)type;
+    state->hash_goes_deep = !tuple_hash_is_bounded();
     return type == NULL ? -1 : 0;
 }
 

@@ -156,12 +156,6 @@ load_long_binput(struct unpickler *unpickler)
 }
 
 ALWAYS_INLINE int
-load_fetch(struct unpickler *unpickler, size_t index)
-{
-    return load_push(unpickler, load_memo_get(&unpickler->memo, unpickler->state, index));
-}
-
-ALWAYS_INLINE int
 load_binget(struct unpickler *unpickler)
 {
     const unsigned char *bytes = reader_take(&unpickler->reader, 1);

@@ -70,9 +70,12 @@ has_few_parts(PyObject *key)
 }
 
 int
-load_keys_are_few(PyObject **keys, PyObject **end)
+load_keys_are_few(const struct key_bounds *bounds, PyObject **keys, PyObject **end)
 {
     int few = 1;
+    if (!bounds->shared && !bounds->deep) {
+        return 1;
+    }
     for (PyObject **key = keys; few && key < end; key++) {
         few = !key_has_parts(*key) || has_few_parts(*key);
     }
@@ -207,9 +210,8 @@ check_hashing(struct core_state *state, struct key_bounds *bounds, PyObject *key
     walk.levels[0] = (struct level){key, 0};
     if (TUPLES_ARE_HASHED_ANYHOW) {
         *elsewhere = 0;
-        result = add_parts(state, bounds, key) < 0
-                     ? -1
-                     : walk_anyhow(state, bounds, &walk, elsewhere);
+        result =
+            add_parts(state, bounds, key) < 0 ? -1 : walk_anyhow(state, bounds, &walk, elsewhere);
     }
     else {
         result = hash_inner_first(&walk);

@@ -92,6 +92,7 @@ make_value(struct unpickler *unpickler, struct row *row, const unsigned char *en
     case OP_BINFLOAT: value = load_make_atom(unpickler->state, &row->at); break;
     case OP_BINGET:
         value = Py_NewRef(unpickler->memo.items[row->at[1]]);
+        load_note_again(&unpickler->key_bounds, value);
         row->at += 2;
         break;
     default: return 0;

@@ -235,6 +235,7 @@ struct core_state {
     struct kept_templates *kept_templates; /* of dicts; see load_template.c */
     struct global_cache *globals;          /* names seen before; see load_names.c */
     struct rebuild_cache *rebuild;         /* what is known of types; see rebuild.c */
+    int hash_goes_deep;                    /* of tuples; see load_keys.h */
     void *datetime_api; /* of the module that made its types, or NULL; see make_value.c */
     struct value_types value_types; /* see make_value.h */
 };

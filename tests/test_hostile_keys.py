@@ -20,6 +20,7 @@ pytestmark = requires_core
 
 BOTH = loading.OURS, loading.STANDARD
 HASHED_ANYHOW = sys.version_info < (3, 14)  # Later, tuples keep their hashes.
+HASH_IS_BOUNDED = sys.version_info >= (3, 15, 2) or (3, 14, 10) <= sys.version_info < (3, 15)
 
 
 class Holder:
@@ -91,9 +92,9 @@ KEYED = {
 }
 
 
-# From 3.14.10 and 3.15.2 the standard library raises a RecursionError for DEEP.
 NESTED = {
-    "deep": (DEEP, RecursionError if HASHED_ANYHOW else None, KEYED),
+    "deep": (DEEP, RecursionError if HASHED_ANYHOW or HASH_IS_BOUNDED else None, KEYED),
+    "deep pair": (DEEP + b"2\x86", RecursionError if HASHED_ANYHOW else None, KEYED),
     "shared": (shared(60), UnpicklingError if HASHED_ANYHOW else None, ["SETITEM", "FROZENSET"]),
     "wide": (WIDE, UnpicklingError if HASHED_ANYHOW else None, ["SETITEM"]),
     "within the bounds": (WITHIN_BOUNDS, None, KEYED),
@@ -113,7 +114,9 @@ LOADED = dict.fromkeys(KEYED, dict) | {
 def test_nested_keys_are_bounded(name, opcode):
     key, ends, _ = NESTED[name]
     ours = ends_alike(b"\x80\x04" + KEYED[opcode] % key)
-    assert ours is (ends or LOADED[opcode])
+    if ends is None or (name == "deep" and opcode == "a key of many" and not HASHED_ANYHOW):
+        ends = LOADED[opcode]  # An object that was taken again is hashed from its inside.
+    assert ours is ends
 
 
 @requires_fork
@@ -221,7 +224,7 @@ def test_big_keys_that_are_not_equal_are_taken():
 @requires_fork
 @pytest.mark.skipif(HASHED_ANYHOW, reason="They may not be hashed.")
 def test_deep_keys_that_are_equal():
-    assert ends_alike(b"\x80\x04}" + DEEP + b"Ns" + DEEP + b"Ns.") is RecursionError
+    assert ends_alike(b"\x80\x04}" + (DEEP + b"2\x86Ns") * 2 + b".") is RecursionError
 
 
 @requires_fork

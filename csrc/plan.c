@@ -100,20 +100,38 @@ is_set(struct core_state *state, PyTypeObject *type)
 }
 
 /* Whether objects of the type come apart by object.__reduce_ex__ alone, or by the __reduce__ of
-   sets, which it calls.  Their state may be dataclasses' own: plan->frozen. */
+   sets, which it calls; whatever their state is. */
 static int
-is_default(struct core_state *state, struct plan *plan, PyTypeObject *type)
+is_reduced_by_default(struct core_state *state, PyTypeObject *type)
 {
     const struct core_strings *str = &state->str;
-    struct frozen_walk walk;
-    plan->frozen = !inherits(type, str->getstate);
     return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
            && type->tp_getattro == PyObject_GenericGetAttr && type->tp_new != NULL
            && inherits(type, str->reduce_ex)
            && (inherits(type, str->reduce) || is_set(state, type)) && inherits(type, str->class_)
            && type_lookup(type, str->getnewargs_ex) == NULL
-           && !PyType_FastSubclass(type, Py_TPFLAGS_TYPE_SUBCLASS)
+           && !PyType_FastSubclass(type, Py_TPFLAGS_TYPE_SUBCLASS);
+}
+
+/* The same with a state that is object's, or dataclasses' own: plan->frozen. */
+static int
+is_default(struct core_state *state, struct plan *plan, PyTypeObject *type)
+{
+    struct frozen_walk walk;
+    plan->frozen = !inherits(type, state->str.getstate);
+    return is_reduced_by_default(state, type)
            && (!plan->frozen || frozen_begin(state, type, FROZEN_GETSTATE, &walk));
+}
+
+/* The same with a state that a function gives, and nothing else of its own. */
+static int
+is_default_but_for_state(struct core_state *state, const struct plan *plan, PyTypeObject *type)
+{
+    PyObject *getstate = type_lookup(type, state->str.getstate);
+    const unsigned long others = Py_TPFLAGS_LIST_SUBCLASS | Py_TPFLAGS_DICT_SUBCLASS;
+    return getstate != NULL && PyFunction_Check(getstate) && is_reduced_by_default(state, type)
+           && inherits(type, state->str.reduce) && type_lookup(type, state->str.getnewargs) == NULL
+           && !PyType_FastSubclass(type, others) && (plan->has_dict || type->tp_dictoffset == 0);
 }
 
 /* What set.__reduce__ gives.  0 if the type has its own way of telling its elements. */
@@ -376,6 +394,9 @@ read_type(struct core_state *state, struct plan *plan, PyTypeObject *type)
         plan->nests = plan->items != ITEMS_NONE || plan->arguments == ARGUMENTS_ELEMENTS
                       || plan->arguments == ARGUMENTS_TUPLE || plan->arguments == ARGUMENTS_SET;
     }
+    else {
+        plan->gives_state = is_default_but_for_state(state, plan, type);
+    }
 }
 
 #else
@@ -383,6 +404,13 @@ read_type(struct core_state *state, struct plan *plan, PyTypeObject *type)
 static int
 read_reduction(struct core_state *Py_UNUSED(state), struct plan *Py_UNUSED(plan),
                PyTypeObject *Py_UNUSED(type))
+{
+    return 0;
+}
+
+static int
+is_default_but_for_state(struct core_state *Py_UNUSED(state), const struct plan *Py_UNUSED(plan),
+                         PyTypeObject *Py_UNUSED(type))
 {
     return 0;
 }
@@ -419,8 +447,27 @@ core_reads_fields(PyObject *module, PyObject *type)
                            && read_reduction(state, &plan, (PyTypeObject *)type));
 }
 
+PyDoc_STRVAR(asks_for_state_doc,
+             "asks_for_state($module, type, /)\n"
+             "--\n\n"
+             "Return whether objects of exactly this type are taken apart in C, but for their\n"
+             "state, which a function __getstate__ is called for.");
+
+/* A bool.  Runs no Python code. */
+static PyObject *
+core_asks_for_state(PyObject *module, PyObject *type)
+{
+    struct core_state *state = core_state_of_module(module);
+    struct plan plan = {0};
+    return PyBool_FromLong(PyType_Check(type)
+                           && metaclass_leaves_alone(state, (PyTypeObject *)type)
+                           && !read_reduction(state, &plan, (PyTypeObject *)type)
+                           && is_default_but_for_state(state, &plan, (PyTypeObject *)type));
+}
+
 static PyMethodDef functions[] = {
     {"reads_fields", core_reads_fields, METH_O, reads_fields_doc},
+    {"asks_for_state", core_asks_for_state, METH_O, asks_for_state_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -586,6 +633,20 @@ plan_dict_hides(struct core_state *state, const struct plan *plan, PyObject *dic
                && PyDict_GetItemWithError(dict, state->str.items) != NULL)
            || (plan->arguments == ARGUMENTS_SET
                && PyDict_GetItemWithError(dict, state->str.reduce) != NULL);
+}
+
+int
+plan_object_hides(struct core_state *state, struct plan *plan, PyObject *object)
+{
+    if (!plan->has_dict) {
+        return 0;
+    }
+    if (layout_unmade_values(object, plan->type) != NULL) {
+        struct layout_keys *keys = layout_shared_keys(plan->type);
+        return keys->count != plan->keys_seen && plan_check_shared_keys(state, plan, keys);
+    }
+    PyObject *dict = layout_made_dict(object);
+    return dict != NULL && (!PyDict_CheckExact(dict) || plan_dict_hides(state, plan, dict));
 }
 
 #endif

@@ -80,6 +80,9 @@ struct plan {
     enum plan_arguments arguments;
     enum plan_items items;
     int nests; /* others may be saved before the state of an object is */
+    /* Of a general plan: objects reduce by default, but for the state, which a function
+       __getstate__ gives. */
+    int gives_state;
     /* Fields. */
     int frozen;           /* the state is a list of the slots, by dataclasses' own __getstate__;
                              some of them may be FROZEN_IN_DICT instead */
@@ -205,5 +208,8 @@ int plan_check_shared_keys(struct core_state *state, struct plan *plan, struct l
 /* Whether a __dict__ hides a method; also if that cannot be seen without running Python
    code. */
 int plan_dict_hides(struct core_state *state, const struct plan *plan, PyObject *dict);
+
+/* Whether something in an object of the plan's type does. */
+int plan_object_hides(struct core_state *state, struct plan *plan, PyObject *object);
 
 #endif

@@ -455,6 +455,62 @@ call_own_reducer(struct pickler *pickler, PyObject *object)
     return reduce_value;
 }
 
+#if KNOWN_LAYOUT
+
+/* What object.__reduce_ex__(2 or more) makes of a state, which is stolen; strong or NULL. */
+static PyObject *
+reduce_value_of_state(struct core_state *state, PyTypeObject *type, PyObject *object_state)
+{
+    PyObject *arguments = object_state == NULL ? NULL : PyTuple_Pack(1, type);
+    PyObject *value = arguments == NULL ? NULL
+                                        : PyTuple_Pack(5, state->stdlib.copyreg_newobj, arguments,
+                                                       object_state, Py_None, Py_None);
+    Py_XDECREF(arguments);
+    Py_XDECREF(object_state);
+    return value;
+}
+
+/* Whether all of the object's reduction is known but what its __getstate__ gives. */
+static int
+only_state_is_asked(struct pickler *pickler, struct plan *plan, PyObject *object)
+{
+    return plan->gives_state && pickler->protocol >= 2
+           && plan->version == type_version(Py_TYPE(object))
+           && plan_verify(pickler->state, plan, pickler->dispatch_table, pickler->epoch)
+           && !plan_object_hides(pickler->state, plan, object);
+}
+
+/* Its reduce value, for which only __getstate__ is called; strong or NULL. */
+static PyObject *
+ask_for_state(struct pickler *pickler, PyObject *object)
+{
+    struct core_state *state = pickler->state;
+    PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
+    PyObject *getstate = Py_NewRef(type_lookup(type, state->str.getstate));
+    PyObject *object_state = PyObject_CallOneArg(getstate, object);
+    PyObject *value = reduce_value_of_state(state, type, object_state);
+    Py_DECREF(getstate);
+    Py_DECREF(type);
+    return value;
+}
+
+#else
+
+static int
+only_state_is_asked(struct pickler *Py_UNUSED(pickler), struct plan *Py_UNUSED(plan),
+                    PyObject *Py_UNUSED(object))
+{
+    return 0;
+}
+
+static PyObject *
+ask_for_state(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(object))
+{
+    return NULL;
+}
+
+#endif
+
 /* What a reducer returned; steals it. */
 static char *
 save_reduce_value(struct pickler *pickler, PyObject *object, PyObject *reduce_value, char *out)
@@ -559,9 +615,13 @@ ask_reducer(struct pickler *pickler, struct plan *plan, PyObject *reducer, PyObj
 
 /* The object itself, which no table knows. */
 static int
-ask_object(struct pickler *pickler, PyObject *object, int single, char **out,
+ask_object(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char **out,
            PyObject **reduce_value)
 {
+    if (only_state_is_asked(pickler, plan, object)) {
+        *reduce_value = save_foreign(pickler) < 0 ? NULL : ask_for_state(pickler, object);
+        return *reduce_value == NULL ? -1 : ANSWER_VALUE;
+    }
     enum direct_outcome outcome = direct_save_method(pickler, object, single, out, reduce_value);
     if (outcome == DIRECT_SAVED) {
         return *out == NULL ? -1 : ANSWER_SAVED;
@@ -601,7 +661,7 @@ ask(struct pickler *pickler, struct plan *plan, PyObject *object, int single, ch
     if (found) {
         return ask_reducer(pickler, plan, reducer, object, single, out, reduce_value);
     }
-    return ask_object(pickler, object, single, out, reduce_value);
+    return ask_object(pickler, plan, object, single, out, reduce_value);
 }
 
 /* The same, for save_by_reducer(): a new reduce value or NULL, pickler->answer, and where the

@@ -78,6 +78,8 @@ def default_runs(cls):
         return "by call, as this backend is the standard library"
     if not core.reads_fields(_Plain):
         return "by call, as the core cannot read the fields of objects of this build of Python"
+    if core.asks_for_state(cls):
+        return "by call of __getstate__, and the rest in the C core"
     if not core.reads_fields(cls):
         return "by call, as the class or its metaclass has a say in what its objects consist of"
     return "in the C core, without a call"

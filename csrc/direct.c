@@ -35,13 +35,9 @@ pickler_is_plain(const struct pickler *pickler)
 static NOINLINE int
 form_is_made_ready(struct form *form, struct pickler *pickler, PyTypeObject *type)
 {
-    struct core_state *state = pickler->state;
-    return form->stamp != 0 && form->stamp == found_stamp(state)
-           && form->version == type_version(type)
-           && PyFunction_GET_CODE(form->function) == form->code && pickler_is_plain(pickler)
+    return form_is_registered(pickler->state, form, type) && pickler_is_plain(pickler)
            && pickler->dispatch_table == NULL && pickler->reducer_override == NULL
-           && state->steps_threshold != 0 && !code_is_monitored(form->code)
-           && !steps_observed(state) && form_make_ready(pickler, form, form->function, OF_TABLE);
+           && form_make_ready(pickler, form, form->function, OF_TABLE);
 }
 
 ALWAYS_INLINE int
@@ -406,73 +402,6 @@ write_small(struct pickler *pickler, const struct direct *direct, char *out)
                : write_small_state(pickler, direct, pickler->unnumbered == 0, out);
 }
 
-/* ---- an object that is the whole pickle
- * ----------------------------------------------------------- */
-
-/* Whether none of the values, all small atoms, is a str that comes by a second time. */
-static int
-strings_differ(const struct snapshot *snapshot, const struct plan *plan)
-{
-    enum { STRINGS = 4 };
-    PyObject *seen[2 + STRINGS] = {plan->module_name, plan->qualname};
-    int count = 2;
-    for (int i = 0; i < snapshot->count; i++) {
-        PyObject *value = snapshot->values[i];
-        if (!PyUnicode_CheckExact(value)) {
-            continue;
-        }
-        for (int j = 0; j < count; j++) {
-            if (seen[j] == value) {
-                return 0;
-            }
-        }
-        if (count == 2 + STRINGS) {
-            return 0;
-        }
-        seen[count++] = value;
-    }
-    return 1;
-}
-
-/* Whether nothing is in the pickle but this object, and nothing in it comes by twice: then no
-   number is ever asked for, and none is given. */
-ALWAYS_INLINE int
-is_whole(const struct pickler *pickler, const struct direct *direct)
-{
-    return direct->object == pickler->root && direct->new_class != NULL
-           && direct->form->state_count < 0
-           && strings_differ(&direct->snapshot, direct->new_class);
-}
-
-/* An ASCII str, and the opcode that numbers it. */
-ALWAYS_INLINE char *
-write_only_str(PyObject *string, char *out)
-{
-    size_t size = (size_t)PyUnicode_GET_LENGTH(string);
-    out = write_op(write_op(out, OP_SHORT_BINUNICODE), (int)size);
-    out = write_bytes(out, (const char *)PyUnicode_1BYTE_DATA(string), size);
-    return write_op(out, OP_MEMOIZE);
-}
-
-/* The same as write_small() but for the memo. */
-static char *
-write_whole(struct pickler *pickler, const struct direct *direct, char *out)
-{
-    const struct snapshot *snapshot = &direct->snapshot;
-    out = write_only_str(direct->new_class->module_name, out);
-    out = write_only_str(direct->new_class->qualname, out);
-    out = write_op(write_op(out, OP_STACK_GLOBAL), OP_MEMOIZE);
-    out = snapshot->count > 3 ? write_op(out, OP_MARK) : out;
-    for (int i = 0; i < snapshot->count; i++) {
-        PyObject *value = snapshot->values[i];
-        out = PyUnicode_CheckExact(value) ? write_only_str(value, out)
-                                          : write_atom(pickler, value, 0, out);
-    }
-    out = save_tuple_op(pickler, snapshot->count, out);
-    out = snapshot->count == 0 ? out : write_op(out, OP_MEMOIZE);
-    return write_op(write_op(out, OP_REDUCE), OP_MEMOIZE);
-}
-
 /* ---- whatever it is ---------------------------------------------------- */
 
 /* The same where anything may run: what the form and the snapshot name is owned, and the
@@ -525,8 +454,7 @@ save_by_form(struct pickler *pickler, struct form *form, PyObject *object, int s
     }
     pickler->state->reduced_by_plan++;
     if (small) {
-        *out = unlikely(is_whole(pickler, &direct)) ? write_whole(pickler, &direct, *out)
-                                                    : write_small(pickler, &direct, *out);
+        *out = write_small(pickler, &direct, *out);
     }
     else if (open) {
         *out = write_owning(pickler, &direct, *out);

@@ -165,6 +165,24 @@ reads_are_parts(const struct form *form)
     return 1;
 }
 
+/* Whether the function looks more up than the constructor. */
+static uint16_t
+looks_more_up(const struct form *form)
+{
+    for (size_t i = 0; i < form->steps->count; i++) {
+        const struct step *step = &form->steps->list[i];
+        if (i != form->callable_step && (is_shared(step) || step->kind == STEP_EXPECT)) {
+            return 1;
+        }
+    }
+    for (int i = 0; i < form->size; i++) {
+        if (form->parts[i].step == form->callable_step) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* The constructor: a value that is no object's, or the object's class. */
 static int
 place_callable(struct core_state *state, struct form *form, uint16_t number)
@@ -225,6 +243,7 @@ form_make(struct core_state *state, struct form *form, PyTypeObject *type, unsig
     form->size = form->argument_count + (form->state_count > 0 ? form->state_count : 0);
     form->usable = reads_are_parts(form);
     form->room = room_besides_values(form);
+    form->looks_up = looks_more_up(form);
     mark_repeated(form);
 }
 
@@ -252,6 +271,9 @@ static int
 callable_is_plain(struct core_state *state, PyObject *callable)
 {
     enum reduction_form how;
+    if (likely(callable != NULL && reduction_is_by_class(state, callable))) {
+        return 1;
+    }
     return callable != NULL && !reduction_form_is_foreign(state, callable)
            && reduction_find_form(state, callable, &how) == 0 && how == FORM_CALL;
 }
@@ -275,8 +297,9 @@ share_value(struct form *form, uint16_t number, PyObject *value)
     return 1;
 }
 
-int
-form_look_up(struct core_state *state, struct form *form, PyObject *function)
+/* Looks all of it up.  Whether it is there, and is what the plan relies on. */
+static NOINLINE int
+look_all_up(struct core_state *state, struct form *form, PyObject *function)
 {
     const struct steps *steps = form->steps;
     form->callable = (PyObject *)form->type;
@@ -293,6 +316,21 @@ form_look_up(struct core_state *state, struct form *form, PyObject *function)
                         != PyTuple_GET_ITEM(steps->constants, step->b)) {
             return 0;
         }
+    }
+    return 1;
+}
+
+int
+form_look_up(struct core_state *state, struct form *form, PyObject *function)
+{
+    if (unlikely(form->looks_up)) {
+        if (!look_all_up(state, form, function)) {
+            return 0;
+        }
+    }
+    else {
+        const struct step *step = &form->steps->list[form->callable_step];
+        form->callable = shared_value(state, form, function, step);
     }
     form->code = PyFunction_GET_CODE(function);
     return callable_is_plain(state, form->callable);

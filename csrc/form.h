@@ -63,6 +63,7 @@ struct form {
     int size;                        /* of both together */
     int room;                        /* bytes that a small object takes besides its values */
     uint16_t callable_step;
+    uint16_t looks_up;                 /* whether more than the constructor is looked up */
     uint16_t keys_at;                  /* operands of the state's dict */
     Py_ssize_t global_hint;            /* where the global that was looked up last is */
     struct part parts[FORM_PARTS_MAX]; /* arguments, then the values of the state */
@@ -99,6 +100,18 @@ form_is_of(struct core_state *state, PyTypeObject *type)
 /* The form of a plan for a type, made if it is another one's; NULL if the plan has none.
    Runs no Python code. */
 struct form *form_of(struct core_state *state, const struct steps *steps, PyTypeObject *type);
+
+/* Whether the function that was registered when the form was stamped is it still, has the code
+   that was read, and would not be watched: no reducer has to be looked up, and no plan.  Runs no
+   Python code. */
+ALWAYS_INLINE int
+form_is_registered(struct core_state *state, const struct form *form, PyTypeObject *type)
+{
+    return form->type == type && form->stamp != 0 && form->stamp == found_stamp(state)
+           && form->version == type_version(type)
+           && PyFunction_GET_CODE(form->function) == form->code && state->steps_threshold != 0
+           && !code_is_monitored(form->code) && !steps_observed(state);
+}
 
 /* Looks up what the function would look up, once an epoch.  Whether all of it is there, and
    is what the plan relies on.  Runs no Python code. */

@@ -2,6 +2,7 @@
 #include "pickler.h"
 
 #include "arguments.h"
+#include "whole.h"
 
 /* ---- a dump ------------------------------------------------------------- */
 
@@ -121,7 +122,6 @@ pickler_run(struct pickler *pickler, PyObject *object, PyObject *write)
     if (begin(pickler) < 0) {
         return NULL;
     }
-    pickler->root = object;
     plan_enter(pickler->state);
     char *out = write_pickle(pickler, object, write);
     PyObject *result = out == NULL ? NULL : writer_finish(&pickler->writer, out);
@@ -225,18 +225,21 @@ static PyObject *
 core_dumps(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 {
     struct core_state *state = core_state_of_module(module);
-    if (likely(names == NULL && (nargs == 1 || nargs == 2))) {
-        return dump_once(state, args[0], nargs == 2 ? args[1] : NULL, 1, NULL, NULL);
-    }
     static char *const keywords[] = {"obj", "protocol", "fix_imports", "buffer_callback", NULL};
     PyObject *object, *protocol = NULL, *buffer_callback = NULL;
-    int fix_imports = 1;
-    if (arguments_parse(args, nargs, names, "O|O$pO:dumps", keywords, &object, &protocol,
-                        &fix_imports, &buffer_callback)
-        < 0) {
+    int fix_imports = 1, done = 0;
+    if (likely(names == NULL && (nargs == 1 || nargs == 2))) {
+        object = args[0];
+        protocol = nargs == 2 ? args[1] : NULL;
+    }
+    else if (arguments_parse(args, nargs, names, "O|O$pO:dumps", keywords, &object, &protocol,
+                             &fix_imports, &buffer_callback)
+             < 0) {
         return NULL;
     }
-    return dump_once(state, object, protocol, fix_imports, buffer_callback, NULL);
+    PyObject *pickle =
+        buffer_callback == NULL ? whole_dumps(state, object, protocol, &done) : NULL;
+    return done ? pickle : dump_once(state, object, protocol, fix_imports, buffer_callback, NULL);
 }
 
 PyDoc_STRVAR(

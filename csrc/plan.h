@@ -193,6 +193,19 @@ plan_metaclass_holds(const struct plan *plan)
            && type_version(Py_TYPE((PyObject *)plan->type)) == plan->metaclass_version;
 }
 
+/* Whether the class would be found again under the names that the plan has, by an import that does
+   nothing.  Runs no Python code. */
+static inline int
+plan_names_hold(struct core_state *state, struct plan *plan)
+{
+    PyObject *type = (PyObject *)plan->type;
+    return plan->module_name != NULL && plan_metaclass_holds(plan)
+           && (plan->name_is_made || ((PyHeapTypeObject *)type)->ht_qualname == plan->qualname)
+           && PyDict_GET_SIZE(state->stdlib.extension_registry) == 0
+           && found_in_module(state, plan->module_name, plan->qualname, &plan->place) == type
+           && found_imports_as_usual(state);
+}
+
 /* Whether the state of a frozen plan is a list of the slots that the plan has, and gets made
    without anybody watching.  Runs no Python code. */
 int plan_is_frozen(struct core_state *state, const struct plan *plan);

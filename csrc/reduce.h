@@ -64,16 +64,11 @@ int reduction_find_form(struct core_state *state, PyObject *callable, enum reduc
    code. */
 int reduction_is_call(struct core_state *state, PyTypeObject *type);
 
-/* Whether a reduce value, of whatever kind, is valid and one that REDUCE builds: what most
-   reducers return, a class and its arguments.  Runs no Python code; 0 says nothing. */
+/* Whether the callable is an ordinary class whose __name__ surely is none of those two: REDUCE
+   calls it.  Runs no Python code; 0 says nothing. */
 ALWAYS_INLINE int
-reduction_is_short(struct core_state *state, PyObject *reduce_value)
+reduction_is_by_class(struct core_state *state, PyObject *callable)
 {
-    if (!PyTuple_CheckExact(reduce_value) || PyTuple_GET_SIZE(reduce_value) != 2
-        || !PyTuple_CheckExact(PyTuple_GET_ITEM(reduce_value, PART_ARGS))) {
-        return 0;
-    }
-    PyObject *callable = PyTuple_GET_ITEM(reduce_value, PART_CALLABLE);
     if (!Py_IS_TYPE(callable, &PyType_Type)
         || !PyType_HasFeature((PyTypeObject *)callable, Py_TPFLAGS_HEAPTYPE)) {
         return 0;
@@ -81,6 +76,16 @@ reduction_is_short(struct core_state *state, PyObject *reduce_value)
     Py_ssize_t length = PyUnicode_GET_LENGTH(((PyHeapTypeObject *)callable)->ht_name);
     return length != PyUnicode_GET_LENGTH(state->str.newobj)
            && length != PyUnicode_GET_LENGTH(state->str.newobj_ex);
+}
+
+/* Whether a reduce value, of whatever kind, is valid and one that REDUCE builds: what most
+   reducers return, a class and its arguments.  Runs no Python code; 0 says nothing. */
+ALWAYS_INLINE int
+reduction_is_short(struct core_state *state, PyObject *reduce_value)
+{
+    return PyTuple_CheckExact(reduce_value) && PyTuple_GET_SIZE(reduce_value) == 2
+           && PyTuple_CheckExact(PyTuple_GET_ITEM(reduce_value, PART_ARGS))
+           && reduction_is_by_class(state, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE));
 }
 
 /* Whether finding the form can run Python code. */

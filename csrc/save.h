@@ -55,7 +55,6 @@ struct pickler {
     int poll_at_next;         /* signals are to be seen to at the next object */
     int unnumbered;           /* shared objects that are open and have no number yet */
     int fast_nesting;         /* containers open in fast mode */
-    PyObject *root;           /* only compared */
     uint64_t epoch;           /* another number after each run of foreign code, of any dump */
     uint64_t dump;            /* another number for each dump, and after a change of its memo */
     size_t generation;        /* of the memo, under this number */
@@ -375,6 +374,17 @@ save_float(struct pickler *pickler, PyObject *real, char *out)
         return save_float_text(pickler, real, out);
     }
     return write_real(out, PyFloat_AS_DOUBLE(real));
+}
+
+/* The opcode that makes a tuple, in protocols 2 and later. */
+ALWAYS_INLINE int
+tuple_opcode(Py_ssize_t size)
+{
+    return size > 3    ? OP_TUPLE
+           : size == 3 ? OP_TUPLE3
+           : size == 2 ? OP_TUPLE2
+           : size == 1 ? OP_TUPLE1
+                       : OP_EMPTY_TUPLE;
 }
 
 ALWAYS_INLINE char *

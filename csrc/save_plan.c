@@ -38,22 +38,6 @@ class_is_asked(struct pickler *pickler, PyTypeObject *metaclass)
                                   hash_pointer(metaclass)));
 }
 
-/* Whether the class would be found again under the names that the plan has, by an import
-   that does nothing. */
-static int
-names_are_true(struct pickler *pickler, struct plan *plan, PyObject *type)
-{
-    struct core_state *state = pickler->state;
-    if (plan->module_name == NULL || !plan_metaclass_holds(plan)
-        || class_is_asked(pickler, Py_TYPE(type))
-        || (!plan->name_is_made && ((PyHeapTypeObject *)type)->ht_qualname != plan->qualname)
-        || PyDict_GET_SIZE(state->stdlib.extension_registry) != 0) {
-        return 0;
-    }
-    return found_in_module(state, plan->module_name, plan->qualname, &plan->place) == type
-           && found_imports_as_usual(state);
-}
-
 /* A name that is a new str for whoever asks for it: it is numbered, and never comes again. */
 static char *
 write_made_name(struct pickler *pickler, PyObject *name, char *out)
@@ -94,7 +78,7 @@ save_find_class(struct pickler *pickler, struct plan *plan, PyObject *type)
         plan->class_dump = pickler->dump;
         return 1;
     }
-    return names_are_true(pickler, plan, type);
+    return !class_is_asked(pickler, Py_TYPE(type)) && plan_names_hold(pickler->state, plan);
 }
 
 /* The class, and where its arguments begin. */

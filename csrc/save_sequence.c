@@ -69,8 +69,7 @@ save_tuple_mark(struct pickler *pickler, Py_ssize_t size, char *out)
 char *
 save_tuple_op(struct pickler *pickler, Py_ssize_t size, char *out)
 {
-    static const unsigned char short_tuples[] = {OP_EMPTY_TUPLE, OP_TUPLE1, OP_TUPLE2, OP_TUPLE3};
-    return write_op(out, tuple_is_marked(pickler, size) ? OP_TUPLE : short_tuples[size]);
+    return write_op(out, tuple_is_marked(pickler, size) ? OP_TUPLE : tuple_opcode(size));
 }
 
 char *

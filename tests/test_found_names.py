@@ -317,6 +317,71 @@ def test_objects_that_are_the_whole_pickle(module):
                     assert pickle.dumps(wrapped, protocol) == std_pickle.dumps(wrapped, protocol)
 
 
+SHAPES = {
+    "nothing": ("lambda o: (Shape, ())", 0),
+    "one": ("lambda o: (Shape, (o.a0,))", 1),
+    "three": ("lambda o: (Shape, (o.a0, o.a1, o.a2))", 3),
+    "four": ("lambda o: (Shape, (o.a0, o.a1, o.a2, o.a3))", 4),
+    "many": ("lambda o: (Shape, (" + "".join(f"o.a{i}, " for i in range(12)) + "))", 12),
+    "twice": ("lambda o: (Shape, (o.a0, o.a0))", 1),
+    "constants": ("lambda o: (Shape, (o.a0, 'constant', 300, None))", 1),
+    "a default": ("lambda o, extra='extra': (Shape, (o.a0, extra))", 1),
+    "a cell": ("(lambda extra: lambda o: (Shape, (o.a0, extra)))('extra')", 1),
+    "a class in a cell": ("(lambda made: lambda o: (made, (o.a0,)))(Shape)", 1),
+    "its own class": ("lambda o: (o.__class__, (o.a0, o.a1))", 2),
+    "its type": ("lambda o: (type(o), (o.a0, o.a1))", 2),
+    "a function": ("lambda o: (make, (o.a0, o.a1))", 2),
+    "a built-in type": ("lambda o: (range, (o.a0, o.a1))", 2),
+    "a state": ("lambda o: (Shape, (o.a0,), {'a1': o.a1})", 2),
+}
+
+
+@pytest.mark.parametrize("slots", [True, False], ids=["slots", "dict"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_of_whole_pickles(name, slots, module):
+    source, size = SHAPES[name]
+    names = tuple(f"a{i}" for i in range(size))
+    shape = type("Shape", (), {"__module__": NAME} | ({"__slots__": names} if slots else {}))
+    module.Shape = shape
+    reducer = eval(source, module.__dict__)
+    copyreg.pickle(shape, reducer)
+    texts = [f"{i} " * 20 for i in range(20)]
+    rows = [range(20), texts, [text * 4 for text in texts], [1.5, None, True, False] * 5]
+    rows += [[*texts[:2], texts[0]] * 7, [2**31, -1, 2**64] * 7, ["\u20ac", b"x", ()] * 7]
+    rows += [[7] * 20, ["Shape", NAME] * 10, [shape] * 20]
+    for row in rows:
+        obj = shape()
+        for place, value in zip(names, row, strict=False):
+            setattr(obj, place, value)
+        for protocol in range(3, pickle.HIGHEST_PROTOCOL + 1):
+            for _ in range(3):
+                assert pickle.dumps(obj, protocol) == std_pickle.dumps(obj, protocol)
+    if size:
+        del obj.a0
+        for protocol in (4, 5):
+            ours = outcome(pickle.dumps, obj, protocol)
+            assert ours == outcome(std_pickle.dumps, obj, protocol)
+            assert ours[0] is AttributeError
+    copyreg.dispatch_table.pop(shape)
+
+
+def test_arguments_of_whole_pickles(module):
+    obj = module.Point(1, "text")
+    calls = [
+        ((), {"protocol": protocol})
+        for protocol in (None, -1, -(2**70), 0, 2, 4, 5, 6, 2**70, True, 4.0, "4")
+    ]
+    calls += [((*positional.values(),), {}) for _, positional in calls]
+    calls += [((4,), {"buffer_callback": list}), ((5,), {"buffer_callback": list})]
+    calls += [((4,), {"buffer_callback": None}), ((), {"fix_imports": False}), ((4, 5), {})]
+    for arguments, keywords in calls:
+        for _ in range(3):
+            ours = outcome(lambda a, k: pickle.dumps(obj, *a, **k), arguments, keywords)
+            theirs = outcome(lambda a, k: std_pickle.dumps(obj, *a, **k), arguments, keywords)
+            assert ours == theirs
+    assert pickle.dumps(obj) == std_pickle.dumps(obj)
+
+
 def test_the_threshold_is_obeyed_at_once(module):
     obj = module.Point(1, 2)
     for _ in range(5):

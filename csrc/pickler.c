@@ -103,8 +103,9 @@ begin(struct pickler *pickler)
     return writer_init(&pickler->writer);
 }
 
-/* Writes the whole pickle; what is left of it in the buffer ends at the place returned. */
-static char *
+/* Writes the whole pickle; what is left of it in the buffer ends at the place returned.  In line:
+   what lies on the stack below the first object is at the cost of nesting. */
+ALWAYS_INLINE char *
 write_pickle(struct pickler *pickler, PyObject *object, PyObject *write)
 {
     pickler->writer.every = pickler->persistent_id != NULL;

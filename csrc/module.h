@@ -82,6 +82,7 @@
     V(persistent_id, "persistent_id")                      \
     V(persistent_load, "persistent_load")                  \
     V(qualname, "__qualname__")                            \
+    V(raw, "raw")                                          \
     V(raw_paths, "_raw_paths")                             \
     V(read, "read")                                        \
     V(readinto, "readinto")                                \

@@ -166,6 +166,32 @@ reader_open_memory(struct reader *reader, PyObject *input)
     return 0;
 }
 
+/* Whether it is an object of a type of C with this name, which nobody can change. */
+static int
+is_exactly(PyObject *object, const char *name)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    return PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE) && strcmp(type->tp_name, name) == 0;
+}
+
+/* Whether readinto() is io's own, of a file that reads from nothing of others.  A buffered reader
+   passes the memory on to its raw file.  Runs no Python code. */
+static int
+is_readinto_of_io(PyObject *readinto, PyObject *raw_name)
+{
+    PyObject *file = readinto != NULL && PyCFunction_CheckExact(readinto)
+                         ? PyCFunction_GET_SELF(readinto)
+                         : NULL;
+    if (file == NULL || !is_exactly(file, "_io.BufferedReader")) {
+        return file != NULL && (is_exactly(file, "_io.BytesIO") || is_exactly(file, "_io.FileIO"));
+    }
+    PyObject *raw = PyObject_GetAttr(file, raw_name);
+    int trusted = raw != NULL && is_exactly(raw, "_io.FileIO");
+    PyErr_Clear(); /* a ValueError, once it is detached */
+    Py_XDECREF(raw);
+    return trusted;
+}
+
 int
 reader_open_file(struct reader *reader, PyObject *file)
 {
@@ -182,6 +208,7 @@ reader_open_file(struct reader *reader, PyObject *file)
         reader_close(reader);
         return -1;
     }
+    reader->readinto_is_trusted = is_readinto_of_io(reader->readinto, str->raw);
     return 0;
 }
 
@@ -306,6 +333,9 @@ fill_from_file(struct reader *reader, PyObject *owner, char *memory, size_t size
     }
     if (reader->readinto == NULL) {
         return fill_by_read(reader, memory, size);
+    }
+    if (!reader->readinto_is_trusted) {
+        memset(memory, 0, size); /* nobody is shown what was there before, whatever it says */
     }
     ReadTargetObject *target = target_new(reader->state, owner, memory, size);
     if (target == NULL) {

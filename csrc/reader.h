@@ -37,7 +37,8 @@ struct reader {
     PyObject *readinto;
     PyObject *readline;
     PyObject *peek;
-    char *line; /* the last line read, ended by a NUL */
+    int readinto_is_trusted; /* to write what it says it wrote */
+    char *line;              /* the last line read, ended by a NUL */
     size_t line_capacity;
     struct core_state *state;
 };

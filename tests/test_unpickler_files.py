@@ -153,6 +153,47 @@ def test_kept_views_reach_nothing(opcode):
         loaded.extend(b"free to grow")
 
 
+class Boasting(io.RawIOBase):
+    """A file whose readinto() writes one byte and says that it wrote all, of `rest` bytes."""
+
+    def __init__(self, opcode, rest):
+        self.part, self.rest = opcode, rest
+
+    def readable(self):
+        return True
+
+    def read(self, size=-1):
+        if not self.part and self.rest == 0:
+            self.part = b"."
+        part, self.part = self.part[:size], self.part[size:]
+        return part
+
+    def readinto(self, view):
+        if self.part or self.rest == 0:
+            part = self.read(len(view))
+            view[: len(part)] = part
+            return len(part)
+        self.rest -= len(view)
+        view[:1] = b"y"
+        return len(view)
+
+
+@pytest.mark.parametrize("opcode", [b"B", b"\x96"])
+@pytest.mark.parametrize(
+    ("size", "wrap"),
+    # The buffered reader passes the memory on only for as much as its own buffer has room for.
+    [(size, lambda file: file) for size in (40, 300, 9000, 70_000)]
+    + [(3 << 20, io.BufferedReader)],
+)
+def test_memory_that_is_not_written_is_not_shown(opcode, size, wrap):
+    header = opcode + size.to_bytes(4 if opcode == b"B" else 8, "little")
+    junk = [b"x" * (size - 10 + n) for n in range(20)]
+    del junk
+    loaded = load(wrap(Boasting(header, size)))
+    assert len(loaded) == size
+    assert loaded.count(b"y") + loaded.count(b"\0") == size
+
+
 class Lying:
     """A file that says now and then what is not so, and keeps the views that it is given."""
 

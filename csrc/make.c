@@ -207,7 +207,10 @@ make_read(struct core_state *state, PyObject *callable)
     struct steps *steps = NULL;
     int read =
         has_constructor_to_read(callable) ? steps_read_constructor(state, callable, &steps) : 0;
-    struct known *known = read == 0 && before != 0 ? known_read(state, callable) : NULL;
+    struct known *known = NULL;
+    if (read == 0 && before != 0) {
+        read = known_read(state, callable, &known);
+    }
     /* Whatever ran meanwhile may have changed the callable, and the table. */
     struct maker *maker =
         key_of(state, callable, &version) == key && version == before && read >= 0

@@ -575,19 +575,39 @@ take_answer(struct core_state *state, PyTypeObject *type, PyObject *answer)
     return NULL;
 }
 
-struct known *
-known_read(struct core_state *state, PyObject *cls)
+/* Whether an exception is but the verdict that a class is not what it was; not so what a signal
+   handler raises, or want of memory. */
+static int
+is_verdict(void)
+{
+    PyObject *const verdicts[] = {PyExc_AttributeError, PyExc_ImportError, PyExc_LookupError,
+                                  PyExc_RecursionError, PyExc_TypeError,   PyExc_ValueError};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(verdicts); i++) {
+        if (PyErr_ExceptionMatches(verdicts[i])) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int
+known_read(struct core_state *state, PyObject *cls, struct known **known)
 {
     PyObject *module = PyImport_ImportModule("fastcopyreg._values");
     PyObject *answer =
         module == NULL ? NULL : PyObject_CallMethod(module, "constructor", "O", cls);
-    struct known *known = answer != NULL && PyTuple_Check(answer)
-                              ? take_answer(state, (PyTypeObject *)cls, answer)
-                              : NULL;
+    *known = answer != NULL && PyTuple_Check(answer)
+                 ? take_answer(state, (PyTypeObject *)cls, answer)
+                 : NULL;
     Py_XDECREF(module);
     Py_XDECREF(answer);
+    if (PyErr_Occurred() && !is_verdict()) {
+        known_free(*known);
+        *known = NULL;
+        return -1;
+    }
     PyErr_Clear();
-    return known;
+    return 0;
 }
 
 /* ------------------------------------------------------------------------- */
@@ -610,10 +630,11 @@ known_setstate(struct core_state *state, struct known *known, PyObject *object,
 
 #else
 
-struct known *
-known_read(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(cls))
+int
+known_read(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(cls), struct known **known)
 {
-    return NULL;
+    *known = NULL;
+    return 0;
 }
 
 #endif

@@ -13,9 +13,10 @@
 
 struct known;
 
-/* What is to be checked for a class before its objects are made; NULL, without an exception, if it
-   is none of these.  Runs Python code. */
-struct known *known_read(struct core_state *state, PyObject *cls);
+/* What is to be checked for a class before its objects are made, or NULL if it is none of these,
+   in *known, owned.  0, or -1 with an exception of others: a signal handler's, or MemoryError.
+   Runs Python code. */
+int known_read(struct core_state *state, PyObject *cls, struct known **known);
 void known_free(struct known *known);
 
 /* Makes what the class, which has not changed since, would return: MAKE_DONE, MAKE_RAISED, or

@@ -8,6 +8,7 @@ out with what the standard library makes of the same pickle.
 import contextlib
 import copy as std_copy
 import copyreg
+import fractions
 import functools
 import gc
 import pickle as std_pickle
@@ -23,7 +24,8 @@ from fastcopyreg import copy, pickle
 if fastcopyreg.backend != "c":
     pytest.skip("the Python backend calls every function", allow_module_level=True)
 
-from fastcopyreg import _core
+from fastcopyreg import _core, _values
+from support.child import in_child, requires_fork
 
 PLANS_ARE_ON = sys.version_info < (3, 16) and getattr(sys, "_is_gil_enabled", lambda: True)()
 
@@ -542,3 +544,24 @@ def test_code_that_goes_may_be_noticed():
             gc.collect()
         del reference
     assert noticed == [True]
+
+
+@requires_fork
+@pytest.mark.skipif(not PLANS_ARE_ON, reason="No class is read.")
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, TimeoutError, TypeError])
+def test_what_is_raised_while_a_class_is_read(error):
+    """A signal handler's exception is not ours to swallow; what is wrong with the class is."""
+    data = pickle.dumps([fractions.Fraction(n, 7) for n in range(1, 100)])
+
+    def attempt():
+        def constructor(cls):
+            raise error
+
+        _values.constructor = constructor
+        fractions.Fraction.changed = None  # So it is read again.
+        try:
+            return len(pickle.loads(data))
+        except BaseException as raised:
+            return type(raised)
+
+    assert in_child(attempt) == (99 if error is TypeError else error)

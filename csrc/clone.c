@@ -204,6 +204,29 @@ has_own_reduce(struct core_state *state, PyTypeObject *type)
     return method != NULL && PyFunction_Check(method);
 }
 
+/* The list in the type's own __slotnames__, borrowed; NULL if there is none yet.  The standard
+   library writes it when it first reduces an instance. */
+static PyObject *
+own_slotnames(PyTypeObject *type, PyObject *slotnames_name)
+{
+    PyObject *names = NULL;
+    if (type->tp_dict != NULL) {
+        names = PyDict_GetItemWithError(type->tp_dict, slotnames_name);
+    }
+    return names != NULL && PyList_CheckExact(names) ? names : NULL;
+}
+
+/* Whether the type has neither slots nor anything else that is no attribute in the __dict__. */
+static int
+is_all_dict(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *names = own_slotnames(type, state->str.slotnames);
+    Py_ssize_t pointers = type->tp_weaklistoffset > 0;
+    return names != NULL && PyList_GET_SIZE(names) == 0
+           && type->tp_basicsize
+                  <= PyBaseObject_Type.tp_basicsize + pointers * (Py_ssize_t)sizeof(PyObject *);
+}
+
 unsigned int
 clone_facts(struct core_state *state, PyTypeObject *type)
 {
@@ -236,6 +259,11 @@ clone_facts(struct core_state *state, PyTypeObject *type)
     PyObject *getstate = type_lookup(type, state->str.getstate);
     if (getstate != NULL && PyFunction_Check(getstate) && is_made_by_default(state, type)) {
         facts |= CLONE_OWN_GETSTATE;
+    }
+    if ((facts & (CLONE_OWN_DICT | CLONE_NO_SETSTATE)) == CLONE_OWN_DICT
+        && inherits_from_object(type, state->str.getstate) && is_made_by_default(state, type)
+        && is_all_dict(state, type)) {
+        facts |= CLONE_DICT_STATE;
     }
     return facts;
 }
@@ -273,18 +301,6 @@ reduces_by_default(struct core_state *state, PyTypeObject *type, unsigned int fa
     return (facts & needed) == needed && (facts & (CLONE_OWN_DICT | CLONE_NO_DICT)) != 0
            && type->tp_setattro == PyObject_GenericSetAttr
            && inherits_from_object(type, state->str.getstate) && is_made_by_default(state, type);
-}
-
-/* The list in the type's own __slotnames__, borrowed; NULL if there is none yet.  The standard
-   library writes it when it first reduces an instance. */
-static PyObject *
-own_slotnames(PyTypeObject *type, PyObject *slotnames_name)
-{
-    PyObject *names = NULL;
-    if (type->tp_dict != NULL) {
-        names = PyDict_GetItemWithError(type->tp_dict, slotnames_name);
-    }
-    return names != NULL && PyList_CheckExact(names) ? names : NULL;
 }
 
 /* Fills in the slots.  1, or 0 if one is not a plain slot of this type. */
@@ -412,6 +428,17 @@ clone_state(struct clone_plan *plan, PyObject *object, PyObject **state, PyObjec
     }
     *fields = dict;
     return 1;
+}
+
+PyObject *
+clone_dict_state(struct core_state *state, PyObject *object)
+{
+    PyObject *dict =
+        is_all_dict(state, Py_TYPE(object)) ? PyObject_GenericGetDict(object, NULL) : NULL;
+    if (dict != NULL && PyDict_GET_SIZE(dict) == 0) {
+        Py_SETREF(dict, Py_NewRef(Py_None));
+    }
+    return dict;
 }
 
 PyObject *

@@ -49,7 +49,9 @@ enum {
     CLONE_CALLS_INIT = 64,    /* type(...) is object.__new__ and a function __init__ */
     CLONE_OWN_GETSTATE = 128, /* reduces by default, with the state that a function __getstate__
                                  gives */
-    CLONE_OWN_REDUCE = 256    /* __reduce_ex__ is a function, or object's and __reduce__ is one */
+    CLONE_OWN_REDUCE = 256,   /* __reduce_ex__ is a function, or object's and __reduce__ is one */
+    CLONE_DICT_STATE = 512 /* reduces by default, with the __dict__ as the state, for which there
+                              is a __setstate__ */
 };
 unsigned int clone_facts(struct core_state *state, PyTypeObject *type);
 
@@ -78,6 +80,10 @@ int clone_find_fields(struct clone_plan *plan, PyObject *object, struct clone_fi
 /* Whether the instance has no attribute in its __dict__ under the name (exact str); 0 also
    if that cannot be told without running Python code. */
 int clone_lacks_attribute(PyObject *object, PyTypeObject *type, PyObject *name);
+
+/* The state of an object of a type with CLONE_DICT_STATE: its __dict__, or None if that is empty.
+   Strong; NULL with an exception, or without one if the type has slots by now. */
+PyObject *clone_dict_state(struct core_state *state, PyObject *object);
 
 /* type(*args) for a type with CLONE_CALLS_INIT; args[-1] may be written to.  Strong or NULL.
    Runs Python code. */

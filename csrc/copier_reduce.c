@@ -419,23 +419,46 @@ value_of_state(struct core_state *state, PyTypeObject *type, PyObject *object_st
     return value;
 }
 
-/* The copy of an owned object that reduces by default but for its __getstate__, without a reduce
-   value. */
+/* What an object's __getstate__ gives, which is an owned function of its type; strong or NULL. */
+static PyObject *
+ask_for_state(struct copier *copier, PyObject *object, PyObject *getstate)
+{
+    PyObject *state = frozen_getstate(copier->state, object);
+    if (state != NULL || PyErr_Occurred() || copier_before_foreign(copier) < 0) {
+        return state;
+    }
+    state = PyObject_CallOneArg(getstate, object);
+    if (state != NULL) {
+        frozen_check(copier->state, object, state);
+    }
+    copier_after_foreign(copier);
+    return state;
+}
+
+/* The state of an owned object that reduces by default, but for what its function __getstate__
+   gives, or with its __dict__.  Strong; NULL with an exception, or without one if the object is to
+   be asked for its reduce value. */
+static PyObject *
+find_state(struct copier *copier, PyObject *object)
+{
+    PyObject *getstate = type_lookup(Py_TYPE(object), copier->state->str.getstate);
+    if (getstate == NULL || !PyFunction_Check(getstate)) {
+        return clone_dict_state(copier->state, object);
+    }
+    Py_INCREF(getstate);
+    PyObject *state = ask_for_state(copier, object, getstate);
+    Py_DECREF(getstate);
+    return state;
+}
+
+/* The copy of an owned object of such a state, without a reduce value. */
 static enum way
-copy_by_getstate(struct copier *copier, PyObject *object, PyObject **copy)
+copy_by_state(struct copier *copier, PyObject *object, PyObject **copy)
 {
     PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
     unsigned int version = type_version(type);
-    PyObject *getstate = Py_NewRef(type_lookup(type, copier->state->str.getstate));
-    PyObject *state = frozen_getstate(copier->state, object);
-    enum way way = WAY_RAISED;
-    if (state == NULL && !PyErr_Occurred() && copier_before_foreign(copier) == 0) {
-        state = PyObject_CallOneArg(getstate, object);
-        if (state != NULL) {
-            frozen_check(copier->state, object, state);
-        }
-        copier_after_foreign(copier);
-    }
+    PyObject *state = find_state(copier, object);
+    enum way way = state == NULL && !PyErr_Occurred() ? WAY_NOT_SO : WAY_RAISED;
     if (state != NULL && unlikely(version != type_version(type) || Py_TYPE(object) != type)) {
         PyObject *value = value_of_state(copier->state, type, state);
         if (value != NULL) {
@@ -449,14 +472,15 @@ copy_by_getstate(struct copier *copier, PyObject *object, PyObject **copy)
         }
         way = *copy == NULL ? WAY_RAISED : WAY_DONE;
     }
-    if (way != WAY_RAISED && copier_before_foreign(copier) < 0) {
+    if (way == WAY_DONE && copier_before_foreign(copier) < 0) {
         Py_CLEAR(*copy);
         way = WAY_RAISED;
     }
     Py_XDECREF(state);
-    Py_DECREF(getstate);
     Py_DECREF(type);
-    copier_after_foreign(copier);
+    if (way != WAY_NOT_SO) {
+        copier_after_foreign(copier);
+    }
     return way;
 }
 
@@ -519,9 +543,9 @@ copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, 
     enum way way = WAY_NOT_SO;
     int sure = surely_lacks_deepcopy(copier, object, facts);
     int reduces = sure && reducer == NULL && (facts & CLONE_OWN_REDUCE) != 0;
-    int gives_state = sure && reducer == NULL && (facts & CLONE_OWN_GETSTATE) != 0
-                      && copier->state->copyroutes->newobj_holds
-                      && copier->state->copyroutes->states_hold;
+    int gives_state =
+        sure && reducer == NULL && (facts & (CLONE_OWN_GETSTATE | CLONE_DICT_STATE)) != 0
+        && copier->state->copyroutes->newobj_holds && copier->state->copyroutes->states_hold;
     reducer = sure && reducer != NULL && PyFunction_Check(reducer) ? reducer : NULL;
     Py_INCREF(object);
     if (reducer != NULL || reduces) {
@@ -530,9 +554,11 @@ copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, 
     if (way == WAY_NOT_SO && reduces) {
         way = copy_by_method(copier, object, alone, &copy);
     }
+    if (way == WAY_NOT_SO && reducer == NULL && gives_state) {
+        way = copy_by_state(copier, object, &copy);
+    }
     if (way == WAY_NOT_SO) {
         way = reducer != NULL ? copy_by_reducer(copier, object, reducer, alone, &copy)
-              : gives_state   ? copy_by_getstate(copier, object, &copy)
                               : copy_asked(copier, object, sure, &copy);
     }
     return finish_copy(copier, object, way, copy);

@@ -227,6 +227,48 @@ def test_objects(name, fields, protocol):
             assert outcome(copy.copy, obj) == outcome(std_copy.copy, obj)
 
 
+@pytest.mark.parametrize("name", TAKING)
+def test_the_dict_is_a_part_as_any_other(name):
+    """The state of a copied object is its `__dict__`, which others may hold."""
+    read(name)
+    obj = made(name)
+    obj.itself, obj.own = obj, vars(obj)
+    for each in obj, [obj, vars(obj)], [vars(obj), obj], [obj.own], {"a": [obj], "b": obj.own}:
+        assert outcome(copy.deepcopy, each) == outcome(std_copy.deepcopy, each)
+    bare = made(name)
+    vars(bare).clear()
+    kept = [bare, vars(bare), bare]
+    assert outcome(copy.deepcopy, kept) == outcome(std_copy.deepcopy, kept)
+    memos = {}, {}
+    kept.append(obj)
+    copy.deepcopy(kept, memos[0])
+    std_copy.deepcopy(kept, memos[1])
+    assert len(memos[0]) == len(memos[1])
+    if name != "Gives":  # A state that is made anew has another id.
+        assert set(memos[0]) - {id(memos[0])} == set(memos[1]) - {id(memos[1])}
+
+
+@pytest.mark.parametrize("name", ["Update", "Replace", "Inherits"])
+def test_slot_names_may_change(name):
+    """They are a list in the class, which is there when an object was reduced."""
+    for names in ["x"], ["absent"], ["x", "y"], [1], ():
+        outcomes = []
+        for module in copy, std_copy:
+            vars(MODULE).clear()
+            MODULE.__dict__.update(__name__="stateful", __builtins__=__builtins__)
+            exec(SOURCE, vars(MODULE))
+            read(name)
+            cls = getattr(MODULE, name)
+            rows = [made(name), made(name)]
+            std_copy.deepcopy(rows)
+            if names == ():
+                cls.__slotnames__ = names
+            else:
+                cls.__slotnames__[:] = names
+            outcomes.append(outcome(module.deepcopy, rows))
+        assert outcomes[0] == outcomes[1]
+
+
 def test_a_replaced_dict_is_the_state_itself():
     read("Replace")
     state = {"x": 1}

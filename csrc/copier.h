@@ -197,8 +197,11 @@ copier_before_asking(struct copier *copier)
 ALWAYS_INLINE int
 copier_before_foreign(struct copier *copier)
 {
+    if (copier_before_asking(copier) < 0) {
+        return -1;
+    }
     copymemo_reveal(&copier->memo);
-    return copier_before_asking(copier);
+    return 0;
 }
 
 ALWAYS_INLINE void

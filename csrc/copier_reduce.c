@@ -280,7 +280,7 @@ copy_from_atoms(struct copier *copier, PyObject *object, PyObject *reduce_value,
         Py_CLEAR(*copy);
         return WAY_RAISED;
     }
-    copymemo_hide(&copier->memo, *copy);
+    copymemo_hide_entries(&copier->memo);
     return WAY_CLOSED;
 }
 

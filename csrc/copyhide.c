@@ -12,7 +12,8 @@ may_be_hidden(PyObject *copy)
 {
     PyTypeObject *type = Py_TYPE(copy);
     int ours = type == &PyList_Type || type == &PyDict_Type
-               || (PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && PyType_IS_GC(type)
+               || (PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+                   && !PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE) && PyType_IS_GC(type)
                    && type->tp_is_gc == NULL && type->tp_alloc == PyType_GenericAlloc);
     return ours && collector_tracks(copy);
 }

@@ -103,7 +103,7 @@ drop_entries(struct copybuffers *buffers)
 {
     struct ptrmap entries = buffers->entries;
     buffers->entries = (struct ptrmap){0};
-    buffers->kept_count = 0;
+    buffers->kept_count = buffers->passed = 0;
     for (size_t i = 0; i < entries.count; i++) {
         size_t ahead = i + DROP_AHEAD < entries.count ? i + DROP_AHEAD : i;
         PREFETCH(entries.pairs[ahead].value);
@@ -503,7 +503,9 @@ copymemo_put(struct copymemo *memo, PyObject *source, PyObject *copy)
     if (copymemo_flush(memo) < 0) {
         return -1;
     }
-    return own_entry(memo->buffers, source, copy);
+    int owned = own_entry(memo->buffers, source, copy);
+    memo->buffers->passed = memo->buffers->entries.count;
+    return owned;
 }
 
 int

@@ -59,6 +59,7 @@ struct copybuffers {
     size_t kept_count, kept_capacity;
     size_t first_kept; /* how many entries there were when the first was kept */
     struct copyhide hidden;
+    size_t passed; /* entries whose copies are hidden, or are not to be */
 };
 
 struct copymemo {
@@ -91,21 +92,29 @@ copymemo_flush(struct copymemo *memo)
 /* Hides the copies that are pending from the collector.  Runs no Python code. */
 void copymemo_hide_pending(struct copymemo *memo);
 
-/* The same of a copy that the entries own. */
+/* Hides the copies of the entries that were made since foreign code was handed a copy, if they are
+   many.  Runs no Python code. */
 ALWAYS_INLINE void
-copymemo_hide(struct copymemo *memo, PyObject *copy)
+copymemo_hide_entries(struct copymemo *memo)
 {
-    if (memo->buffers->entries.count >= COPYHIDE_FROM) {
-        copyhide_hide(&memo->buffers->hidden, copy);
+    struct copybuffers *buffers = memo->buffers;
+    if (buffers->hidden.count == 0 && buffers->entries.count - buffers->passed < COPYHIDE_FROM) {
+        return;
+    }
+    for (; buffers->passed < buffers->entries.count; buffers->passed++) {
+        copyhide_hide(&buffers->hidden, buffers->entries.pairs[buffers->passed].value);
     }
 }
 
-/* Lets the collector see all copies.  Runs no Python code, as the entries own them too. */
+/* Lets the collector see all copies, for good those that are there.  Runs no Python code, as the
+   entries own them too. */
 ALWAYS_INLINE void
 copymemo_reveal(struct copymemo *memo)
 {
-    if (unlikely(memo->buffers->hidden.count > 0)) {
-        copyhide_reveal(&memo->buffers->hidden);
+    struct copybuffers *buffers = memo->buffers;
+    buffers->passed = buffers->entries.count;
+    if (unlikely(buffers->hidden.count > 0)) {
+        copyhide_reveal(&buffers->hidden);
     }
 }
 

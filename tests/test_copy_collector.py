@@ -301,22 +301,35 @@ def found_copies(source):
     return [obj for obj in gc.get_objects() if type(obj) is Called and id(obj) not in known]
 
 
-def test_who_finds_unfinished_copies_may_keep_them():
-    source = [Called(str(i), i) for i in range(MANY)]
+class Leaking(Constructed):
+    """Keeps what its constructor is handed."""
+
+    def __init__(self, parts):
+        Called.seen.append(parts)
+        self.parts = parts
+
+    def __reduce__(self):
+        return Leaking, (self.parts,)
+
+
+def test_what_was_handed_out_before_an_error_stays_tracked():
     turns = itertools.count()
 
-    def steal(obj):
-        if next(turns) == MANY - 10:
-            for found in gc.get_objects():
-                if type(found) is list and len(found) == MANY - 10 and type(found[0]) is Called:
-                    Called.seen.append(found)
+    def fail(obj):
+        assert all(map(gc.is_tracked, itertools.chain(*Called.seen)))
+        if next(turns) == 2 * MANY - 10:
             raise LookupError
 
-    Hook.function = staticmethod(steal)
-    with pytest.raises(LookupError):
-        copies.OURS.deepcopy(source)
-    assert len(Called.seen) == 1
-    assert all(map(gc.is_tracked, Called.seen[0]))
+    many = [Called(str(i), i) for i in range(MANY)]
+    source = [many[:300], Leaking(many[300:400]), many[400:], Leaking(many[:1]), many]
+    Hook.function = staticmethod(fail)
+    for module in (copies.STANDARD, copies.OURS):
+        turns = itertools.count(MANY)
+        Called.seen.clear()  # Of the source, too.
+        with pytest.raises(LookupError):
+            module.deepcopy(source)
+        assert [len(parts) for parts in Called.seen] == [100]
+        assert all(map(gc.is_tracked, itertools.chain(Called.seen, *Called.seen)))
 
 
 @pytest.mark.skipif(not HIDES, reason="nothing is hidden without the GIL")

@@ -2,12 +2,14 @@
 
    The simple way is to let the collector do as it pleases.  Then a quarter to a third of the time
    of a large deepcopy goes into collections that visit what was just copied, and can find nothing:
-   what a call owns until its end is no garbage before.  (Copies of 20,000 objects that were
-   dropped took 15 % to 35 % less time hidden, on 3.14 and 3.15; of those that were kept, as much:
-   what is alive is visited by the next collection.)  So copies leave the collector's lists
+   what a call owns until its end is no garbage before.  (Hidden, copies of 20,000 objects that were
+   dropped took 15 % to 35 % less time, on 3.14 and 3.15; of those that were kept, as much or up to
+   4 % more: what is alive is visited by a later collection, when it has left the processor's
+   caches.)  So copies leave the collector's lists
 
-   - as soon as they are made, where a reducer is called for each object, and with each call the
-     collector may run; until the end, or until foreign code is handed anything but a source;
+   - as soon as they are many, and then each when it is made, where a reducer is called for each
+     object, and with each call the collector may run; until the end, or until foreign code is
+     handed anything but a source;
    - at the end of a copy that ran no foreign code, if a collection is due by then: it runs while
      they are hidden, instead of right after.
 

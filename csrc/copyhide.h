@@ -2,9 +2,9 @@
 
    The simple way is to let the collector do as it pleases.  Then a quarter to a third of the time
    of a large deepcopy goes into collections that visit what was just copied, and can find nothing:
-   what a call owns until its end is no garbage before.  (Hidden, copies of 20,000 objects that were
-   dropped took 15 % to 35 % less time, on 3.14 and 3.15; of those that were kept, as much or up to
-   4 % more: what is alive is visited by a later collection, when it has left the processor's
+   what a call owns until its end is no garbage before.  (Hidden, copies of 20,000 objects that
+   were dropped took 15 % to 35 % less time, on 3.14 and 3.15; of those that were kept, as much or
+   up to 4 % more: what is alive is visited by a later collection, when it has left the processor's
    caches.)  So copies leave the collector's lists
 
    - as soon as they are many, and then each when it is made, where a reducer is called for each

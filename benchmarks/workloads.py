@@ -182,6 +182,21 @@ class Plain:
         self.z = z
 
 
+class OwnState:
+    """With the two methods that are written most often."""
+
+    def __init__(self, x, y, z):
+        self.x = x
+        self.y = y
+        self.z = z
+
+    def __getstate__(self):
+        return {"x": self.x, "y": self.y, "z": self.z}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+
+
 class PlainSlots:
     __slots__ = ("x", "y", "z")
 
@@ -474,6 +489,7 @@ def _default_reductions() -> Iterator[Workload]:
     yield Workload("plain", group, three_fields(Plain), fresh=True)
     yield Workload("plain-with-dicts", group, with_dicts(three_fields(Plain)))
     yield Workload("plain-slots", group, three_fields(PlainSlots))
+    yield Workload("own-state", group, three_fields(OwnState))
     yield Workload("dataclass", group, three_fields(Data), fresh=True)
     yield Workload("dataclass-with-dicts", group, with_dicts(three_fields(Data)))
     yield Workload("dataclass-slots", group, three_fields(SlotsData))

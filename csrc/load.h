@@ -12,6 +12,7 @@
 #include "load_keys.h"
 #include "load_memo.h"
 #include "load_opcodes.h"
+#include "make.h"
 #include "reader.h"
 #include "turns.h"
 
@@ -310,6 +311,12 @@ int load_plain_object(struct unpickler *unpickler);
    exception.  Runs Python code. */
 PyObject *load_make_new(struct core_state *state, PyObject *cls, PyObject *arguments,
                         PyObject *keywords);
+
+/* set(list) or frozenset(list), which pickles of protocol 3 and less have, where the keys are to
+   be looked at one by one (load_keys.h): MAKE_DONE, MAKE_RAISED, or MAKE_CALL for all else.  Runs
+   Python code. */
+enum make_outcome load_make_set(struct unpickler *unpickler, PyObject *callable,
+                                PyObject *const *arguments, Py_ssize_t count, PyObject **made);
 
 /* The class that two lines of ASCII name, as INST wants it; strong, or NULL with an
    exception.  Runs Python code. */

@@ -344,18 +344,50 @@ load_empty_set(struct unpickler *unpickler)
     return load_push(unpickler, PySet_New(NULL));
 }
 
-/* Adds the objects from `start` up to a set, or to a frozenset that nobody else has, as their
-   update() does.  May run Python code (hash, equality). */
+/* Adds keys to a set, or to a frozenset that nobody else has, as their update() does.  0, or -1
+   with an exception.  May run Python code (hash, equality). */
+static int
+add_keys(struct unpickler *unpickler, PyObject *set, PyObject *const *keys, Py_ssize_t count)
+{
+    int result = 0;
+    for (Py_ssize_t i = 0; result == 0 && i < count; i++) {
+        result = load_check_key(unpickler->state, &unpickler->key_bounds, set, keys[i]);
+        result = result == 0 ? PySet_Add(set, keys[i]) : -1;
+    }
+    return result;
+}
+
+/* The same of the objects from `start` up, which are dropped. */
 static int
 update_set(struct unpickler *unpickler, PyObject *set, PyObject **start)
 {
-    int result = 0;
-    for (PyObject **item = start; result == 0 && item < unpickler->top; item++) {
-        result = load_check_key(unpickler->state, &unpickler->key_bounds, set, *item);
-        result = result == 0 ? PySet_Add(set, *item) : -1;
-    }
+    int result = add_keys(unpickler, set, start, unpickler->top - start);
     load_drop_to(unpickler, start);
     return result;
+}
+
+enum make_outcome
+load_make_set(struct unpickler *unpickler, PyObject *callable, PyObject *const *arguments,
+              Py_ssize_t count, PyObject **made)
+{
+    if ((callable != (PyObject *)&PySet_Type && callable != (PyObject *)&PyFrozenSet_Type)
+        || count != 1 || !PyList_CheckExact(arguments[0])) {
+        return MAKE_CALL;
+    }
+    PyObject **first = ((PyListObject *)arguments[0])->ob_item;
+    Py_ssize_t size = PyList_GET_SIZE(arguments[0]);
+    if (load_keys_are_few(&unpickler->key_bounds, first, first + size)) {
+        return MAKE_CALL;
+    }
+    PyObject *keys = PyList_AsTuple(arguments[0]);
+    PyObject *set = callable == (PyObject *)&PySet_Type ? PySet_New(NULL) : PyFrozenSet_New(NULL);
+    if (keys == NULL || set == NULL
+        || add_keys(unpickler, set, &PyTuple_GET_ITEM(keys, 0), PyTuple_GET_SIZE(keys)) < 0) {
+        Py_CLEAR(set);
+    }
+    Py_XDECREF(keys);
+    *made = set;
+    return set == NULL ? MAKE_RAISED : MAKE_DONE;
 }
 
 int

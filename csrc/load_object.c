@@ -39,13 +39,17 @@ call_without_arguments(struct core_state *state, PyObject *callable)
 /* callable(*arguments), by its plan if it has one.  Strong, or NULL with an exception.  Runs
    Python code. */
 static PyObject *
-call_with_tuple(struct core_state *state, PyObject *callable, PyObject *arguments)
+call_with_tuple(struct unpickler *unpickler, PyObject *callable, PyObject *arguments)
 {
     enum make_outcome outcome = MAKE_CALL;
     PyObject *object;
     if (PyTuple_CheckExact(arguments)) {
-        outcome = make_or_read(state, callable, &PyTuple_GET_ITEM(arguments, 0),
-                               PyTuple_GET_SIZE(arguments), &object);
+        PyObject *const *items = &PyTuple_GET_ITEM(arguments, 0);
+        Py_ssize_t count = PyTuple_GET_SIZE(arguments);
+        outcome = make_or_read(unpickler->state, callable, items, count, &object);
+        if (outcome == MAKE_CALL) {
+            outcome = load_make_set(unpickler, callable, items, count, &object);
+        }
     }
     if (outcome == MAKE_CALL) {
         return PyObject_CallObject(callable, arguments);
@@ -63,7 +67,7 @@ load_reduce(struct unpickler *unpickler)
     PyObject *object = NULL, *callable = load_take(unpickler);
     if (callable != NULL) {
         object = arguments == Py_None ? call_without_arguments(unpickler->state, callable)
-                                      : call_with_tuple(unpickler->state, callable, arguments);
+                                      : call_with_tuple(unpickler, callable, arguments);
         Py_DECREF(callable);
     }
     Py_DECREF(arguments);
@@ -123,7 +127,8 @@ load_call(struct unpickler *unpickler, PyObject **arguments)
         unpickler->top = arguments;
     }
     else if (outcome == MAKE_CALL
-             && rebuild_make(unpickler->state, callable, arguments, count, &object) == MAKE_CALL) {
+             && rebuild_make(unpickler->state, callable, arguments, count, &object) == MAKE_CALL
+             && load_make_set(unpickler, callable, arguments, count, &object) == MAKE_CALL) {
         object = call_off_stack(unpickler, callable, arguments);
     }
     load_drop_to(unpickler, arguments - 1);

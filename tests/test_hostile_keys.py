@@ -88,6 +88,7 @@ KEYED = {
     "ADDITEMS": b"\x8f(%b\x90.",
     "FROZENSET": b"(%b\x91.",
     "a key of a subclass": b"ccollections\nOrderedDict\n)R%bNs.",
+    "REDUCE of frozenset": b"cbuiltins\nfrozenset\n](%be\x85R.",
     "a key of many": b"%bq\x000](}h\x00Ns}h\x00Nse.",
 }
 
@@ -102,6 +103,7 @@ NESTED = {
 LOADED = dict.fromkeys(KEYED, dict) | {
     "ADDITEMS": set,
     "FROZENSET": frozenset,
+    "REDUCE of frozenset": frozenset,
     "a key of a subclass": OrderedDict,
     "a key of many": list,
 }
@@ -161,6 +163,8 @@ EQUAL = {
     "ADDITEMS": b"\x8f(%b%b\x90.",
     "ADDITEMS twice": b"\x8f(%b\x90(%b\x90.",
     "FROZENSET": b"(%b%b\x91.",
+    "REDUCE of set": b"cbuiltins\nset\n](%b%be\x85R.",
+    "REDUCE of frozenset": b"cbuiltins\nfrozenset\n](%b%be\x85\x94R.",
     "OrderedDict": b"ccollections\nOrderedDict\n)R(%bN%bNu.",
     "defaultdict": b"ccollections\ndefaultdict\n)R(%bN%bNu.",
     "Counter": b"ccollections\nCounter\n)R(%bN%bNu.",

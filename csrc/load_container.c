@@ -371,23 +371,27 @@ load_make_set(struct unpickler *unpickler, PyObject *callable, PyObject *const *
               Py_ssize_t count, PyObject **made)
 {
     if ((callable != (PyObject *)&PySet_Type && callable != (PyObject *)&PyFrozenSet_Type)
-        || count != 1 || !PyList_CheckExact(arguments[0])) {
-        return MAKE_CALL;
-    }
-    PyObject **first = ((PyListObject *)arguments[0])->ob_item;
-    Py_ssize_t size = PyList_GET_SIZE(arguments[0]);
-    if (load_keys_are_few(&unpickler->key_bounds, first, first + size)) {
+        || count != 1 || !PyList_CheckExact(arguments[0])
+        || load_keys_are_plain(&unpickler->key_bounds)) {
         return MAKE_CALL;
     }
     PyObject *keys = PyList_AsTuple(arguments[0]);
-    PyObject *set = callable == (PyObject *)&PySet_Type ? PySet_New(NULL) : PyFrozenSet_New(NULL);
-    if (keys == NULL || set == NULL
-        || add_keys(unpickler, set, &PyTuple_GET_ITEM(keys, 0), PyTuple_GET_SIZE(keys)) < 0) {
-        Py_CLEAR(set);
+    if (keys == NULL) {
+        return MAKE_RAISED;
     }
-    Py_XDECREF(keys);
-    *made = set;
-    return set == NULL ? MAKE_RAISED : MAKE_DONE;
+    PyObject **first = &PyTuple_GET_ITEM(keys, 0);
+    Py_ssize_t size = PyTuple_GET_SIZE(keys);
+    enum make_outcome outcome = MAKE_CALL;
+    if (!load_keys_are_few(&unpickler->key_bounds, first, first + size)) {
+        *made = callable == (PyObject *)&PySet_Type ? PySet_New(NULL) : PyFrozenSet_New(NULL);
+        outcome = MAKE_DONE;
+        if (*made == NULL || add_keys(unpickler, *made, first, size) < 0) {
+            Py_CLEAR(*made);
+            outcome = MAKE_RAISED;
+        }
+    }
+    Py_DECREF(keys);
+    return outcome;
 }
 
 int

@@ -73,7 +73,7 @@ int
 load_keys_are_few(const struct key_bounds *bounds, PyObject **keys, PyObject **end)
 {
     int few = 1;
-    if (!bounds->shared && !bounds->deep) {
+    if (load_keys_are_plain(bounds)) {
         return 1;
     }
     for (PyObject **key = keys; few && key < end; key++) {

@@ -40,6 +40,13 @@ load_begin_keys(struct core_state *state, struct key_bounds *bounds)
     *bounds = (struct key_bounds){.deep = state->hash_goes_deep};
 }
 
+/* Whether no key of this load needs to be looked at. */
+ALWAYS_INLINE int
+load_keys_are_plain(const struct key_bounds *bounds)
+{
+    return !bounds->shared && !bounds->deep;
+}
+
 /* Takes note of an object that is on the stack for another time. */
 ALWAYS_INLINE void
 load_note_again(struct key_bounds *bounds, PyObject *object)

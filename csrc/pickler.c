@@ -2,6 +2,7 @@
 #include "pickler.h"
 
 #include "arguments.h"
+#include "errors.h"
 #include "whole.h"
 
 /* ---- a dump ------------------------------------------------------------- */
@@ -103,13 +104,34 @@ begin(struct pickler *pickler)
     return writer_init(&pickler->writer);
 }
 
+/* The first object, whose reducer was called before the dump began; see whole.h. */
+static NOINLINE char *
+save_asked(struct pickler *pickler, PyObject *object, char *out)
+{
+    PyObject *reduce_value = pickler->asked;
+    pickler->asked = NULL;
+    if (save_open(pickler, object) < 0) {
+        Py_DECREF(reduce_value);
+        return NULL;
+    }
+    if (PyUnicode_Check(reduce_value)) {
+        out = save_global(pickler, object, reduce_value, out);
+    }
+    else if ((out = save_reduce(pickler, reduce_value, object, out)) == NULL) {
+        error_note("when serializing %T object", object);
+    }
+    return save_close(pickler, object, save_release(pickler, reduce_value, out));
+}
+
 /* Writes the whole pickle; what is left of it in the buffer ends at the place returned.  In line:
    what lies on the stack below the first object is at the cost of nesting. */
 ALWAYS_INLINE char *
 write_pickle(struct pickler *pickler, PyObject *object, PyObject *write)
 {
     pickler->writer.every = pickler->persistent_id != NULL;
-    char *out = save(pickler, object, write_head(pickler, write));
+    char *out = write_head(pickler, write);
+    out = unlikely(pickler->asked != NULL) ? save_asked(pickler, object, out)
+                                           : save(pickler, object, out);
     out = out == NULL ? NULL : save_room(pickler, out);
     if (out == NULL || (write != NULL && save_foreign(pickler) < 0)) {
         return NULL;
@@ -173,6 +195,7 @@ give_pickler(struct core_state *state, struct pickler *pickler)
         writer_destroy(&pickler->writer);
     }
     Py_CLEAR(pickler->fast_memo);
+    Py_CLEAR(pickler->asked);
     save_trim_snapshots(pickler);
     destroy(exchange_pointer((void **)&state->idle_pickler, pickler));
 }
@@ -183,15 +206,18 @@ pickler_teardown(struct core_state *state)
     destroy(exchange_pointer((void **)&state->idle_pickler, NULL));
 }
 
-/* One dump with arguments that were read; a new object, or NULL. */
+/* One dump with arguments that were read; a new object, or NULL.  `asked` is stolen: what the
+   object's reducer returned, or NULL. */
 static PyObject *
 dump_once(struct core_state *state, PyObject *object, PyObject *protocol, int fix_imports,
-          PyObject *buffer_callback, PyObject *file)
+          PyObject *buffer_callback, PyObject *file, PyObject *asked)
 {
     struct pickler *pickler = take_pickler(state);
     if (pickler == NULL) {
+        Py_XDECREF(asked);
         return NULL;
     }
+    pickler->asked = asked;
     PyObject *result = NULL, *write = NULL;
     if (pickler_set_protocol(pickler, protocol, fix_imports) == 0
         && (file == NULL || (write = pickler_find_write(state, file)) != NULL)
@@ -227,8 +253,8 @@ core_dumps(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *
 {
     struct core_state *state = core_state_of_module(module);
     static char *const keywords[] = {"obj", "protocol", "fix_imports", "buffer_callback", NULL};
-    PyObject *object, *protocol = NULL, *buffer_callback = NULL;
-    int fix_imports = 1, done = 0;
+    PyObject *object, *protocol = NULL, *buffer_callback = NULL, *pickle, *asked = NULL;
+    int fix_imports = 1;
     if (likely(names == NULL && (nargs == 1 || nargs == 2))) {
         object = args[0];
         protocol = nargs == 2 ? args[1] : NULL;
@@ -238,9 +264,10 @@ core_dumps(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *
              < 0) {
         return NULL;
     }
-    PyObject *pickle =
-        buffer_callback == NULL ? whole_dumps(state, object, protocol, &done) : NULL;
-    return done ? pickle : dump_once(state, object, protocol, fix_imports, buffer_callback, NULL);
+    if (buffer_callback == NULL && whole_dumps(state, object, protocol, &pickle, &asked)) {
+        return pickle;
+    }
+    return dump_once(state, object, protocol, fix_imports, buffer_callback, NULL, asked);
 }
 
 PyDoc_STRVAR(
@@ -266,7 +293,7 @@ core_dump(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *n
         return NULL;
     }
     return dump_once(core_state_of_module(module), object, protocol, fix_imports, buffer_callback,
-                     file);
+                     file, NULL);
 }
 
 static PyMethodDef functions[] = {

@@ -152,9 +152,9 @@ plan_place(PyTypeObject *type)
     return ((address >> 4) ^ (address >> 13)) & (PLAN_TABLE - 1);
 }
 
-/* The plan of a type; borrowed, valid until plan_leave(). */
+/* The plan of a type that has one already, or NULL: that the type was met is not counted. */
 ALWAYS_INLINE struct plan *
-plan_find(struct core_state *state, PyTypeObject *type)
+plan_known(struct core_state *state, PyTypeObject *type)
 {
     struct plan **places = &state->plans->table[plan_place(type)];
     for (int i = 0; i < PLAN_PROBES && places[i] != NULL; i++) {
@@ -164,7 +164,15 @@ plan_find(struct core_state *state, PyTypeObject *type)
             return plan;
         }
     }
-    return plan_meet(state, type);
+    return NULL;
+}
+
+/* The plan of a type; borrowed, valid until plan_leave(). */
+ALWAYS_INLINE struct plan *
+plan_find(struct core_state *state, PyTypeObject *type)
+{
+    struct plan *plan = plan_known(state, type);
+    return likely(plan != NULL) ? plan : plan_meet(state, type);
 }
 
 /* The slow part of plan_knows_reducer(). */
@@ -177,6 +185,14 @@ plan_knows_reducer(struct core_state *state, struct plan *plan)
 {
     uint64_t stamp = found_stamp(state);
     return likely(stamp != 0 && plan->stamp == stamp) || plan_learn_reducer(state, plan);
+}
+
+/* Whether the reducer, a function, is known to be one that is always called. */
+ALWAYS_INLINE int
+plan_refuses(struct core_state *state, const struct plan *plan, PyObject *reducer)
+{
+    return plan->refused != NULL && plan->reducer == reducer && plan->stamp != 0
+           && plan->stamp == found_stamp(state) && PyFunction_GET_CODE(reducer) == plan->refused;
 }
 
 /* Whether what lies outside of the type still is as the plan says: no reducer in the table

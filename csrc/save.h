@@ -66,6 +66,8 @@ struct pickler {
     struct fields fields;     /* between save_find_fields() and save_by_plan() */
     struct value_parts value; /* between save_find_value() and what writes it */
     struct turns turns;
+    PyObject
+        *asked; /* what the reducer of the first object has returned already, or NULL; strong */
     PyObject *fast_memo;
     PyObject *dispatch_table; /* the pickler's own, or NULL */
     PyObject *persistent_id;  /* the hooks, or NULL */

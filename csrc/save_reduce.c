@@ -566,15 +566,6 @@ find_reducer(struct pickler *pickler, struct plan *plan, PyTypeObject *type, PyO
     return found;
 }
 
-/* Whether the reducer is known to be one that is always called. */
-static int
-is_refused(struct pickler *pickler, struct plan *plan, PyObject *reducer)
-{
-    return plan->refused != NULL && plan->reducer == reducer
-           && plan->stamp == found_stamp(pickler->state)
-           && PyFunction_GET_CODE(reducer) == plan->refused;
-}
-
 static void
 learn_refused(struct pickler *pickler, struct plan *plan, PyObject *reducer)
 {
@@ -591,7 +582,7 @@ ask_reducer(struct pickler *pickler, struct plan *plan, PyObject *reducer, PyObj
             int single, char **out, PyObject **reduce_value)
 {
     enum direct_outcome outcome = DIRECT_CALL;
-    if (!is_refused(pickler, plan, reducer)) {
+    if (!plan_refuses(pickler->state, plan, reducer)) {
         outcome = direct_save(pickler, reducer, object, OF_TABLE, single, out, reduce_value);
         if (outcome == DIRECT_CALL) {
             learn_refused(pickler, plan, reducer);

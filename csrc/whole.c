@@ -2,6 +2,7 @@
 #include "whole.h"
 
 #include "plan.h"
+#include "reduce.h"
 #include "save.h"
 
 #if KNOWN_LAYOUT
@@ -73,10 +74,8 @@ find_named(struct core_state *state, PyObject *callable)
     if (!Py_IS_TYPE(callable, &PyType_Type)) {
         return NULL;
     }
-    struct plan *plan = plan_find(state, (PyTypeObject *)callable);
-    return (PyObject *)plan->type == callable && plan->version != 0 && plan_names_hold(state, plan)
-               ? plan
-               : NULL;
+    struct plan *plan = plan_known(state, (PyTypeObject *)callable);
+    return plan != NULL && plan->version != 0 && plan_names_hold(state, plan) ? plan : NULL;
 }
 
 /* The opcodes before the arguments; the size of the frame is not known yet. */
@@ -91,20 +90,45 @@ write_head(struct whole *whole, const struct plan *plan, int protocol)
 
 /* The arguments, in a tuple. */
 ALWAYS_INLINE char *
-write_arguments(struct whole *whole, struct form *form, PyObject *object, char *out)
+write_arguments(struct whole *whole, PyObject *const *values, Py_ssize_t count, char *out)
 {
-    int count = form->argument_count;
     out = count > 3 ? write_op(out, OP_MARK) : out;
-    for (int i = 0; i < count; i++) {
-        PyObject *value = form_read_part(&form->parts[i], form->type, object);
-        if (unlikely(value == NULL || out > whole->pickle + ROOM - ATOM_ROOM - END_ROOM)
-            || unlikely((out = write_only_atom(whole, value, out)) == NULL)) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (unlikely(out > whole->pickle + ROOM - ATOM_ROOM - END_ROOM)
+            || unlikely((out = write_only_atom(whole, values[i], out)) == NULL)) {
             return NULL;
         }
     }
     out = write_op(out, tuple_opcode(count));
     return count == 0 ? out : write_op(out, OP_MEMOIZE);
 }
+
+/* The pickle of what a class, which REDUCE calls, makes of the values.  As whole_dumps().  Runs no
+   Python code. */
+static NOINLINE int
+write_whole(struct core_state *state, PyObject *callable, PyObject *const *values,
+            Py_ssize_t count, int protocol, PyObject **pickle)
+{
+    struct plan *plan = find_named(state, callable);
+    struct whole whole;
+    if (plan == NULL) {
+        return 0;
+    }
+    whole.count = 0;
+    char *out = write_head(&whole, plan, protocol);
+    out = out == NULL ? NULL : write_arguments(&whole, values, count, out);
+    if (out == NULL) {
+        return 0;
+    }
+    out = write_op(write_op(write_op(out, OP_REDUCE), OP_MEMOIZE), OP_STOP);
+    write_u64(write_op(whole.pickle + 2, OP_FRAME),
+              (uint64_t)(out - whole.pickle) - 2 - FRAME_HEADER_SIZE);
+    *pickle = PyBytes_FromStringAndSize(whole.pickle, out - whole.pickle);
+    return 1;
+}
+
+/* ---- who takes the object apart
+ * -------------------------------------------------------------------------------------- */
 
 /* The number of the protocol, or -1 if the dump is to read it; only those that have frames are
    written here. */
@@ -120,32 +144,71 @@ read_protocol(struct core_state *state, PyObject *protocol)
     return number < 4 || number > HIGHEST_PROTOCOL ? -1 : (int)number;
 }
 
-PyObject *
-whole_dumps_by_form(struct core_state *state, PyObject *object, PyObject *protocol, int *done)
+int
+whole_dumps_by_form(struct core_state *state, PyObject *object, PyObject *protocol,
+                    PyObject **pickle)
 {
     struct form *form = form_at(state, Py_TYPE(object));
-    struct whole whole;
+    PyObject *values[FORM_PARTS_MAX];
     int number = read_protocol(state, protocol);
     if (number < 0 || form->state_count >= 0 || !form_is_registered(state, form, Py_TYPE(object))
         || !form_look_up(state, form, form->function)) {
-        return NULL;
+        return 0;
     }
-    struct plan *plan = find_named(state, form->callable);
-    if (plan == NULL) {
-        return NULL;
+    for (int i = 0; i < form->argument_count; i++) {
+        values[i] = form_read_part(&form->parts[i], form->type, object);
+        if (unlikely(values[i] == NULL)) {
+            return 0;
+        }
     }
-    whole.count = 0;
-    char *out = write_head(&whole, plan, number);
-    out = out == NULL ? NULL : write_arguments(&whole, form, object, out);
-    if (out == NULL) {
-        return NULL;
+    if (!write_whole(state, form->callable, values, form->argument_count, number, pickle)) {
+        return 0;
     }
-    out = write_op(write_op(write_op(out, OP_REDUCE), OP_MEMOIZE), OP_STOP);
-    write_u64(write_op(whole.pickle + 2, OP_FRAME),
-              (uint64_t)(out - whole.pickle) - 2 - FRAME_HEADER_SIZE);
     state->reduced_by_plan++;
-    *done = 1;
-    return PyBytes_FromStringAndSize(whole.pickle, out - whole.pickle);
+    return 1;
+}
+
+/* Calls the reducer as a level of nesting; strong, or NULL.  Runs Python code. */
+static PyObject *
+call_reducer(PyObject *reducer, PyObject *object)
+{
+    if (Py_EnterRecursiveCall(" while pickling an object")) {
+        return NULL;
+    }
+    Py_INCREF(reducer);
+    PyObject *reduce_value = PyObject_CallOneArg(reducer, object);
+    Py_DECREF(reducer);
+    Py_LeaveRecursiveCall();
+    return reduce_value;
+}
+
+int
+whole_dumps_by_call(struct core_state *state, PyObject *object, PyObject *protocol,
+                    PyObject **pickle, PyObject **reduce_value)
+{
+    struct plan *plan = plan_known(state, Py_TYPE(object));
+    int number = read_protocol(state, protocol);
+    if (plan == NULL || plan->reducer == NULL || number < 0
+        || !plan_refuses(state, plan, plan->reducer)
+        || plan->reducer == state->stdlib.pickle_complex) {
+        return 0;
+    }
+    PyObject *value = call_reducer(plan->reducer, object);
+    if (value == NULL) {
+        *pickle = NULL;
+        return 1;
+    }
+    if (reduction_is_short(state, value)) {
+        PyObject *arguments = PyTuple_GET_ITEM(value, PART_ARGS);
+        if (write_whole(state, PyTuple_GET_ITEM(value, PART_CALLABLE),
+                        &PyTuple_GET_ITEM(arguments, 0), PyTuple_GET_SIZE(arguments), number,
+                        pickle)) {
+            Py_DECREF(value);
+            return 1;
+        }
+    }
+    *reduce_value = value;
+    return 0;
 }
 
 #endif

@@ -1,13 +1,14 @@
-/* A pickle that is one object: dumps() of an object that a plan's form (form.h) takes apart into a
-   class and atoms.
+/* A pickle that is one object: dumps() of an object that its reducer takes apart into a class and
+   atoms.
 
    The simple way is that of any dump: a pickler is taken, the object is saved, and what it is made
    of is numbered in the memo.  For a pickle of sixty bytes that is most of the work, and the memo
    is never asked: nothing is in the pickle but this object, and nothing in it comes by twice.  So
    neither a pickler nor a memo is needed, and the pickle is written in one pass.
 
-   Nothing is changed before the pickle is whole, and nothing that runs Python code is done.  So
-   whatever is not as it has to be is left to the dump, at any point. */
+   What the reducer gives is read by a form (form.h), or the reducer is called if it is known that
+   it always has to be.  Writing it runs no Python code and changes nothing.  So whatever is not
+   as it has to be is left to the dump, at any point. */
 #ifndef FASTCOPYREG_WHOLE_H
 #define FASTCOPYREG_WHOLE_H
 
@@ -15,26 +16,35 @@
 
 #if KNOWN_LAYOUT
 
-/* The part of whole_dumps() for types that may have a form. */
-PyObject *whole_dumps_by_form(struct core_state *state, PyObject *object, PyObject *protocol,
-                              int *done);
+/* The parts of whole_dumps() for types that may have a form, and for other classes. */
+int whole_dumps_by_form(struct core_state *state, PyObject *object, PyObject *protocol,
+                        PyObject **pickle);
+int whole_dumps_by_call(struct core_state *state, PyObject *object, PyObject *protocol,
+                        PyObject **pickle, PyObject **reduce_value);
 
-/* What dumps() returns for the object; strong, or NULL with MemoryError.  NULL and nothing done if
-   it is to be dumped as any other; else *done is set.  Runs no Python code. */
-ALWAYS_INLINE PyObject *
-whole_dumps(struct core_state *state, PyObject *object, PyObject *protocol, int *done)
+/* 1 and what dumps() returns for the object: strong, or NULL with an exception.  0 if it is to be
+   dumped as any other; then *reduce_value is what its reducer returned if it was called already,
+   strong.  May run Python code. */
+ALWAYS_INLINE int
+whole_dumps(struct core_state *state, PyObject *object, PyObject *protocol, PyObject **pickle,
+            PyObject **reduce_value)
 {
-    return form_is_of(state, Py_TYPE(object)) ? whole_dumps_by_form(state, object, protocol, done)
-                                              : NULL;
+    PyTypeObject *type = Py_TYPE(object);
+    if (form_is_of(state, type)) {
+        return whole_dumps_by_form(state, object, protocol, pickle);
+    }
+    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+           && whole_dumps_by_call(state, object, protocol, pickle, reduce_value);
 }
 
 #else
 
-static inline PyObject *
+static inline int
 whole_dumps(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
-            PyObject *Py_UNUSED(protocol), int *Py_UNUSED(done))
+            PyObject *Py_UNUSED(protocol), PyObject **Py_UNUSED(pickle),
+            PyObject **Py_UNUSED(reduce_value))
 {
-    return NULL;
+    return 0;
 }
 
 #endif

@@ -9,6 +9,7 @@ import builtins
 import contextlib
 import copyreg
 import pickle as std_pickle
+import re
 import sys
 import types
 
@@ -315,6 +316,147 @@ def test_objects_that_are_the_whole_pickle(module):
             for wrapped in (obj, (obj,), [obj, obj], (obj, x, y)):
                 for _ in range(3):
                     assert pickle.dumps(wrapped, protocol) == std_pickle.dumps(wrapped, protocol)
+
+
+def remove_reducer(module, value):
+    copyreg.dispatch_table.pop(module.Called, None)
+    return value
+
+
+def replace_reducer(module, value):
+    copyreg.dispatch_table[module.Called] = module.reduce_otherwise
+    return value
+
+
+def remove_class(module, value):
+    del module.Called
+    return value
+
+
+def remove_module(module, value):
+    del sys.modules[NAME]
+    return value
+
+
+def change_code(module, value):
+    module.reduce_answer.__code__ = module.reduce_otherwise.__code__
+    return value
+
+
+def dump_another(module, value):
+    other = module.Called(5, 6)
+    other.answer = lambda: (module.Called, (5, 6))
+    for dumps in (pickle.dumps, std_pickle.dumps):
+        assert b"found_names_module" in dumps(other)
+        assert dumps([other, other]) == std_pickle.dumps([other, other])
+    return value
+
+
+def change_class(module, value):
+    module.changed.__class__ = module.Plain
+    return value
+
+
+def fail(module, value):
+    raise ValueError("not today")
+
+
+MEANWHILE = {
+    "nothing": lambda module, value: value,
+    "no reducer": remove_reducer,
+    "another reducer": replace_reducer,
+    "no class": remove_class,
+    "no module": remove_module,
+    "other code": change_code,
+    "another dump": dump_another,
+    "another class": change_class,
+    "a failure": fail,
+}
+
+ANSWERS = {
+    "atoms": lambda m, o: (m.Called, (1, 2.5, "text", None, True, -(2**40))),
+    "no arguments": lambda m, o: (m.Called, ()),
+    "many": lambda m, o: (m.Called, tuple(range(1000))),
+    "texts": lambda m, o: (m.Called, ("text " * 40,) * 9),
+    "different texts": lambda m, o: (m.Called, tuple(f"{i} text" for i in range(20))),
+    "itself": lambda m, o: (m.Called, (1,), {"itself": o}),
+    "containers": lambda m, o: (m.Called, ([o.x], {"x": o.x}, (o.x,))),
+    "a class": lambda m, o: (m.Called, (m.Called, m.Other)),
+    "a registered object": lambda m, o: (m.Called, (m.Point(1, 2), m.Point(1, 2))),
+    "a function": lambda m, o: (m.make, (1, 2)),
+    "a name": lambda m, o: "make",
+    "no such name": lambda m, o: "absent",
+    "a state": lambda m, o: (m.Called, (1, 2), {"x": o.x}),
+    "items": lambda m, o: (m.Called, (1, 2), None, iter([1]), iter([(1, 2)])),
+    "a list": lambda m, o: [m.Called, (1, 2)],
+    "one part": lambda m, o: (m.Called,),
+    "arguments in a list": lambda m, o: (m.Called, [1, 2]),
+    "no callable": lambda m, o: (3, (1, 2)),
+    "nothing": lambda m, o: None,
+    "what cannot be pickled": lambda m, o: (m.Called, (1, lambda: 0)),
+}
+
+
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_whole_pickles_of_called_reducers(answer, meanwhile, module):
+    """The reducer is called first; whatever it gave, and did, is then seen to."""
+
+    def reduce_answer(o):
+        try:
+            return o.answer()
+        finally:
+            o.calls += 1
+
+    def dump(dumps, does, protocol):
+        obj = module.changed = module.Called(1, 2)
+        obj.calls = 0
+        obj.answer = lambda: does(module, ANSWERS[answer](module, obj))
+        result = outcome(dumps, obj, protocol)
+        assert obj.calls == (protocol in range(6))
+        module.Called = type(obj) if type(obj) is not module.Plain else called
+        module.reduce_answer.__code__ = code
+        sys.modules[NAME] = module
+        copyreg.dispatch_table[module.Called] = reduce_answer
+        return result
+
+    def same(does, protocol):
+        ours, wanted = (dump(dumps, does, protocol) for dumps in (pickle.dumps, std_pickle.dumps))
+        assert clean(ours) == clean(wanted)
+
+    called = module.Called
+    module.reduce_answer = reduce_answer
+    code = reduce_answer.__code__
+    copyreg.pickle(called, reduce_answer)
+    for _ in range(8):
+        same(MEANWHILE["nothing"], 4)
+    for protocol in (4, 5, 2, -1, 9):
+        same(MEANWHILE[meanwhile], protocol if protocol != -1 else 5)
+        same(MEANWHILE["nothing"], 4)
+
+
+def clean(result):
+    if isinstance(result, bytes):
+        return result
+    kind, text, notes = result
+    return kind, re.sub("0x[0-9a-f]+", "0x", text), notes
+
+
+def test_recursion_of_called_reducers(module):
+    """A reducer that dumps its own object again comes to an end as it does there."""
+
+    def recurse(dumps, obj):
+        def reduce_again(o):
+            return dumps(o)
+
+        copyreg.pickle(module.Called, reduce_again)
+        kind, text, _ = outcome(dumps, obj)
+        assert kind is RecursionError
+        return text.partition(" while ")[0].partition(" (used")[0]
+
+    obj = module.Called(1, 2)
+    for _ in range(6):
+        assert recurse(pickle.dumps, obj) == recurse(std_pickle.dumps, obj)
 
 
 SHAPES = {

@@ -144,7 +144,8 @@ read_protocol(struct core_state *state, PyObject *protocol)
     return number < 4 || number > HIGHEST_PROTOCOL ? -1 : (int)number;
 }
 
-int
+/* Never in line: their values would lie below all that is nested. */
+NOINLINE int
 whole_dumps_by_form(struct core_state *state, PyObject *object, PyObject *protocol,
                     PyObject **pickle)
 {
@@ -182,7 +183,7 @@ call_reducer(PyObject *reducer, PyObject *object)
     return reduce_value;
 }
 
-int
+NOINLINE int
 whole_dumps_by_call(struct core_state *state, PyObject *object, PyObject *protocol,
                     PyObject **pickle, PyObject **reduce_value)
 {

@@ -1,5 +1,6 @@
 """What every test run shares: which package and backend it tests, and how hard."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import fastcopyreg
 from fastcopyreg import _backend
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+HAS_CORE = importlib.util.find_spec("fastcopyreg._core") is not None
 
 try:
     from hypothesis import HealthCheck, settings
@@ -59,6 +61,12 @@ def compares_core(item):
     return not asked and item.get_closest_marker("core") is not None
 
 
+def runs_elsewhere(item):
+    """Return whether the test does not ask for the backend, and is run with the core's."""
+    elsewhere = fastcopyreg.backend != "c" and HAS_CORE
+    return elsewhere and item.get_closest_marker("once") is not None
+
+
 def sample(items, count):
     """Return at most *count* of the cases of each test function, the first and the last too."""
     tests = {}
@@ -72,7 +80,7 @@ def sample(items, count):
 
 
 def pytest_collection_modifyitems(config, items):
-    kept = {item for item in items if not compares_core(item)}
+    kept = {item for item in items if not compares_core(item) and not runs_elsewhere(item)}
     if count := config.getoption("sample"):
         kept &= sample([item for item in items if item in kept], count)
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])

@@ -11,7 +11,7 @@ import pytest
 
 from fastcopyreg import _stdlib, bench
 
-pytestmark = pytest.mark.slow  # Much of it measures real time.
+pytestmark = [pytest.mark.slow, pytest.mark.once]  # Much of it measures real time.
 
 
 class Clock:

@@ -19,6 +19,8 @@ import pytest
 
 import fastcopyreg
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parent.parent
 CPYTHON = sys.implementation.name == "cpython"
 SOURCES = sorted(ROOT.glob("csrc/*.c"))

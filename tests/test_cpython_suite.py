@@ -13,6 +13,7 @@ OURS = runpy.run_path(str(RUN.with_name("stand_ins.py")))["OURS"]
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.once,
     pytest.mark.skipif(sys.implementation.name != "cpython", reason="runs CPython's own tests"),
     pytest.mark.skipif(
         importlib.util.find_spec("test.support") is None, reason="no test package here"

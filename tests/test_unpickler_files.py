@@ -14,7 +14,7 @@ pytestmark = requires_core
 
 VALUES = {
     "small": lambda: [1, "two", (3.0,)],
-    "many frames": lambda: [str(number) * 3 for number in range(30_000)],
+    "many frames": lambda: [str(number) * 3 for number in range(12_000)],
     "large parts": lambda: [
         b"x" * 70_000,
         "y" * 70_000,

@@ -2,6 +2,7 @@
 
 import abc
 import copyreg
+import io
 import sys
 
 import pytest
@@ -329,8 +330,12 @@ def test_code_that_changes_under_the_dump():
     assert_same(build)
 
 
+class Registered(Fields):
+    """Whose class is never changed: some changes leave slots of the type that are slower."""
+
+
 def register():
-    copyreg.pickle(Changing, lambda each: (list, ()))
+    copyreg.pickle(Registered, lambda each: (list, ()))
 
 
 def replace_newobj():
@@ -344,15 +349,45 @@ NEWOBJ = copyreg.__newobj__
 @pytest.mark.parametrize("deed", [register, replace_newobj])
 def test_what_lies_outside_of_the_class(deed):
     def build():
-        copyreg.dispatch_table.pop(Changing, None)
+        copyreg.dispatch_table.pop(Registered, None)
         copyreg.__newobj__ = NEWOBJ
-        before = [filled(Changing), filled(Changing)]
-        return [*before, Changes(deed), filled(Changing)]
+        before = [filled(Registered), filled(Registered)]
+        return [*before, Changes(deed), filled(Registered)]
 
     try:
         assert_same(build)
     finally:
         build()
+
+
+class Late(Fields):
+    """Given a reducer when it is asked who else reduces its objects."""
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_class_that_changes_when_the_override_is_asked(at):
+    rows = [filled(Late) for _ in range(4)]
+
+    def dumped(implementation):
+        class Overriding(implementation.Pickler):
+            asked = 0
+
+            def reducer_override(self, obj):
+                self.asked += type(obj) is Late
+                if self.asked == at:
+                    Late.__reduce_ex__ = CHANGES["a reducer"][1]
+                return NotImplemented
+
+        implementation.dumps(rows)
+        written = io.BytesIO()
+        try:
+            Overriding(written, 4).dump(rows)
+        finally:
+            del Late.__reduce_ex__
+        return written.getvalue()
+
+    for _ in range(2):
+        assert dumped(OURS) == dumped(STANDARD)
 
 
 def test_an_object_that_becomes_another():

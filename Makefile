@@ -38,7 +38,7 @@ lint-environment: | $(PY)
 demo: environment ## objects of registered types from real data, timed against the standard library
 	$(PY) -m fastcopyreg bench
 
-test: environment ## every test, once for each backend
+test: environment ## every test, on each backend that has a part in it
 	@set -e; for backend in $(BACKENDS); do \
 	  echo "== backend: $$backend"; FASTCOPYREG_BACKEND=$$backend $(PY) -m pytest -q; done
 

@@ -7,7 +7,8 @@
 
 /* ---- names ------------------------------------------------------------- */
 
-/* Whether a key is a name that no question of a default reduction asks for. */
+/* Whether a key is a name that no question of a default reduction asks for, or __dict__, which is
+   found on the type whatever an instance has. */
 ALWAYS_INLINE int
 is_harmless(PyObject *key)
 {
@@ -15,7 +16,8 @@ is_harmless(PyObject *key)
         return 0;
     }
     return PyUnicode_GET_LENGTH(key) < 2 || PyUnicode_READ_CHAR(key, 0) != '_'
-           || PyUnicode_READ_CHAR(key, 1) != '_';
+           || PyUnicode_READ_CHAR(key, 1) != '_'
+           || PyUnicode_CompareWithASCIIString(key, "__dict__") == 0;
 }
 
 /* Whether all names of the shared keys are harmless.  They only ever grow. */

@@ -407,18 +407,6 @@ take_over_state(struct copier *copier, PyObject *object, PyObject *copy, PyObjec
     return result;
 }
 
-/* What object.__reduce_ex__(4) would have given for a state. */
-static PyObject *
-value_of_state(struct core_state *state, PyTypeObject *type, PyObject *object_state)
-{
-    PyObject *arguments = PyTuple_Pack(1, type);
-    PyObject *value = arguments == NULL ? NULL
-                                        : PyTuple_Pack(5, state->stdlib.copyreg_newobj, arguments,
-                                                       object_state, Py_None, Py_None);
-    Py_XDECREF(arguments);
-    return value;
-}
-
 /* What an object's __getstate__ gives, which is an owned function of its type; strong or NULL. */
 static PyObject *
 ask_for_state(struct copier *copier, PyObject *object, PyObject *getstate)
@@ -460,7 +448,7 @@ copy_by_state(struct copier *copier, PyObject *object, PyObject **copy)
     PyObject *state = find_state(copier, object);
     enum way way = state == NULL && !PyErr_Occurred() ? WAY_NOT_SO : WAY_RAISED;
     if (state != NULL && unlikely(version != type_version(type) || Py_TYPE(object) != type)) {
-        PyObject *value = value_of_state(copier->state, type, state);
+        PyObject *value = reduction_of_state(copier->state, type, state);
         if (value != NULL) {
             way = copy_and_drop(copier, object, value, 0, 0, copy);
         }

@@ -5,8 +5,6 @@
    errors and their order are its own. */
 #include "copier.h"
 
-#include "frozen.h"
-#include "make.h"
 #include "setstate.h"
 
 /* Two functions that say in Python what C would have to word errors for. */
@@ -138,13 +136,7 @@ call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state, 
     if (!(facts & CLONE_PLAIN_GETATTR) || function == NULL || !PyFunction_Check(function)) {
         return 0;
     }
-    int done = frozen_setstate(state, copy, copied_state);
-    if (done == 0) {
-        done = make_by_setstate(state, copy, copied_state);
-    }
-    if (done == 0) {
-        done = setstate_apply(state, copy, copied_state);
-    }
+    int done = setstate_apply(state, copy, copied_state);
     if (done != 0) {
         return done;
     }

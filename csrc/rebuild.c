@@ -65,14 +65,7 @@ rebuild_state(struct core_state *state, struct key_bounds *bounds, PyObject *obj
               PyObject *object_state)
 {
     PyObject *setstate;
-    int done = frozen_setstate(state, object, object_state);
-    if (done != 0) {
-        return done < 0 ? -1 : 0;
-    }
-    done = make_by_setstate(state, object, object_state);
-    if (done == 0) {
-        done = setstate_apply(state, object, object_state);
-    }
+    int done = setstate_apply(state, object, object_state);
     if (done != 0) {
         return done < 0 ? -1 : 0;
     }

@@ -131,3 +131,14 @@ reduction_is_call(struct core_state *state, PyTypeObject *type)
     return !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
            || (reduction_find_form(state, (PyObject *)type, &form) == 0 && form == FORM_CALL);
 }
+
+PyObject *
+reduction_of_state(struct core_state *state, PyTypeObject *type, PyObject *object_state)
+{
+    PyObject *arguments = PyTuple_Pack(1, type);
+    PyObject *value = arguments == NULL ? NULL
+                                        : PyTuple_Pack(5, state->stdlib.copyreg_newobj, arguments,
+                                                       object_state, Py_None, Py_None);
+    Py_XDECREF(arguments);
+    return value;
+}

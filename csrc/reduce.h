@@ -96,4 +96,8 @@ reduction_form_is_foreign(struct core_state *state, PyObject *callable)
                                   : !PyFunction_Check(callable);
 }
 
+/* What object.__reduce_ex__(2 or more) makes of a type and a state: (copyreg.__newobj__, (type,),
+   state, None, None), the function the original.  Strong, or NULL with MemoryError. */
+PyObject *reduction_of_state(struct core_state *state, PyTypeObject *type, PyObject *object_state);
+
 #endif

@@ -457,19 +457,6 @@ call_own_reducer(struct pickler *pickler, PyObject *object)
 
 #if KNOWN_LAYOUT
 
-/* What object.__reduce_ex__(2 or more) makes of a state, which is stolen; strong or NULL. */
-static PyObject *
-reduce_value_of_state(struct core_state *state, PyTypeObject *type, PyObject *object_state)
-{
-    PyObject *arguments = object_state == NULL ? NULL : PyTuple_Pack(1, type);
-    PyObject *value = arguments == NULL ? NULL
-                                        : PyTuple_Pack(5, state->stdlib.copyreg_newobj, arguments,
-                                                       object_state, Py_None, Py_None);
-    Py_XDECREF(arguments);
-    Py_XDECREF(object_state);
-    return value;
-}
-
 /* Whether all of the object's reduction is known but what its __getstate__ gives. */
 static int
 only_state_is_asked(struct pickler *pickler, struct plan *plan, PyObject *object)
@@ -488,7 +475,8 @@ ask_for_state(struct pickler *pickler, PyObject *object)
     PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
     PyObject *getstate = Py_NewRef(type_lookup(type, state->str.getstate));
     PyObject *object_state = PyObject_CallOneArg(getstate, object);
-    PyObject *value = reduce_value_of_state(state, type, object_state);
+    PyObject *value = object_state == NULL ? NULL : reduction_of_state(state, type, object_state);
+    Py_XDECREF(object_state);
     Py_DECREF(getstate);
     Py_DECREF(type);
     return value;

@@ -2,6 +2,8 @@
 #include "setstate.h"
 
 #include "clone.h"
+#include "frozen.h"
+#include "make.h"
 #include "rebuild.h"
 #include "steps.h"
 
@@ -54,37 +56,9 @@ read_function(struct core_state *state, PyObject *function)
     return read;
 }
 
-/* Whether values that are no dict yet hide what the type has. */
+/* What the function that the compiler has read does, as setstate_apply(). */
 static int
-values_hide(struct core_state *state, PyTypeObject *type, struct layout_values *values)
-{
-    struct layout_keys *keys = layout_shared_keys(type);
-    for (Py_ssize_t i = 0; layout_values_count(values) != 0 && i < keys->count; i++) {
-        if (layout_values_hold(values, (int)i) && values->values[i] != NULL
-            && PyUnicode_Compare(layout_entries(keys)[i].key, state->str.setstate) == 0) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* Whether the object's __dict__ is a plain one, and hides no __setstate__. */
-static int
-is_usual(struct core_state *state, PyObject *object)
-{
-    PyTypeObject *type = Py_TYPE(object);
-    struct layout_values *values = layout_unmade_values(object, type);
-    if (values != NULL) {
-        return !values_hide(state, type, values);
-    }
-    PyObject *dict = layout_made_dict(object);
-    return dict == NULL
-           || (PyDict_CheckExact(dict) && layout_has_only_str_keys(dict)
-               && PyDict_GetItemWithError(dict, state->str.setstate) == NULL);
-}
-
-int
-setstate_apply(struct core_state *state, PyObject *object, PyObject *object_state)
+store_state(struct core_state *state, PyObject *object, PyObject *object_state)
 {
     PyTypeObject *type = Py_TYPE(object);
     if (!PyDict_CheckExact(object_state) || state->steps_threshold == 0
@@ -98,7 +72,8 @@ setstate_apply(struct core_state *state, PyObject *object, PyObject *object_stat
         return entry != NULL && steps_due(state, entry) ? read_function(state, function) : 0;
     }
     int updates = entry->status == STEPS_UPDATES;
-    if (!is_unwatched(state, entry->keyed.key) || !is_usual(state, object)
+    if (!is_unwatched(state, entry->keyed.key)
+        || !clone_lacks_attribute(object, type, state->str.setstate)
         || !layout_has_only_str_keys(object_state)
         || (!updates && type->tp_setattro != PyObject_GenericSetAttr)) {
         return 0;
@@ -107,6 +82,16 @@ setstate_apply(struct core_state *state, PyObject *object, PyObject *object_stat
     int set = updates ? clone_update(object, object_state)
                       : PyObject_SetAttr(object, state->str.dict, object_state);
     return set < 0 ? -1 : 1;
+}
+
+int
+setstate_apply(struct core_state *state, PyObject *object, PyObject *object_state)
+{
+    int done = frozen_setstate(state, object, object_state);
+    if (done == 0) {
+        done = make_by_setstate(state, object, object_state);
+    }
+    return done != 0 ? done : store_state(state, object, object_state);
 }
 
 #else

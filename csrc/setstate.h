@@ -1,11 +1,12 @@
-/* A __setstate__ in Python that does nothing but
+/* A __setstate__ in Python that need not be called: what dataclasses gives frozen classes
+   (frozen.h), the standard library's (make_known.h), and what does nothing but
 
        self.__dict__.update(state)    or    self.__dict__ = state
 
-   which is most of those that are written, and need not be called.
+   which is most of those that are written.
 
-   The compiler says so once of a code object, when it was met often enough (steps.h).  The
-   function is looked up on the type at each use, and its code must not be watched by anybody;
+   Of the last the compiler says so once of a code object, when it was met often enough (steps.h).
+   The function is looked up on the type at each use, and its code must not be watched by anybody;
    where the object, its __dict__ or the state are not as usual, it is called. */
 #ifndef FASTCOPYREG_SETSTATE_H
 #define FASTCOPYREG_SETSTATE_H

@@ -27,8 +27,7 @@ if fastcopyreg.backend != "c":
     pytest.skip("the Python backend calls every function", allow_module_level=True)
 
 from fastcopyreg import _core
-
-PLANS_ARE_ON = sys.version_info < (3, 16) and getattr(sys, "_is_gil_enabled", lambda: True)()
+from support.implementations import PLANS_ARE_ON
 
 SOURCE = """
 import copyreg

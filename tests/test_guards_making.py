@@ -26,8 +26,7 @@ if fastcopyreg.backend != "c":
 
 from fastcopyreg import _core, _values
 from support.child import in_child, requires_fork
-
-PLANS_ARE_ON = sys.version_info < (3, 16) and getattr(sys, "_is_gil_enabled", lambda: True)()
+from support.implementations import PLANS_ARE_ON
 
 SOURCE = """
 import collections

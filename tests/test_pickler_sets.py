@@ -8,7 +8,7 @@ from hypothesis import strategies
 
 import fastcopyreg
 from support.classes import ByClass
-from support.dumping import Meddles, dumping_tests
+from support.dumping import Hiding, Meddles, dumping_tests
 from support.implementations import OURS, STANDARD, requires_core
 from support.recording import Setup, compare, compare_every_way
 
@@ -159,19 +159,6 @@ sets = strategies.tuples(
     strategies.dictionaries(strategies.sampled_from(["first", "note"]), values, max_size=2),
     strategies.sampled_from(["", "", "", "itself", "dict", "hide", "hide ex", "hide state"]),
 )
-
-
-class Hiding:
-    """Called as a method that an object has."""
-
-    def __init__(self, value):
-        self.value = value
-
-    def __call__(self, *protocol):
-        return self.value
-
-    def __reduce__(self):
-        return Hiding, (0,)
 
 
 DEEDS = {

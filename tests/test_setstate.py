@@ -16,6 +16,7 @@ import pytest
 
 import fastcopyreg
 from fastcopyreg import compiler, copy, pickle
+from support.implementations import PLANS_ARE_ON
 
 MODULE = types.ModuleType("stateful")
 SOURCE = '''
@@ -55,6 +56,10 @@ class Slotted(Update):
 
 class Cut(Replace):
     pass
+
+class Borg(Base):
+    def __init__(self, **fields):
+        self.__dict__ = fields
 '''
 TAKING = ["Update", "Documented", "ByName", "Replace", "Inherits", "Gives", "Slotted", "Cut"]
 
@@ -76,12 +81,17 @@ OTHERWISE = {
 }
 
 
+def make_classes():
+    """Make all classes anew, of which nothing is known yet."""
+    vars(MODULE).clear()
+    vars(MODULE).update(__name__="stateful", __builtins__=__builtins__)
+    exec(SOURCE, vars(MODULE))
+
+
 @pytest.fixture(autouse=True)
 def classes():
     sys.modules["stateful"] = MODULE
-    vars(MODULE).clear()
-    MODULE.__dict__.update(__name__="stateful", __builtins__=__builtins__)
-    exec(SOURCE, vars(MODULE))
+    make_classes()
     yield MODULE
     del sys.modules["stateful"]
 
@@ -96,11 +106,7 @@ def read(name):
     pickle.loads(std_pickle.dumps(rows))
     copy.deepcopy(rows)
     if name != "Slotted":  # Beside slots an instance has no room for values on 3.13.
-        assert_left_out(name, fastcopyreg.backend == "c" and plans_are_on())
-
-
-def plans_are_on():
-    return sys.version_info < (3, 16) and getattr(sys, "_is_gil_enabled", lambda: True)()
+        assert_left_out(name, PLANS_ARE_ON)
 
 
 def assert_left_out(name, expected):
@@ -248,15 +254,27 @@ def test_the_dict_is_a_part_as_any_other(name):
         assert set(memos[0]) - {id(memos[0])} == set(memos[1]) - {id(memos[1])}
 
 
+def test_a_class_that_assigns_the_dict():
+    """From 3.13 on its instances have a place for `__dict__` among their attributes."""
+    rows = [made("Borg") for _ in range(300)]
+    rows.append(made("Borg", __dict__=1, x=2))
+    rows[0].itself, rows[1].own, rows[2].__class__ = rows[0], vars(rows[1]), MODULE.Base
+    for each in rows, rows[0], rows[1], rows[-1], [vars(rows[3]), rows[3]]:
+        assert outcome(copy.deepcopy, each) == outcome(std_copy.deepcopy, each)
+        data = std_pickle.dumps(each)
+        assert pickle.dumps(each) == data
+        assert outcome(pickle.loads, data) == outcome(std_pickle.loads, data)
+    for each in rows[0], rows[-1]:
+        assert outcome(copy.copy, each) == outcome(std_copy.copy, each)
+
+
 @pytest.mark.parametrize("name", ["Update", "Replace", "Inherits"])
 def test_slot_names_may_change(name):
     """They are a list in the class, which is there when an object was reduced."""
     for names in ["x"], ["absent"], ["x", "y"], [1], ():
         outcomes = []
         for module in copy, std_copy:
-            vars(MODULE).clear()
-            MODULE.__dict__.update(__name__="stateful", __builtins__=__builtins__)
-            exec(SOURCE, vars(MODULE))
+            make_classes()
             read(name)
             cls = getattr(MODULE, name)
             rows = [made(name), made(name)]
@@ -361,9 +379,7 @@ BREAKS = [
 
 def after_breaking(function, name, breaking, argument):
     """The outcome, and what the broken class has left in its module."""
-    vars(MODULE).clear()
-    MODULE.__dict__.update(__name__="stateful", __builtins__=__builtins__)
-    exec(SOURCE, vars(MODULE))
+    make_classes()
     read(name)
     breaking(getattr(MODULE, name))
     left = {"seen", "asked", "stored", "own", "static"} & set(vars(MODULE))
@@ -481,9 +497,10 @@ def test_what_the_state_replaces_dies_at_once():
     data = std_pickle.dumps([Reduced(), Reduced()])
     for loads in pickle.loads, std_pickle.loads:
         died.clear()
-        loads(data)
+        loaded = loads(data)
         gc.collect()
         assert died == [1, 1]
+        assert [each.y for each in loaded] == [2, 2]
 
 
 def make_mortal():

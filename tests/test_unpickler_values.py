@@ -29,11 +29,9 @@ from hypothesis import strategies as st
 import fastcopyreg
 from support import loading
 from support.child import in_child, requires_fork
-from support.implementations import requires_core
+from support.implementations import PLANS_ARE_ON, requires_core
 
 pytestmark = requires_core
-
-PLANS_ARE_ON = sys.version_info < (3, 16) and getattr(sys, "_is_gil_enabled", lambda: True)()
 
 HOUR = datetime.timedelta(hours=1)
 ZONE = datetime.timezone(HOUR)

@@ -21,6 +21,19 @@ class Meddles(ByClass):
         return int, (7,)
 
 
+class Hiding:
+    """Called as a method that an object has."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, *protocol):
+        return self.value
+
+    def __reduce__(self):
+        return Hiding, (0,)
+
+
 def dumping_tests(described, make):
     """Three tests of what `make(descriptions, made)` makes of such descriptions: dumped in any
     way; by the default way, several at once; and where a frame ends."""

@@ -7,6 +7,7 @@ tests themselves run on an interpreter, `faulty` that they notice a pickler that
 
 import os
 import pickle as std_pickle
+import sys
 import types
 
 import pytest
@@ -15,6 +16,7 @@ import fastcopyreg
 import fastcopyreg.pickle
 
 TESTED = os.environ.get("FASTCOPYREG_TESTED", "fastcopyreg")
+PLANS_ARE_ON = sys.version_info < (3, 16) and getattr(sys, "_is_gil_enabled", lambda: True)()
 PROTOCOLS = tuple(range(std_pickle.HIGHEST_PROTOCOL + 1))
 
 

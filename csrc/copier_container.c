@@ -405,12 +405,15 @@ copier_copy_dict(struct copier *copier, PyObject *dict, int alone)
     if (copy == NULL) {
         return NULL;
     }
-    Py_ssize_t used = PyDict_GET_SIZE(dict);
-    struct dict_walk walk = {dict, copy, 0, used, used};
     Py_INCREF(dict);
-    if (copymemo_open(&copier->memo, dict, COPY_OBJECT, copy, alone) < 0
-        || copy_items_of_dict(copier, &walk) < 0
-        || copymemo_close(&copier->memo, dict, COPY_OBJECT, copy) < 0) {
+    int result = copymemo_open(&copier->memo, dict, COPY_OBJECT, copy, alone);
+    if (result == 0) {
+        /* Counted now: the dict may be the memo itself, which has one item more. */
+        Py_ssize_t used = PyDict_GET_SIZE(dict);
+        struct dict_walk walk = {dict, copy, 0, used, used};
+        result = copy_items_of_dict(copier, &walk);
+    }
+    if (result < 0 || copymemo_close(&copier->memo, dict, COPY_OBJECT, copy) < 0) {
         Py_CLEAR(copy);
     }
     Py_DECREF(dict);

@@ -93,27 +93,30 @@ has_no_items(PyObject *reduce_value)
 }
 
 /* constructor(*arguments), all owned by the caller, by its plan or by calling it; strong or NULL.
- */
+   `tuple`: what the arguments are in, which exceptions keep as it is; NULL: nothing. */
 static PyObject *
 construct(struct core_state *state, PyObject *callable, PyObject *const *arguments,
-          Py_ssize_t count)
+          Py_ssize_t count, PyObject *tuple)
 {
     PyObject *made;
     enum make_outcome outcome = make_object(state, callable, arguments, count, &made);
     if (outcome == MAKE_DONE || outcome == MAKE_RAISED) {
         return outcome == MAKE_DONE ? made : NULL;
     }
-    return outcome == MAKE_DUE && make_read(state, made) < 0
-               ? NULL
-               : PyObject_Vectorcall(callable, arguments, (size_t)count, NULL);
+    if (outcome == MAKE_DUE && make_read(state, made) < 0) {
+        return NULL;
+    }
+    return tuple != NULL ? PyObject_Call(callable, tuple, NULL)
+                         : PyObject_Vectorcall(callable, arguments, (size_t)count, NULL);
 }
 
 static PyObject *
 rebuild(struct core_state *state, PyObject *object, PyObject *reduce_value)
 {
     PyObject *arguments = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
-    PyObject *copy = construct(state, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE),
-                               &PyTuple_GET_ITEM(arguments, 0), PyTuple_GET_SIZE(arguments));
+    PyObject *copy =
+        construct(state, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE),
+                  &PyTuple_GET_ITEM(arguments, 0), PyTuple_GET_SIZE(arguments), arguments);
     PyObject *object_state = reduction_part(reduce_value, PART_STATE);
     if (copy != NULL && object_state != NULL
         && copier_apply_state(state, object, copy, object_state) < 0) {
@@ -227,7 +230,7 @@ construct_from(struct core_state *state, struct form_parts *parts)
     for (Py_ssize_t i = 0; i < parts->count; i++) {
         Py_INCREF(parts->values[i]);
     }
-    PyObject *copy = construct(state, callable, parts->values, parts->count);
+    PyObject *copy = construct(state, callable, parts->values, parts->count, NULL);
     for (Py_ssize_t i = 0; i < parts->count; i++) {
         Py_DECREF(parts->values[i]);
     }

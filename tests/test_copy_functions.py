@@ -26,6 +26,10 @@ class Plain:
     """A class to copy."""
 
 
+class Failure(Exception):
+    """An exception to copy."""
+
+
 def outcome(function, *args, **kwargs):
     """What a call returns, or the type and text of what it raises."""
     try:
@@ -76,6 +80,27 @@ def test_replace_is_the_type_s_own():
     assert ours.replace(point(1, 2), y=5) == point(1, 5)
     assert outcome(ours.replace, point(1, 2), z=5) == outcome(std_copy.replace, point(1, 2), z=5)
     assert outcome(ours.replace, 5) == outcome(std_copy.replace, 5)
+
+
+@pytest.mark.parametrize("cls", [Exception, ValueError, KeyError, SystemExit, Failure])
+def test_a_copied_exception_has_the_very_arguments(cls):
+    """It keeps the tuple that it is called with, which copy takes from the reduce value."""
+    error = cls("text", [1])
+    assert std_copy.copy(error).args[1] is ours.copy(error).args[1] is error.args[1]
+    assert (std_copy.copy(error).args is error.args) == (ours.copy(error).args is error.args)
+    assert ours.deepcopy(error).args is not error.args
+
+
+@pytest.mark.parametrize("items", [{}, {1: 2}, {"a": 1, "b": 2}, {1: [2]}, {1: 2, 3: (4, [])}])
+def test_a_memo_that_is_copied_with_itself_for_a_memo(items):
+    """It has an item more than before as soon as it is entered in itself."""
+
+    def told(function):
+        memo = dict(items)
+        result = outcome(function, memo, memo)
+        return result, len(memo), [copies.describe(value)[0] for value in memo.values()]
+
+    assert told(ours.deepcopy) == told(std_copy.deepcopy)
 
 
 def test_the_dispatch_is_read_at_each_use(monkeypatch):

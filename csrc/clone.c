@@ -305,7 +305,20 @@ reduces_by_default(struct core_state *state, PyTypeObject *type, unsigned int fa
            && inherits_from_object(type, state->str.getstate) && is_made_by_default(state, type);
 }
 
-/* Fills in the slots.  1, or 0 if one is not a plain slot of this type. */
+/* Whether one of the slots before lies there too: subclasses may repeat a name, and classes may
+   have a slot under two. */
+static int
+is_met_again(const struct clone_plan *plan, Py_ssize_t end, Py_ssize_t offset)
+{
+    for (Py_ssize_t i = 0; i < end; i++) {
+        if (plan->slots[i].offset == offset) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Fills in the slots.  1, or 0 if one is not a plain slot of this type, and its only one. */
 static int
 find_slots(struct clone_plan *plan, PyTypeObject *type)
 {
@@ -315,7 +328,7 @@ find_slots(struct clone_plan *plan, PyTypeObject *type)
             return 0;
         }
         plan->slots[i].offset = layout_slot_offset(type, name);
-        if (plan->slots[i].offset < 0) {
+        if (plan->slots[i].offset < 0 || is_met_again(plan, i, plan->slots[i].offset)) {
             return 0;
         }
         plan->slots[i].name = Py_NewRef(name);

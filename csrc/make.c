@@ -109,12 +109,7 @@ plan_store(struct maker *maker, PyTypeObject *type, const struct step *step)
     if (value->kind != STEP_ARGUMENT || maker->store_count == STORES_MAX) {
         return 0;
     }
-    for (int i = 0; i < maker->store_count; i++) {
-        if (maker->stores[i].name == name) {
-            return 0;
-        }
-    }
-    struct store *store = &maker->stores[maker->store_count++];
+    struct store *store = &maker->stores[maker->store_count];
     store->argument = value->a;
     store->parameter = value->b;
     store->name = name;
@@ -123,6 +118,13 @@ plan_store(struct maker *maker, PyTypeObject *type, const struct step *step)
     if (!store->is_slot) {
         store->place = shared_index(type, name);
     }
+    for (int i = 0; i < maker->store_count; i++) {
+        /* Classes may have a slot under two names. */
+        if (maker->stores[i].is_slot == store->is_slot && maker->stores[i].place == store->place) {
+            return 0;
+        }
+    }
+    maker->store_count++;
     return store->place >= 0;
 }
 

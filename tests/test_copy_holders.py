@@ -2,6 +2,7 @@
 
 import copyreg
 import gc
+import sys
 
 import pytest
 
@@ -95,3 +96,52 @@ def plans():
 @pytest.mark.parametrize("kind", KINDS)
 def test_let_go_by_its_last_holder(kind, looks, operation):
     copies.compare(operation, held(kind, looks))
+
+
+class Above:
+    __slots__ = ("first", "second")
+
+    def __init__(self, first, second):
+        self.first = first
+        self.second = second
+
+
+class Repeating(Above):
+    """A slot of the class above that it hides, which is still there."""
+
+    __slots__ = ("first", "third")
+
+
+class Alias:
+    """One slot by two names."""
+
+    __slots__ = ("first",)
+
+    def __init__(self, first, second):
+        self.first = first
+        self.second = second
+
+
+class PlannedAlias(Alias):
+    __slots__ = ()
+
+
+Alias.second = Alias.first
+Alias.__slotnames__ = ["first", "second"]
+copyreg.pickle(PlannedAlias, lambda obj: (PlannedAlias, (obj.first, obj.second)))
+
+
+@pytest.mark.parametrize("wrap", [lambda obj: obj, lambda obj: [obj, [], obj]])
+@pytest.mark.parametrize("operation", [copies.copy, copies.deepcopy])
+@pytest.mark.parametrize("cls", [Repeating, Alias, PlannedAlias])
+def test_slots_by_two_names_hold_one_reference(cls, operation, wrap):
+    value = [5]
+    source = wrap(cls(value, value))
+    expected = copies.describe(operation(copies.STANDARD, source))[0]
+    for _ in range(ENOUGH):
+        assert copies.describe(operation(copies.OURS, source))[0] == expected
+    references, tracked = sys.getrefcount(value), len(gc.get_objects())
+    for _ in range(ENOUGH):
+        operation(copies.OURS, source)
+    assert sys.getrefcount(value) == references
+    assert len(gc.get_objects()) - tracked < ENOUGH // 2

@@ -119,7 +119,7 @@ class Alias:
 
     def __init__(self, first, second):
         self.first = first
-        self.second = second
+        self.second = second  # noqa: PLE0237, it is a slot below
 
 
 class PlannedAlias(Alias):

@@ -587,7 +587,7 @@ ask_reducer(struct pickler *pickler, struct plan *plan, PyObject *reducer, PyObj
         return -1;
     }
     if (reducer == pickler->state->stdlib.pickle_complex) {
-        save_check_value(pickler, object, *reduce_value);
+        save_check_value(pickler, object, 1, *reduce_value);
     }
     return ANSWER_VALUE;
 }
@@ -612,7 +612,7 @@ ask_object(struct pickler *pickler, struct plan *plan, PyObject *object, int sin
         Py_CLEAR(*reduce_value);
         return -1;
     }
-    save_check_value(pickler, object, *reduce_value);
+    save_check_value(pickler, object, 0, *reduce_value);
     return ANSWER_VALUE;
 }
 

@@ -423,10 +423,10 @@ save_by_value(struct pickler *pickler, struct plan *plan, PyObject *object, int 
 }
 
 void
-save_check_value(struct pickler *pickler, PyObject *object, PyObject *reduce_value)
+save_check_value(struct pickler *pickler, PyObject *object, int registered, PyObject *reduce_value)
 {
     struct plan *plan = plan_find(pickler->state, Py_TYPE(object));
-    if (plan->kind == PLAN_VALUE && pickler->protocol >= 4
+    if (plan->kind == PLAN_VALUE && plan->value->registered == registered && pickler->protocol >= 4
         && *values_status(pickler->state, plan->value) == VALUE_UNCHECKED) {
         values_check(pickler->state, plan->value, object, reduce_value);
     }
@@ -456,7 +456,7 @@ save_by_value(struct pickler *Py_UNUSED(pickler), struct plan *Py_UNUSED(plan),
 
 void
 save_check_value(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(object),
-                 PyObject *Py_UNUSED(reduce_value))
+                 int Py_UNUSED(registered), PyObject *Py_UNUSED(reduce_value))
 {
 }
 

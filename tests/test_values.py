@@ -110,6 +110,22 @@ def test_rows_are_not_judged_by_what_older_protocols_give():
     subprocess.run([sys.executable, "-P", "-c", OLDER_FIRST], check=True, timeout=60)
 
 
+ITS_OWN_FIRST = """
+import io
+from fastcopyreg import _core
+read = _core.reads_values(complex)
+pickler = _core.Pickler(io.BytesIO())
+pickler.dispatch_table = {}
+pickler.dump([1j, 2j])
+assert read == _core.reads_values(complex)
+"""
+
+
+def test_complex_is_not_judged_by_its_own_reducer():
+    """A table of a pickler's may hide copyreg's function, by which complex is read."""
+    subprocess.run([sys.executable, "-P", "-c", ITS_OWN_FIRST], check=True, timeout=60)
+
+
 def test_a_registered_reducer_is_asked():
     assert_same([DAY, DAY])
     copyreg.pickle(datetime.date, lambda day: (datetime.date.fromordinal, (day.toordinal(),)))

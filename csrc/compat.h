@@ -414,6 +414,16 @@ collector_tracks(PyObject *object)
 {
     return ((uintptr_t *)object)[-2] != 0;
 }
+
+/* A new instance, all zeros, of a type without a __dict__ and items; the collector does not see it
+   before it is tracked, where HAS_UNTRACKED_NEW.  Strong or NULL. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define HAS_UNTRACKED_NEW 1
+#define new_untracked(type) PyUnstable_Object_GC_NewWithExtraData(type, 0)
+#else
+#define HAS_UNTRACKED_NEW 0
+#define new_untracked(type) PyType_GenericAlloc(type, 0)
+#endif
 #endif
 
 /* ---- signals and other threads ------------------------------------------ */

@@ -164,16 +164,6 @@ done:
     return copy;
 }
 
-int
-copier_look(struct copier *copier)
-{
-    struct copyroutes *routes = copier->state->copyroutes;
-    copyroute_refresh(copier->state, copier->epoch);
-    copier->atoms_hold = routes->atoms_hold && (copier->memo.dict == NULL || routes->atoms_first);
-    copier->tuples_hold = routes->states_hold && copier->memo.dict == NULL;
-    return routes->usable;
-}
-
 PyObject *
 copier_copy_object(struct copier *copier, PyObject *object, int alone)
 {

@@ -77,6 +77,7 @@ enum {
     COPIER_DEPTH = 200,
     /* Items between two looks at signals and other threads: below 2 ms. */
     COPIER_BUDGET = 2048,
+    ATOMS_MET = 8,
 };
 
 struct copier {
@@ -97,11 +98,21 @@ struct copier {
     int collector;   /* whether the collector was on; see compat.h */
     int budget;
     struct turns turns;
+    /* The types of what were atoms, by their places among the arguments: */
+    PyTypeObject *atoms_met[ATOMS_MET];
 };
 
 /* Looks at the copy module's tables in a new epoch; 0 if they are not what they should be.  Runs
    no Python code. */
-int copier_look(struct copier *copier);
+ALWAYS_INLINE int
+copier_look(struct copier *copier)
+{
+    struct copyroutes *routes = copier->state->copyroutes;
+    copyroute_refresh(copier->state, copier->epoch);
+    copier->atoms_hold = routes->atoms_hold && (copier->memo.dict == NULL || routes->atoms_first);
+    copier->tuples_hold = routes->states_hold && copier->memo.dict == NULL;
+    return routes->usable;
+}
 
 /* A deep copy of an object that stays alive until foreign code runs.  `alone`: it was just read
    from a container and has no other reference.  Strong or NULL.  Runs Python code. */
@@ -155,11 +166,39 @@ int copier_finish_dict(struct copier *copier, struct dict_walk *walk, PyObject *
 int copier_enter(struct copier *copier, PyObject *object, PyObject *copy, int alone,
                  uint64_t epoch);
 
-/* ---- rebuilding ---------------------------------------------------------- */
+/* ---- by reduction ---------------------------------------------------------- */
 
-/* What the standard library makes of a reduce value; strong or NULL. */
-PyObject *copier_copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value,
-                           int alone);
+/* How far an object was copied: DONE if its end is to be entered in the memo yet, CLOSED if the
+   memo is done with it too, NOT_SO if nothing was done. */
+enum way { WAY_RAISED = -1, WAY_NOT_SO, WAY_DONE, WAY_CLOSED };
+
+/* The copy of an owned object from the reduce value that foreign code gave, if that is a callable
+   with a plan and atoms, which are their own copies.  CLOSED, RAISED, or NOT_SO.  Runs no Python
+   code. */
+enum way copier_from_atoms(struct copier *copier, PyObject *object, PyObject *reduce_value,
+                           PyObject **copy);
+
+/* The copy of an owned object from a reduce value, which is stolen; `way`: what came of the above.
+   `planned`: 1 if others hold all that is in the value, 2 if a plan made it, 0 if foreign code
+   did. */
+enum way copier_from_value(struct copier *copier, PyObject *object, PyObject *reduce_value,
+                           enum way way, int planned, int alone, PyObject **copy);
+
+/* The copy in the end, of an object that is owned no longer; strong or NULL. */
+PyObject *copier_finish_copy(struct copier *copier, PyObject *object, enum way way,
+                             PyObject *copy);
+
+/* What a Python function returns for an owned object; strong or NULL. */
+PyObject *copier_ask_function(struct copier *copier, PyObject *function, PyObject *object);
+
+struct reducer;
+
+/* What the next object of the type can rely on, after one was made by its form ... */
+void copier_remember_form(struct copier *copier, PyTypeObject *type, Py_ssize_t count);
+
+/* ... or is to be made from what its reducer returns. */
+void copier_remember_asked(struct copier *copier, PyTypeObject *type,
+                           const struct reducer *reducer);
 
 /* The copy of an object that others cannot present again, of the type of the one that was copied
    by a form last, of which nothing was asked: 1, 0 if it cannot be copied like that, or -1. */
@@ -167,6 +206,12 @@ int copier_copy_again(struct copier *copier, PyObject *object, PyObject **copy);
 
 /* The same of the type whose reducer was called last. */
 int copier_ask_again(struct copier *copier, PyObject *object, PyObject **copy);
+
+/* ---- rebuilding ---------------------------------------------------------- */
+
+/* What the standard library makes of a reduce value; strong or NULL. */
+PyObject *copier_copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value,
+                           int alone);
 
 struct form_parts;
 
@@ -235,6 +280,23 @@ is_usual_atom(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     return type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type
            || object == Py_None || type == &PyBool_Type || type == &PyBytes_Type;
+}
+
+/* Whether arguments are their own copies: their types are mostly those of the last ones.  Runs no
+   Python code. */
+ALWAYS_INLINE int
+copier_are_atoms(struct copier *copier, PyObject *const *objects, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyTypeObject **met = &copier->atoms_met[i % ATOMS_MET];
+        if (unlikely(Py_TYPE(objects[i]) != *met)) {
+            if (!is_usual_atom(objects[i])) {
+                return 0;
+            }
+            *met = Py_TYPE(objects[i]);
+        }
+    }
+    return copier->atoms_hold || (copier_look(copier) && copier->atoms_hold);
 }
 
 ALWAYS_INLINE PyObject *

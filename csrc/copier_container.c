@@ -179,7 +179,7 @@ choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, int same,
         }
         return copy != NULL ? copy : Py_NewRef(tuple);
     }
-    int entered = foreign ? copymemo_own_whole(&copier->memo, tuple, copies)
+    int entered = foreign ? copymemo_own_whole(&copier->memo, tuple, copies, 0)
                           : copier_enter_whole(copier, tuple, COPY_OBJECT, copies, alone);
     if (entered < 0) {
         return NULL;

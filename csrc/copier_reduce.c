@@ -72,36 +72,17 @@ find_reducer(struct copier *copier, PyTypeObject *type, PyObject **reducer)
     return found;
 }
 
-/* reducer(object); strong or NULL.  A Python function is entered where any call would enter it in
-   the end, after it was found out what it is. */
-ALWAYS_INLINE PyObject *
-call_reducer(PyObject *reducer, PyObject *object)
-{
-    if (PyFunction_Check(reducer)) {
-        PyObject *arguments[] = {NULL, object};
-        return ((PyFunctionObject *)reducer)
-            ->vectorcall(reducer, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    }
-    return PyObject_CallOneArg(reducer, object);
-}
-
 /* Gets the reduce value; strong or NULL. */
 static PyObject *
-ask(struct copier *copier, PyObject *object, PyTypeObject *type, PyObject *known)
+ask(struct copier *copier, PyObject *object, PyTypeObject *type)
 {
-    PyObject *reducer = known, *reduce_value = NULL;
+    PyObject *reducer, *reduce_value = NULL;
     if (copier_before_asking(copier) < 0) {
         return NULL;
     }
-    int found = known != NULL;
-    if (!found) {
-        found = find_reducer(copier, type, &reducer);
-    }
-    else {
-        Py_INCREF(reducer);
-    }
+    int found = find_reducer(copier, type, &reducer);
     if (found > 0) {
-        reduce_value = call_reducer(reducer, object);
+        reduce_value = PyObject_CallOneArg(reducer, object);
         Py_DECREF(reducer);
     }
     else if (found == 0) {
@@ -140,64 +121,6 @@ ask_plan(struct copier *copier, PyObject *object, PyObject **callable,
 
 /* ---- the ways ---------------------------------------------------------- */
 
-/* Whether objects are their own copies.  Runs no Python code. */
-static int
-are_usual_atoms(struct copier *copier, PyObject *const *objects, Py_ssize_t count)
-{
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (!is_usual_atom(objects[i])) {
-            return 0;
-        }
-    }
-    return copier->atoms_hold || (copier_look(copier) && copier->atoms_hold);
-}
-
-/* How far an object was copied: DONE if its end is to be entered in the memo yet, CLOSED if the
-   memo is done with it too, NOT_SO if nothing was done. */
-enum way { WAY_RAISED = -1, WAY_NOT_SO, WAY_DONE, WAY_CLOSED };
-
-/* What the form of a type's next object can rely on, after one was made by it. */
-static void
-remember_form(struct copier *copier, PyTypeObject *type, Py_ssize_t count)
-{
-    if (copier->depth == 1 || copier->memo.dict != NULL) {
-        return; /* there is no next object, or it goes into a memo that can be seen */
-    }
-    struct form *form = form_at(copier->state, type);
-    if (form->maker == NULL && (copyroute_facts(copier->state, type) & CLONE_NO_DICT) != 0) {
-        form->maker = make_find_stores(copier->state, form->callable, count);
-    }
-    copier->last_form = form->maker != NULL ? form : NULL;
-}
-
-int
-copier_copy_again(struct copier *copier, PyObject *object, PyObject **copy)
-{
-    struct form *form = copier->last_form;
-    PyTypeObject *type = Py_TYPE(object);
-    PyObject *values[FORM_PARTS_MAX];
-    if (form->type != type || form->copy_epoch != copier->epoch || form->maker == NULL
-        || copier->memo.dict != NULL) {
-        return 0;
-    }
-    for (int i = 0; i < form->argument_count; i++) {
-        values[i] = form_read_part(&form->parts[i], type, object);
-        if (values[i] == NULL || !is_usual_atom(values[i])) {
-            return 0;
-        }
-    }
-    enum make_outcome outcome =
-        make_by_stores(copier->state, form->maker, values, form->argument_count, copy);
-    if (outcome == MAKE_DONE
-        && copymemo_log(&copier->memo, object, COPY_OBJECT, *copy, COPY_WHOLE) < 0) {
-        Py_CLEAR(*copy);
-        return -1;
-    }
-    copier->state->reduced_by_plan += outcome == MAKE_DONE;
-    copier->state->made_by_plan += outcome == MAKE_DONE;
-    return outcome == MAKE_CALL ? 0 : outcome;
-}
-
 /* The copy of an owned object that is read by the form of its type, if one is ready. */
 static enum way
 copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy)
@@ -208,12 +131,12 @@ copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy
         return WAY_NOT_SO;
     }
     enum make_outcome outcome = MAKE_CALL;
-    if (are_usual_atoms(copier, parts.values, parts.count)) {
+    if (copier_are_atoms(copier, parts.values, parts.count)) {
         outcome = make_object(copier->state, parts.callable, parts.values, parts.count, copy);
     }
     if (likely(outcome == MAKE_DONE)) {
         if (copier_enter_whole(copier, object, COPY_OBJECT, *copy, alone) == 0) {
-            remember_form(copier, Py_TYPE(object), parts.count);
+            copier_remember_form(copier, Py_TYPE(object), parts.count);
             return WAY_CLOSED;
         }
         Py_CLEAR(*copy);
@@ -234,68 +157,11 @@ copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy
     return *copy == NULL ? WAY_RAISED : WAY_DONE;
 }
 
-/* What a callable with a plan makes of atoms in a tuple, which are moved out of it if only the
-   reduce value holds it.  DONE, RAISED, or CALL and nothing was done. */
-static enum make_outcome
-make_of_atoms(struct core_state *state, PyObject *reduce_value, PyObject **made)
-{
-    PyObject *callable = PyTuple_GET_ITEM(reduce_value, PART_CALLABLE);
-    PyObject *arguments = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
-    PyObject **values = &PyTuple_GET_ITEM(arguments, 0);
-    Py_ssize_t count = PyTuple_GET_SIZE(arguments);
-    if (has_one_reference(reduce_value) && has_one_reference(arguments)) {
-        enum make_outcome outcome = make_taking(state, callable, values, count, made);
-        if (outcome != MAKE_CALL) {
-            return outcome == MAKE_TAKEN ? MAKE_DONE : outcome;
-        }
-    }
-    enum make_outcome outcome = make_object(state, callable, values, count, made);
-    if (outcome == MAKE_DUE) {
-        Py_CLEAR(*made);
-    }
-    return outcome == MAKE_DUE ? MAKE_CALL : outcome;
-}
-
-/* The copy of an owned object from what its reducer gave, if that is a callable with a plan and
-   atoms, which are their own copies.  CLOSED, RAISED, or NOT_SO. */
-static enum way
-copy_from_atoms(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject **copy)
-{
-    if (reduction_check_for_copy(reduce_value) != REDUCTION_VALID
-        || PyTuple_GET_SIZE(reduce_value) != 2) {
-        return WAY_NOT_SO;
-    }
-    PyObject *callable = PyTuple_GET_ITEM(reduce_value, PART_CALLABLE);
-    PyObject *arguments = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
-    PyObject *const *values = &PyTuple_GET_ITEM(arguments, 0);
-    Py_ssize_t count = PyTuple_GET_SIZE(arguments);
-    if (Py_REFCNT(callable) == 1 || !are_usual_atoms(copier, values, count)) {
-        return WAY_NOT_SO;
-    }
-    enum make_outcome outcome = make_of_atoms(copier->state, reduce_value, copy);
-    if (outcome != MAKE_DONE) {
-        return outcome == MAKE_RAISED ? WAY_RAISED : WAY_NOT_SO;
-    }
-    if (copymemo_own_whole(&copier->memo, object, *copy) < 0) {
-        Py_CLEAR(*copy);
-        return WAY_RAISED;
-    }
-    copymemo_hide_entries(&copier->memo);
-    return WAY_CLOSED;
-}
-
-/* The copy of an owned object from a reduce value, which is stolen. */
-static enum way
-copy_and_drop(struct copier *copier, PyObject *object, PyObject *reduce_value, int planned,
-              int alone, PyObject **copy)
+enum way
+copier_from_value(struct copier *copier, PyObject *object, PyObject *reduce_value, enum way way,
+                  int planned, int alone, PyObject **copy)
 {
     uint64_t epoch = copier->epoch;
-    enum way way = planned ? WAY_NOT_SO : copy_from_atoms(copier, object, reduce_value, copy);
-    if (way == WAY_CLOSED) {
-        /* Nothing dies of it but tuples and atoms. */
-        Py_DECREF(reduce_value);
-        return way;
-    }
     if (way == WAY_NOT_SO) {
         *copy = copier_copy_from(copier, object, reduce_value, planned ? alone : 0);
     }
@@ -312,29 +178,17 @@ copy_and_drop(struct copier *copier, PyObject *object, PyObject *reduce_value, i
     return *copy == NULL ? WAY_RAISED : WAY_DONE;
 }
 
-/* Whether the next object of the type need not be looked at, but for what may have changed. */
-static void
-remember_asked(struct copier *copier, PyTypeObject *type, const struct reducer *reducer)
+/* The copy of an owned object from the reduce value that foreign code gave, which is stolen. */
+static enum way
+copy_and_drop(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject **copy)
 {
-    int settled = reducer->refused && copier->memo.dict == NULL
-                  && (copyroute_facts(copier->state, type) & CLONE_NO_DICT) != 0;
-    copier->asked_route = settled ? copyroute_known(copier->state->copyroutes, type) : NULL;
-    copier->asked_code = settled ? PyFunction_GET_CODE(reducer->function) : NULL;
-}
-
-/* Whether the type's reducer is the one that was called last. */
-static int
-is_asked_again(struct copier *copier, struct copyroute *route)
-{
-    if ((!copier->atoms_hold && (!copier_look(copier) || !copier->atoms_hold))
-        || copier->memo.dict != NULL
-        || (route->epoch != copier->epoch
-            && !copyroute_confirm(copier->state->copyroutes, route, copier->epoch))) {
-        return 0;
+    enum way way = copier_from_atoms(copier, object, reduce_value, copy);
+    if (way == WAY_CLOSED) {
+        /* Nothing dies of it but tuples and atoms. */
+        Py_DECREF(reduce_value);
+        return way;
     }
-    return route->kind == ROUTE_REDUCE && route->function != NULL
-           && PyFunction_Check(route->function)
-           && PyFunction_GET_CODE(route->function) == copier->asked_code;
+    return copier_from_value(copier, object, reduce_value, way, 0, 0, copy);
 }
 
 /* The copy of an owned object by the plan of the callable that reduces it, if there is one.
@@ -356,9 +210,10 @@ copy_by_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObj
         return WAY_NOT_SO;
     }
     int planned = ask_plan(copier, object, callable, verdict, reducer, &reduce_value);
-    return planned == 0  ? WAY_NOT_SO
-           : planned < 0 ? WAY_RAISED
-                         : copy_and_drop(copier, object, reduce_value, planned, alone, copy);
+    return planned == 0 ? WAY_NOT_SO
+           : planned < 0
+               ? WAY_RAISED
+               : copier_from_value(copier, object, reduce_value, WAY_NOT_SO, planned, alone, copy);
 }
 
 /* The copy of an owned object by the function that dispatch_table has. */
@@ -371,10 +226,10 @@ copy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable, int
     if (way != WAY_NOT_SO) {
         return way;
     }
-    remember_asked(copier, Py_TYPE(object), &reducer);
-    PyObject *reduce_value = ask(copier, object, Py_TYPE(object), callable);
-    return reduce_value == NULL ? WAY_RAISED
-                                : copy_and_drop(copier, object, reduce_value, 0, alone, copy);
+    copier_remember_asked(copier, Py_TYPE(object), &reducer);
+    PyObject *reduce_value = callable == NULL ? ask(copier, object, Py_TYPE(object))
+                                              : copier_ask_function(copier, callable, object);
+    return reduce_value == NULL ? WAY_RAISED : copy_and_drop(copier, object, reduce_value, copy);
 }
 
 /* The copy of an owned object by the plan of its class's own __reduce_ex__ or __reduce__. */
@@ -450,7 +305,7 @@ copy_by_state(struct copier *copier, PyObject *object, PyObject **copy)
     if (state != NULL && unlikely(version != type_version(type) || Py_TYPE(object) != type)) {
         PyObject *value = reduction_of_state(copier->state, type, state);
         if (value != NULL) {
-            way = copy_and_drop(copier, object, value, 0, 0, copy);
+            way = copy_and_drop(copier, object, value, copy);
         }
     }
     else if (state != NULL) {
@@ -481,9 +336,9 @@ copy_asked(struct copier *copier, PyObject *object, int sure, PyObject **copy)
     enum way way = WAY_RAISED;
     int found = sure ? 0 : copy_by_hook(copier, object, copy);
     if (found == 0) {
-        PyObject *reduce_value = ask(copier, object, type, NULL);
+        PyObject *reduce_value = ask(copier, object, type);
         if (reduce_value != NULL) {
-            way = copy_and_drop(copier, object, reduce_value, 0, 0, copy);
+            way = copy_and_drop(copier, object, reduce_value, copy);
         }
     }
     else if (found > 0) {
@@ -493,9 +348,8 @@ copy_asked(struct copier *copier, PyObject *object, int sure, PyObject **copy)
     return way;
 }
 
-/* The copy in the end, of an object that is owned no longer. */
-static PyObject *
-finish_copy(struct copier *copier, PyObject *object, enum way way, PyObject *copy)
+PyObject *
+copier_finish_copy(struct copier *copier, PyObject *object, enum way way, PyObject *copy)
 {
     if (way == WAY_DONE && copy != object
         && copymemo_close(&copier->memo, object, COPY_OBJECT, copy) < 0) {
@@ -503,24 +357,6 @@ finish_copy(struct copier *copier, PyObject *object, enum way way, PyObject *cop
     }
     Py_DECREF(object);
     return way == WAY_RAISED ? NULL : copy;
-}
-
-int
-copier_ask_again(struct copier *copier, PyObject *object, PyObject **copy)
-{
-    struct copyroute *route = copier->asked_route;
-    if (!is_asked_again(copier, route)) {
-        return 0;
-    }
-    *copy = NULL;
-    Py_INCREF(object);
-    copier->depth++;
-    PyObject *reduce_value = ask(copier, object, copyroute_type(route), route->function);
-    enum way way = reduce_value == NULL ? WAY_RAISED
-                                        : copy_and_drop(copier, object, reduce_value, 0, 0, copy);
-    copier->depth--;
-    *copy = finish_copy(copier, object, way, *copy);
-    return *copy == NULL ? -1 : 1;
 }
 
 PyObject *
@@ -549,7 +385,7 @@ copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, 
         way = reducer != NULL ? copy_by_reducer(copier, object, reducer, alone, &copy)
                               : copy_asked(copier, object, sure, &copy);
     }
-    return finish_copy(copier, object, way, copy);
+    return copier_finish_copy(copier, object, way, copy);
 }
 
 #endif

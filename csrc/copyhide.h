@@ -16,8 +16,8 @@
    Nobody is to find a difference but who asks the collector for its objects in a reducer, a
    finalizer or a signal handler that runs meanwhile.  What always holds:
 
-   - A hidden copy was tracked when it was hidden, is owned here, and is tracked again before it is
-     let go, however the call ends.
+   - A hidden copy was tracked when it was hidden, or was made without being tracked; the memo owns
+     it, and has it tracked again before it lets it go, however the call ends.
    - A reference that the collector does not see counts as one from outside: hiding keeps what
      is reachable from a copy alive, and frees nothing.
    - No tuple is hidden but as an instance of a class of its own: the collector stops
@@ -29,25 +29,42 @@
 
 #if KNOWN_LAYOUT
 
-/* The hidden copies, owned.  The memory is kept between uses while it is small. */
-struct copyhide {
-    PyObject **copies;
-    size_t count, capacity;
-};
-
 /* With fewer copies than these there is nothing to be gained: the collector is due every 2,000. */
 enum { COPYHIDE_FROM = 256 };
 
-/* Hides an object that the copier made, if it may be hidden and there is memory.  Runs no Python
-   code. */
-void copyhide_hide(struct copyhide *hidden, PyObject *copy);
+/* Whether the object is of a kind that the copier makes itself, and is tracked. */
+ALWAYS_INLINE int
+may_be_hidden(PyObject *copy)
+{
+    PyTypeObject *type = Py_TYPE(copy);
+    int ours = type == &PyList_Type || type == &PyDict_Type
+               || (PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+                   && !PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE) && PyType_IS_GC(type)
+                   && type->tp_is_gc == NULL && type->tp_alloc == PyType_GenericAlloc);
+    return ours && collector_tracks(copy);
+}
 
-/* Has all of them tracked again, and lets them go.  Where others hold them it runs no Python
-   code. */
-void copyhide_reveal(struct copyhide *hidden);
+/* Hides an object, if it may be hidden; whether it did.  The caller owns it until it reveals it.
+   Runs no Python code. */
+ALWAYS_INLINE int
+copyhide_hide(PyObject *copy)
+{
+    if (!may_be_hidden(copy)) {
+        return 0;
+    }
+    PyObject_GC_UnTrack(copy);
+    return 1;
+}
 
-/* Gives the memory back; nothing is hidden. */
-void copyhide_free(struct copyhide *hidden);
+/* Has a hidden object tracked again.  Runs no Python code. */
+ALWAYS_INLINE void
+copyhide_reveal(PyObject *copy)
+{
+    /* Up to 3.13 a dict is tracked by itself when something is put into it. */
+    if (!collector_tracks(copy)) {
+        PyObject_GC_Track(copy);
+    }
+}
 
 #endif
 #endif

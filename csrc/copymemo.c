@@ -8,10 +8,12 @@ enum {
     /* What is kept between calls, half a megabyte each: no more than a large copy needs again. */
     KEEP_PENDING = 1 << 15,
     KEEP_KEPT = 1 << 16,
-    TAG_BITS = 3,
     /* Entries that are fetched from memory before they are dropped. */
     DROP_AHEAD = 8,
 };
+
+/* What is not the address in an event. */
+static const uintptr_t TAGS = 7;
 
 /* ---- memory ------------------------------------------------------------ */
 
@@ -23,7 +25,6 @@ free_buffers(struct copybuffers *buffers)
         PyMem_Free(buffers->kept);
         ptrmap_free(&buffers->shared);
         ptrmap_free(&buffers->entries);
-        copyhide_free(&buffers->hidden);
         PyMem_Free(buffers);
     }
 }
@@ -97,6 +98,19 @@ copymemo_start(struct core_state *state, struct copymemo *memo, PyObject *dict)
     return memo->buffers == NULL ? -1 : 0;
 }
 
+void
+copymemo_reveal_entries(struct copybuffers *buffers)
+{
+    for (size_t i = buffers->hidden_from; i < buffers->entries.count; i++) {
+        struct ptrpair *entry = &buffers->entries.pairs[i];
+        if (entry_is_hidden(entry)) {
+            entry->value = entry_copy(entry);
+            copyhide_reveal(entry->value);
+        }
+    }
+    buffers->hiding = 0;
+}
+
 /* Empties the maps first, then drops the references: what dies may copy again. */
 static void
 drop_entries(struct copybuffers *buffers)
@@ -104,15 +118,38 @@ drop_entries(struct copybuffers *buffers)
     struct ptrmap entries = buffers->entries;
     buffers->entries = (struct ptrmap){0};
     buffers->kept_count = buffers->passed = 0;
+    buffers->hiding = 0;
     for (size_t i = 0; i < entries.count; i++) {
-        size_t ahead = i + DROP_AHEAD < entries.count ? i + DROP_AHEAD : i;
-        PREFETCH(entries.pairs[ahead].value);
-        PREFETCH(entries.pairs[ahead].key);
-        Py_DECREF((PyObject *)entries.pairs[i].value);
-        Py_DECREF((PyObject *)entries.pairs[i].key);
+        const struct ptrpair *entry = &entries.pairs[i];
+        const struct ptrpair *ahead = i + DROP_AHEAD < entries.count ? entry + DROP_AHEAD : entry;
+        PyObject *copy = entry_copy(entry);
+        PREFETCH(entry_copy(ahead));
+        PREFETCH(ahead->key);
+        if (entry_is_hidden(entry)) {
+            copyhide_reveal(copy);
+        }
+        Py_DECREF(copy);
+        Py_DECREF((PyObject *)entry->key);
     }
     ptrmap_empty(&entries);
     buffers->entries = entries;
+}
+
+/* Forgets what is pending, and lets go of what of it is hidden. */
+static void
+drop_pending(struct copybuffers *buffers)
+{
+    size_t count = buffers->pending_hidden ? buffers->pending_count : 0;
+    for (size_t event = 0; event < count; event++) {
+        uintptr_t copy = buffers->pending[event].copy;
+        if ((copy & COPY_HIDDEN) != 0) {
+            copyhide_reveal((PyObject *)(copy & ~TAGS));
+            Py_DECREF((PyObject *)(copy & ~TAGS));
+        }
+    }
+    buffers->pending_hidden = 0;
+    buffers->pending_count = 0;
+    buffers->entered_again = 0;
 }
 
 void
@@ -120,10 +157,8 @@ copymemo_finish(struct copymemo *memo)
 {
     struct copybuffers *buffers = memo->buffers;
     if (buffers != NULL) {
-        buffers->pending_count = 0;
-        buffers->entered_again = 0;
+        drop_pending(buffers);
         ptrmap_empty(&buffers->shared);
-        copymemo_reveal(memo);
         if (buffers->entries.count > 0) {
             drop_entries(buffers);
         }
@@ -163,7 +198,10 @@ own_entry(struct copybuffers *buffers, PyObject *source, PyObject *copy)
     if (pair == NULL) {
         return own_new_entry(buffers, source, copy);
     }
-    PyObject *replaced = pair->value;
+    PyObject *replaced = entry_copy(pair);
+    if (entry_is_hidden(pair)) {
+        copyhide_reveal(replaced);
+    }
     pair->value = Py_NewRef(copy);
     Py_DECREF(replaced);
     return 0;
@@ -292,12 +330,11 @@ flush_opened(struct flush *flush, size_t event, PyObject *source, int is_clone, 
 static int
 flush_event(struct flush *flush, size_t event)
 {
-    const uintptr_t tags = ((uintptr_t)1 << TAG_BITS) - 1;
     struct copyevent logged = flush->memo->buffers->pending[event];
-    PyObject *source = (PyObject *)(logged.source & ~tags);
-    PyObject *copy = (PyObject *)(logged.copy & ~tags);
-    int is_clone = (logged.source & tags) == COPY_CLONE;
-    uintptr_t phase = logged.copy & tags;
+    PyObject *source = (PyObject *)(logged.source & ~TAGS);
+    PyObject *copy = (PyObject *)(logged.copy & ~TAGS);
+    int is_clone = (logged.source & TAGS) == COPY_CLONE;
+    uintptr_t phase = logged.copy & TAGS;
     if (phase != COPY_CLOSED && flush_opened(flush, event, source, is_clone, copy) < 0) {
         return -1;
     }
@@ -336,14 +373,16 @@ copymemo_flush_pending(struct copymemo *memo)
 void
 copymemo_hide_pending(struct copymemo *memo)
 {
-    const uintptr_t tags = ((uintptr_t)1 << TAG_BITS) - 1;
     struct copybuffers *buffers = memo->buffers;
     for (size_t event = 0; event < buffers->pending_count; event++) {
-        uintptr_t copy = buffers->pending[event].copy;
-        if ((copy & tags) != COPY_CLOSED) {
-            copyhide_hide(&buffers->hidden, (PyObject *)(copy & ~tags));
+        uintptr_t *copy = &buffers->pending[event].copy;
+        PyObject *object = (PyObject *)(*copy & ~TAGS);
+        if ((*copy & TAGS) != COPY_CLOSED && copyhide_hide(object)) {
+            *copy |= COPY_HIDDEN;
+            Py_INCREF(object);
         }
     }
+    buffers->pending_hidden = 1;
 }
 
 /* ---- the real memo ----------------------------------------------------- */
@@ -380,7 +419,7 @@ fill_visible(struct copybuffers *buffers, PyObject *dict, PyObject *dict_key)
         }
         if (i < buffers->entries.count && result == 0) {
             struct ptrpair pair = buffers->entries.pairs[i];
-            result = set_by_id(dict, pair.key, pair.value);
+            result = set_by_id(dict, pair.key, entry_copy(&pair));
         }
     }
     Py_XDECREF(list);
@@ -483,15 +522,19 @@ copymemo_enter_slowly(struct copymemo *memo, PyObject *source, PyObject *copy)
 }
 
 int
-copymemo_own_whole(struct copymemo *memo, PyObject *source, PyObject *copy)
+copymemo_own_whole(struct copymemo *memo, PyObject *source, PyObject *copy, int hidden)
 {
     if (memo->dict != NULL) {
         return copymemo_keep_visible(memo, source, copy);
     }
-    if (copymemo_flush(memo) < 0 || own_new_entry(memo->buffers, source, copy) < 0) {
+    struct copybuffers *buffers = memo->buffers;
+    if (copymemo_flush(memo) < 0 || own_new_entry(buffers, source, copy) < 0) {
         return -1;
     }
-    return keep_owned(memo->buffers, source);
+    if (hidden) {
+        mark_hidden(&buffers->entries.pairs[buffers->entries.count - 1]);
+    }
+    return keep_owned(buffers, source);
 }
 
 int

@@ -10,7 +10,8 @@
    - `shared`: those of the pending that several hold, by address, borrowed too.
    - `entries`, `kept`: what copymemo_flush makes of the pending just before foreign code runs
      (anything that may run Python code or drop a last reference): the memo's items and its
-     keep-alive list, in the standard library's order, owned.
+     keep-alive list, in the standard library's order, owned.  Their copies may be hidden from the
+     collector for a while: see copyhide.h.
    - `dict`: a real memo, once a caller gave one or a foreign __deepcopy__ must be given one.
      Everything above is empty then, and stays so.
 
@@ -41,7 +42,11 @@ enum {
     COPY_OPENED = 0, /* entered; its parts come next */
     COPY_CLOSED = 1, /* its parts are done */
     COPY_WHOLE = 2,  /* entered and closed at once */
+    COPY_HIDDEN = 4, /* it is hidden, and owned */
 };
+
+/* In the low bits of the copy's address in an entry: it is hidden. */
+enum { ENTRY_HIDDEN = 1 };
 
 struct copyevent {
     uintptr_t source;
@@ -57,9 +62,11 @@ struct copybuffers {
     struct ptrmap entries;
     PyObject **kept; /* borrowed: the entries own them */
     size_t kept_count, kept_capacity;
-    size_t first_kept; /* how many entries there were when the first was kept */
-    struct copyhide hidden;
-    size_t passed; /* entries whose copies are hidden, or are not to be */
+    size_t first_kept;  /* how many entries there were when the first was kept */
+    size_t passed;      /* entries whose copies are hidden, or are not to be */
+    size_t hidden_from; /* where `hiding`: the first entry whose copy may be hidden */
+    int hiding;         /* copies are hidden as soon as they are made */
+    int pending_hidden; /* some of the pending are */
 };
 
 struct copymemo {
@@ -89,8 +96,33 @@ copymemo_flush(struct copymemo *memo)
     return copymemo_flush_pending(memo);
 }
 
-/* Hides the copies that are pending from the collector.  Runs no Python code. */
+/* Hides the copies that are pending from the collector, and owns them.  Runs no Python code. */
 void copymemo_hide_pending(struct copymemo *memo);
+
+ALWAYS_INLINE PyObject *
+entry_copy(const struct ptrpair *entry)
+{
+    return (PyObject *)((uintptr_t)entry->value & ~(uintptr_t)ENTRY_HIDDEN);
+}
+
+ALWAYS_INLINE int
+entry_is_hidden(const struct ptrpair *entry)
+{
+    return ((uintptr_t)entry->value & ENTRY_HIDDEN) != 0;
+}
+
+ALWAYS_INLINE void
+mark_hidden(struct ptrpair *entry)
+{
+    entry->value = (void *)((uintptr_t)entry->value | ENTRY_HIDDEN);
+}
+
+/* Whether copies that are made now may be made hidden. */
+ALWAYS_INLINE int
+copymemo_is_hiding(const struct copymemo *memo)
+{
+    return memo->buffers->hiding;
+}
 
 /* Hides the copies of the entries that were made since foreign code was handed a copy, if they are
    many.  Runs no Python code. */
@@ -98,23 +130,32 @@ ALWAYS_INLINE void
 copymemo_hide_entries(struct copymemo *memo)
 {
     struct copybuffers *buffers = memo->buffers;
-    if (buffers->hidden.count == 0 && buffers->entries.count - buffers->passed < COPYHIDE_FROM) {
-        return;
+    if (!buffers->hiding) {
+        if (buffers->entries.count - buffers->passed < COPYHIDE_FROM) {
+            return;
+        }
+        buffers->hiding = 1;
+        buffers->hidden_from = buffers->passed;
     }
     for (; buffers->passed < buffers->entries.count; buffers->passed++) {
-        copyhide_hide(&buffers->hidden, buffers->entries.pairs[buffers->passed].value);
+        struct ptrpair *entry = &buffers->entries.pairs[buffers->passed];
+        if (!entry_is_hidden(entry) && copyhide_hide(entry->value)) {
+            mark_hidden(entry);
+        }
     }
 }
 
-/* Lets the collector see all copies, for good those that are there.  Runs no Python code, as the
-   entries own them too. */
+/* Lets the collector see the copies of all entries, for good those that are there.  Runs no Python
+   code. */
+void copymemo_reveal_entries(struct copybuffers *buffers);
+
 ALWAYS_INLINE void
 copymemo_reveal(struct copymemo *memo)
 {
     struct copybuffers *buffers = memo->buffers;
     buffers->passed = buffers->entries.count;
-    if (unlikely(buffers->hidden.count > 0)) {
-        copyhide_reveal(&buffers->hidden);
+    if (unlikely(buffers->hiding)) {
+        copymemo_reveal_entries(buffers);
     }
 }
 
@@ -142,10 +183,11 @@ ALWAYS_INLINE PyObject *
 copymemo_find(struct copymemo *memo, PyObject *source)
 {
     struct ptrpair *pair = ptrmap_find(&memo->buffers->shared, source);
-    if (pair == NULL) {
-        pair = ptrmap_find(&memo->buffers->entries, source);
+    if (pair != NULL) {
+        return pair->value;
     }
-    return pair == NULL ? NULL : pair->value;
+    pair = ptrmap_find(&memo->buffers->entries, source);
+    return pair == NULL ? NULL : entry_copy(pair);
 }
 
 /* The copy of an object in a real memo; 1 and strong, 0, or -1.  May run Python code. */
@@ -196,8 +238,9 @@ copymemo_whole(struct copymemo *memo, PyObject *source, unsigned kind, PyObject 
 }
 
 /* Both at once of an object that foreign code just had; it is not in a native memo, which owns it
-   from now on.  0 or -1. */
-int copymemo_own_whole(struct copymemo *memo, PyObject *source, PyObject *copy);
+   from now on.  `hidden`: while the memo was hiding, the copy was made without the collector's
+   seeing it.  0 or -1. */
+int copymemo_own_whole(struct copymemo *memo, PyObject *source, PyObject *copy, int hidden);
 
 /* memo[id(source)] = copy after foreign code made the copy; an entry that is there already
    is replaced.  Native: owned at once. */

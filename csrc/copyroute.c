@@ -251,11 +251,10 @@ read_tables(struct core_state *state, struct copyroutes *routes)
 }
 
 void
-copyroute_refresh(struct core_state *state, uint64_t epoch)
+copyroute_read_again(struct core_state *state)
 {
     struct copyroutes *routes = state->copyroutes;
-    routes->epoch = epoch;
-    if (unlikely(!watch_is_unchanged(&routes->watch))) {
+    if (!watch_is_unchanged(&routes->watch)) {
         read_tables(state, routes);
     }
     else if (routes->atoms_vary) {
@@ -385,31 +384,17 @@ classify(struct core_state *state, struct copyroute *route)
     return 0;
 }
 
-/* Whether the tables would be asked in vain: nothing that decided the kind has changed. */
-static int
-still_holds(const struct copyroutes *routes, const struct copyroute *route)
+int
+copyroute_holds_besides(const struct copyroutes *routes, const struct copyroute *route)
 {
     PyTypeObject *type = copyroute_type(route);
-    if (route->generation != routes->generation || Py_TYPE(type) != route->metaclass
-        || route->version != type_version(type) || !is_plain_key((PyObject *)type)) {
-        return 0;
-    }
-    if (routes->atoms_vary
-        && is_member(routes->atoms, type, route->hash) != (route->kind == ROUTE_ATOMIC)) {
+    if (!is_plain_key((PyObject *)type)
+        || (routes->atoms_vary
+            && is_member(routes->atoms, type, route->hash) != (route->kind == ROUTE_ATOMIC))) {
         return 0;
     }
     return route->kind != ROUTE_CLONE
            || (routes->states_hold && clone_plan_names_hold(route->plan, type));
-}
-
-int
-copyroute_confirm(struct copyroutes *routes, struct copyroute *route, uint64_t epoch)
-{
-    if (!still_holds(routes, route)) {
-        return 0;
-    }
-    route->epoch = epoch;
-    return 1;
 }
 
 /* What _copy_dispatch has for a type that is hashed purely. */

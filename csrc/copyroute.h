@@ -125,15 +125,43 @@ copyroute_type(const struct copyroute *route)
     return (PyTypeObject *)route->keyed.key;
 }
 
-/* Reads the copy module's tables for a new epoch.  Runs no Python code. */
-void copyroute_refresh(struct core_state *state, uint64_t epoch);
+/* Reads what may have changed of the copy module's tables.  Runs no Python code. */
+void copyroute_read_again(struct core_state *state);
+
+/* The tables are those of a new epoch.  Runs no Python code. */
+ALWAYS_INLINE void
+copyroute_refresh(struct core_state *state, uint64_t epoch)
+{
+    struct copyroutes *routes = state->copyroutes;
+    routes->epoch = epoch;
+    if (unlikely(!watch_is_unchanged(&routes->watch) || routes->atoms_vary)) {
+        copyroute_read_again(state);
+    }
+}
 
 /* Whether a look-up of a type in the tables runs no Python code. */
 int copyroute_is_pure(struct core_state *state, PyTypeObject *type);
 
-/* Whether a route of another epoch holds in this one too, after a refresh; no table is asked.
-   Runs no Python code. */
-int copyroute_confirm(struct copyroutes *routes, struct copyroute *route, uint64_t epoch);
+/* What copyroute_confirm() asks of few. */
+int copyroute_holds_besides(const struct copyroutes *routes, const struct copyroute *route);
+
+/* Whether a route of another epoch holds in this one too, after a refresh, as nothing that decided
+   its kind has changed; no table is asked.  Runs no Python code. */
+ALWAYS_INLINE int
+copyroute_confirm(struct copyroutes *routes, struct copyroute *route, uint64_t epoch)
+{
+    PyTypeObject *type = copyroute_type(route);
+    if (route->generation != routes->generation || Py_TYPE(type) != route->metaclass
+        || route->version != type_version(type)) {
+        return 0;
+    }
+    int is_usual = Py_IS_TYPE(type, &PyType_Type) && !routes->atoms_vary;
+    if ((!is_usual || route->kind == ROUTE_CLONE) && !copyroute_holds_besides(routes, route)) {
+        return 0;
+    }
+    route->epoch = epoch;
+    return 1;
+}
 
 /* The route of a type in this epoch, found again; NULL with an exception.  Runs no Python code
    if copyroute_is_pure says so, and if the type was met before. */

@@ -142,6 +142,15 @@ stores_each_once(const struct maker *maker)
     return stored == (UINT32_C(1) << maker->store_count) - 1;
 }
 
+/* Whether the collector looks at all instances, which have neither a __dict__ nor items. */
+static int
+instance_is_bare(PyTypeObject *type)
+{
+    const unsigned long more = Py_TPFLAGS_MANAGED_DICT | Py_TPFLAGS_IMMUTABLETYPE;
+    return PyType_IS_GC(type) && type->tp_is_gc == NULL && type->tp_itemsize == 0
+           && type->tp_dictoffset == 0 && !PyType_HasFeature(type, more);
+}
+
 /* Whether the plan is a line of stores of arguments, so that it need not be run by steps. */
 static void
 find_stores(struct maker *maker, PyTypeObject *type)
@@ -161,6 +170,7 @@ find_stores(struct maker *maker, PyTypeObject *type)
         maker->in_slots &= maker->stores[i].is_slot;
     }
     maker->takes = stores_each_once(maker) ? maker->store_count : -1;
+    maker->is_bare = HAS_UNTRACKED_NEW && maker->in_slots && instance_is_bare(type);
 }
 
 /* Takes a plan of a class that was just read; whether it can be used. */
@@ -592,9 +602,10 @@ take_plainly(struct core_state *state, const struct maker *maker, PyTypeObject *
 /* The same where every argument is moved into a slot. */
 ALWAYS_INLINE enum make_outcome
 take_into_slots(struct core_state *state, const struct maker *maker, PyTypeObject *type,
-                PyObject **arguments, PyObject **made)
+                PyObject **arguments, int untracked, PyObject **made)
 {
-    PyObject *object = layout_new_instance(type, state->empty_tuple);
+    PyObject *object =
+        untracked ? new_untracked(type) : layout_new_instance(type, state->empty_tuple);
     if (object == NULL) {
         return MAKE_RAISED;
     }
@@ -651,13 +662,15 @@ make_find_taking(struct core_state *state, PyObject *callable, int *count)
 /* Of `count` arguments, which are moved if they may be. */
 ALWAYS_INLINE enum make_outcome
 make_taking_by(struct core_state *state, const struct maker *maker, PyObject **arguments,
-               Py_ssize_t count, PyObject **made)
+               Py_ssize_t count, int *untracked, PyObject **made)
 {
     PyTypeObject *type = (PyTypeObject *)maker->keyed.key;
+    int into_slots = maker->in_slots && count == maker->takes;
+    *untracked = *untracked && into_slots && maker->is_bare;
     state->makers->busy++;
-    enum make_outcome outcome = maker->in_slots && count == maker->takes
-                                    ? take_into_slots(state, maker, type, arguments, made)
-                                    : take_plainly(state, maker, type, arguments, count, made);
+    enum make_outcome outcome =
+        into_slots ? take_into_slots(state, maker, type, arguments, *untracked, made)
+                   : take_plainly(state, maker, type, arguments, count, made);
     state->makers->busy--;
     state->made_by_plan += outcome != MAKE_CALL;
     return outcome;
@@ -667,17 +680,29 @@ enum make_outcome
 make_by_taking(struct core_state *state, const struct maker *maker, PyObject **arguments,
                PyObject **made)
 {
-    return make_taking_by(state, maker, arguments, maker->takes, made);
+    int untracked = 0;
+    return make_taking_by(state, maker, arguments, maker->takes, &untracked, made);
+}
+
+enum make_outcome
+make_taking_untracked(struct core_state *state, PyObject *callable, PyObject **arguments,
+                      Py_ssize_t count, int *untracked, PyObject **made)
+{
+    struct maker *maker = find_plain(state, callable);
+    return maker == NULL || !accepts(maker, count)
+               ? MAKE_CALL
+               : make_taking_by(state, maker, arguments, count, untracked, made);
 }
 
 enum make_outcome
 make_taking(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssize_t count,
             PyObject **made)
 {
+    int untracked = 0;
     struct maker *maker = find_plain(state, callable);
     return maker == NULL || !accepts(maker, count)
                ? MAKE_CALL
-               : make_taking_by(state, maker, arguments, count, made);
+               : make_taking_by(state, maker, arguments, count, &untracked, made);
 }
 
 #else

@@ -46,6 +46,12 @@ enum make_outcome make_by_stores(struct core_state *state, const struct maker *m
 enum make_outcome make_taking(struct core_state *state, PyObject *callable, PyObject **arguments,
                               Py_ssize_t count, PyObject **made);
 
+/* The same; where *untracked is set, an instance that can be is made without the collector's
+   seeing it, and *untracked says whether it was. */
+enum make_outcome make_taking_untracked(struct core_state *state, PyObject *callable,
+                                        PyObject **arguments, Py_ssize_t count, int *untracked,
+                                        PyObject **made);
+
 /* The plan of a class that stores each argument once, and has any: *count.  It makes instances
    until foreign code runs; borrowed, or NULL.  Runs no Python code. */
 struct maker *make_find_taking(struct core_state *state, PyObject *callable, int *count);

@@ -37,6 +37,7 @@ struct maker {
     int plain;
     int takes;    /* so many arguments, each of which is stored once; -1: not so */
     int in_slots; /* all of them */
+    int is_bare;  /* and the instance is nothing else, so that it can be made untracked */
     int store_count;
     struct store stores[STORES_MAX];
 };

@@ -382,7 +382,10 @@ def test_finalizers_may_empty_what_was_copied(kind):
         Clearing(marks)
         made = copies.OURS.deepcopy(source)
         left = made[0] if kind == "tuple" else made
-        assert len(left) in (0, MANY)
+        # Up to 3.12 a collection may run when a part of it was copied: the rest comes after.
+        rest = left.values() if kind == "dict" else left
+        assert [obj.second for obj in rest] == [[i] for i in range(MANY - len(left), MANY)]
+        assert len(left) in (0, MANY) or sys.version_info < (3, 13)
         assert gc.is_tracked(left)
         gc.collect()
         del made, left, source, inside

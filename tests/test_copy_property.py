@@ -5,7 +5,9 @@ import collections
 import hypothesis
 import pytest
 
+from harness import fuzz_copies
 from support import copies
+from support.child import requires_fork
 from support.choices import looks_around
 from support.copies import compare
 from support.graphs import build, graphs
@@ -63,3 +65,10 @@ def reachable(root):
             seen[id(obj)] = obj
             waiting.extend(reversed(copies.parts_of(obj)[1]))
     return list(seen.values())
+
+
+@requires_fork
+def test_hooks_that_do_harm_are_survived_alike():
+    """A few of what harness/fuzz_copies.py tries for hours."""
+    cases = [(seed, fuzz_copies.RATES[seed % 4]) for seed in range(200)]
+    assert not fuzz_copies.differences(cases)

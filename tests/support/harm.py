@@ -226,6 +226,7 @@ def trace_no_more(run, obj, memo):
 def forget(run, obj, memo):
     """Drop what the run holds of the source: what is left holds itself, or the memo does."""
     run.forgotten = True
+    run.names.clear()  # Others may take their addresses.
     run.nodes[:] = run.nodes[:1]
 
 

@@ -115,19 +115,15 @@ copier_from_atoms(struct copier *copier, PyObject *object, PyObject *reduce_valu
 
 /* ---- by a function that is called ---------------------------------------- */
 
-/* function(object); strong or NULL.  It is entered where any call would enter it in the end, after
-   it was found out what it is. */
+/* function(object); strong or NULL. */
 ALWAYS_INLINE PyObject *
 ask_function(struct copier *copier, PyObject *function, PyObject *object)
 {
-    PyObject *arguments[] = {NULL, object};
     if (copier_before_asking(copier) < 0) {
         return NULL;
     }
     Py_INCREF(function);
-    PyObject *reduce_value =
-        ((PyFunctionObject *)function)
-            ->vectorcall(function, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    PyObject *reduce_value = reducer_call(function, object);
     Py_DECREF(function);
     copier_after_foreign(copier);
     return reduce_value;

@@ -82,7 +82,7 @@ ask(struct copier *copier, PyObject *object, PyTypeObject *type)
     }
     int found = find_reducer(copier, type, &reducer);
     if (found > 0) {
-        reduce_value = PyObject_CallOneArg(reducer, object);
+        reduce_value = reducer_call(reducer, object);
         Py_DECREF(reducer);
     }
     else if (found == 0) {

@@ -88,6 +88,20 @@ reduction_is_short(struct core_state *state, PyObject *reduce_value)
            && reduction_is_by_class(state, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE));
 }
 
+/* reducer(object); strong or NULL.  A Python function is entered where any call would enter it in
+   the end, after it was found out what it is.  The reducer is owned by the caller.  Runs Python
+   code. */
+ALWAYS_INLINE PyObject *
+reducer_call(PyObject *reducer, PyObject *object)
+{
+    if (likely(PyFunction_Check(reducer))) {
+        PyObject *arguments[] = {NULL, object};
+        return ((PyFunctionObject *)reducer)
+            ->vectorcall(reducer, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    return PyObject_CallOneArg(reducer, object);
+}
+
 /* Whether finding the form can run Python code. */
 static inline int
 reduction_form_is_foreign(struct core_state *state, PyObject *callable)

@@ -55,9 +55,9 @@ save_callable(struct pickler *pickler, PyObject *callable, char *out)
     return out;
 }
 
-/* callable(*args). */
+/* callable(*args); `ours`: the arguments are, as was just asked. */
 ALWAYS_INLINE char *
-save_call(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
+save_call(struct pickler *pickler, PyObject *reduce_value, PyObject *object, int ours, char *out)
 {
     (void)object;
     out = save_callable(pickler, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE), out);
@@ -66,7 +66,7 @@ save_call(struct pickler *pickler, PyObject *reduce_value, PyObject *object, cha
         return NULL;
     }
     PyObject *args = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
-    if (likely(out < pickler->writer.limit && args_are_ours(pickler, reduce_value))) {
+    if (likely(out < pickler->writer.limit && (ours || args_are_ours(pickler, reduce_value)))) {
         uint64_t epoch = pickler->epoch;
         out = save_tuple_mark(pickler, PyTuple_GET_SIZE(args), out);
         out = save_elements_inside(pickler, args, out);
@@ -364,7 +364,7 @@ save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, c
     /* The object is open and has no number until its arguments are written. */
     pickler->unnumbered++;
     if (likely(form == FORM_CALL)) {
-        out = save_call(pickler, reduce_value, object, out);
+        out = save_call(pickler, reduce_value, object, 0, out);
     }
     else if (form == FORM_NEWOBJ) {
         out = save_newobj(pickler, PyTuple_GET_ITEM(reduce_value, PART_ARGS), object, out);
@@ -564,6 +564,49 @@ learn_refused(struct pickler *pickler, struct plan *plan, PyObject *reducer)
     }
 }
 
+static int
+are_scalars(PyObject *args)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
+        if (!save_is_scalar(PyTuple_GET_ITEM(args, i))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Whether a reduce value is what most give that are called for one object after another: the class
+   that was called last, and scalars that it alone holds.  Runs no Python code. */
+static int
+is_like_the_last(struct pickler *pickler, PyObject *reduce_value, const char *out)
+{
+    const struct memo *memo = &pickler->memo;
+    size_t last = pickler->callable_position;
+    return out < pickler->writer.limit && reduction_is_short(pickler->state, reduce_value)
+           && last < memo->count
+           && memo->log[last] == (uintptr_t)PyTuple_GET_ITEM(reduce_value, PART_CALLABLE)
+           && args_are_ours(pickler, reduce_value)
+           && are_scalars(PyTuple_GET_ITEM(reduce_value, PART_ARGS));
+}
+
+/* save_reduce_value() of such a one, in which nothing nests. */
+static char *
+save_like_the_last(struct pickler *pickler, PyObject *object, PyObject *reduce_value, char *out)
+{
+    pickler->unnumbered++;
+    out = save_call(pickler, reduce_value, object, 1, out);
+    pickler->unnumbered--;
+    out = out == NULL ? NULL : save_memoize(pickler, object, 0, out);
+    if (out == NULL) {
+        error_note("when serializing %T object", object);
+        return save_release(pickler, reduce_value, NULL);
+    }
+    /* Nothing dies of it but tuples and scalars, when the memo has what it borrowed. */
+    out = memo_flush(&pickler->memo) < 0 ? NULL : out;
+    Py_DECREF(reduce_value);
+    return out;
+}
+
 /* The reducer of the table, which is stolen: by its plan, or called. */
 static int
 ask_reducer(struct pickler *pickler, struct plan *plan, PyObject *reducer, PyObject *object,
@@ -577,14 +620,20 @@ ask_reducer(struct pickler *pickler, struct plan *plan, PyObject *reducer, PyObj
         }
     }
     if (outcome == DIRECT_CALL && save_foreign(pickler) == 0) {
-        *reduce_value = PyObject_CallOneArg(reducer, object);
+        *reduce_value = reducer_call(reducer, object);
     }
     *out = save_release(pickler, reducer, *out);
     if (outcome == DIRECT_SAVED) {
         return *out == NULL ? -1 : ANSWER_SAVED;
     }
-    if (*reduce_value == NULL) {
+    if (*reduce_value == NULL || *out == NULL) {
+        Py_CLEAR(*reduce_value);
         return -1;
+    }
+    if (outcome == DIRECT_CALL && is_like_the_last(pickler, *reduce_value, *out)) {
+        *out = save_like_the_last(pickler, object, *reduce_value, *out);
+        *reduce_value = NULL;
+        return *out == NULL ? -1 : ANSWER_SAVED;
     }
     if (reducer == pickler->state->stdlib.pickle_complex) {
         save_check_value(pickler, object, 1, *reduce_value);

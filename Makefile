@@ -13,6 +13,11 @@ endif
 BACKENDS = $(shell $(PY) -c "import sys; print(*['c'] * (sys.implementation.name == 'cpython'), 'python')")
 DEBUG_FLAGS := -O0 -g3 -UNDEBUG
 
+# As many processes as there are processors; see tests/support/turns.py.
+ifneq ($(OS),Windows_NT)
+SIDE_BY_SIDE := -n auto --dist worksteal
+endif
+
 # The checkout is never importable: its files are named like the standard library's.
 export PYTHONSAFEPATH := 1
 
@@ -38,9 +43,9 @@ lint-environment: | $(PY)
 demo: environment ## objects of registered types from real data, timed against the standard library
 	$(PY) -m fastcopyreg bench
 
-test: environment ## every test, on each backend that has a part in it
-	@set -e; for backend in $(BACKENDS); do \
-	  echo "== backend: $$backend"; FASTCOPYREG_BACKEND=$$backend $(PY) -m pytest -q; done
+test: environment ## every test, on each backend that has a part in it, in under 10 minutes
+	@set -e; for backend in $(BACKENDS); do echo "== backend: $$backend"; \
+	  FASTCOPYREG_BACKEND=$$backend $(PY) -m pytest -q $(SIDE_BY_SIDE); done
 
 # These are run again and again: what changed is compiled, once.
 quick suite oom leaks debug: export FASTCOPYREG_PROFILE := no
@@ -48,7 +53,7 @@ quick suite oom leaks debug: export FASTCOPYREG_PROFILE := no
 quick: environment ## a sample of the tests, once for each backend, in under 90 seconds
 	@set -e; for backend in $(BACKENDS); do echo "== backend: $$backend"; \
 	  FASTCOPYREG_BACKEND=$$backend HYPOTHESIS_PROFILE=quick \
-	  $(PY) -m pytest -q -m "not slow" --sample 6; done
+	  $(PY) -m pytest -q -m "not slow" --sample 6 $(SIDE_BY_SIDE); done
 
 suite: environment ## CPython's own tests against ours: run, failed, and left out with reasons
 	$(PY) tests/cpython/run.py

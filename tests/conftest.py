@@ -1,14 +1,18 @@
 """What every test run shares: which package and backend it tests, and how hard."""
 
+import ctypes
+import gc
 import importlib.util
 import os
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 import fastcopyreg
 from fastcopyreg import _backend
+from support.turns import pytest_configure_node, pytest_runtest_protocol  # noqa: F401
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 HAS_CORE = importlib.util.find_spec("fastcopyreg._core") is not None
@@ -89,6 +93,37 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_report_header(config):
     return f"fastcopyreg {fastcopyreg.__version__}, backend {fastcopyreg.backend}"
+
+
+@pytest.fixture(scope="session")
+def first_property():
+    """Have Hypothesis make its generator: it asks the collector who holds that."""
+    try:
+        from hypothesis import given, settings, strategies
+    except ImportError:
+        return
+
+    @given(strategies.none())
+    @settings(max_examples=1, database=None)
+    def hold(_):
+        pass
+
+    hold()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen(first_property):
+    """Hide from the collector what was there before the tests of a file, but for the core: they
+    collect often, and fork, and what is there is much.
+    """
+    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return
+    gc.collect()
+    gc.freeze()
+    if fastcopyreg.backend == "c":  # Its state must bear being visited at any moment.
+        core = ctypes.py_object(_backend.core)
+        ctypes.pythonapi.PyObject_GC_UnTrack(core)
+        ctypes.pythonapi.PyObject_GC_Track(core)
 
 
 @pytest.fixture

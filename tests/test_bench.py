@@ -238,6 +238,7 @@ def test_race_goes_on_while_there_is_time(clock, monkeypatch):
     assert len(endless.ours.samples) == 20
 
 
+@pytest.mark.alone
 def test_equal_contenders_are_equally_fast():
     value = [str(i) for i in range(2000)]
     contender = bench.Contender("either", _stdlib.dumps, (value,))

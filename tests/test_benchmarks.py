@@ -17,9 +17,11 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 pytestmark = pytest.mark.slow  # Every benchmark runs for a moment.
 
 
-@pytest.fixture(autouse=True)
-def importable(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
+@pytest.fixture(autouse=True, scope="module")
+def importable():
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.syspath_prepend(BENCHMARKS)
+        yield
 
 
 @pytest.fixture
@@ -216,20 +218,27 @@ def test_short_form_races_everything_chosen(tmp_path, capsys):
     assert {race["operation"] for race in record["results"]} >= {"dumps"}
 
 
-@pytest.fixture
-def records(monkeypatch, tmp_path, one_workload):
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory):
     """What race.py writes, of a race between two functions of the standard library's."""
     import operations
     import race
-    import report
 
     same = operations.Operation("dumps", _stdlib.dumps, lambda value: _stdlib.dumps(value))
-    monkeypatch.setitem(operations.OPERATION, "dumps", same)
-    file = tmp_path / "results.json"
+    file = tmp_path_factory.mktemp("raced") / "results.json"
     arguments = ["--operation", "dumps", "--only", "one-registered", "--short"]
-    race.main([*arguments, "--json", str(file)])
-    plain = json.loads(file.read_text(encoding="utf-8"))
-    newer = json.loads(json.dumps(plain))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setitem(operations.OPERATION, "dumps", same)
+        race.main([*arguments, "--json", str(file)])
+    return file.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def records(raced):
+    """That, by two interpreters."""
+    import report
+
+    plain, newer = json.loads(raced), json.loads(raced)
     newer["environment"]["python"] = "9.9.1"
     return [report.Record(plain), report.Record(newer)]
 

@@ -107,6 +107,7 @@ def test_the_table_is_asked_as_it_is(recipe):
         del copyreg.dispatch_table[Plain]
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ("plain", "registered", "dataclass"))
 def test_costs_little_more_than_ours(recipe, name):

@@ -501,6 +501,7 @@ def test_compiling_runs_none_of_the_users_code():
     assert compile_reducer(namespace["reducer"]).reason == "calls list"
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer takes its time")
 def test_compiling_is_quick():
     """Under 200 µs for what people write; the best of many, for the machine has other work."""

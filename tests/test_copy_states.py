@@ -7,6 +7,7 @@ import pytest
 
 from support import copies
 from support.implementations import requires_core
+from support.labels import by_repr
 
 pytestmark = requires_core
 
@@ -99,7 +100,7 @@ def compare(make):
 
 @pytest.mark.parametrize("cls", [Base, Setting, Slotted, ListState])
 @pytest.mark.parametrize(
-    "value", [1, "text", [1, [2]], {"a": [1]}, (1, [2]), Hooked(), Base([1])], ids=repr
+    "value", [1, "text", [1, [2]], {"a": [1]}, (1, [2]), Hooked(), Base([1])], ids=by_repr
 )
 def test_states(cls, value):
     compare(lambda: cls(value))

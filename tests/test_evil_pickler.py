@@ -7,7 +7,9 @@ does.
 """
 
 import copyreg
+import functools
 import gc
+import itertools
 import os
 import signal
 import sys
@@ -18,7 +20,7 @@ from pickle import PickleBuffer
 import pytest
 
 from support import evil
-from support.child import Crash, in_child, requires_fork
+from support.child import Crash, each_in_child, in_child, requires_fork
 from support.classes import ByClass, Plain, Slots, make_plain
 from support.corpus import FRAME
 from support.implementations import OURS, STANDARD, requires_core
@@ -137,18 +139,20 @@ def acceptable(expected, actual, misuse=True):
     return misuse and "RuntimeError" in repr(actual)
 
 
+def assert_each_acceptable(scenario, cases):
+    """Run a scenario of misuse with both picklers, once for each case."""
+    cases = list(cases)
+    expected = each_in_child(functools.partial(scenario, STANDARD), cases)
+    actual = each_in_child(functools.partial(scenario, OURS), cases)
+    for case, there, here in zip(cases, expected, actual, strict=True):
+        assert acceptable(there, here), f"{case}\n stdlib: {there}\n tested: {here}"
+
+
 @pytest.mark.parametrize("name", MISUSES)
 @pytest.mark.parametrize("place", PLACES)
 def test_pickler_misused_from_its_own_callback(place, name):
-    for caught in (True, False):
-        for fast in (False, True):
-            for protocol in (0, 2, 5):
-                args = (place, name, caught, fast, protocol)
-                expected = in_child(misuse_scenario, STANDARD, *args)
-                actual = in_child(misuse_scenario, OURS, *args)
-                assert acceptable(expected, actual), (
-                    f"{args}\n stdlib: {expected}\n tested: {actual}"
-                )
+    cases = itertools.product([place], [name], (True, False), (False, True), (0, 2, 5))
+    assert_each_acceptable(misuse_scenario, cases)
 
 
 class ReentrantFile:
@@ -187,10 +191,7 @@ def write_scenario(implementation, name, protocol):
 
 @pytest.mark.parametrize("name", MISUSES)
 def test_pickler_misused_by_write(name):
-    for protocol in (0, 4, 5):
-        expected = in_child(write_scenario, STANDARD, name, protocol)
-        actual = in_child(write_scenario, OURS, name, protocol)
-        assert acceptable(expected, actual), f"{protocol}\n stdlib: {expected}\n tested: {actual}"
+    assert_each_acceptable(write_scenario, itertools.product([name], (0, 4, 5)))
 
 
 def buffer_scenario(implementation, name):
@@ -664,6 +665,25 @@ def test_crash_of_a_child_is_seen():
     crash = in_child(lambda: os.kill(os.getpid(), signal.SIGSEGV))
     assert isinstance(crash, Crash) and not acceptable("anything", crash)
     assert acceptable(crash, "anything") and not acceptable("one", "another")
+
+
+def test_crash_is_said_of_the_case_that_crashed():
+    def crash_on_one(number):
+        return os.kill(os.getpid(), signal.SIGSEGV) if number == 1 else number
+
+    first, second, third = each_in_child(crash_on_one, [(0,), (1,), (2,)])
+    assert (first, third) == (0, 2) and isinstance(second, Crash)
+
+
+def test_crash_of_cases_together_is_said_of_each():
+    met = []
+
+    def crash_on_second(number):
+        met.append(number)
+        return os.kill(os.getpid(), signal.SIGSEGV) if len(met) == 2 else number
+
+    answers = each_in_child(crash_on_second, [(0,), (1,), (2,)])
+    assert all(isinstance(answer, Crash) for answer in answers)
 
 
 def test_child_that_hangs_is_ended():

@@ -10,6 +10,7 @@ import pytest
 from support import trace
 from support.classes import ByClass, Plain, Registered, make_plain
 from support.implementations import OURS, PROTOCOLS, STANDARD, requires_core
+from support.labels import by_repr
 from support.recording import TABLES, Setup, Sink, compare, describe_error, record
 
 pytestmark = requires_core
@@ -229,7 +230,7 @@ def test_table_that_raises(error):
     both(lambda implementation: private(implementation, Raising(error), [Target(), Target()]))
 
 
-@pytest.mark.parametrize("table", [None, 3, [], "text", object()], ids=repr)
+@pytest.mark.parametrize("table", [None, 3, [], "text", object()], ids=by_repr)
 def test_table_that_is_no_mapping(table):
     both(lambda implementation: private(implementation, table, [1, Target()]))
 

@@ -10,6 +10,7 @@ import pytest
 from support import trace
 from support.classes import Plain
 from support.implementations import OURS, STANDARD, requires_core
+from support.labels import by_repr
 from support.recording import Sink, describe_error, mask
 
 pytestmark = requires_core
@@ -86,7 +87,7 @@ def same(scenario):
     return results[0][0]
 
 
-@pytest.mark.parametrize("protocol", PROTOCOL_ARGUMENTS, ids=repr)
+@pytest.mark.parametrize("protocol", PROTOCOL_ARGUMENTS, ids=by_repr)
 def test_protocol_arguments(protocol):
     def scenario(implementation):
         sink = Sink()
@@ -219,7 +220,7 @@ def test_functions_return_what_they_should():
 
 @pytest.mark.parametrize("attribute", ["bin", "fast"])
 @pytest.mark.parametrize(
-    "value", [0, 1, 2, -1, True, False, 2**31, 2**40, 2**70, "1", None, 1.0, Index(1)], ids=repr
+    "value", [0, 1, 2, -1, True, False, 2**31, 2**40, 2**70, "1", None, 1.0, Index(1)], ids=by_repr
 )
 def test_switches_take_what_they_take_there(attribute, value):
     def scenario(implementation):
@@ -330,7 +331,7 @@ def test_persistent_id_as_attribute(name, protocol):
 
 
 @pytest.mark.parametrize(
-    "pid", [0, 1, "a", "é", "a\nb", b"b", ("t", 1), [1], 1.5, Plain(), True, ""], ids=repr
+    "pid", [0, 1, "a", "é", "a\nb", b"b", ("t", 1), [1], 1.5, Plain(), True, ""], ids=by_repr
 )
 @pytest.mark.parametrize("protocol", range(6))
 def test_ids_of_every_type(pid, protocol):

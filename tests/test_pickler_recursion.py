@@ -119,17 +119,27 @@ def deepest(implementation, name, protocol, limit, hook):
     found = []
 
     def search():
-        good, bad = 1, 60000 if MEASURED else 4000
         dumps = hooked(implementation) if hook else implementation.dumps
         obj = [None]
-        while len(obj) <= bad:
-            obj.append(NESTED[name](obj[-1]))
+
+        def is_dumped(depth):
+            while len(obj) <= depth:
+                obj.append(NESTED[name](obj[-1]))
+            try:
+                dumps(obj[depth], protocol)
+            except RecursionError:
+                return False
+            return True
+
+        good, bad, most = 1, 64, 60000 if MEASURED else 4000
+        while bad < most and is_dumped(bad):
+            good, bad = bad, 2 * bad
+        bad = min(bad, most)
         while bad - good > 1:
             middle = (good + bad) // 2
-            try:
-                dumps(obj[middle], protocol)
+            if is_dumped(middle):
                 good = middle
-            except RecursionError:
+            else:
                 bad = middle
         found.append(good)
 

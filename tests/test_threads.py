@@ -316,6 +316,7 @@ def turns_of_another_thread(function, obj):
 
 
 @pytest.mark.skipif(OURS.name != "ours", reason="the standard library does not do this")
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("operation", ["dumps", "loads", "deepcopy"])
 @pytest.mark.parametrize("name", LONG)
@@ -326,15 +327,20 @@ def test_other_threads_run_during_long_work(name, operation):
         obj = STANDARD.dumps(obj)
     room = fastcopyreg.copy if operation == "deepcopy" else fastcopyreg.pickle
     function = getattr(room, operation)
-    tries = [turns_of_another_thread(function, obj) for _ in range(5)]
+    tries = []
+    while len(tries) < 5:
+        tries.append(turns_of_another_thread(function, obj))
+        if tries[-1][0] >= 3:
+            return
     # A thread that waits asks after one switch interval, and has its turn within the next two.
     if max(took for _, took in tries) < 3 * 0.015:
         pytest.skip("the machine is too fast for this length")
-    assert max(turns for turns, _ in tries) >= 3, tries
+    pytest.fail(f"turns in so many seconds: {tries}")
 
 
 @pytest.mark.skipif(OURS.name != "ours", reason="the standard library does not do this")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LONG)
 def test_signal_is_handled_during_a_long_dump(name):

@@ -14,6 +14,7 @@ import pytest
 
 from support import loading
 from support.implementations import requires_core
+from support.labels import by_repr
 
 pytestmark = requires_core
 
@@ -125,8 +126,21 @@ def test_runs_are_loaded_as_the_standard_library_loads_them(cls, parts, protocol
     loading.compare_by_files(data, ["bytesio", "peek"], ["load", "unpickler"])
 
 
+@pytest.fixture
+def classes_put_back():
+    """A wrong pickle may give its state to the class, in place of a slot."""
+    before = {cls: dict(vars(cls)) for cls in CLASSES}
+    yield
+    for cls, members in before.items():
+        for name in vars(cls).keys() - members.keys():
+            delattr(cls, name)
+        for name, member in members.items():
+            if vars(cls)[name] is not member:
+                setattr(cls, name, member)
+
+
 @pytest.mark.parametrize("cls", CLASSES)
-def test_runs_that_are_wrong_somewhere(cls):
+def test_runs_that_are_wrong_somewhere(classes_put_back, cls):
     data = pickle.dumps(made_of(cls, "numbers", 12), 4)
     loading.OURS.loads(data)
     for at in range(len(data)):
@@ -203,7 +217,7 @@ ODD_VALUES = [
 SHARED_TEXT = "a text that is fetched"
 
 
-@pytest.mark.parametrize("value", ODD_VALUES, ids=repr)
+@pytest.mark.parametrize("value", ODD_VALUES, ids=by_repr)
 @pytest.mark.parametrize("place", range(5))
 def test_a_row_may_be_left_at_any_argument(place, value):
     """What is no number or text ends the row; what was made of it is on the stack then."""

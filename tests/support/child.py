@@ -59,6 +59,21 @@ def in_child(function, *args, seconds=SECONDS):
     return value
 
 
+def each_in_child(function, cases):
+    """What `in_child(function, *case)` returns for each of the cases.
+
+    One process runs them all, and only if it comes to grief, each is run by one of its own. If it
+    is only together that they do, that is what each is said to do.
+    """
+    together = in_child(lambda: [function(*case) for case in cases])
+    if not isinstance(together, Crash):
+        return together
+    answers = [in_child(function, *case) for case in cases]
+    if any(isinstance(answer, Crash) for answer in answers):
+        return answers
+    return [together] * len(cases)
+
+
 def fork():
     """Fork, though other tests may have left threads behind; the child has this one only."""
     with warnings.catch_warnings():

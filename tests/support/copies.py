@@ -11,6 +11,8 @@ import copy as std_copy
 import copyreg
 import dataclasses
 import enum
+import functools
+import itertools
 import types
 
 import fastcopyreg.copy
@@ -23,6 +25,8 @@ STANDARD = types.SimpleNamespace(**{name: getattr(std_copy, name) for name in st
 OURS = STANDARD if TESTED == "stdlib" else fastcopyreg.copy
 
 ATOMS = (type(None), bool, int, float, complex, str, bytes, range, type, types.FunctionType)
+NUMBERS = (type(None), bool, int, float, complex)
+CONTAINERS = (list, tuple, dict, set, frozenset)
 
 
 class Using:
@@ -283,11 +287,27 @@ def fields_of(obj):
     """Attributes of an instance by name: its `__dict__` and its slots, those that are set."""
     found = dict(type_dict(obj))
     for cls in type(obj).__mro__:
-        for name, member in vars(cls).items():
-            if isinstance(member, types.MemberDescriptorType) and member.__objclass__ is cls:
-                with contextlib.suppress(AttributeError):
-                    found[name] = member.__get__(obj)
+        for name, member in (fixed_slots if flags(cls) & IMMUTABLE else slots)(cls):
+            with contextlib.suppress(AttributeError):
+                found[name] = member.__get__(obj)
     return found
+
+
+flags = vars(type)["__flags__"].__get__
+IMMUTABLE = 1 << 8
+"""The flag of a type that nobody can change: its slots are looked for once."""
+
+
+def slots(cls):
+    """The slots of a class itself: pairs of a name and the descriptor."""
+    return [
+        (name, member)
+        for name, member in vars(cls).items()
+        if isinstance(member, types.MemberDescriptorType) and member.__objclass__ is cls
+    ]
+
+
+fixed_slots = functools.cache(slots)
 
 
 def type_dict(obj):
@@ -302,6 +322,11 @@ def type_dict(obj):
 def parts_of(obj):
     """A value to compare by, and the parts that are objects of their own."""
     cls = type(obj)
+    if cls in NUMBERS:
+        return repr(obj), ()
+    if cls in CONTAINERS:
+        parts = tuple(itertools.chain.from_iterable(obj.items()) if cls is dict else obj)
+        return (None, len(parts), ()), parts
     if cls in ATOMS or isinstance(obj, (type, enum.Enum, types.BuiltinFunctionType)):
         return recording.mask(repr(obj)), ()
     if issubclass(cls, (list, tuple, collections.deque, set, frozenset)):

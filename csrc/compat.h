@@ -726,6 +726,35 @@ code_is_monitored(PyObject *code)
 }
 #endif
 
+/* Counts a level of recursion as the call of a Python function does, which this stands for.
+   Between 3.12 and 3.13 calls in C are counted apart, up to far more of them than small stacks
+   bear.  0, or -1 with RecursionError. */
+#if KNOWN_LAYOUT && PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030E0000
+static inline int
+thread_enter_level(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    if (thread->py_recursion_remaining <= 0) {
+        PyErr_SetString(PyExc_RecursionError, "maximum recursion depth exceeded");
+        return -1;
+    }
+    thread->py_recursion_remaining--;
+    return 0;
+}
+
+static inline void
+thread_leave_level(void)
+{
+    PyThreadState_Get()->py_recursion_remaining++;
+}
+#else
+#define thread_enter_level() Py_EnterRecursiveCall(" while calling a Python object")
+#define thread_leave_level() Py_LeaveRecursiveCall()
+#endif
+
+/* Whether Py_EnterRecursiveCall() looks at the C stack itself, of whatever size it is. */
+#define C_STACK_IS_SEEN (PY_VERSION_HEX >= 0x030E0000)
+
 /* Whether fewer levels of recursion are left than a Python program of some depth takes. */
 static inline int
 thread_near_recursion_limit(void)

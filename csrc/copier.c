@@ -57,6 +57,15 @@ copy_by_dispatch(struct copier *copier, PyObject *object, PyObject *function)
     return copy;
 }
 
+/* How much of the C stack lies between the call, whose copier it is, and here. */
+static NOINLINE size_t
+stack_in_use(const struct copier *copier)
+{
+    char here;
+    uintptr_t first = (uintptr_t)copier, last = (uintptr_t)&here;
+    return first > last ? first - last : last - first;
+}
+
 /* Whether the C stack has room for more levels; asked now and then. */
 ALWAYS_INLINE int
 may_descend(struct copier *copier)
@@ -64,7 +73,8 @@ may_descend(struct copier *copier)
     if (likely((copier->depth & 31) != 31)) {
         return 1;
     }
-    if (copier->depth >= COPIER_DEPTH || Py_EnterRecursiveCall("")) {
+    if (copier->depth >= COPIER_DEPTH || (!C_STACK_IS_SEEN && stack_in_use(copier) > COPIER_STACK)
+        || Py_EnterRecursiveCall("")) {
         if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_RecursionError)) {
             PyErr_Clear();
         }
@@ -205,12 +215,9 @@ let_collector_run(struct copier *copier)
     return PyErr_CheckSignals();
 }
 
-PyObject *
-copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
+static PyObject *
+deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
 {
-    if (memo != NULL && !PyDict_CheckExact(memo)) {
-        return PyObject_CallFunctionObjArgs(state->stdlib.copy_deepcopy, object, memo, NULL);
-    }
     struct copier copier = {.state = state, .budget = COPIER_BUDGET};
     PyObject *copy = NULL;
     copier_begin(state);
@@ -224,6 +231,25 @@ copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
     collector_resume(copier.collector);
     copymemo_finish(&copier.memo);
     copier_end(state);
+    return copy;
+}
+
+/* A call that has a memo is mostly one of a __deepcopy__ within a copy, and so a level of nesting
+   on the C stack, which the interpreter may not count. */
+PyObject *
+copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
+{
+    if (memo == NULL) {
+        return deepcopy(state, object, NULL);
+    }
+    if (!PyDict_CheckExact(memo)) {
+        return PyObject_CallFunctionObjArgs(state->stdlib.copy_deepcopy, object, memo, NULL);
+    }
+    if (thread_enter_level() != 0) {
+        return NULL;
+    }
+    PyObject *copy = deepcopy(state, object, memo);
+    thread_leave_level();
     return copy;
 }
 

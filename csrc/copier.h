@@ -75,6 +75,8 @@ enum {
     /* Levels that are walked on the C stack.  What lies deeper is handed over to the standard
        library's Python code, which from 3.11 needs no C stack. */
     COPIER_DEPTH = 200,
+    /* And so much of it, in bytes, where nobody sees what there is: threads may have little. */
+    COPIER_STACK = 96 * 1024,
     /* Items between two looks at signals and other threads: below 2 ms. */
     COPIER_BUDGET = 2048,
     ATOMS_MET = 8,

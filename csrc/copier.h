@@ -76,7 +76,7 @@ enum {
        library's Python code, which from 3.11 needs no C stack. */
     COPIER_DEPTH = 200,
     /* And so much of it, in bytes, where nobody sees what there is: threads may have little. */
-    COPIER_STACK = 96 * 1024,
+    COPIER_STACK = 64 * 1024,
     /* Items between two looks at signals and other threads: below 2 ms. */
     COPIER_BUDGET = 2048,
     ATOMS_MET = 8,

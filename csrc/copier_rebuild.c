@@ -109,20 +109,41 @@ copy_arguments(struct copier *copier, PyObject *args, PyObject **copies)
     return PyTuple_GET_SIZE(args);
 }
 
+/* Room for copied arguments, and one before them: on the C stack, which holds those of each level,
+   or where they are more, elsewhere; NULL with an exception.  free_copies() frees it. */
 enum { SHORT_ARGS = 6 };
+
+static PyObject **
+room_for_copies(PyObject **short_args, Py_ssize_t count)
+{
+    PyObject **room = short_args;
+    if (count > SHORT_ARGS) {
+        room = PyMem_Malloc(((size_t)count + 1) * sizeof(PyObject *));
+        if (room == NULL) {
+            PyErr_NoMemory();
+            return NULL;
+        }
+    }
+    return room + 1;
+}
+
+static void
+free_copies(PyObject **copies, Py_ssize_t count)
+{
+    if (count > SHORT_ARGS) {
+        PyMem_Free(copies - 1);
+    }
+}
 
 /* func(*(deepcopy(arg, memo) for arg in args)); strong or NULL. */
 static PyObject *
 construct(struct copier *copier, PyObject *function, PyObject *args)
 {
     Py_ssize_t count = PyTuple_GET_SIZE(args);
-    PyObject *short_args[SHORT_ARGS + 1], **copies = short_args + 1, *result = NULL;
-    if (count > SHORT_ARGS) {
-        copies = PyMem_Malloc(((size_t)count + 1) * sizeof(PyObject *));
-        if (copies == NULL) {
-            return PyErr_NoMemory();
-        }
-        copies++;
+    PyObject *short_args[SHORT_ARGS + 1], *result = NULL;
+    PyObject **copies = room_for_copies(short_args, count);
+    if (copies == NULL) {
+        return NULL;
     }
     Py_ssize_t ready = copy_arguments(copier, args, copies);
     if (ready == count) {
@@ -134,9 +155,7 @@ construct(struct copier *copier, PyObject *function, PyObject *args)
     while (ready > 0) {
         Py_DECREF(copies[--ready]);
     }
-    if (count > SHORT_ARGS) {
-        PyMem_Free(copies - 1);
-    }
+    free_copies(copies, count);
     return result;
 }
 
@@ -229,9 +248,13 @@ are_held(PyObject *const *objects, Py_ssize_t count)
 PyObject *
 copier_construct_from(struct copier *copier, struct form_parts *parts)
 {
-    PyObject *room[FORM_PARTS_MAX + 1], **copies = room + 1, *result = NULL;
-    PyObject *callable = Py_NewRef(parts->callable);
+    PyObject *short_args[SHORT_ARGS + 1], *result = NULL;
     Py_ssize_t count = parts->count, ready = 0;
+    PyObject **copies = room_for_copies(short_args, count);
+    if (copies == NULL) {
+        return NULL;
+    }
+    PyObject *callable = Py_NewRef(parts->callable);
     for (Py_ssize_t i = 0; i < count; i++) {
         Py_INCREF(parts->values[i]);
     }
@@ -252,6 +275,7 @@ copier_construct_from(struct copier *copier, struct form_parts *parts)
     while (ready > 0) {
         Py_DECREF(copies[--ready]);
     }
+    free_copies(copies, count);
     int held = are_held(parts->values, count) && are_held(&callable, 1);
     if (!held && result != NULL && copier_before_foreign(copier) < 0) {
         Py_CLEAR(result);

@@ -121,11 +121,12 @@ ask_plan(struct copier *copier, PyObject *object, PyObject **callable,
 
 /* ---- the ways ---------------------------------------------------------- */
 
-/* The copy of an owned object that is read by the form of its type, if one is ready. */
-static enum way
-copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy)
+/* copy_by_form(), with room for so many arguments. */
+ALWAYS_INLINE enum way
+copy_by_form_of(struct copier *copier, PyObject *object, int alone, PyObject **values,
+                Py_ssize_t count, PyObject **copy)
 {
-    struct form_parts parts;
+    struct form_parts parts = {NULL, values, count};
     uint64_t epoch = copier->epoch;
     if (!form_read(copier->state, epoch, object, &parts)) {
         return WAY_NOT_SO;
@@ -155,6 +156,32 @@ copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy
         Py_CLEAR(*copy);
     }
     return *copy == NULL ? WAY_RAISED : WAY_DONE;
+}
+
+/* Most are short, and what nests keeps the room for them on the C stack. */
+enum { SHORT_FORM = 6 };
+
+static NOINLINE enum way
+copy_by_short_form(struct copier *copier, PyObject *object, int alone, PyObject **copy)
+{
+    PyObject *values[SHORT_FORM];
+    return copy_by_form_of(copier, object, alone, values, SHORT_FORM, copy);
+}
+
+static NOINLINE enum way
+copy_by_long_form(struct copier *copier, PyObject *object, int alone, PyObject **copy)
+{
+    PyObject *values[FORM_PARTS_MAX];
+    return copy_by_form_of(copier, object, alone, values, FORM_PARTS_MAX, copy);
+}
+
+/* The copy of an owned object that is read by the form of its type, if one is ready. */
+static enum way
+copy_by_form(struct copier *copier, PyObject *object, int alone, PyObject **copy)
+{
+    return form_at(copier->state, Py_TYPE(object))->argument_count <= SHORT_FORM
+               ? copy_by_short_form(copier, object, alone, copy)
+               : copy_by_long_form(copier, object, alone, copy);
 }
 
 enum way

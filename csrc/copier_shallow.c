@@ -244,7 +244,8 @@ copy_by_form(struct core_state *state, PyObject *object, PyObject *callable, PyO
              int of_method, PyObject **copy)
 {
     struct reducer reducer;
-    struct form_parts parts;
+    PyObject *values[FORM_PARTS_MAX];
+    struct form_parts parts = {NULL, values, FORM_PARTS_MAX};
     enum reducer_verdict verdict = reducer_meet(state, callable, protocol, &reducer);
     if (verdict == REDUCER_DUE) {
         Py_INCREF(callable);

@@ -456,6 +456,7 @@ form_read(struct core_state *state, uint64_t epoch, PyObject *object, struct for
 {
     struct form *form = form_at(state, Py_TYPE(object));
     if (form->type != Py_TYPE(object) || form->copy_epoch != epoch || form->state_count >= 0
+        || form->argument_count > parts->count
         || (form->of_method && form_method_is_hidden(state, form, object))) {
         return 0;
     }

@@ -166,12 +166,12 @@ form_is_of(struct core_state *Py_UNUSED(state), PyTypeObject *Py_UNUSED(type))
    borrowed, until foreign code runs. */
 struct form_parts {
     PyObject *callable;
-    PyObject *values[FORM_PARTS_MAX];
+    PyObject **values;
     Py_ssize_t count;
 };
 
-/* For a copier: reads an object whose type's form is ready in this epoch.  1 or 0.  Runs no
-   Python code. */
+/* For a copier: reads an object whose type's form is ready in this epoch, if its arguments are no
+   more than parts->count, for which there is room.  1 or 0.  Runs no Python code. */
 int form_read(struct core_state *state, uint64_t epoch, PyObject *object,
               struct form_parts *parts);
 

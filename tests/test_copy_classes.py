@@ -2,12 +2,13 @@
 
 import copy as std_copy
 import gc
-import tracemalloc
 
 import pytest
 
 from fastcopyreg import copy
 from support.implementations import requires_core
+
+tracemalloc = pytest.importorskip("tracemalloc")  # PyPy has none.
 
 pytestmark = requires_core
 

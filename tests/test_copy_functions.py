@@ -8,13 +8,14 @@ import inspect
 import pickle as std_pickle
 import sys
 import threading
-import tracemalloc
 import weakref
 
 import pytest
 
 from support import copies
 from support.implementations import requires_core
+
+tracemalloc = pytest.importorskip("tracemalloc")  # PyPy has none.
 
 pytestmark = requires_core
 

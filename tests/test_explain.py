@@ -149,6 +149,7 @@ class Touched:
         self.state = state
 
 
+@pytest.mark.skipif(not READS_BYTECODE, reason="no bytecode is read here")
 def test_how_a_setstate_runs():
     for cls, does in (Updated, "update"), (Replaced, "replace"):
         found = rows(cls, "rebuild")

@@ -16,7 +16,9 @@ import pytest
 
 import fastcopyreg
 from fastcopyreg import compiler, copy, pickle
-from support.implementations import PLANS_ARE_ON
+from support.implementations import PLANS_ARE_ON, requires_core
+
+pytestmark = requires_core
 
 MODULE = types.ModuleType("stateful")
 SOURCE = '''

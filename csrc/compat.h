@@ -727,8 +727,8 @@ code_is_monitored(PyObject *code)
 #endif
 
 /* Counts a level of recursion as the call of a Python function does, which this stands for.
-   Between 3.12 and 3.13 calls in C are counted apart, up to far more of them than small stacks
-   bear.  0, or -1 with RecursionError. */
+   In 3.12 and 3.13 calls in C are counted apart, up to far more of them than small stacks bear.
+   0, or -1 with RecursionError. */
 #if KNOWN_LAYOUT && PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030E0000
 static inline int
 thread_enter_level(void)

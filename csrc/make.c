@@ -684,9 +684,10 @@ make_by_taking(struct core_state *state, const struct maker *maker, PyObject **a
     return make_taking_by(state, maker, arguments, maker->takes, &untracked, made);
 }
 
-enum make_outcome
-make_taking_untracked(struct core_state *state, PyObject *callable, PyObject **arguments,
-                      Py_ssize_t count, int *untracked, PyObject **made)
+/* make_taking_untracked(), in line. */
+ALWAYS_INLINE enum make_outcome
+take(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssize_t count,
+     int *untracked, PyObject **made)
 {
     struct maker *maker = find_plain(state, callable);
     return maker == NULL || !accepts(maker, count)
@@ -695,14 +696,18 @@ make_taking_untracked(struct core_state *state, PyObject *callable, PyObject **a
 }
 
 enum make_outcome
+make_taking_untracked(struct core_state *state, PyObject *callable, PyObject **arguments,
+                      Py_ssize_t count, int *untracked, PyObject **made)
+{
+    return take(state, callable, arguments, count, untracked, made);
+}
+
+enum make_outcome
 make_taking(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssize_t count,
             PyObject **made)
 {
     int untracked = 0;
-    struct maker *maker = find_plain(state, callable);
-    return maker == NULL || !accepts(maker, count)
-               ? MAKE_CALL
-               : make_taking_by(state, maker, arguments, count, &untracked, made);
+    return take(state, callable, arguments, count, &untracked, made);
 }
 
 #else

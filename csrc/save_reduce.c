@@ -564,6 +564,7 @@ learn_refused(struct pickler *pickler, struct plan *plan, PyObject *reducer)
     }
 }
 
+/* Whether all arguments are written in line.  Runs no Python code. */
 static int
 are_scalars(PyObject *args)
 {

@@ -13,7 +13,6 @@ The cases run in children (tests/support/sweep.py); `--seed N --seconds 0` runs 
 Exit status 1 if anything was found.
 """
 
-import argparse
 import array
 import collections
 import contextlib
@@ -25,7 +24,6 @@ import fractions
 import functools
 import gc
 import pathlib
-import random
 import re
 import sys
 import time
@@ -393,19 +391,13 @@ def first_difference(expected, actual):
     return [f"... {text[max(at - 200, 0) : at + 200]} ..." for text in (expected, actual)]
 
 
+def differences_from(seed):
+    batch = [(seed + i, RATES[i % 4]) for i in range(BATCH)]
+    return differences(batch), len(batch)
+
+
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 40))
-    parser.add_argument("--seconds", type=float, default=60)
-    options = parser.parse_args(arguments)
-    end, seed, found, cases = time.monotonic() + options.seconds, options.seed, [], 0
-    while not found:
-        batch = [(seed + i, RATES[i % 4]) for i in range(BATCH)]
-        found = differences(batch)
-        cases += len(batch)
-        seed += BATCH
-        if time.monotonic() > end:
-            break
+    found, cases, seed = sweep.hunt(__doc__, arguments, BATCH, differences_from)
     for (of, rate), expected, actual in found:
         print(f"--seed {of}, rate {rate}:", *first_difference(expected, actual), sep="\n  ")
     print(f"{cases} copies by either, {len(found)} differences, seeds up to {seed}")

@@ -9,11 +9,9 @@ The cases run in children (tests/support/sweep.py); `--seed N --seconds 0` runs 
 Exit status 1 if anything was found.
 """
 
-import argparse
 import random
 import struct
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -424,21 +422,14 @@ def agree(expected, actual):
     return expected == actual
 
 
+def differences_from(seed):
+    batch = [(seed + i, way) for i in range(BATCH) for way in (0, 1 + i % 3)]
+    standard, ours = partial(run, loading.STANDARD), partial(run, loading.OURS)
+    return sweep.differences(batch, standard, ours, agree), len(batch)
+
+
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 40))
-    parser.add_argument("--seconds", type=float, default=60)
-    options = parser.parse_args(arguments)
-    end, seed, found, cases = time.monotonic() + options.seconds, options.seed, [], 0
-    while not found:
-        batch = [(seed + i, way) for i in range(BATCH) for way in (0, 1 + i % 3)]
-        found = sweep.differences(
-            batch, partial(run, loading.STANDARD), partial(run, loading.OURS), agree
-        )
-        cases += len(batch)
-        seed += BATCH
-        if time.monotonic() > end:
-            break
+    found, cases, seed = sweep.hunt(__doc__, arguments, BATCH, differences_from)
     for (of, way), expected, actual in found:
         print(f"--seed {of}, by {WAYS[way][1:]}: {program(of)!r}\n  {expected}\n  {actual}")
     print(f"{cases} loads by either, {len(found)} differences, seeds up to {seed}")

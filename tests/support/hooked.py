@@ -8,7 +8,7 @@ import copyreg
 import dataclasses
 import random
 
-from support import copies
+from support.copies import fields_of
 
 FIELDS = ("a", "b", "c")
 
@@ -88,10 +88,6 @@ def hook(site, obj=None, memo=None):
 
 
 # ---- methods of the classes ------------------------------------------------------------------
-
-
-def fields_of(obj):
-    return copies.fields_of(obj)
 
 
 def deepcopy_usual(self, memo):

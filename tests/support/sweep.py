@@ -4,10 +4,13 @@ The cases run in a child process under a memory limit. A child that is ended by 
 its place in shared memory, from where the next one goes on.
 """
 
+import argparse
 import mmap
 import os
+import random
 import resource
 import struct
+import time
 
 from support.child import Crash, in_child
 
@@ -43,6 +46,25 @@ def differences(cases, expected_of, actual_of, agree, seconds=300):
             found += after_crash(cases[at], bool(in_ours), answer, actual_of, agree)
             start = at + 1
         return found
+
+
+def hunt(description, arguments, step, differences_from):
+    """A fuzzer's program: what was found, how many cases were tried, and the seed behind them.
+
+    `differences_from(seed)` tries a batch, for `step` seeds: its differences, and how many cases
+    it has. Batches follow until the time that the command line gives is over, or one has any.
+    """
+    parser = argparse.ArgumentParser(description=description.split("\n\n")[0])
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 40))
+    parser.add_argument("--seconds", type=float, default=60)
+    options = parser.parse_args(arguments)
+    end, seed, cases = time.monotonic() + options.seconds, options.seed, 0
+    while True:
+        found, tried = differences_from(seed)
+        cases += tried
+        seed += step
+        if found or time.monotonic() > end:
+            return found, cases, seed
 
 
 def run_from(place, cases, start, expected_of, actual_of, agree):

@@ -350,13 +350,13 @@ def test_signal_is_handled_during_a_long_dump(name):
     begin = time.process_time()
     OURS.dumps(obj, 2)
     took = time.process_time() - begin
-    # The timer is coarse, and may come too late for one dump.
-    assert any(interrupted(obj, took / 4) for _ in range(10))
+    # The timer goes by ticks, about as long as a dump: each begins at another place between two.
+    assert any(interrupted(obj, took / 4, pause * 0.0011) for pause in range(20))
     assert OURS.dumps(obj, 2) == expected
 
 
-def interrupted(obj, seconds):
-    """Whether a dump ends by the exception of a handler, nothing written.
+def interrupted(obj, seconds, pause):
+    """Whether a dump, after a pause, ends by the exception of a handler, nothing written.
 
     The collector is off: a callback that the collector calls (Hypothesis has one) runs handlers,
     and what one raises there is lost.
@@ -369,6 +369,7 @@ def interrupted(obj, seconds):
     before = signal.signal(signal.SIGPROF, handler)
     gc.collect()
     gc.disable()
+    time.sleep(pause)
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         OURS.dump(obj, sink, 2)

@@ -67,8 +67,9 @@ leaks: environment ## two equal phases of ordinary and failing operations
 debug: ## the quick tests on a core with assertions and without optimisation
 	@$(MAKE) --no-print-directory quick CFLAGS="$(strip $(CFLAGS) $(DEBUG_FLAGS))"
 
-bench: bench-environment ## the workloads of benchmarks/ against their floors
+bench: bench-environment ## the workloads of benchmarks/ against their floors, and how time grows
 	$(PY) benchmarks/race.py
+	$(PY) benchmarks/growth.py
 
 bench-short: bench-environment
 	$(PY) benchmarks/race.py --short

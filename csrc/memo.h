@@ -43,7 +43,8 @@ struct memo {
     size_t capacity;     /* of the log */
     size_t flushed;      /* entries before this one are owned, and none is deferred */
     Py_ssize_t *indices; /* NULL: the number of an entry is its position */
-    size_t unmade;       /* entries of dicts that are not made yet */
+    size_t unmade;       /* entries of dicts that are not made yet ... */
+    size_t unmade_from;  /* ... none of which lies before this one */
     size_t generation;   /* changes whenever entries are taken away or renumbered */
 };
 
@@ -166,8 +167,10 @@ memo_put_unmade(struct memo *memo, PyObject *instance)
     if (unlikely(memo->indices != NULL)) {
         memo->indices[memo->count] = (Py_ssize_t)memo->count;
     }
+    if (memo->unmade++ == 0) {
+        memo->unmade_from = memo->count;
+    }
     memo->log[memo->count++] = (uintptr_t)instance | MEMO_UNMADE;
-    memo->unmade++;
     return 0;
 }
 

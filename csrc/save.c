@@ -28,7 +28,7 @@ int
 save_make_dicts(struct pickler *pickler)
 {
     struct memo *memo = &pickler->memo;
-    for (size_t i = 0; memo->unmade != 0 && i < memo->count; i++) {
+    for (size_t i = memo->unmade_from; memo->unmade != 0 && i < memo->count; i++) {
         if (!(memo->log[i] & MEMO_UNMADE)) {
             continue;
         }

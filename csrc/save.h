@@ -78,8 +78,8 @@ struct pickler {
 
 /* ---- foreign code ------------------------------------------------------- */
 
-/* Makes the dicts that are numbered and not made.  0, or -1 with an exception.  May run
-   Python code, on 3.11 by the collector. */
+/* Makes the dicts that are numbered and not made, all of which were numbered since this was done
+   last.  0, or -1 with an exception.  May run Python code, on 3.11 by the collector. */
 int save_make_dicts(struct pickler *pickler);
 
 /* To be called before foreign code.  0, or -1 with an exception. */

@@ -89,9 +89,10 @@ struct copier {
     struct copyroute *last_route; /* the one found last; routes live as long as the call */
     struct form *last_form;       /* by which an object was copied last; NULL: none */
     /* Of the type whose reducer was called last, if nothing else need be asked of its objects;
-       and the reducer's code, an address only: */
+       and the reducer's code, an address only; its plan rests, or it has none: */
     struct copyroute *asked_route;
     PyObject *asked_code;
+    int asked_rests;
     int depth;
     int unentered;   /* open ancestors that are not in the memo ... */
     int exclusive;   /* ... none of which others can present again: see is_alone() below */
@@ -193,14 +194,13 @@ PyObject *copier_finish_copy(struct copier *copier, PyObject *object, enum way w
 /* What a Python function returns for an owned object; strong or NULL. */
 PyObject *copier_ask_function(struct copier *copier, PyObject *function, PyObject *object);
 
-struct reducer;
-
 /* What the next object of the type can rely on, after one was made by its form ... */
 void copier_remember_form(struct copier *copier, PyTypeObject *type, Py_ssize_t count);
 
-/* ... or is to be made from what its reducer returns. */
-void copier_remember_asked(struct copier *copier, PyTypeObject *type,
-                           const struct reducer *reducer);
+/* ... or is to be made from what its reducer returns: a function that has no plan, or whose plan
+   rests; NULL: any other. */
+void copier_remember_asked(struct copier *copier, struct copyroute *route, PyObject *function,
+                           int rests);
 
 /* The copy of an object that others cannot present again, of the type of the one that was copied
    by a form last, of which nothing was asked: 1, 0 if it cannot be copied like that, or -1. */

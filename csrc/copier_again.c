@@ -136,12 +136,14 @@ copier_ask_function(struct copier *copier, PyObject *function, PyObject *object)
 }
 
 void
-copier_remember_asked(struct copier *copier, PyTypeObject *type, const struct reducer *reducer)
+copier_remember_asked(struct copier *copier, struct copyroute *route, PyObject *function,
+                      int rests)
 {
-    int settled = reducer->refused && copier->memo.dict == NULL
-                  && (copyroute_facts(copier->state, type) & CLONE_NO_DICT) != 0;
-    copier->asked_route = settled ? copyroute_known(copier->state->copyroutes, type) : NULL;
-    copier->asked_code = settled ? PyFunction_GET_CODE(reducer->function) : NULL;
+    int settled = function != NULL && route != NULL && copier->memo.dict == NULL
+                  && (route->facts & CLONE_NO_DICT) != 0;
+    copier->asked_route = settled ? route : NULL;
+    copier->asked_code = settled ? PyFunction_GET_CODE(function) : NULL;
+    copier->asked_rests = rests;
 }
 
 /* Whether the type's reducer is the one that was called last. */
@@ -156,7 +158,10 @@ is_asked_again(struct copier *copier, struct copyroute *route)
     }
     return route->kind == ROUTE_REDUCE && route->function != NULL
            && PyFunction_Check(route->function)
-           && PyFunction_GET_CODE(route->function) == copier->asked_code;
+           && PyFunction_GET_CODE(route->function) == copier->asked_code
+           && (!copier->asked_rests
+               || trial_rests(&route->deep_trial,
+                              copyroute_guard(copier->state->copyroutes, route)));
 }
 
 int

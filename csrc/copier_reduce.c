@@ -218,6 +218,50 @@ copy_and_drop(struct copier *copier, PyObject *object, PyObject *reduce_value, P
     return copier_from_value(copier, object, reduce_value, way, 0, 0, copy);
 }
 
+/* What is known of the type of an object that is being copied by reduction. */
+ALWAYS_INLINE struct copyroute *
+route_of(struct copier *copier, PyObject *object)
+{
+    struct copyroute *last = copier->last_route;
+    return likely(last != NULL && copyroute_type(last) == Py_TYPE(object))
+               ? last
+               : copyroute_known(copier->state->copyroutes, Py_TYPE(object));
+}
+
+/* Whether the reducer of a type is to be called, as its plan has given up for many. */
+ALWAYS_INLINE int
+reducer_rests(struct copier *copier, struct copyroute *route)
+{
+    return route != NULL
+           && trial_rests(&route->deep_trial, copyroute_guard(copier->state->copyroutes, route));
+}
+
+/* Counts how the plan does.  To make the reduce value takes as long as to call the function that
+   makes it. */
+ALWAYS_INLINE void
+count_try(struct copier *copier, struct copyroute *route, int by_form)
+{
+    if (route != NULL && by_form) {
+        trial_succeeded(&route->deep_trial);
+    }
+    else if (route != NULL) {
+        trial_failed(&route->deep_trial, copyroute_guard(copier->state->copyroutes, route));
+    }
+}
+
+/* The copy of an owned object from the reduce value that a plan made, which is stolen. */
+static enum way
+copy_planned(struct copier *copier, PyObject *object, PyObject *reduce_value, int planned,
+             int alone, PyObject **copy)
+{
+    enum way way = copier_from_atoms(copier, object, reduce_value, copy);
+    if (way == WAY_CLOSED) {
+        Py_DECREF(reduce_value);
+        return way;
+    }
+    return copier_from_value(copier, object, reduce_value, way, planned, alone, copy);
+}
+
 /* The copy of an owned object by the plan of the callable that reduces it, if there is one.
    NOT_SO if that is to be called, and *callable NULL if it is to be looked up again. */
 static enum way
@@ -225,22 +269,26 @@ copy_by_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObj
              int of_method, struct reducer *reducer, int alone, PyObject **copy)
 {
     PyObject *reduce_value = NULL;
+    struct copyroute *route = route_of(copier, object);
     enum reducer_verdict verdict = reducer_meet(copier->state, *callable, protocol, reducer);
     if (verdict == REDUCER_PLAN
         && form_prepare(copier->state, copier->epoch, reducer, of_method, Py_TYPE(object))) {
         enum way way = copy_by_form(copier, object, alone, copy);
         if (way != WAY_NOT_SO) {
+            count_try(copier, route, 1);
             return way;
         }
+    }
+    if (verdict == REDUCER_PLAN || reducer->refused) {
+        count_try(copier, route, 0);
     }
     if (verdict == REDUCER_CALL) {
         return WAY_NOT_SO;
     }
     int planned = ask_plan(copier, object, callable, verdict, reducer, &reduce_value);
-    return planned == 0 ? WAY_NOT_SO
-           : planned < 0
-               ? WAY_RAISED
-               : copier_from_value(copier, object, reduce_value, WAY_NOT_SO, planned, alone, copy);
+    return planned == 0  ? WAY_NOT_SO
+           : planned < 0 ? WAY_RAISED
+                         : copy_planned(copier, object, reduce_value, planned, alone, copy);
 }
 
 /* The copy of an owned object by the function that dispatch_table has. */
@@ -248,12 +296,15 @@ static enum way
 copy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable, int alone,
                 PyObject **copy)
 {
-    struct reducer reducer;
-    enum way way = copy_by_plan(copier, object, &callable, NULL, 0, &reducer, alone, copy);
+    struct reducer reducer = {.function = callable, .refused = 1};
+    struct copyroute *route = route_of(copier, object);
+    int rests = reducer_rests(copier, route);
+    enum way way = rests ? WAY_NOT_SO
+                         : copy_by_plan(copier, object, &callable, NULL, 0, &reducer, alone, copy);
     if (way != WAY_NOT_SO) {
         return way;
     }
-    copier_remember_asked(copier, Py_TYPE(object), &reducer);
+    copier_remember_asked(copier, route, reducer.refused ? reducer.function : NULL, rests);
     PyObject *reduce_value = callable == NULL ? ask(copier, object, Py_TYPE(object))
                                               : copier_ask_function(copier, callable, object);
     return reduce_value == NULL ? WAY_RAISED : copy_and_drop(copier, object, reduce_value, copy);
@@ -266,7 +317,9 @@ copy_by_method(struct copier *copier, PyObject *object, int alone, PyObject **co
     struct core_state *state = copier->state;
     struct reducer reducer;
     int takes_protocol;
-    PyObject *method = form_find_method(state, object, &takes_protocol);
+    PyObject *method = reducer_rests(copier, route_of(copier, object))
+                           ? NULL
+                           : form_find_method(state, object, &takes_protocol);
     return method == NULL
                ? WAY_NOT_SO
                : copy_by_plan(copier, object, &method, takes_protocol ? state->protocols[4] : NULL,

@@ -240,12 +240,16 @@ construct_from(struct core_state *state, struct form_parts *parts)
 
 /* Copies by the plan of a reducer, which may be a method.  1 and the copy, 0, -1. */
 static int
-copy_by_form(struct core_state *state, PyObject *object, PyObject *callable, PyObject *protocol,
-             int of_method, PyObject **copy)
+copy_by_form(struct core_state *state, struct copyroute *route, PyObject *object,
+             PyObject *callable, PyObject *protocol, int of_method, PyObject **copy)
 {
     struct reducer reducer;
     PyObject *values[FORM_PARTS_MAX];
     struct form_parts parts = {NULL, values, FORM_PARTS_MAX};
+    uint64_t guard = copyroute_guard(state->copyroutes, route);
+    if (trial_rests(&route->shallow_trial, guard)) {
+        return 0;
+    }
     enum reducer_verdict verdict = reducer_meet(state, callable, protocol, &reducer);
     if (verdict == REDUCER_DUE) {
         Py_INCREF(callable);
@@ -253,23 +257,28 @@ copy_by_form(struct core_state *state, PyObject *object, PyObject *callable, PyO
         Py_DECREF(callable);
         return read;
     }
-    if (verdict != REDUCER_PLAN
-        || !form_prepare(state, state->copy_epoch, &reducer, of_method, Py_TYPE(object))
-        || !form_read(state, state->copy_epoch, object, &parts)) {
+    if (verdict != REDUCER_PLAN) {
         return 0;
     }
+    if (!form_prepare(state, state->copy_epoch, &reducer, of_method, Py_TYPE(object))
+        || !form_read(state, state->copy_epoch, object, &parts)) {
+        trial_failed(&route->shallow_trial, guard);
+        return 0;
+    }
+    trial_succeeded(&route->shallow_trial);
     *copy = construct_from(state, &parts);
     return *copy == NULL ? -1 : 1;
 }
 
 /* Copies by the plan of the class's own __reduce_ex__ or __reduce__.  1 and the copy, 0, -1. */
 static int
-copy_by_method(struct core_state *state, PyObject *object, PyObject **copy)
+copy_by_method(struct core_state *state, struct copyroute *route, PyObject *object,
+               PyObject **copy)
 {
     int takes_protocol;
     PyObject *method = form_find_method(state, object, &takes_protocol);
     return method == NULL ? 0
-                          : copy_by_form(state, object, method,
+                          : copy_by_form(state, route, object, method,
                                          takes_protocol ? state->protocols[4] : NULL, 1, copy);
 }
 
@@ -329,13 +338,14 @@ copy_by_route(struct core_state *state, PyObject *object, PyObject **copy)
         return 0;
     }
     if (route->function == NULL) {
-        return (route->facts & CLONE_OWN_REDUCE) != 0 ? copy_by_method(state, object, copy) : 0;
+        return (route->facts & CLONE_OWN_REDUCE) != 0 ? copy_by_method(state, route, object, copy)
+                                                      : 0;
     }
     if (!PyFunction_Check(route->function)) {
         return 0;
     }
     PyObject *reducer = Py_NewRef(route->function);
-    int done = copy_by_form(state, object, reducer, NULL, 0, copy);
+    int done = copy_by_form(state, route, object, reducer, NULL, 0, copy);
     if (done == 0) {
         *copy = copy_from(state, object, PyObject_CallOneArg(reducer, object));
         done = *copy == NULL ? -1 : 1;

@@ -44,6 +44,7 @@
 #include "clone.h"
 #include "keyed.h"
 #include "module.h"
+#include "trial.h"
 #include "watch.h"
 
 #if KNOWN_LAYOUT
@@ -80,6 +81,8 @@ struct copyroute {
     enum copyroute_kind kind;
     enum copyroute_shallow dispatched; /* what copy._copy_dispatch has, up to 3.13 */
     PyObject *function;                /* borrowed from the table, in this generation */
+    struct trial deep_trial;           /* of the plan of its reducer in deep copies, ... */
+    struct trial shallow_trial;        /* ... and of the plan's form in shallow ones */
 };
 
 enum { USUAL_ATOMS = 6 };
@@ -110,6 +113,13 @@ struct copyroutes {
     int atoms_first;       /* the version has _atomic_types */
     int args_by_generator; /* how arguments are copied */
 };
+
+/* The guard of its trials: what the type is, and what the tables have. */
+ALWAYS_INLINE uint64_t
+copyroute_guard(const struct copyroutes *routes, const struct copyroute *route)
+{
+    return routes->generation << 32 ^ route->version;
+}
 
 /* The route of a type as far as it is known, maybe from another epoch; NULL if it was never
    met. */

@@ -534,8 +534,9 @@ make_reduce_value(struct pickler *pickler, const struct reducer *reducer, PyObje
 }
 
 enum direct_outcome
-direct_save(struct pickler *pickler, PyObject *callable, PyObject *object,
-            enum direct_origin origin, int single, char **out, PyObject **reduce_value)
+direct_save(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObject *callable,
+            PyObject *object, enum direct_origin origin, int single, char **out,
+            PyObject **reduce_value)
 {
     struct reducer reducer;
     PyObject *protocol =
@@ -548,6 +549,9 @@ direct_save(struct pickler *pickler, PyObject *callable, PyObject *object,
         verdict = reducer_meet(pickler->state, callable, protocol, &reducer);
     }
     if (verdict != REDUCER_PLAN) {
+        if (reducer.refused) {
+            trial_failed(trial, guard);
+        }
         return DIRECT_CALL;
     }
     struct form *form = reducer.count == 0 && reducer.keywords == NULL
@@ -556,15 +560,18 @@ direct_save(struct pickler *pickler, PyObject *callable, PyObject *object,
     if (form != NULL) {
         enum direct_outcome outcome = save_by_form(pickler, form, object, single, 1, out);
         if (outcome != DIRECT_CALL) {
+            trial_succeeded(trial);
             return outcome;
         }
     }
+    /* To make the reduce value takes as long as to call the function that makes it. */
+    trial_failed(trial, guard);
     return make_reduce_value(pickler, &reducer, object, reduce_value);
 }
 
 enum direct_outcome
-direct_save_method(struct pickler *pickler, PyObject *object, int single, char **out,
-                   PyObject **reduce_value)
+direct_save_method(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObject *object,
+                   int single, char **out, PyObject **reduce_value)
 {
     int takes_protocol;
     PyObject *method = form_find_method(pickler->state, object, &takes_protocol);
@@ -573,8 +580,8 @@ direct_save_method(struct pickler *pickler, PyObject *object, int single, char *
     }
     Py_INCREF(method);
     enum direct_outcome outcome =
-        direct_save(pickler, method, object, takes_protocol ? OF_METHOD_EX : OF_METHOD, single,
-                    out, reduce_value);
+        direct_save(pickler, trial, guard, method, object,
+                    takes_protocol ? OF_METHOD_EX : OF_METHOD, single, out, reduce_value);
     *out = save_release(pickler, method, *out);
     return outcome;
 }
@@ -582,9 +589,9 @@ direct_save_method(struct pickler *pickler, PyObject *object, int single, char *
 #else
 
 enum direct_outcome
-direct_save_method(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(object),
-                   int Py_UNUSED(single), char **Py_UNUSED(out),
-                   PyObject **Py_UNUSED(reduce_value))
+direct_save_method(struct pickler *Py_UNUSED(pickler), struct trial *Py_UNUSED(trial),
+                   uint64_t Py_UNUSED(guard), PyObject *Py_UNUSED(object), int Py_UNUSED(single),
+                   char **Py_UNUSED(out), PyObject **Py_UNUSED(reduce_value))
 {
     return DIRECT_CALL;
 }
@@ -597,9 +604,10 @@ direct_save_ready(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(object
 }
 
 enum direct_outcome
-direct_save(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(callable),
-            PyObject *Py_UNUSED(object), enum direct_origin Py_UNUSED(origin),
-            int Py_UNUSED(single), char **Py_UNUSED(out), PyObject **Py_UNUSED(reduce_value))
+direct_save(struct pickler *Py_UNUSED(pickler), struct trial *Py_UNUSED(trial),
+            uint64_t Py_UNUSED(guard), PyObject *Py_UNUSED(callable), PyObject *Py_UNUSED(object),
+            enum direct_origin Py_UNUSED(origin), int Py_UNUSED(single), char **Py_UNUSED(out),
+            PyObject **Py_UNUSED(reduce_value))
 {
     return DIRECT_CALL;
 }

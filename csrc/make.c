@@ -1,6 +1,7 @@
 /* Constructors that are run as plans: see make.h. */
 #include "make.h"
 
+#include "found.h"
 #include "layout.h"
 #include "make_known.h"
 #include "make_value.h"
@@ -474,6 +475,27 @@ make_by_steps(struct core_state *state, struct maker *maker, PyTypeObject *type,
     return outcome;
 }
 
+/* The same, as long as it is worth trying. */
+static enum make_outcome
+try_steps(struct core_state *state, struct maker *maker, PyTypeObject *type,
+          PyObject *const *functions, PyObject *const *arguments, Py_ssize_t count,
+          PyObject **made)
+{
+    uint64_t guard = found_stamp(state);
+    if (trial_rests(&maker->trial, guard)) {
+        return MAKE_CALL;
+    }
+    enum make_outcome outcome =
+        make_by_steps(state, maker, type, functions, arguments, count, made);
+    if (outcome == MAKE_CALL) {
+        trial_failed(&maker->trial, guard);
+    }
+    else {
+        trial_succeeded(&maker->trial);
+    }
+    return outcome;
+}
+
 /* ---- classes and functions
  * ---------------------------------------------------------------------------- */
 
@@ -513,7 +535,7 @@ make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arg
     }
     return maker->plain
                ? make_by_stores(state, maker, arguments, count, made)
-               : make_by_steps(state, maker, type, maker->functions, arguments, count, made);
+               : try_steps(state, maker, type, maker->functions, arguments, count, made);
 }
 
 struct maker *
@@ -545,7 +567,7 @@ make_of_function(struct core_state *state, PyObject *function, PyObject *const *
         || code_is_monitored(maker->keyed.key)) {
         return MAKE_CALL;
     }
-    return make_by_steps(state, maker, NULL, &function, arguments, count, made);
+    return try_steps(state, maker, NULL, &function, arguments, count, made);
 }
 
 enum make_outcome

@@ -8,6 +8,7 @@
 
 #include "keyed.h"
 #include "steps.h"
+#include "trial.h"
 
 #if KNOWN_LAYOUT
 
@@ -31,6 +32,7 @@ struct maker {
     enum step_status status;
     struct steps *steps;                      /* of those that are ready and not known */
     struct known *known;                      /* owned; see make_known.h */
+    struct trial trial;                       /* of the steps */
     PyObject *functions[STEPS_FUNCTIONS_MAX]; /* borrowed while the version holds */
     PyObject *codes[STEPS_FUNCTIONS_MAX];     /* strong */
     /* Where every store is of an argument, and all names have their places: */

@@ -147,7 +147,8 @@
     V(copy_immutable, "copy", "_copy_immutable")           \
     V(deepcopy_atomic, "copy", "_deepcopy_atomic")         \
     V(deepcopy_frozendict, "copy", "_deepcopy_frozendict") \
-    V(copy_replace, "copy", "replace")
+    V(copy_replace, "copy", "replace")                     \
+    V(placeholder, "functools", "Placeholder")
 
 /* Our own types: V(name of the field). */
 #define CORE_TYPES(V)    \
@@ -163,6 +164,13 @@ struct form_table;
 struct found;
 struct frozen;
 struct makers;
+
+/* Where a functools.partial has what it binds; all 0 where that is not known. */
+struct partial_places {
+    Py_ssize_t function;
+    Py_ssize_t args;
+    Py_ssize_t keywords;
+};
 
 /* Types of C that cannot be changed; borrowed from the standard library's own objects, or NULL
    where these are not what they are known as. */
@@ -225,6 +233,7 @@ struct core_state {
     int compiler_is_coming;     /* it is being imported */
     PyObject *compiler;         /* fastcopyreg.compiler, once it is needed */
     PyObject *lazy_import_type; /* types.LazyImportType, or NULL */
+    struct partial_places partial_places;
     struct copybuffers *idle_copybuffers; /* between calls of deepcopy; see copymemo.c */
     struct copyroutes *copyroutes;        /* what copy.py does with each type; see copyroute.c */
     uint64_t copy_epoch;    /* ends whenever foreign code may have run; see copier.h */

@@ -28,6 +28,7 @@
 #include "found.h"
 #include "module.h"
 #include "steps.h"
+#include "trial.h"
 #include "values.h"
 
 enum plan_kind {
@@ -69,6 +70,7 @@ struct plan {
     uint64_t stamp;    /* the time (found.h) in which `reducer` is what is registered */
     PyObject *reducer; /* borrowed from copyreg.dispatch_table; NULL: there is none */
     PyObject *refused; /* only compared: the code of the reducer, if it is always to be called */
+    struct trial trial; /* of the plan of the reducer, in dumps */
     Py_hash_t hash;    /* of the type, as a key of dispatch tables */
     /* The class as a global. */
     PyObject *module_name; /* strong; NULL if it is not a plain global */
@@ -175,6 +177,14 @@ plan_find(struct core_state *state, PyTypeObject *type)
     return likely(plan != NULL) ? plan : plan_meet(state, type);
 }
 
+/* The guard of plan->trial; the version of the type is the plan's.  `reducer`: of the table, or
+   NULL for one of the type. */
+ALWAYS_INLINE uint64_t
+plan_guard(struct core_state *state, PyObject *reducer)
+{
+    return found_stamp(state) ^ (uint64_t)(uintptr_t)reducer;
+}
+
 /* The slow part of plan_knows_reducer(). */
 int plan_learn_reducer(struct core_state *state, struct plan *plan);
 
@@ -193,6 +203,15 @@ plan_refuses(struct core_state *state, const struct plan *plan, PyObject *reduce
 {
     return plan->refused != NULL && plan->reducer == reducer && plan->stamp != 0
            && plan->stamp == found_stamp(state) && PyFunction_GET_CODE(reducer) == plan->refused;
+}
+
+/* Whether the reducer, which is in the table now, is called for the object at hand because its plan
+   rests. */
+ALWAYS_INLINE int
+plan_rests(struct core_state *state, struct plan *plan)
+{
+    return plan->trial.left != 0 && plan_knows_reducer(state, plan) && plan->reducer != NULL
+           && trial_rests(&plan->trial, plan_guard(state, plan->reducer));
 }
 
 /* Whether what lies outside of the type still is as the plan says: no reducer in the table

@@ -614,8 +614,10 @@ ask_reducer(struct pickler *pickler, struct plan *plan, PyObject *reducer, PyObj
             int single, char **out, PyObject **reduce_value)
 {
     enum direct_outcome outcome = DIRECT_CALL;
-    if (!plan_refuses(pickler->state, plan, reducer)) {
-        outcome = direct_save(pickler, reducer, object, OF_TABLE, single, out, reduce_value);
+    uint64_t guard = plan_guard(pickler->state, reducer);
+    if (!plan_refuses(pickler->state, plan, reducer) && !trial_rests(&plan->trial, guard)) {
+        outcome = direct_save(pickler, &plan->trial, guard, reducer, object, OF_TABLE, single, out,
+                              reduce_value);
         if (outcome == DIRECT_CALL) {
             learn_refused(pickler, plan, reducer);
         }
@@ -631,7 +633,7 @@ ask_reducer(struct pickler *pickler, struct plan *plan, PyObject *reducer, PyObj
         Py_CLEAR(*reduce_value);
         return -1;
     }
-    if (outcome == DIRECT_CALL && is_like_the_last(pickler, *reduce_value, *out)) {
+    if (is_like_the_last(pickler, *reduce_value, *out)) {
         *out = save_like_the_last(pickler, object, *reduce_value, *out);
         *reduce_value = NULL;
         return *out == NULL ? -1 : ANSWER_SAVED;
@@ -651,7 +653,11 @@ ask_object(struct pickler *pickler, struct plan *plan, PyObject *object, int sin
         *reduce_value = save_foreign(pickler) < 0 ? NULL : ask_for_state(pickler, object);
         return *reduce_value == NULL ? -1 : ANSWER_VALUE;
     }
-    enum direct_outcome outcome = direct_save_method(pickler, object, single, out, reduce_value);
+    uint64_t guard = plan_guard(pickler->state, NULL);
+    enum direct_outcome outcome =
+        trial_rests(&plan->trial, guard)
+            ? DIRECT_CALL
+            : direct_save_method(pickler, &plan->trial, guard, object, single, out, reduce_value);
     if (outcome == DIRECT_SAVED) {
         return *out == NULL ? -1 : ANSWER_SAVED;
     }

@@ -459,6 +459,7 @@ steps_setup(PyObject *module)
     if (found < 0) {
         return -1;
     }
+    reducer_setup(state);
     state->steps_threshold = find_threshold();
     state->steps = PyMem_Calloc(1, sizeof(struct steps_store));
     if (state->steps == NULL) {

@@ -445,27 +445,60 @@ bind_first(struct reducer *reducer, PyObject *const *arguments, Py_ssize_t count
     return 1;
 }
 
-/* An attribute of a partial, which holds it; borrowed, or NULL. */
-static PyObject *
-partial_attribute(PyObject *partial, const char *name)
+/* Where objects of a type of C have an attribute; 0 if it is none that lies in them. */
+static Py_ssize_t
+find_member(PyTypeObject *type, const char *text)
 {
-    PyObject *value = PyObject_GetAttrString(partial, name);
-    if (value == NULL) {
-        PyErr_Clear();
-        return NULL;
+    PyObject *name = PyUnicode_InternFromString(text);
+    PyObject *member = name == NULL ? NULL : type_lookup(type, name);
+    Py_XDECREF(name);
+    PyErr_Clear();
+    if (member == NULL || !Py_IS_TYPE(member, &PyMemberDescr_Type)) {
+        return 0;
     }
-    Py_DECREF(value);
-    return value;
+    const PyMemberDef *found = ((PyMemberDescrObject *)member)->d_member;
+    return found->type == T_OBJECT || found->type == T_OBJECT_EX ? found->offset : 0;
+}
+
+void
+reducer_setup(struct core_state *state)
+{
+    PyTypeObject *type = (PyTypeObject *)state->stdlib.partial;
+    struct partial_places places = {0};
+    if (PyType_Check(type) && PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) {
+        places.function = find_member(type, "func");
+        places.args = find_member(type, "args");
+        places.keywords = find_member(type, "keywords");
+    }
+    state->partial_places = places;
+}
+
+/* Whether a placeholder (3.14) is among the arguments: others come before them then. */
+static int
+has_placeholder(struct core_state *state, PyObject *args)
+{
+    PyObject *placeholder = state->stdlib.placeholder;
+    for (Py_ssize_t i = 0; placeholder != NULL && i < PyTuple_GET_SIZE(args); i++) {
+        if (PyTuple_GET_ITEM(args, i) == placeholder) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* Takes what an exact functools.partial binds; the callable in it, or NULL. */
 static PyObject *
-unwrap_partial(PyObject *partial, struct reducer *reducer)
+unwrap_partial(struct core_state *state, PyObject *partial, struct reducer *reducer)
 {
-    PyObject *args = partial_attribute(partial, "args");
-    PyObject *keywords = partial_attribute(partial, "keywords");
-    if (args == NULL || !PyTuple_CheckExact(args) || keywords == NULL
-        || !PyDict_CheckExact(keywords) || !layout_has_only_str_keys(keywords)) {
+    const struct partial_places *places = &state->partial_places;
+    if (places->function == 0 || places->args == 0 || places->keywords == 0) {
+        return NULL;
+    }
+    PyObject *args = *layout_slot(partial, places->args);
+    PyObject *keywords = *layout_slot(partial, places->keywords);
+    if (args == NULL || !PyTuple_CheckExact(args) || has_placeholder(state, args)
+        || keywords == NULL || !PyDict_CheckExact(keywords)
+        || !layout_has_only_str_keys(keywords)) {
         return NULL;
     }
     if (PyDict_GET_SIZE(keywords) != 0) {
@@ -475,7 +508,7 @@ unwrap_partial(PyObject *partial, struct reducer *reducer)
         reducer->keywords = keywords;
     }
     return bind_first(reducer, &PyTuple_GET_ITEM(args, 0), PyTuple_GET_SIZE(args))
-               ? partial_attribute(partial, "func")
+               ? *layout_slot(partial, places->function)
                : NULL;
 }
 
@@ -492,7 +525,7 @@ unwrap(struct core_state *state, PyObject *callable, struct reducer *reducer)
             callable = bind_first(reducer, &self, 1) ? PyMethod_GET_FUNCTION(callable) : NULL;
         }
         else if ((PyObject *)Py_TYPE(callable) == state->stdlib.partial) {
-            callable = unwrap_partial(callable, reducer);
+            callable = unwrap_partial(state, callable, reducer);
         }
         else {
             callable = NULL;
@@ -528,7 +561,7 @@ reducer_meet(struct core_state *state, PyObject *callable, PyObject *protocol,
     }
     struct steps_entry *entry = steps_meet(state, PyFunction_GET_CODE(reducer->function));
     if (entry == NULL || entry->status == STEPS_REFUSED) {
-        reducer->refused = entry != NULL && reducer->function == callable;
+        reducer->refused = entry != NULL;
         return REDUCER_CALL;
     }
     if (entry->status != STEPS_READY) {
@@ -582,6 +615,13 @@ reducer_run(struct core_state *state, const struct reducer *reducer, PyObject *o
         PyMem_Free(values);
     }
     return outcome;
+}
+
+#else
+
+void
+reducer_setup(struct core_state *Py_UNUSED(state))
+{
 }
 
 #endif

@@ -45,12 +45,15 @@ struct reducer {
     PyObject *bound[REDUCER_BOUND_MAX];
     int count;
     PyObject *keywords; /* a dict that a partial binds, or NULL */
-    int refused;        /* what was met is a function that has no plan, and gets none */
+    int refused;        /* the function has no plan, and gets none */
     PyObject *protocol; /* which it is given behind the object, or NULL */
     const struct steps *steps;
 };
 
 enum reducer_verdict { REDUCER_CALL, REDUCER_PLAN, REDUCER_DUE };
+
+/* Finds what is needed to look into partials. */
+void reducer_setup(struct core_state *state);
 
 /* Meets a reducer, which is given an object and a protocol (NULL: the object alone).
    REDUCER_PLAN if it has a plan that can be run now, REDUCER_DUE if it is to be read, after

@@ -190,7 +190,7 @@ whole_dumps_by_call(struct core_state *state, PyObject *object, PyObject *protoc
     struct plan *plan = plan_known(state, Py_TYPE(object));
     int number = read_protocol(state, protocol);
     if (plan == NULL || plan->reducer == NULL || number < 0
-        || !plan_refuses(state, plan, plan->reducer)
+        || !(plan_refuses(state, plan, plan->reducer) || plan_rests(state, plan))
         || plan->reducer == state->stdlib.pickle_complex) {
         return 0;
     }

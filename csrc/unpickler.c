@@ -84,6 +84,9 @@ claim_machine(struct core_state *state)
     struct unpickler *machine = state->idle_unpickler;
     state->idle_unpickler = NULL;
     if (machine == NULL) {
+        if (stack_check() < 0) {
+            return NULL; /* the others may be in use, by calls that this is within */
+        }
         machine = PyMem_Calloc(1, sizeof(struct unpickler));
         if (machine == NULL) {
             PyErr_NoMemory();

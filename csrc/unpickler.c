@@ -5,6 +5,7 @@
 #include "load_one.h"
 #include "load_state.h"
 #include "load_template.h"
+#include "stack.h"
 
 enum {
     /* What a machine kept between calls may hold on to, so that one huge load does not

@@ -209,6 +209,20 @@ stack_check(void)
     uintptr_t floor = UINTPTR_MAX;
     return look_or_raise((uintptr_t)&floor, &floor, LEVEL_WHERE);
 }
+
+size_t
+stack_levels(size_t size, size_t most)
+{
+    uintptr_t floor = UINTPTR_MAX, here = (uintptr_t)&floor;
+    if (!stack_look(here, STACK_FOR_CALLS, &floor)) {
+        return 0;
+    }
+    if (floor == 0 || size == 0) {
+        return most;
+    }
+    size_t left = (here - lowest(&thread_bounds, STACK_FOR_CALLS)) / size;
+    return left < most ? left : most;
+}
 #endif
 
 int

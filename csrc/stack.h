@@ -50,6 +50,12 @@ stack_allows(uintptr_t here, enum stack_reserve reserve, uintptr_t *floor)
 int stack_check(void);
 #endif
 
+/* How many levels of so many bytes each there is C stack for below the caller, where the interpreter
+   does not see to it: no more than `most`, and that many if nothing is known. */
+#if !C_STACK_IS_SEEN
+size_t stack_levels(size_t size, size_t most);
+#endif
+
 /* The rest of stack_enter() below the floor: the level is entered, and left again with -1. */
 int stack_enter_below(uintptr_t here, uintptr_t *floor, const char *where);
 

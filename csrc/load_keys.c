@@ -92,6 +92,7 @@ struct walk {
     size_t room;
     size_t depth;   /* of the last */
     size_t deepest; /* for which the C stack is known to have room */
+    size_t reached;
 };
 
 /* Goes into a tuple: 0, or -1 with MemoryError. */
@@ -110,6 +111,7 @@ walk_into(struct walk *walk, PyObject *tuple)
         walk->room *= 2;
     }
     walk->levels[++walk->depth] = (struct level){tuple, 0};
+    walk->reached = walk->depth > walk->reached ? walk->depth : walk->reached;
     return 0;
 }
 
@@ -164,6 +166,20 @@ check_depth(struct core_state *state, struct walk *walk)
     PyErr_SetString(PyExc_RecursionError,
                     "maximum recursion depth exceeded while hashing a tuple");
     return -1;
+}
+
+/* Whether == may go down so many levels without being looked at; what they take was measured before
+   hash() went there. */
+static int
+may_compare(struct core_state *state, size_t depth)
+{
+#if !C_STACK_IS_SEEN
+    return depth < FEW_PARTS || depth < stack_levels(state->equal_frame, SIZE_MAX);
+#else
+    (void)state;
+    (void)depth;
+    return 1;
+#endif
 }
 
 /* Walks what hash() of a tuple walks where it keeps no hash.  0, or -1 with an exception. */
@@ -227,7 +243,7 @@ hash_inner_first(struct walk *walk)
 static int
 check_hashing(struct core_state *state, struct key_bounds *bounds, PyObject *key, int *elsewhere)
 {
-    struct walk walk = {PyMem_New(struct level, FEW_PARTS), FEW_PARTS, 0, FEW_PARTS};
+    struct walk walk = {PyMem_New(struct level, FEW_PARTS), FEW_PARTS, 0, FEW_PARTS, 0};
     if (walk.levels == NULL) {
         PyErr_NoMemory();
         return -1;
@@ -238,6 +254,7 @@ check_hashing(struct core_state *state, struct key_bounds *bounds, PyObject *key
         *elsewhere = 0;
         result =
             add_parts(state, bounds, key) < 0 ? -1 : walk_anyhow(state, bounds, &walk, elsewhere);
+        *elsewhere |= result == 0 && !may_compare(state, walk.reached);
     }
     else {
         result = hash_inner_first(&walk);

@@ -130,27 +130,27 @@ ask_system(struct stack_bounds *Py_UNUSED(bounds))
 
 #endif
 
+#if !defined(__linux__)
+#define ask_main(bounds, here) 0
+#define ask_limit(bounds, here) ((void)0)
+#endif
+
 /* The bounds of this thread's stack. */
 static struct stack_bounds *
 find_bounds(uintptr_t here)
 {
     struct stack_bounds *bounds = &thread_bounds;
     if (!bounds->asked) {
-        bounds->asked = 1;
-#if defined(__linux__)
-        if (ask_main(bounds, here)) {
-            return bounds;
-        }
         *bounds = (struct stack_bounds){.asked = 1};
-#endif
-        ask_system(bounds);
-        bounds->sure = bounds->low;
+        if (!ask_main(bounds, here)) {
+            *bounds = (struct stack_bounds){.asked = 1};
+            ask_system(bounds);
+            bounds->sure = bounds->low;
+        }
     }
-#if defined(__linux__)
     else if (bounds->grows && here < bounds->sure && here < bounds->high) {
         ask_limit(bounds, here);
     }
-#endif
     return bounds;
 }
 
@@ -178,12 +178,16 @@ lowest(const struct stack_bounds *bounds, enum stack_reserve reserve)
 int
 stack_look(uintptr_t here, enum stack_reserve reserve, uintptr_t *floor)
 {
-    const struct stack_bounds *bounds = find_bounds(here);
+    struct stack_bounds *bounds = find_bounds(here);
     if (!lies_within(bounds, here)) {
         *floor = 0;
         return 1;
     }
     uintptr_t end = lowest(bounds, reserve);
+    if (here < end && bounds->grows) {
+        ask_limit(bounds, here);
+        end = lowest(bounds, reserve);
+    }
     if (here < end) {
         return 0;
     }

@@ -27,6 +27,7 @@ static_assert(sizeof(long long) == 8, "long long must have 64 bits");
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define PREFETCH(address) __builtin_prefetch(address)
 #define HAS_LABEL_VALUES 1 /* &&label, and goto *pointer */
+#define THREAD_LOCAL _Thread_local
 #elif defined(_MSC_VER)
 #define likely(condition) (condition)
 #define unlikely(condition) (condition)
@@ -34,6 +35,7 @@ static_assert(sizeof(long long) == 8, "long long must have 64 bits");
 #define ALWAYS_INLINE static __forceinline
 #define PREFETCH(address) ((void)(address))
 #define HAS_LABEL_VALUES 0
+#define THREAD_LOCAL __declspec(thread)
 #else
 #define likely(condition) (condition)
 #define unlikely(condition) (condition)
@@ -41,6 +43,7 @@ static_assert(sizeof(long long) == 8, "long long must have 64 bits");
 #define ALWAYS_INLINE static inline
 #define PREFETCH(address) ((void)(address))
 #define HAS_LABEL_VALUES 0
+#define THREAD_LOCAL _Thread_local
 #endif
 
 /* ---- numbers in bytes ---------------------------------------------------- */
@@ -729,13 +732,18 @@ code_is_monitored(PyObject *code)
 /* Counts a level of recursion as the call of a Python function does, which this stands for.
    In 3.12 and 3.13 calls in C are counted apart, up to far more of them than small stacks bear.
    0, or -1 with RecursionError. */
+#if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030E0000
+#define LEVEL_WHERE ""
+#else
+#define LEVEL_WHERE " while calling a Python object"
+#endif
 #if KNOWN_LAYOUT && PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030E0000
 static inline int
 thread_enter_level(void)
 {
     PyThreadState *thread = PyThreadState_Get();
     if (thread->py_recursion_remaining <= 0) {
-        PyErr_SetString(PyExc_RecursionError, "maximum recursion depth exceeded");
+        PyErr_SetString(PyExc_RecursionError, "maximum recursion depth exceeded" LEVEL_WHERE);
         return -1;
     }
     thread->py_recursion_remaining--;
@@ -748,7 +756,7 @@ thread_leave_level(void)
     PyThreadState_Get()->py_recursion_remaining++;
 }
 #else
-#define thread_enter_level() Py_EnterRecursiveCall(" while calling a Python object")
+#define thread_enter_level() Py_EnterRecursiveCall(LEVEL_WHERE)
 #define thread_leave_level() Py_LeaveRecursiveCall()
 #endif
 

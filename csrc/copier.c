@@ -38,9 +38,8 @@ copier_hand_over(struct copier *copier, PyObject *object)
     return copy;
 }
 
-/* Calls what the program put into the dispatch. */
-static PyObject *
-copy_by_dispatch(struct copier *copier, PyObject *object, PyObject *function)
+PyObject *
+copier_by_dispatch(struct copier *copier, PyObject *object, PyObject *function)
 {
     if (copymemo_show(&copier->memo) < 0 || copier_before_foreign(copier) < 0) {
         return NULL;
@@ -57,31 +56,36 @@ copy_by_dispatch(struct copier *copier, PyObject *object, PyObject *function)
     return copy;
 }
 
-/* How much of the C stack lies between the call, whose copier it is, and here. */
-static NOINLINE size_t
-stack_in_use(const struct copier *copier)
+/* Below the floor: whether the C stack has room for more levels.  Where its bounds are not known, a
+   call takes as much as any stack has. */
+static NOINLINE int
+may_descend_further(struct copier *copier, uintptr_t here)
 {
-    char here;
-    uintptr_t first = (uintptr_t)copier, last = (uintptr_t)&here;
-    return first > last ? first - last : last - first;
-}
-
-/* Whether the C stack has room for more levels; asked now and then. */
-ALWAYS_INLINE int
-may_descend(struct copier *copier)
-{
-    if (likely((copier->depth & 31) != 31)) {
+    uintptr_t begin = (uintptr_t)copier;
+    if (copier->depth >= COPIER_DEPTH || !stack_look(here, STACK_FOR_OTHERS, &copier->stack_floor)) {
+        return 0;
+    }
+    if (copier->stack_floor != 0) {
         return 1;
     }
-    if (copier->depth >= COPIER_DEPTH || (!C_STACK_IS_SEEN && stack_in_use(copier) > COPIER_STACK)
-        || Py_EnterRecursiveCall("")) {
-        if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_RecursionError)) {
+    if (begin < here || begin - here > COPIER_STACK || Py_EnterRecursiveCall("")) {
+        if (PyErr_Occurred()) {
             PyErr_Clear();
         }
         return 0;
     }
     Py_LeaveRecursiveCall();
+    copier->stack_floor = here < COPIER_STEP ? 0 : here - COPIER_STEP;
     return 1;
+}
+
+/* Whether the C stack has room for more levels. */
+ALWAYS_INLINE int
+may_descend(struct copier *copier)
+{
+    char here;
+    return likely((uintptr_t)&here >= copier->stack_floor)
+           || may_descend_further(copier, (uintptr_t)&here);
 }
 
 static PyObject *
@@ -89,7 +93,7 @@ copy_by_route(struct copier *copier, struct copyroute *route, PyObject *object, 
 {
     PyObject *copy;
     if (unlikely(!may_descend(copier))) {
-        return copier_hand_over(copier, object);
+        return copier_copy_on_heap(copier, object);
     }
     copier->depth++;
     switch (route->kind) {
@@ -98,7 +102,7 @@ copy_by_route(struct copier *copier, struct copyroute *route, PyObject *object, 
     case ROUTE_DICT: copy = copier_copy_dict(copier, object, alone); break;
     case ROUTE_CLONE: copy = copier_copy_clone(copier, route, object, alone); break;
     case ROUTE_METHOD: copy = copier_copy_method(copier, object); break;
-    case ROUTE_DISPATCH: copy = copy_by_dispatch(copier, object, route->function); break;
+    case ROUTE_DISPATCH: copy = copier_by_dispatch(copier, object, route->function); break;
     default:
         copy = copier_by_reduction(copier, object, route->function, route->facts, alone);
         break;
@@ -143,33 +147,43 @@ find_route(struct copier *copier, PyObject *object)
     return route;
 }
 
+int
+copier_find_visible(struct copier *copier, PyObject *object, struct copyroute **route,
+                    PyObject **copy)
+{
+    struct copyroutes *routes = copier->state->copyroutes;
+    *copy = NULL;
+    *route = routes->atoms_first ? find_route(copier, object) : NULL;
+    if (*route == NULL && PyErr_Occurred()) {
+        return -1;
+    }
+    if (*route != NULL && (*route)->kind == ROUTE_ATOMIC) {
+        *copy = Py_NewRef(object);
+        return 1;
+    }
+    int found = copymemo_find_visible(&copier->memo, object, copy);
+    if (found != 0) {
+        return found;
+    }
+    if (*route == NULL) {
+        *route = find_route(copier, object);
+    }
+    if (*route != NULL && (*route)->kind <= ROUTE_CLASS) {
+        *copy = Py_NewRef(object);
+    }
+    return *route == NULL ? -1 : *copy != NULL;
+}
+
 /* With a memo that can be seen, the object is owned all the way. */
 static NOINLINE PyObject *
 copy_visibly(struct copier *copier, PyObject *object)
 {
-    struct copyroutes *routes = copier->state->copyroutes;
-    PyObject *copy = NULL;
+    struct copyroute *route;
+    PyObject *copy;
     Py_INCREF(object);
-    struct copyroute *route = routes->atoms_first ? find_route(copier, object) : NULL;
-    if (route == NULL && PyErr_Occurred()) {
-        goto done;
+    if (copier_find_visible(copier, object, &route, &copy) == 0) {
+        copy = copy_by_route(copier, route, object, 0);
     }
-    if (route != NULL && route->kind == ROUTE_ATOMIC) {
-        copy = Py_NewRef(object);
-        goto done;
-    }
-    int found = copymemo_find_visible(&copier->memo, object, &copy);
-    if (found != 0) {
-        goto done;
-    }
-    if (route == NULL) {
-        route = find_route(copier, object);
-    }
-    if (route != NULL) {
-        copy = route->kind <= ROUTE_CLASS ? Py_NewRef(object)
-                                          : copy_by_route(copier, route, object, 0);
-    }
-done:
     Py_DECREF(object);
     return copy;
 }
@@ -220,6 +234,10 @@ deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
 {
     struct copier copier = {.state = state, .budget = COPIER_BUDGET};
     PyObject *copy = NULL;
+    if (copier_may_begin(state) < 0) {
+        return NULL;
+    }
+    copier.stack_floor = stack_begin((uintptr_t)&copier, state->plans->busy > 0);
     copier_begin(state);
     copier_after_foreign(&copier);
     if (copymemo_start(state, &copier.memo, memo) == 0) {

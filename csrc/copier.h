@@ -3,8 +3,9 @@
    The order of the questions is in copyroute.h, the memo in copymemo.h, instances of
    default reduction in clone.h.  copier.c chooses the way of an object, copier_container.c and
    copier_clone.c walk containers and instances; what needs a reduction is asked for it in
-   copier_reduce.c and made again in copier_rebuild.c and copier_state.c.  copier_shallow.c
-   has copy and replace; copyfunction.c makes functions of them that bind as Python functions
+   copier_reduce.c and made again in copier_rebuild.c and copier_state.c.  copier_deep.c walks what
+   is nested more deeply than the C stack allows for, on the heap.  copier_shallow.c has copy and
+   replace; copyfunction.c makes functions of them that bind as Python functions
    do.
 
    Foreign code is whatever may run Python code or drop a last reference.  Around each such
@@ -19,6 +20,7 @@
 #include "make.h"
 #include "module.h"
 #include "plan.h"
+#include "stack.h"
 #include "turns.h"
 
 /* Adds the functions to the module.  0, or -1 with an exception. */
@@ -55,6 +57,14 @@ copier_begin(struct core_state *state)
     plan_enter(state);
 }
 
+/* Whether there is C stack for a copy, if it is made within another call of ours: 0, or -1 with
+   RecursionError. */
+static inline int
+copier_may_begin(struct core_state *state)
+{
+    return likely(state->plans->busy == 0) ? 0 : stack_check();
+}
+
 /* May run Python code. */
 static inline void
 copier_end(struct core_state *state)
@@ -72,11 +82,12 @@ copier_end(struct core_state *state)
 #if KNOWN_LAYOUT
 
 enum {
-    /* Levels that are walked on the C stack.  What lies deeper is handed over to the standard
-       library's Python code, which from 3.11 needs no C stack. */
-    COPIER_DEPTH = 200,
-    /* And so much of it, in bytes, where nobody sees what there is: threads may have little. */
+    /* Levels that are walked on the C stack, if it is large: enough for what is not endless.  What
+       lies deeper is walked on the heap. */
+    COPIER_DEPTH = 20000,
+    /* So much of a stack is used whose bounds are not known, asking now and then. */
     COPIER_STACK = 64 * 1024,
+    COPIER_STEP = 8 * 1024,
     /* Items between two looks at signals and other threads: below 2 ms. */
     COPIER_BUDGET = 2048,
     ATOMS_MET = 8,
@@ -93,6 +104,7 @@ struct copier {
     struct copyroute *asked_route;
     PyObject *asked_code;
     int asked_rests;
+    uintptr_t stack_floor; /* how far down the C stack it may go without asking; see stack.h */
     int depth;
     int unentered;   /* open ancestors that are not in the memo ... */
     int exclusive;   /* ... none of which others can present again: see is_alone() below */
@@ -121,8 +133,17 @@ copier_look(struct copier *copier)
    from a container and has no other reference.  Strong or NULL.  Runs Python code. */
 PyObject *copier_copy_object(struct copier *copier, PyObject *object, int alone);
 
-/* The same by the standard library's own function. */
+/* The same with no more levels on the C stack, whatever the nesting; see copier_deep.c. */
+PyObject *copier_copy_on_heap(struct copier *copier, PyObject *object);
+
+/* The same by the standard library's own function, where the copy module's tables are not what
+   they should be. */
 PyObject *copier_hand_over(struct copier *copier, PyObject *object);
+
+/* Asks a visible memo and the tables for an owned object: 1 and its copy, strong; 0 and the route by
+   which it is to be copied; or -1.  May run Python code. */
+int copier_find_visible(struct copier *copier, PyObject *object, struct copyroute **route,
+                        PyObject **copy);
 
 /* ---- by kind of object -------------------------------------------------- */
 
@@ -131,6 +152,15 @@ PyObject *copier_copy_list(struct copier *copier, PyObject *list, int alone);
 PyObject *copier_copy_tuple(struct copier *copier, PyObject *tuple, int alone);
 PyObject *copier_copy_dict(struct copier *copier, PyObject *dict, int alone);
 PyObject *copier_copy_method(struct copier *copier, PyObject *method);
+
+/* By what the program put into the dispatch, which is called. */
+PyObject *copier_by_dispatch(struct copier *copier, PyObject *object, PyObject *function);
+
+/* What a copied tuple is in the end: the memo's, where an item led back to the tuple; the tuple
+   itself, where all parts are the same; or the copies, which are entered then.  `foreign`: code
+   ran that may have left the tuple to us alone, so the memo owns it at once.  Strong. */
+PyObject *copier_choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, int same,
+                              int alone, int foreign);
 
 /* Of an instance, as its type's plan says. */
 PyObject *copier_copy_clone(struct copier *copier, struct copyroute *route, PyObject *object,
@@ -159,6 +189,12 @@ struct dict_walk {
     Py_ssize_t used; /* items at the start */
     Py_ssize_t left; /* items not seen yet */
 };
+
+/* The next item, borrowed: 1, 0 at the end, -1 with the RuntimeError of a changed dict. */
+int copier_next_item(struct dict_walk *walk, PyObject **key, PyObject **value);
+
+/* dict[key] = value.  0 or -1.  Runs Python code unless keys are str. */
+int copier_store_item(struct copier *copier, PyObject *dict, PyObject *key, PyObject *value);
 
 /* copy[key] = value, then the rest of the items.  0 or -1.  Runs Python code. */
 int copier_finish_dict(struct copier *copier, struct dict_walk *walk, PyObject *key,
@@ -194,6 +230,13 @@ PyObject *copier_finish_copy(struct copier *copier, PyObject *object, enum way w
 /* What a Python function returns for an owned object; strong or NULL. */
 PyObject *copier_ask_function(struct copier *copier, PyObject *function, PyObject *object);
 
+/* What an owned object that must be asked says: 1 and the copy that its __deepcopy__ made, 0 and its
+   reduce value, strong; or -1. */
+int copier_ask_deeply(struct copier *copier, PyObject *object, unsigned int facts, PyObject **copy,
+                      PyObject **reduce_value);
+
+struct reducer;
+
 /* What the next object of the type can rely on, after one was made by its form ... */
 void copier_remember_form(struct copier *copier, PyTypeObject *type, Py_ssize_t count);
 
@@ -219,6 +262,20 @@ struct form_parts;
 
 /* constructor(*parts) of copies of what was read from an object; strong or NULL. */
 PyObject *copier_construct_from(struct copier *copier, struct form_parts *parts);
+
+/* function(*args), by its plan if it has one, args[-1] being free; strong or NULL. */
+PyObject *copier_make_or_call(struct copier *copier, PyObject *function, PyObject **args,
+                              Py_ssize_t count);
+
+/* A StopIteration out of the generator that passes copied arguments on is a RuntimeError. */
+void copier_leave_generator(struct copier *copier);
+
+/* The next of an iterator: 1 and strong, 0 at the end, -1. */
+int copier_next_of(struct copier *copier, PyObject *iterator, PyObject **item);
+
+/* An item of dict items, which is stolen, as a tuple of two; strong, or NULL with the exception of
+   `key, value = item`. */
+PyObject *copier_pair(struct copier *copier, PyObject *item);
 
 /* for item in items: copy.append(deepcopy(item, memo)); and
    for key, value in items: copy[deepcopy(key, memo)] = deepcopy(value, memo).  0 or -1. */

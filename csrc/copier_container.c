@@ -151,11 +151,8 @@ copy_items_of_tuple(struct copier *copier, PyObject *tuple, Py_ssize_t first, Py
     return same;
 }
 
-/* What a copied tuple is in the end: the memo's, where an item led back to the tuple; the tuple
-   itself, where all parts are the same; or the copies, which are entered then.  `foreign`: code
-   ran that may have left the tuple to us alone, so the memo owns it at once.  Strong. */
-static PyObject *
-choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, int same, int alone,
+PyObject *
+copier_choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, int same, int alone,
              int foreign)
 {
     PyObject *copy = NULL;
@@ -215,7 +212,7 @@ copier_copy_tuple(struct copier *copier, PyObject *tuple, int alone)
     int foreign = copier->epoch != epoch;
     PyObject *copy = NULL;
     if (same >= 0) {
-        copy = choose_tuple(copier, tuple, copies, same, alone && !foreign, foreign);
+        copy = copier_choose_tuple(copier, tuple, copies, same, alone && !foreign, foreign);
     }
     Py_DECREF(copies);
     Py_DECREF(tuple);
@@ -264,6 +261,18 @@ store_item(struct copier *copier, PyObject *dict, PyObject *key, PyObject *value
     int result = PyDict_SetItem(dict, key, value);
     copier_after_foreign(copier);
     return result;
+}
+
+int
+copier_next_item(struct dict_walk *walk, PyObject **key, PyObject **value)
+{
+    return next_item(walk, key, value);
+}
+
+int
+copier_store_item(struct copier *copier, PyObject *dict, PyObject *key, PyObject *value)
+{
+    return store_item(copier, dict, key, value);
 }
 
 /* Copies one item, the value first. */

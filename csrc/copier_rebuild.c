@@ -11,9 +11,8 @@
 
 /* ---- rebuilding -------------------------------------------------------- */
 
-/* A StopIteration out of the generator that passes copied arguments on is a RuntimeError. */
-static void
-leave_generator(struct copier *copier)
+void
+copier_leave_generator(struct copier *copier)
 {
     if (!copier->state->copyroutes->args_by_generator
         || !PyErr_ExceptionMatches(PyExc_StopIteration)) {
@@ -59,9 +58,8 @@ call_constructor(struct copier *copier, PyObject *function, PyObject **args, Py_
     return result;
 }
 
-/* The same by the plan of the function, if it has one. */
-static PyObject *
-make_or_call(struct copier *copier, PyObject *function, PyObject **args, Py_ssize_t count)
+PyObject *
+copier_make_or_call(struct copier *copier, PyObject *function, PyObject **args, Py_ssize_t count)
 {
     PyObject *made;
     enum make_outcome outcome = make_object(copier->state, function, args, count, &made);
@@ -102,7 +100,7 @@ copy_arguments(struct copier *copier, PyObject *args, PyObject **copies)
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
         copies[i] = copier_copy_part(copier, PyTuple_GET_ITEM(args, i), 0);
         if (copies[i] == NULL) {
-            leave_generator(copier);
+            copier_leave_generator(copier);
             return i;
         }
     }
@@ -147,7 +145,7 @@ construct(struct copier *copier, PyObject *function, PyObject *args)
     }
     Py_ssize_t ready = copy_arguments(copier, args, copies);
     if (ready == count) {
-        result = make_or_call(copier, function, copies, count);
+        result = copier_make_or_call(copier, function, copies, count);
     }
     if (result != NULL && own_arguments(copier, copies, count) < 0) {
         Py_CLEAR(result);
@@ -261,13 +259,13 @@ copier_construct_from(struct copier *copier, struct form_parts *parts)
     while (ready < count) {
         copies[ready] = copier_copy_part(copier, parts->values[ready], 0);
         if (copies[ready] == NULL) {
-            leave_generator(copier);
+            copier_leave_generator(copier);
             break;
         }
         ready++;
     }
     if (ready == count) {
-        result = make_or_call(copier, callable, copies, count);
+        result = copier_make_or_call(copier, callable, copies, count);
     }
     if (result != NULL && own_arguments(copier, copies, count) < 0) {
         Py_CLEAR(result);

@@ -119,6 +119,20 @@ ask_plan(struct copier *copier, PyObject *object, PyObject **callable,
     }
 }
 
+int
+copier_ask_deeply(struct copier *copier, PyObject *object, unsigned int facts, PyObject **copy,
+                  PyObject **reduce_value)
+{
+    PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
+    int found = surely_lacks_deepcopy(copier, object, facts) ? 0 : copy_by_hook(copier, object, copy);
+    if (found == 0) {
+        *reduce_value = ask(copier, object, type);
+        found = *reduce_value == NULL ? -1 : 0;
+    }
+    Py_DECREF(type);
+    return found;
+}
+
 /* ---- the ways ---------------------------------------------------------- */
 
 /* copy_by_form(), with room for so many arguments. */

@@ -463,6 +463,9 @@ copy_object(struct core_state *state, PyObject *object)
 PyObject *
 copier_copy(struct core_state *state, PyObject *object)
 {
+    if (copier_may_begin(state) < 0) {
+        return NULL;
+    }
     copier_begin(state);
     PyObject *copy = copy_object(state, object);
     copier_end(state);

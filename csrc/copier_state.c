@@ -234,9 +234,8 @@ copier_set_state(struct copier *copier, PyObject *source, PyObject *copy, PyObje
 
 /* ---- items ------------------------------------------------------------- */
 
-/* The next of an iterator: 1 and strong, 0 at the end, -1.  Runs Python code. */
-static int
-next_of(struct copier *copier, PyObject *iterator, PyObject **item)
+int
+copier_next_of(struct copier *copier, PyObject *iterator, PyObject **item)
 {
     *item = NULL;
     if (copier_before_foreign(copier) < 0) {
@@ -254,7 +253,7 @@ copier_append_items(struct copier *copier, PyObject *items, PyObject *copy)
     struct core_state *state = copier->state;
     PyObject *iterator = PyObject_GetIter(items), *item;
     int found = iterator == NULL ? -1 : 1;
-    while (found > 0 && (found = next_of(copier, iterator, &item)) > 0) {
+    while (found > 0 && (found = copier_next_of(copier, iterator, &item)) > 0) {
         PyObject *copied = copier_copy_part(copier, item, 0);
         if (copied == NULL || copier_before_foreign(copier) < 0) {
             found = -1;
@@ -290,18 +289,29 @@ set_item(struct copier *copier, PyObject *item, PyObject *copy)
     return result;
 }
 
+PyObject *
+copier_pair(struct copier *copier, PyObject *item)
+{
+    if (PyTuple_CheckExact(item) && PyTuple_GET_SIZE(item) == 2) {
+        return item;
+    }
+    PyObject *pair = NULL;
+    if (copier_before_foreign(copier) == 0) {
+        pair = call_helper(copier->state, "pair", &item, 1);
+        Py_DECREF(item);
+        copier_after_foreign(copier);
+    }
+    return pair;
+}
+
 /* for key, value in items: copy[deepcopy(key, memo)] = deepcopy(value, memo) */
 int
 copier_set_items(struct copier *copier, PyObject *items, PyObject *copy)
 {
     PyObject *iterator = PyObject_GetIter(items), *item;
     int found = iterator == NULL ? -1 : 1;
-    while (found > 0 && (found = next_of(copier, iterator, &item)) > 0) {
-        if (!PyTuple_CheckExact(item) || PyTuple_GET_SIZE(item) != 2) {
-            PyObject *pair = call_helper(copier->state, "pair", &item, 1);
-            copier_after_foreign(copier);
-            Py_SETREF(item, pair);
-        }
+    while (found > 0 && (found = copier_next_of(copier, iterator, &item)) > 0) {
+        item = copier_pair(copier, item);
         found =
             item == NULL || set_item(copier, item, copy) < 0 || copier_before_foreign(copier) < 0
                 ? -1

@@ -431,8 +431,8 @@ write_owning(struct pickler *pickler, struct direct *direct, char *out)
 
 /* The snapshot lies on the C stack: where forms are nested more deeply than this, the
    functions are called, so that nothing nests less deeply than in the standard library, whose
-   threads may have a stack of a few hundred KiB. */
-enum { NESTED_FORMS = 64 };
+   threads may have a stack of 64 KiB. */
+enum { NESTED_FORMS = 32 };
 
 /* Reads the object, and writes it: a small one at once, another one as a level of nesting,
    which is open already for whoever was asked in the general way. */

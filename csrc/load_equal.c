@@ -1,9 +1,11 @@
 /* Keys of many parts that may be equal to others; see load_equal.h. */
 #include "load_equal.h"
 
+#include "stack.h"
+
 /* Parts of the keys of one load that are compared, each counted as often as it is met: a second.
  */
-enum { KEY_COMPARISONS = 1 << 25, FIRST_PAIRS = 16 };
+enum { KEY_COMPARISONS = 1 << 25, FIRST_PAIRS = 16, PAIRS_UNASKED = 64 };
 
 /* Two tuples, or sets, that == would compare. */
 struct pair {
@@ -20,6 +22,7 @@ struct comparison {
     struct pair *pairs;
     size_t count;
     size_t room;
+    size_t deepest; /* so many may be open before the C stack is looked at */
 };
 
 /* What is looked up instead of a key. */
@@ -28,6 +31,7 @@ typedef struct {
     PyObject *key;                               /* borrowed while it is not */
     Py_hash_t hash;
     unsigned long thread; /* whose comparison it is */
+    uintptr_t asked_at;   /* where on the C stack it was asked last */
 } KeyProbeObject;
 
 /* ---- pairs -------------------------------------------------------------- */
@@ -103,7 +107,10 @@ count_part(struct core_state *state, struct comparison *comparison)
 static Py_hash_t
 probe_hash(PyObject *self)
 {
-    return ((KeyProbeObject *)self)->hash;
+    KeyProbeObject *probe = (KeyProbeObject *)self;
+    char here;
+    probe->asked_at = (uintptr_t)&here;
+    return probe->hash;
 }
 
 /* Takes note of a key with the same hash, and is equal to none. */
@@ -111,6 +118,8 @@ static PyObject *
 probe_richcompare(PyObject *self, PyObject *other, int operation)
 {
     KeyProbeObject *probe = (KeyProbeObject *)self;
+    char here;
+    probe->asked_at = (uintptr_t)&here;
     if (operation == Py_EQ && probe->comparison != NULL
         && probe->thread == PyThread_get_thread_ident()
         && add_pair(probe->comparison, other, probe->key) < 0) {
@@ -150,6 +159,81 @@ load_equal_setup(PyObject *module)
     state->hash_goes_deep = !tuple_hash_is_bounded();
     return type == NULL ? -1 : 0;
 }
+
+/* ---- the C stack that keys take ------------------------------------------- */
+
+#if !C_STACK_IS_SEEN
+
+/* A probe in a tuple, in a tuple, if so many; strong or NULL. */
+static PyObject *
+probe_within(PyTypeObject *type, int tuples, KeyProbeObject **probe)
+{
+    PyObject *outer = type->tp_alloc(type, 0);
+    *probe = (KeyProbeObject *)outer;
+    for (int i = 0; outer != NULL && i < tuples; i++) {
+        PyObject *inner = outer;
+        outer = PyTuple_Pack(1, inner);
+        Py_DECREF(inner);
+    }
+    return outer;
+}
+
+/* Where a probe within tuples is asked for its hash, and where whether it equals another. */
+static int
+ask_within(struct core_state *state, int tuples, uintptr_t places[2])
+{
+    KeyProbeObject *probe, *other;
+    PyObject *left = probe_within(state->key_probe_type, tuples, &probe);
+    PyObject *right = probe_within(state->key_probe_type, tuples, &other);
+    int result = left == NULL || right == NULL || PyObject_Hash(left) == -1 ? -1 : 0;
+    if (result == 0) {
+        places[0] = probe->asked_at;
+        result = PyObject_RichCompareBool(left, right, Py_EQ) < 0 ? -1 : 0;
+        places[1] = probe->asked_at;
+    }
+    Py_XDECREF(left);
+    Py_XDECREF(right);
+    return result;
+}
+
+int
+load_measure_keys(struct core_state *state)
+{
+    uintptr_t shallow[2], deep[2];
+    if (state->hash_frame != 0) {
+        return 0;
+    }
+    if (ask_within(state, 1, shallow) < 0 || ask_within(state, 2, deep) < 0) {
+        return -1;
+    }
+    state->equal_frame = shallow[1] - deep[1];
+    state->hash_frame = shallow[0] - deep[0];
+    return 0;
+}
+
+/* Whether the C stack has room for ==, with so many pairs open: 0, or -1 with an exception. */
+static int
+check_depth(struct core_state *state, struct comparison *comparison)
+{
+    if (comparison->count < comparison->deepest) {
+        return 0;
+    }
+    if (load_measure_keys(state) < 0) {
+        return -1;
+    }
+    comparison->deepest = stack_levels(state->equal_frame, SIZE_MAX);
+    if (comparison->count < comparison->deepest) {
+        return 0;
+    }
+    PyErr_SetString(PyExc_RecursionError, "maximum recursion depth exceeded in comparison");
+    return -1;
+}
+
+#else
+#define check_depth(state, comparison) 0
+#endif
+
+/* ---- finding equals -------------------------------------------------------- */
 
 /* Adds the pairs of a key, whose hash is known, and those of a container that it may be equal to.
    0, or -1 with an exception.  Runs Python code. */
@@ -235,12 +319,12 @@ load_check_equals(struct core_state *state, struct key_bounds *bounds, PyObject 
         PyErr_Clear(); /* the container words it */
         return 0;
     }
-    struct comparison comparison = {bounds, NULL, 0, 0};
+    struct comparison comparison = {.bounds = bounds, .deepest = PAIRS_UNASKED};
     int result = add_equals(state, &comparison, container, key, hash);
     while (result == 0 && comparison.count > 0) {
-        result = comparison.pairs[comparison.count - 1].of_sets
-                     ? compare_sets(state, &comparison)
-                     : compare_tuples(state, &comparison);
+        result = check_depth(state, &comparison) < 0                     ? -1
+                 : comparison.pairs[comparison.count - 1].of_sets ? compare_sets(state, &comparison)
+                                                                  : compare_tuples(state, &comparison);
     }
     while (comparison.count > 0) {
         drop_pair(&comparison);

@@ -13,6 +13,12 @@
 int load_check_equals(struct core_state *state, struct key_bounds *bounds, PyObject *container,
                       PyObject *key);
 
+#if !C_STACK_IS_SEEN
+/* How much of the C stack hash() takes for each tuple within a tuple, and ==: measured when first
+   asked.  0, or -1 with an exception.  Runs no Python code. */
+int load_measure_keys(struct core_state *state);
+#endif
+
 /* Adds the type of what is looked up.  0, or -1 with an exception. */
 int load_equal_setup(PyObject *module);
 

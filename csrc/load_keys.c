@@ -2,10 +2,12 @@
 #include "load_keys.h"
 
 #include "load_equal.h"
+#include "stack.h"
 
 enum {
-    /* Levels of tuples in a key; hash() needs less than a megabyte of C stack for them, and no
-       pickler of these versions writes so many before its recursion limit is raised. */
+    /* Levels of tuples in a key, if the C stack has room for them: hash() needs less than a megabyte
+       of it, and no pickler of these versions writes so many before its recursion limit is raised.
+     */
     KEY_DEPTH = 10000,
     /* Parts of the tuples within the keys of one pickle, each counted as often as it is met: some
        seconds. */
@@ -88,7 +90,9 @@ load_keys_are_few(const struct key_bounds *bounds, PyObject **keys, PyObject **e
 struct walk {
     struct level *levels;
     size_t room;
-    size_t depth; /* of the last */
+    size_t depth;   /* of the last */
+    size_t deepest; /* for which the C stack is known to have room */
+    size_t reached;
 };
 
 /* Goes into a tuple: 0, or -1 with MemoryError. */
@@ -107,6 +111,7 @@ walk_into(struct walk *walk, PyObject *tuple)
         walk->room *= 2;
     }
     walk->levels[++walk->depth] = (struct level){tuple, 0};
+    walk->reached = walk->depth > walk->reached ? walk->depth : walk->reached;
     return 0;
 }
 
@@ -138,6 +143,45 @@ add_parts(struct core_state *state, struct key_bounds *bounds, PyObject *tuple)
     return -1;
 }
 
+/* Whether hash() may go into a tuple on one more level: 0, or -1 with an exception. */
+static int
+check_depth(struct core_state *state, struct walk *walk)
+{
+    if (walk->depth < walk->deepest) {
+        return 0;
+    }
+    size_t levels = KEY_DEPTH;
+#if !C_STACK_IS_SEEN
+    if (load_measure_keys(state) < 0) {
+        return -1;
+    }
+    levels = stack_levels(state->hash_frame, KEY_DEPTH);
+#else
+    (void)state;
+#endif
+    walk->deepest = levels < 2 ? 0 : levels - 2;
+    if (walk->depth < walk->deepest) {
+        return 0;
+    }
+    PyErr_SetString(PyExc_RecursionError,
+                    "maximum recursion depth exceeded while hashing a tuple");
+    return -1;
+}
+
+/* Whether == may go down so many levels without being looked at; what they take was measured before
+   hash() went there. */
+static int
+may_compare(struct core_state *state, size_t depth)
+{
+#if !C_STACK_IS_SEEN
+    return depth < FEW_PARTS || depth < stack_levels(state->equal_frame, SIZE_MAX);
+#else
+    (void)state;
+    (void)depth;
+    return 1;
+#endif
+}
+
 /* Walks what hash() of a tuple walks where it keeps no hash.  0, or -1 with an exception. */
 static int
 walk_anyhow(struct core_state *state, struct key_bounds *bounds, struct walk *walk, int *elsewhere)
@@ -150,9 +194,7 @@ walk_anyhow(struct core_state *state, struct key_bounds *bounds, struct walk *wa
             }
             continue;
         }
-        if (walk->depth == KEY_DEPTH - 2) {
-            PyErr_SetString(PyExc_RecursionError,
-                            "maximum recursion depth exceeded while hashing a tuple");
+        if (check_depth(state, walk) < 0) {
             return -1;
         }
         if (add_parts(state, bounds, inner) < 0 || walk_into(walk, inner) < 0) {
@@ -201,7 +243,7 @@ hash_inner_first(struct walk *walk)
 static int
 check_hashing(struct core_state *state, struct key_bounds *bounds, PyObject *key, int *elsewhere)
 {
-    struct walk walk = {PyMem_New(struct level, FEW_PARTS), FEW_PARTS, 0};
+    struct walk walk = {PyMem_New(struct level, FEW_PARTS), FEW_PARTS, 0, FEW_PARTS, 0};
     if (walk.levels == NULL) {
         PyErr_NoMemory();
         return -1;
@@ -212,6 +254,7 @@ check_hashing(struct core_state *state, struct key_bounds *bounds, PyObject *key
         *elsewhere = 0;
         result =
             add_parts(state, bounds, key) < 0 ? -1 : walk_anyhow(state, bounds, &walk, elsewhere);
+        *elsewhere |= result == 0 && !may_compare(state, walk.reached);
     }
     else {
         result = hash_inner_first(&walk);

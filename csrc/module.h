@@ -246,6 +246,7 @@ struct core_state {
     struct global_cache *globals;          /* names seen before; see load_names.c */
     struct rebuild_cache *rebuild;         /* what is known of types; see rebuild.c */
     int hash_goes_deep;                    /* of tuples; see load_keys.h */
+    size_t hash_frame, equal_frame;        /* bytes for each tuple; 0: see load_equal.h */
     void *datetime_api; /* of the module that made its types, or NULL; see make_value.c */
     struct value_types value_types; /* see make_value.h */
 };

@@ -93,6 +93,8 @@ write_head(struct pickler *pickler, PyObject *write)
 static int
 begin(struct pickler *pickler)
 {
+    char here;
+    pickler->stack_floor = stack_begin((uintptr_t)&here, pickler->state->plans->busy > 0);
     pickler->unnumbered = pickler->fast_nesting = 0;
     pickler->poll_at_next = pickler->nested_forms = 0;
     pickler->turns = (struct turns){0};

@@ -20,6 +20,7 @@
 #include "lookahead.h"
 #include "memo.h"
 #include "plan.h"
+#include "stack.h"
 #include "turns.h"
 #include "writer.h"
 
@@ -63,6 +64,7 @@ struct pickler {
     char *class_end;          /* what begin_newobj() has come to; see save_reduce.c */
     char *direct_end;         /* what direct_save_ready() or find_reduce_value() has come to */
     int nested_forms;         /* objects open that are written by forms; see direct.c */
+    uintptr_t stack_floor;    /* how far down the C stack it may go without asking; see stack.h */
     struct fields fields;     /* between save_find_fields() and save_by_plan() */
     struct value_parts value; /* between save_find_value() and what writes it */
     struct turns turns;
@@ -120,11 +122,12 @@ save_settle(struct pickler *pickler, uint64_t epoch, char *out)
     return memo_flush(&pickler->memo) < 0 ? NULL : out;
 }
 
-/* Around a level of nesting: its object is owned, and the depth is limited.  0 or -1. */
+/* Around a level of nesting: its object is owned, and the depth is limited, by the interpreter's
+   count and by the C stack.  0 or -1. */
 ALWAYS_INLINE int
-save_open(struct pickler *Py_UNUSED(pickler), PyObject *object)
+save_open(struct pickler *pickler, PyObject *object)
 {
-    if (unlikely(Py_EnterRecursiveCall(" while pickling an object"))) {
+    if (unlikely(stack_enter(&pickler->stack_floor, " while pickling an object") < 0)) {
         return -1;
     }
     Py_INCREF(object);

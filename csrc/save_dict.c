@@ -8,9 +8,20 @@
 /* A key that may run foreign code, or a scalar behind one: in a frame of its own, which is gone
    when a value leads deeper. */
 static NOINLINE char *
-save_beside(struct pickler *pickler, PyObject *object, char *out)
+save_beside(struct pickler *pickler, PyObject *object, int single, char *out)
 {
-    return save_owned(pickler, object, 0, out);
+    return save_owned(pickler, object, single, out);
+}
+
+/* A value that may lead deeper. */
+ALWAYS_INLINE char *
+save_below(struct pickler *pickler, PyObject *object, int single, char *out)
+{
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, object, single, out);
+    }
+    return unlikely(save_is_scalar(object)) ? save_beside(pickler, object, single, out)
+                                            : save_object(pickler, object, single, out);
 }
 
 /* Key and value of a dict, both owned by the caller.  A note names the key. */
@@ -20,11 +31,11 @@ save_owned_key_value(struct pickler *pickler, PyObject *holder, PyObject *key, P
 {
     uint64_t epoch = pickler->epoch;
     (void)holder;
-    out = save_beside(pickler, key, out);
+    out = save_beside(pickler, key, 0, out);
     if (unlikely(out == NULL)) {
         return NULL;
     }
-    out = save_owned(pickler, value, single && epoch == pickler->epoch, out);
+    out = save_below(pickler, value, single && epoch == pickler->epoch, out);
     if (unlikely(out == NULL)) {
         error_note("when serializing %T item %R", holder, key);
     }
@@ -91,17 +102,10 @@ save_nested_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObjec
     Py_INCREF(key);
     Py_INCREF(value);
     if (unlikely(!written)) {
-        out = save_beside(pickler, key, out);
+        out = save_beside(pickler, key, 0, out);
     }
     if (likely(out != NULL)) {
-        single = single && epoch == pickler->epoch;
-        if (unlikely(out >= pickler->writer.limit)) {
-            out = save_slow(pickler, value, single, out);
-        }
-        else {
-            out = unlikely(save_is_scalar(value)) ? save_beside(pickler, value, out)
-                                                  : save_object(pickler, value, single, out);
-        }
+        out = save_below(pickler, value, single && epoch == pickler->epoch, out);
         if (unlikely(out == NULL)) {
             error_note("when serializing %T item %R", dict, key);
         }
@@ -379,6 +383,7 @@ struct walk {
     Py_ssize_t position;
     Py_ssize_t size; /* that the dict had; -1 once it was found changed */
     Py_ssize_t left;
+    int full; /* a batch has all that it may have */
 };
 
 /* The next pair, borrowed.  1, 0 at the end, or -1 with an exception. */
@@ -400,87 +405,112 @@ walk_next(struct walk *walk, PyObject **key, PyObject **value)
     return 1;
 }
 
-/* A pair that was asked for before the one before it is saved. */
-struct held_pair {
-    PyObject *key; /* both strong */
-    PyObject *value;
-    int single;
-    uint64_t epoch;
-};
+/* Two pairs that are asked for before the first is saved lie on the stack of snapshots, the second
+   below the first, each of them key upon value.  What is known of them is a number: bit n says
+   that nobody else held the value of pair n. */
+enum { FIRST_SINGLE = 1, SECOND_SINGLE = 2, FIRST_HELD = 4, SECOND_HELD = 8 };
 
 static int
-walk_hold(struct pickler *pickler, struct walk *walk, struct held_pair *pair)
+push_pair(struct pickler *pickler, PyObject *key, PyObject *value)
 {
-    int found = walk_next(walk, &pair->key, &pair->value);
-    if (found == 1) {
-        pair->single = save_is_single(pickler, pair->value);
-        pair->epoch = pickler->epoch;
-        Py_INCREF(pair->key);
-        Py_INCREF(pair->value);
+    struct snapshots *stack = &pickler->snapshots;
+    if (save_reserve_snapshot(pickler, 2) < 0) {
+        return -1;
     }
-    return found;
+    stack->values[stack->count++] = Py_NewRef(value);
+    stack->values[stack->count++] = Py_NewRef(key);
+    return 0;
 }
 
-static char *
-save_held(struct pickler *pickler, PyObject *dict, struct held_pair *pair, char *out)
+/* What is held then; with an exception, nothing more is.  Runs no Python code. */
+static NOINLINE int
+hold_pairs(struct pickler *pickler, struct walk *walk)
 {
-    int single = pair->single && pair->epoch == pickler->epoch;
-    if (out != NULL) {
-        out = save_owned_key_value(pickler, dict, pair->key, pair->value, single, out);
+    PyObject *key, *value, *next_key, *next_value;
+    int held = 0;
+    if (walk_next(walk, &key, &value) <= 0) {
+        return 0;
     }
-    out = save_release(pickler, pair->key, save_settle(pickler, pair->epoch, out));
-    out = save_release(pickler, pair->value, out);
+    int found = walk_next(walk, &next_key, &next_value);
+    if (found > 0) {
+        held = SECOND_HELD | (save_is_single(pickler, next_value) ? SECOND_SINGLE : 0);
+        found = push_pair(pickler, next_key, next_value);
+    }
+    if (found < 0) {
+        return 0;
+    }
+    held |= FIRST_HELD | (save_is_single(pickler, value) ? FIRST_SINGLE : 0);
+    if (push_pair(pickler, key, value) == 0) {
+        return held;
+    }
+    if (held & SECOND_HELD) {
+        (void)save_drop_snapshot(pickler, 2, NULL);
+    }
+    return 0;
+}
+
+/* Saves and drops the pair that was held last. */
+ALWAYS_INLINE char *
+save_held(struct pickler *pickler, PyObject *dict, int single, uint64_t epoch, char *out)
+{
+    (void)dict;
+    if (out != NULL) {
+        PyObject **top = pickler->snapshots.values + pickler->snapshots.count;
+        PyObject *key = top[-1], *value = top[-2];
+        out = save_beside(pickler, key, 0, out);
+        if (out != NULL) {
+            out = save_below(pickler, value, single && epoch == pickler->epoch, out);
+        }
+        if (unlikely(out == NULL)) {
+            error_note("when serializing %T item %R", dict, key);
+        }
+    }
+    out = save_drop_snapshot(pickler, 2, save_settle(pickler, epoch, out));
     return out == NULL ? NULL : save_room(pickler, out);
 }
 
-/* The pairs of a batch behind the first. */
-static char *
-save_walked(struct pickler *pickler, struct walk *walk, int *count, char *out)
+/* The pairs of a batch behind the first two, and its end.  walk->full: there may be another. */
+static NOINLINE char *
+save_walked(struct pickler *pickler, struct walk *walk, char *out)
 {
     PyObject *key, *value;
-    for (*count = 2; *count < BATCH_SIZE; ++*count) {
-        int found = walk_next(walk, &key, &value);
+    int found = 1;
+    for (int count = 2; count < BATCH_SIZE; ++count) {
+        found = walk_next(walk, &key, &value);
         if (found <= 0) {
-            return found < 0 ? NULL : out;
+            break;
         }
         out = save_pair(pickler, walk->dict, key, value, dict_owns_keys(walk->dict), out);
         if (unlikely(out == NULL)) {
             return NULL;
         }
     }
-    return out;
-}
-
-/* A batch of which the second pair is asked for before the first is saved. */
-static NOINLINE char *
-save_watched(struct pickler *pickler, struct walk *walk, int *count, char *out)
-{
-    struct held_pair first, second;
-    int found = walk_hold(pickler, walk, &first);
-    *count = 0;
-    if (found <= 0) {
-        return found < 0 ? NULL : out;
-    }
-    found = walk_hold(pickler, walk, &second);
-    if (found <= 0) {
-        out = save_held(pickler, walk->dict, &first, found < 0 ? NULL : out);
-        return out == NULL ? NULL : write_op(out, OP_SETITEM);
-    }
-    out = save_held(pickler, walk->dict, &first, write_op(out, OP_MARK));
-    out = save_held(pickler, walk->dict, &second, out);
-    out = out == NULL ? NULL : save_walked(pickler, walk, count, out);
-    out = out == NULL ? NULL : save_room(pickler, out);
+    walk->full = found > 0;
+    out = found < 0 ? NULL : save_room(pickler, out);
     return out == NULL ? NULL : write_op(out, OP_SETITEMS);
 }
 
+/* Batches of which the second pair is asked for before the first is saved.  One frame for each
+   level of nesting, and a small one. */
 char *
 save_own_items(struct pickler *pickler, PyObject *dict, Py_ssize_t size, char *out)
 {
     struct walk walk = {.dict = dict, .size = size, .left = size};
-    int count;
     do {
-        out = save_watched(pickler, &walk, &count, out);
-    } while (out != NULL && count == BATCH_SIZE);
+        uint64_t epoch = pickler->epoch;
+        int held = hold_pairs(pickler, &walk);
+        if (held == 0) {
+            return PyErr_Occurred() ? NULL : out;
+        }
+        walk.full = 0;
+        out = held & SECOND_HELD ? write_op(out, OP_MARK) : out;
+        out = save_held(pickler, dict, held & FIRST_SINGLE, epoch, out);
+        if (!(held & SECOND_HELD)) {
+            return out == NULL ? NULL : write_op(out, OP_SETITEM);
+        }
+        out = save_held(pickler, dict, held & SECOND_SINGLE, epoch, out);
+        out = out == NULL ? NULL : save_walked(pickler, &walk, out);
+    } while (out != NULL && walk.full);
     return out;
 }
 

@@ -266,7 +266,15 @@ number_object(struct pickler *pickler, PyObject *object, int single, int *known,
                             : save_memoize(pickler, object, single, out);
 }
 
-/* An object that nests others, or has contents. */
+static char *
+failed_object(PyObject *object)
+{
+    error_note("when serializing %T object", object);
+    (void)object;
+    return NULL;
+}
+
+/* An object that nests others, or has contents: the one frame for each level of nesting. */
 static NOINLINE char *
 save_nesting(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
 {
@@ -274,11 +282,11 @@ save_nesting(struct pickler *pickler, struct plan *plan, PyObject *object, int s
     int known = 0;
     if (save_open(pickler, object) < 0) {
         values_release(&pickler->value);
-        return NULL;
+        return failed_object(object);
     }
     if (walk_begin(pickler, &walk, object) < 0) {
         values_release(&pickler->value);
-        return save_close(pickler, object, NULL);
+        return save_close(pickler, object, failed_object(object));
     }
     pickler->unnumbered += !single;
     out = save_construction(pickler, plan, object, out);
@@ -294,7 +302,7 @@ save_nesting(struct pickler *pickler, struct plan *plan, PyObject *object, int s
     if (walk.iterator != NULL) {
         out = save_release(pickler, walk.iterator, out);
     }
-    return save_close(pickler, object, out);
+    return save_close(pickler, object, out == NULL ? failed_object(object) : out);
 }
 
 /* What of an exception is a part of its reduction.  It is owned, and known to be the object's
@@ -399,6 +407,7 @@ save_copied(struct pickler *pickler, struct plan *plan, PyObject *object, int si
     return out == NULL ? NULL : save_memoize(pickler, object, single, write_op(out, OP_REDUCE));
 }
 
+/* Ends in tail calls. */
 char *
 save_by_value(struct pickler *pickler, struct plan *plan, PyObject *object, int single, char *out)
 {
@@ -415,11 +424,7 @@ save_by_value(struct pickler *pickler, struct plan *plan, PyObject *object, int 
         out = save_construction(pickler, plan, object, out);
         return out == NULL ? NULL : save_memoize(pickler, object, single, out);
     }
-    out = save_nesting(pickler, plan, object, single, out);
-    if (out == NULL) {
-        error_note("when serializing %T object", object);
-    }
-    return out;
+    return save_nesting(pickler, plan, object, single, out);
 }
 
 void

@@ -5,6 +5,7 @@
 #include "load_one.h"
 #include "load_state.h"
 #include "load_template.h"
+#include "stack.h"
 
 enum {
     /* What a machine kept between calls may hold on to, so that one huge load does not
@@ -84,6 +85,9 @@ claim_machine(struct core_state *state)
     struct unpickler *machine = state->idle_unpickler;
     state->idle_unpickler = NULL;
     if (machine == NULL) {
+        if (stack_check() < 0) {
+            return NULL; /* the others may be in use, by calls that this is within */
+        }
         machine = PyMem_Calloc(1, sizeof(struct unpickler));
         if (machine == NULL) {
             PyErr_NoMemory();

@@ -173,7 +173,8 @@ whole_dumps_by_form(struct core_state *state, PyObject *object, PyObject *protoc
 static PyObject *
 call_reducer(PyObject *reducer, PyObject *object)
 {
-    if (Py_EnterRecursiveCall(" while pickling an object")) {
+    uintptr_t floor = UINTPTR_MAX;
+    if (stack_enter(&floor, " while pickling an object") < 0) {
         return NULL;
     }
     Py_INCREF(reducer);

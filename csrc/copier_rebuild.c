@@ -31,13 +31,11 @@ leave_generator(struct copier *copier)
 static int
 calls_init(struct copier *copier, PyObject *function)
 {
-    if (!Py_IS_TYPE(function, &PyType_Type)) {
-        return 0;
-    }
-    PyTypeObject *type = (PyTypeObject *)function;
-    struct copyroute *route = copyroute_known(copier->state->copyroutes, type);
-    return route != NULL && route->version != 0 && route->version == type_version(type)
-           && (route->facts & CLONE_CALLS_INIT) != 0;
+    struct copyroute *route =
+        PyType_Check(function)
+            ? copyroute_known(copier->state->copyroutes, (PyTypeObject *)function)
+            : NULL;
+    return route != NULL && copyroute_is_current(route) && (route->facts & CLONE_CALLS_INIT) != 0;
 }
 
 /* function(*args), args[-1] being free; strong or NULL.  Runs Python code. */

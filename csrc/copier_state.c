@@ -218,8 +218,7 @@ copier_set_state(struct copier *copier, PyObject *source, PyObject *copy, PyObje
     const unsigned int needed = CLONE_PLAIN_GETATTR | CLONE_NO_SETSTATE | CLONE_OWN_DICT;
     PyTypeObject *type = Py_TYPE(copy);
     struct copyroute *route = copyroute_known(copier->state->copyroutes, type);
-    if (PyDict_CheckExact(copied_state) && route != NULL && route->version != 0
-        && route->version == type_version(type) && Py_IS_TYPE(type, &PyType_Type)
+    if (PyDict_CheckExact(copied_state) && route != NULL && copyroute_is_current(route)
         && (route->facts & needed) == needed && clone_is_empty(copy)) {
         /* The memo must own the copied state: nothing else will hold it. */
         return copymemo_flush(&copier->memo) < 0 ? -1 : clone_update(copy, copied_state);

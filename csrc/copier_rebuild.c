@@ -50,11 +50,7 @@ call_constructor(struct copier *copier, PyObject *function, PyObject **args, Py_
     if (function != state->stdlib.copyreg_newobj || count == 0) {
         return PyObject_Vectorcall(function, args, flags, NULL);
     }
-    /* cls.__new__(cls, *args), without the frame of copyreg.__newobj__ */
-    function = PyObject_GetAttr(args[0], state->str.new);
-    PyObject *result = function == NULL ? NULL : PyObject_Vectorcall(function, args, flags, NULL);
-    Py_XDECREF(function);
-    return result;
+    return copier_call_newobj(state, args, flags);
 }
 
 /* The same by the plan of the function, if it has one. */

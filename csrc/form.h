@@ -119,9 +119,13 @@ form_is_registered(struct core_state *state, const struct form *form, PyTypeObje
    is what the plan relies on.  Runs no Python code. */
 int form_look_up(struct core_state *state, struct form *form, PyObject *function);
 
-/* The function that is the __reduce_ex__ of the object's class, or its __reduce__ if
-   object.__reduce_ex__ would call that for this object; borrowed, or NULL.  *takes_protocol:
-   which of them.  Runs no Python code. */
+/* What takes the object apart, if its class has it as a function or as a method of C: its
+   __reduce_ex__, or its __reduce__ if object.__reduce_ex__ would do nothing but call that for this
+   object.  It is called with the object, and with the protocol if *takes_protocol.  Borrowed, or
+   NULL if the object is to be asked what it has.  Runs no Python code. */
+PyObject *form_find_reducer(struct core_state *state, PyObject *object, int *takes_protocol);
+
+/* The same if it is a function; borrowed, or NULL. */
 PyObject *form_find_method(struct core_state *state, PyObject *object, int *takes_protocol);
 
 /* Whether an attribute of the object hides the method, or may. */

@@ -99,6 +99,7 @@
     V(slotnames, "__slotnames__")                          \
     V(spec, "__spec__")                                    \
     V(unknown, "unknown")                                  \
+    V(update, "update")                                    \
     V(write, "write")
 
 /* The standard library's own objects: V(name of the field, module, attribute). */

@@ -107,12 +107,17 @@ copy_by_route(struct copier *copier, struct copyroute *route, PyObject *object, 
     return copy;
 }
 
-/* The route of a type that was not found in this epoch yet. */
+/* The route of a type that was not found in this epoch yet; NULL without an exception if the tables
+   are to be asked by the standard library, as often as it does, as classes of its metaclass have a
+   hash of their own. */
 static NOINLINE struct copyroute *
 find_new_route(struct copier *copier, PyObject *object)
 {
     struct core_state *state = copier->state;
     PyTypeObject *type = Py_TYPE(object);
+    if (unlikely(!copyroute_is_plain_key((PyObject *)type))) {
+        return NULL;
+    }
     if (copyroute_is_pure(state, type)) {
         return copyroute_find(state, type, copier->epoch);
     }
@@ -151,7 +156,8 @@ copy_visibly(struct copier *copier, PyObject *object)
     PyObject *copy = NULL;
     Py_INCREF(object);
     struct copyroute *route = routes->atoms_first ? find_route(copier, object) : NULL;
-    if (route == NULL && PyErr_Occurred()) {
+    if (route == NULL && routes->atoms_first) {
+        copy = PyErr_Occurred() ? NULL : copier_hand_over(copier, object);
         goto done;
     }
     if (route != NULL && route->kind == ROUTE_ATOMIC) {
@@ -168,6 +174,9 @@ copy_visibly(struct copier *copier, PyObject *object)
     if (route != NULL) {
         copy = route->kind <= ROUTE_CLASS ? Py_NewRef(object)
                                           : copy_by_route(copier, route, object, 0);
+    }
+    else if (!PyErr_Occurred()) {
+        copy = copier_hand_over(copier, object);
     }
 done:
     Py_DECREF(object);
@@ -194,7 +203,7 @@ copier_copy_object(struct copier *copier, PyObject *object, int alone)
     }
     struct copyroute *route = find_route(copier, object);
     if (unlikely(route == NULL)) {
-        return NULL;
+        return PyErr_Occurred() ? NULL : copier_hand_over(copier, object);
     }
     if (copy != NULL && route->kind != ROUTE_ATOMIC) {
         return Py_NewRef(copy);

@@ -182,23 +182,6 @@ copy_by_asking(struct core_state *state, PyObject *object)
                      copier_ask_object(state, object, "un(shallow)copyable object of type %S"));
 }
 
-/* Copies an object that was of the type when copy.py asked for that, has no __copy__, and is in
-   none of the tables that come before it; strong or NULL. */
-static PyObject *
-copy_by_reduction(struct core_state *state, PyObject *object, PyTypeObject *type)
-{
-    PyObject *reducer, *copy = NULL;
-    int found = read_table(state, state->str.dispatch_table, type, &reducer);
-    if (found > 0 && reducer != Py_None) {
-        copy = copy_from(state, object, PyObject_CallOneArg(reducer, object));
-    }
-    else if (found >= 0) {
-        copy = copy_by_asking(state, object);
-    }
-    Py_XDECREF(reducer);
-    return copy;
-}
-
 /* ---- instances --------------------------------------------------------- */
 
 #if KNOWN_LAYOUT
@@ -336,6 +319,51 @@ copy_clone(struct core_state *state, struct clone_plan *plan, PyObject *object, 
     *copy = share_fields(state, plan, object, &fields);
     return *copy == NULL ? -1 : 1;
 }
+
+/* The same if there is a plan, after foreign code; 1 and the copy, 0, -1. */
+static int
+copy_by_plan(struct core_state *state, PyObject *object, PyObject **copy)
+{
+    struct clone_plan *plan;
+    copyroute_refresh(state, ++state->copy_epoch);
+    if (copyroute_analyse(state, Py_TYPE(object), &plan) == NULL) {
+        return -1;
+    }
+    return plan == NULL ? 0 : copy_clone(state, plan, object, copy);
+}
+
+#else
+
+static int
+copy_by_plan(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
+             PyObject **Py_UNUSED(copy))
+{
+    return 0;
+}
+
+#endif
+
+/* Copies an object that was of the type when copy.py asked for that, has no __copy__, and is in
+   none of the tables that come before it; strong or NULL. */
+static PyObject *
+copy_by_reduction(struct core_state *state, PyObject *object, PyTypeObject *type)
+{
+    PyObject *reducer, *copy = NULL;
+    int found = read_table(state, state->str.dispatch_table, type, &reducer);
+    if (found > 0 && reducer != Py_None) {
+        copy = copy_from(state, object, PyObject_CallOneArg(reducer, object));
+    }
+    else if (found >= 0) {
+        found = copy_by_plan(state, object, &copy);
+        copy = found == 0 ? copy_by_asking(state, object) : copy;
+    }
+    Py_XDECREF(reducer);
+    return copy;
+}
+
+/* ---- by what is known of the type --------------------------------------- */
+
+#if KNOWN_LAYOUT
 
 /* type.copy(x) of a builtin container.  1 and the copy, 0, -1. */
 static int
@@ -504,31 +532,21 @@ copy_by_route(struct core_state *state, PyObject *object, PyObject **copy)
     return *copy == NULL ? -1 : 1;
 }
 
-/* Copies an instance whose default reduction is known, after its type was in none of the tables
-   that come first.  1 and the copy, 0, -1. */
+/* Whether the tables are to be asked by the standard library, as often as it does. */
 static int
-copy_by_plan(struct core_state *state, PyObject *object, PyObject **copy, int *may_have_hook)
+is_hashed_by_metaclass(PyTypeObject *type)
+{
+    return !copyroute_is_plain_key((PyObject *)type);
+}
+
+/* Whether it is sure, without asking, that there is no type.__copy__: 1, 0, or -1 with an
+   exception. */
+static int
+surely_lacks_copy(struct core_state *state, PyTypeObject *type)
 {
     struct clone_plan *plan;
-    struct copyroute *route = copyroute_analyse(state, Py_TYPE(object), &plan);
-    if (route == NULL) {
-        return -1;
-    }
-    *may_have_hook = (route->facts & CLONE_NO_COPY) == 0;
-    if (*may_have_hook) {
-        return 0;
-    }
-    PyObject *reducer;
-    int found = read_table(state, state->str.dispatch_table, Py_TYPE(object), &reducer);
-    if (found != 0) {
-        Py_XDECREF(reducer);
-        return found < 0 ? -1 : 0;
-    }
-    /* The table's keys may have changed the type when they were compared. */
-    if (copyroute_analyse(state, Py_TYPE(object), &plan) == NULL) {
-        return -1;
-    }
-    return plan == NULL ? 0 : copy_clone(state, plan, object, copy);
+    struct copyroute *route = copyroute_analyse(state, type, &plan);
+    return route == NULL ? -1 : (route->facts & CLONE_NO_COPY) != 0;
 }
 
 #else
@@ -541,10 +559,14 @@ copy_by_route(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
 }
 
 static int
-copy_by_plan(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
-             PyObject **Py_UNUSED(copy), int *may_have_hook)
+is_hashed_by_metaclass(PyTypeObject *Py_UNUSED(type))
 {
-    *may_have_hook = 1;
+    return 0;
+}
+
+static int
+surely_lacks_copy(struct core_state *Py_UNUSED(state), PyTypeObject *Py_UNUSED(type))
+{
     return 0;
 }
 
@@ -557,7 +579,9 @@ static PyObject *
 copy_unknown(struct core_state *state, PyObject *object, PyTypeObject *type)
 {
     PyObject *copy = NULL;
-    int may_have_hook;
+    if (is_hashed_by_metaclass(type)) {
+        return PyObject_CallOneArg(state->stdlib.copy_copy, object);
+    }
     int done = state->copies_by_sets ? copy_by_sets(state, object, &copy)
                                      : copy_by_dispatch(state, object, &copy);
     if (done != 0) {
@@ -566,11 +590,9 @@ copy_unknown(struct core_state *state, PyObject *object, PyTypeObject *type)
     if (PyType_IsSubtype(type, &PyType_Type)) {
         return Py_NewRef(object);
     }
-    done = copy_by_plan(state, object, &copy, &may_have_hook);
-    if (done == 0 && may_have_hook) {
-        done = copy_by_hook(state, object, &copy);
-    }
-    return done != 0 ? copy : copy_by_reduction(state, object, type);
+    int lacks = surely_lacks_copy(state, type);
+    done = lacks == 0 ? copy_by_hook(state, object, &copy) : 0;
+    return lacks < 0 || done != 0 ? copy : copy_by_reduction(state, object, type);
 }
 
 /* By the first of the ways that is the object's; strong or NULL. */

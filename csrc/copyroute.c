@@ -34,24 +34,13 @@ is_member(PyObject *set, PyTypeObject *type, Py_hash_t hash)
 
 /* ---- purity ------------------------------------------------------------ */
 
-/* Whether hashing and comparing a class is what it is for all ordinary classes. */
-static int
-is_plain_key(PyObject *key)
-{
-    PyTypeObject *metaclass = Py_TYPE(key);
-    return metaclass == &PyType_Type
-           || (PyType_IsSubtype(metaclass, &PyType_Type)
-               && metaclass->tp_hash == PyType_Type.tp_hash
-               && metaclass->tp_richcompare == PyType_Type.tp_richcompare);
-}
-
 static int
 dict_is_plain(PyObject *dict)
 {
     Py_ssize_t position = 0;
     PyObject *key, *value;
     while (PyDict_Next(dict, &position, &key, &value)) {
-        if (!is_plain_key(key)) {
+        if (!copyroute_is_plain_key(key)) {
             return 0;
         }
     }
@@ -64,7 +53,7 @@ set_is_plain(PyObject *set)
     PySetObject *members = (PySetObject *)set;
     for (Py_ssize_t i = 0; i <= members->mask; i++) {
         setentry *entry = &members->table[i];
-        if (entry->key != NULL && entry->hash != -1 && !is_plain_key(entry->key)) {
+        if (entry->key != NULL && entry->hash != -1 && !copyroute_is_plain_key(entry->key)) {
             return 0;
         }
     }
@@ -104,7 +93,7 @@ copyroute_is_pure(struct core_state *state, PyTypeObject *type)
     struct copyroute *route = copyroute_known(routes, type);
     int analysed = !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
                    || (route != NULL && copyroute_is_current(route));
-    return analysed && is_plain_key((PyObject *)type) && routes->are_plain
+    return analysed && copyroute_is_plain_key((PyObject *)type) && routes->are_plain
            && atoms_are_plain(routes, type, PyObject_Hash((PyObject *)type));
 }
 
@@ -426,7 +415,7 @@ copyroute_find(struct core_state *state, PyTypeObject *type, uint64_t epoch)
         return NULL;
     }
     route->epoch = epoch;
-    if (copyroute_is_current(route) && routes->are_plain && is_plain_key((PyObject *)type)) {
+    if (copyroute_is_current(route) && routes->are_plain && copyroute_is_plain_key((PyObject *)type)) {
         route->hash = PyObject_Hash((PyObject *)type);
         route->generation = atoms_are_plain(routes, type, route->hash) ? generation : 0;
         route->dispatched = look_into_dispatch(state, type);

@@ -149,6 +149,17 @@ copyroute_refresh(struct core_state *state, uint64_t epoch)
     }
 }
 
+/* Whether hashing and comparing a key is what it is for all ordinary classes. */
+ALWAYS_INLINE int
+copyroute_is_plain_key(PyObject *key)
+{
+    PyTypeObject *metaclass = Py_TYPE(key);
+    return metaclass == &PyType_Type
+           || (PyType_IsSubtype(metaclass, &PyType_Type)
+               && metaclass->tp_hash == PyType_Type.tp_hash
+               && metaclass->tp_richcompare == PyType_Type.tp_richcompare);
+}
+
 /* Whether a look-up of a type in the tables runs no Python code. */
 int copyroute_is_pure(struct core_state *state, PyTypeObject *type);
 

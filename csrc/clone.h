@@ -7,11 +7,11 @@
 
    What makes it sound: the plan holds for one version of the type (the caller compares),
    which overrides nothing that a default reduction or its rebuilding asks for, and for one of its
-   metaclass, which leaves it alone (metaclass.h); instances that carry a dunder name of their own are refused one by
-   one.  The standard library fills the instance only when all parts are copied, from
-   a state that its memo holds.  Nobody can see the difference before foreign code runs;
-   just before that, clone_pull_back takes the fields out of each unfinished clone and
-   makes the state that the standard library would have.
+   metaclass, which leaves it alone (metaclass.h); instances that carry a dunder name of their own
+   are refused one by one.  The standard library fills the instance only when all parts are copied,
+   from a state that its memo holds.  Nobody can see the difference before foreign code runs; just
+   before that, clone_pull_back takes the fields out of each unfinished clone and makes the state
+   that the standard library would have.
 
    Nothing here runs Python code unless it says so. */
 #ifndef FASTCOPYREG_CLONE_H

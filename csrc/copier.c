@@ -107,9 +107,9 @@ copy_by_route(struct copier *copier, struct copyroute *route, PyObject *object, 
     return copy;
 }
 
-/* The route of a type that was not found in this epoch yet; NULL without an exception if the tables
-   are to be asked by the standard library, as often as it does, as classes of its metaclass have a
-   hash of their own. */
+/* The route of a type that was not found in this epoch yet; NULL without an exception if the
+   tables are to be asked by the standard library, as often as it does, as classes of its metaclass
+   have a hash of their own. */
 static NOINLINE struct copyroute *
 find_new_route(struct copier *copier, PyObject *object)
 {

@@ -31,10 +31,9 @@ leave_generator(struct copier *copier)
 static int
 calls_init(struct copier *copier, PyObject *function)
 {
-    struct copyroute *route =
-        PyType_Check(function)
-            ? copyroute_known(copier->state->copyroutes, (PyTypeObject *)function)
-            : NULL;
+    struct copyroute *route = PyType_Check(function) ? copyroute_known(copier->state->copyroutes,
+                                                                       (PyTypeObject *)function)
+                                                     : NULL;
     return route != NULL && copyroute_is_current(route) && (route->facts & CLONE_CALLS_INIT) != 0;
 }
 

@@ -453,7 +453,8 @@ static PyObject *
 copy_by_reducer(struct core_state *state, PyObject *object, PyObject *function)
 {
     PyObject *copy = NULL, *reducer = Py_NewRef(function);
-    int done = PyFunction_Check(reducer) ? copy_by_form(state, object, reducer, NULL, 0, &copy) : 0;
+    int done =
+        PyFunction_Check(reducer) ? copy_by_form(state, object, reducer, NULL, 0, &copy) : 0;
     if (done == 0) {
         copy = copy_from(state, object, PyObject_CallOneArg(reducer, object));
     }
@@ -490,8 +491,8 @@ is_reduced(const struct copyroute *route)
     return route->kind == ROUTE_CLONE || route->kind == ROUTE_REDUCE;
 }
 
-/* Copies an object of a known type that has a __copy__, or whose metaclass is asked for one; strong
-   or NULL.  Who looked for it in vain may have changed what was known. */
+/* Copies an object of a known type that has a __copy__, or whose metaclass is asked for one;
+   strong or NULL.  Who looked for it in vain may have changed what was known. */
 static PyObject *
 copy_hooked(struct core_state *state, PyObject *object)
 {

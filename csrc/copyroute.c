@@ -415,7 +415,8 @@ copyroute_find(struct core_state *state, PyTypeObject *type, uint64_t epoch)
         return NULL;
     }
     route->epoch = epoch;
-    if (copyroute_is_current(route) && routes->are_plain && copyroute_is_plain_key((PyObject *)type)) {
+    if (copyroute_is_current(route) && routes->are_plain
+        && copyroute_is_plain_key((PyObject *)type)) {
         route->hash = PyObject_Hash((PyObject *)type);
         route->generation = atoms_are_plain(routes, type, route->hash) ? generation : 0;
         route->dispatched = look_into_dispatch(state, type);

@@ -125,7 +125,8 @@ copyroute_type(const struct copyroute *route)
     return (PyTypeObject *)route->keyed.key;
 }
 
-/* Whether the facts and the plan of a route hold: neither the type nor its metaclass has changed. */
+/* Whether the facts and the plan of a route hold: neither the type nor its metaclass has changed.
+ */
 ALWAYS_INLINE int
 copyroute_is_current(const struct copyroute *route)
 {

@@ -68,7 +68,7 @@ struct form {
     Py_ssize_t global_hint;            /* where the global that was looked up last is */
     struct part parts[FORM_PARTS_MAX]; /* arguments, then the values of the state */
     /* Of the time in which copyreg.dispatch_table holds the function: see found.h. */
-    uint64_t stamp; /* 0: it is not known to, or another table does */
+    uint64_t stamp;             /* 0: it is not known to, or another table does */
     unsigned metaclass_version; /* of the type's metaclass, which lets it be looked up purely */
     PyObject *function; /* borrowed from the table; the steps live as long as it has `code` */
     /* Of the epoch in which it is ready: */

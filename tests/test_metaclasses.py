@@ -6,19 +6,23 @@ they are again, and once more after it was taken back. What comes of each call a
 meanwhile, in which order, is the same.
 """
 
+import abc
+import collections.abc
 import copy as std_copy
 import copyreg
 import pickle as std_pickle
 import re
 import sys
+import typing
 
 import pytest
 
 import fastcopyreg
 import fastcopyreg.copy
 import fastcopyreg.pickle
+from fastcopyreg import bench
 from support import trace
-from support.implementations import PROTOCOLS, requires_core
+from support.implementations import PLANS_ARE_ON, PROTOCOLS, requires_core
 
 pytestmark = requires_core
 
@@ -179,7 +183,9 @@ class Story:
         self.name, kind = MEMBERS[member]
         self.member = kind(self.name)
         self.on_base = on_base or not is_settable(self.name)
-        self.having = type("With", (), {self.name: self.member} if self.name != "__slots__" else {})
+        self.having = type(
+            "With", (), {self.name: self.member} if self.name != "__slots__" else {}
+        )
         if self.name == "__slots__":
             self.having.__slots__ = self.member
         if self.name == "__eq__":
@@ -283,3 +289,72 @@ def test_a_metaclass_that_changes(member, body):
             found = list(tell_story(OURS, *args))
             for mine, theirs in zip(found, expected, strict=True):
                 assert mine == theirs, (on_base, at_first)
+
+
+# Classes that a metaclass leaves as they are cost what plain ones cost.
+
+
+class Plain:
+    def __init__(self):
+        self.a = 1
+        self.b = "x"
+
+
+class Meta(type):
+    """Makes classes, and sets their attributes."""
+
+    def __new__(cls, name, bases, namespace):
+        return super().__new__(cls, name, bases, namespace)
+
+    def __setattr__(cls, name, value):
+        super().__setattr__(name, value)
+
+    def __instancecheck__(cls, obj):
+        return type.__instancecheck__(cls, obj)
+
+    def __len__(cls):
+        return 3
+
+
+class OfAbstractBase(Plain, abc.ABC):
+    pass
+
+
+class OfCollection(Plain, collections.abc.Sized):
+    def __len__(self):
+        return 3
+
+
+class OfGeneric(Plain, typing.Generic[typing.TypeVar("T")]):
+    pass
+
+
+class Protocol(typing.Protocol):
+    a: int
+
+
+class OfProtocol(Plain, Protocol):
+    def __init__(self):
+        Plain.__init__(self)
+
+
+class OfMetaclass(Plain, metaclass=Meta):
+    pass
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not PLANS_ARE_ON, reason="the layout of objects is not known")
+@pytest.mark.parametrize("operation", ["dumps", "loads", "copy", "deepcopy"])
+@pytest.mark.parametrize("cls", [OfAbstractBase, OfCollection, OfGeneric, OfProtocol, OfMetaclass])
+def test_they_cost_what_plain_ones_cost(cls, operation):
+    function = getattr(OURS[operation in ("copy", "deepcopy")], operation)
+    arguments = [
+        (std_pickle.dumps(each()),) if operation == "loads" else (each(),) for each in (Plain, cls)
+    ]
+    contenders = [bench.Contender(operation, function, each) for each in arguments]
+    best = 0
+    for _ in range(6):
+        best = max(best, bench.race(operation, *contenders, seconds=0.03).ratio.best)
+        if best >= 0.7:
+            break
+    assert best >= 0.7

@@ -248,10 +248,14 @@ deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
 PyObject *
 copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
 {
-    if (memo == NULL) {
+    int is_plain = copyroute_is_plain_key((PyObject *)Py_TYPE(object));
+    if (memo == NULL && likely(is_plain)) {
         return deepcopy(state, object, NULL);
     }
-    if (!PyDict_CheckExact(memo)) {
+    if (memo == NULL) {
+        return PyObject_CallOneArg(state->stdlib.copy_deepcopy, object);
+    }
+    if (!is_plain || !PyDict_CheckExact(memo)) {
         return PyObject_CallFunctionObjArgs(state->stdlib.copy_deepcopy, object, memo, NULL);
     }
     if (thread_enter_level() != 0) {

@@ -38,9 +38,9 @@ has_plain_names(struct core_state *state, PyTypeObject *metaclass)
 static unsigned
 read_facts(struct core_state *state, PyTypeObject *metaclass)
 {
-    const PyTypeObject *type = &PyType_Type;
+    PyTypeObject *type = &PyType_Type;
     unsigned facts = 0;
-    if (!Py_IS_TYPE((PyObject *)metaclass, type) || !PyType_IsSubtype(metaclass, &PyType_Type)) {
+    if (!Py_IS_TYPE((PyObject *)metaclass, type) || !PyType_IsSubtype(metaclass, type)) {
         return 0;
     }
     if (metaclass->tp_hash == type->tp_hash && metaclass->tp_richcompare == type->tp_richcompare) {

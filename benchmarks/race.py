@@ -37,7 +37,7 @@ import fastcopyreg.compiler  # It is loaded once a process: no part of what a du
 import operations
 from fastcopyreg.bench import Result, format_ns, peak_memory, race
 from floors import Floors, Verdict
-from workloads import BY_NAME, WORKLOADS, Workload
+from workloads import BY_NAME, NAMES, WORKLOADS, Workload
 
 PEERS = ("copium", "msgspec", "cloudpickle")
 
@@ -224,7 +224,7 @@ def settings_for(options: argparse.Namespace) -> Settings:
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     settings = settings_for(options)
-    unknown = settings.floors.unknown(set(BY_NAME))
+    unknown = settings.floors.unknown(set(NAMES))
     if unknown:
         print(f"floors for workloads that do not exist: {', '.join(sorted(unknown))}")
         return 1

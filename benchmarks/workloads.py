@@ -8,6 +8,8 @@ has `count` objects, and a smaller scale makes fewer, at least three.
 
 from __future__ import annotations
 
+import abc
+import array
 import collections
 import copyreg
 import dataclasses
@@ -15,6 +17,7 @@ import datetime
 import decimal
 import enum
 import fractions
+import functools
 import ipaddress
 import json
 import pathlib
@@ -23,7 +26,9 @@ import sys
 import types
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import models
 
 MANY = 20_000
 SOME = 5_000
@@ -342,6 +347,149 @@ def make_values(n):
     return [makers[i % len(makers)](i) for i in range(n)]
 
 
+# Classes that a metaclass makes, and which it leaves as they are.
+
+T = TypeVar("T")
+
+
+class Meta(type):
+    def __new__(cls, name, bases, namespace):
+        return super().__new__(cls, name, bases, {**namespace, "made": True})
+
+
+class FallingMeta(type):
+    def __getattr__(cls, name):
+        raise AttributeError(name)
+
+
+class Abstract(Plain, abc.ABC):
+    pass
+
+
+class AbstractSlots(abc.ABC):  # noqa: B024
+    __slots__ = ("x", "y", "z")
+
+    def __init__(self, x, y, z):
+        self.x = x
+        self.y = y
+        self.z = z
+
+
+class Parametrized(Plain, Generic[T]):
+    pass
+
+
+class HasFields(Protocol):
+    x: float
+
+
+class Implementation(HasFields):
+    def __init__(self, x, y, z):
+        self.x = x
+        self.y = y
+        self.z = z
+
+
+class OfMeta(Plain, metaclass=Meta):
+    pass
+
+
+class OfFallingMeta(Plain, metaclass=FallingMeta):
+    pass
+
+
+class RegisteredAbstract(Plain, abc.ABC):
+    pass
+
+
+copyreg.pickle(RegisteredAbstract, lambda p: (RegisteredAbstract, (p.x, p.y, p.z)))
+
+METACLASSES: dict[str, type] = {
+    "abc": Abstract,
+    "abc-slots": AbstractSlots,
+    "abc-registered": RegisteredAbstract,
+    "generic": Parametrized,
+    "protocol": Implementation,
+    "metaclass": OfMeta,
+    "metaclass-getattr": OfFallingMeta,
+}
+
+
+def model(name: str) -> Callable[[int], list[Any]]:
+    return lambda n: [models.MAKERS[name](i) for i in range(n)]
+
+
+# What copy() asks in each of its ways.
+
+
+class Hooked:
+    def __copy__(self):
+        return self
+
+
+class HookedAbstract(Hooked, abc.ABC):
+    pass
+
+
+class OwnStateOnly:
+    def __init__(self):
+        self.x = 1
+
+    def __getstate__(self):
+        return self.__dict__
+
+
+class OwnStates(OwnStateOnly):
+    def __setstate__(self, state):
+        if state:
+            self.x = state["x"]
+
+
+class CalledReduce(Plain):
+    def __reduce__(self):
+        if self.x:
+            return CalledReduce, (self.x, self.y, self.z), None
+        return "nothing"
+
+
+class CalledReduceEx(Plain):
+    def __reduce_ex__(self, protocol):
+        if protocol > 1:
+            return CalledReduceEx, (self.x, self.y, self.z), {"z": 3}
+        return "nothing"
+
+
+class Restless(Plain):
+    def __getattr__(self, name):
+        raise AttributeError(name)
+
+
+COPIED: dict[str, Callable[[], Any]] = {
+    "exception": lambda: ValueError("bad value", 3),
+    "exception-state": lambda: RefusedOrder("refused", 3),
+    "namespace": lambda: types.SimpleNamespace(number=3, name="a"),
+    "dict-subclass": lambda: make_settings(3)[2],
+    "list-subclass": lambda: make_tracks(3)[2],
+    "set-subclass": lambda: make_tags(3)[2],
+    "ordered-dict": lambda: collections.OrderedDict(number=3, name="a"),
+    "counter": lambda: collections.Counter(a=3, b=4),
+    "defaultdict": lambda: collections.defaultdict(list, number=3),
+    "deque": lambda: collections.deque((3, 4), maxlen=8),
+    "bytearray": lambda: bytearray(b"abc"),
+    "set": lambda: {3, 4},
+    "array": lambda: array.array("i", (3, 4)),
+    "hook": Hooked,
+    "hook-abc": HookedAbstract,
+    "enum": lambda: Colour.GREEN,
+    "getstate": OwnStateOnly,
+    "setstate": OwnStates,
+    "reduce": lambda: CalledReduce(1, 2, 3),
+    "reduce-ex": lambda: CalledReduceEx(1, 2, 3),
+    "getattr": lambda: Restless(1, 2, 3),
+    "partial": lambda: functools.partial(print, 3, end=""),
+}
+
+
 # Containers and atoms.
 
 
@@ -547,6 +695,24 @@ def _singles() -> Iterator[Workload]:
         yield Workload(f"one-{name}", "one object a call", make, 1, operations=SINGLE_OPERATIONS)
 
 
+def _metaclasses() -> Iterator[Workload]:
+    group = "metaclasses"
+    for name, cls in METACLASSES.items():
+        yield Workload(name, group, three_fields(cls), SOME, fresh="abc-" not in name)
+        make = one(with_dicts(three_fields(cls)) if name != "abc-slots" else three_fields(cls))
+        yield Workload(f"one-{name}", group, make, 1, operations=SINGLE_OPERATIONS)
+    for name in models.MAKERS:
+        yield Workload(f"model-{name}", group, model(name), SOME // 10)
+        yield Workload(f"one-{name}", group, one(model(name)), 1, operations=SINGLE_OPERATIONS)
+
+
+def _copies() -> Iterator[Workload]:
+    for name, make in COPIED.items():
+        yield Workload(
+            f"copy-{name}", "copy", lambda n, make=make: make(), 1, operations=("copy",)
+        )
+
+
 def _scattered() -> Iterator[Workload]:
     inputs: dict[str, Callable[[int], list[Any]]] = {
         "registered-slots": three_fields(Point),
@@ -575,6 +741,8 @@ def _millions() -> Iterator[Workload]:
 WORKLOADS: tuple[Workload, ...] = (
     # First, since a library may keep memory of large calls that slows small ones after them.
     *_singles(),
+    *_copies(),
+    *_metaclasses(),
     *_registered(),
     *_default_reductions(),
     *_values(),
@@ -585,3 +753,7 @@ WORKLOADS: tuple[Workload, ...] = (
 )
 
 BY_NAME: dict[str, Workload] = {workload.name: workload for workload in WORKLOADS}
+NAMES: frozenset[str] = frozenset(
+    {*BY_NAME, *(f"{many}-{name}" for name in models.NAMES for many in ("one", "model"))}
+)
+"""Of all there are, also of those for libraries that are not installed."""

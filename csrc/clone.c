@@ -187,7 +187,7 @@ static int
 is_made_by_default(struct core_state *state, PyTypeObject *type)
 {
     const struct core_strings *str = &state->str;
-    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && metaclass_leaves_alone(state, type)
            && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)
            && type->tp_new == PyBaseObject_Type.tp_new && type->tp_alloc == PyType_GenericAlloc
            && type->tp_itemsize == 0 && inherits_from_object(type, str->new)
@@ -200,7 +200,7 @@ static int
 has_own_reduce(struct core_state *state, PyTypeObject *type)
 {
     PyObject *method = type_lookup(type, state->str.reduce_ex);
-    if (inherits_from_object(type, state->str.reduce_ex)) {
+    if (inherits_from_object(type, state->str.reduce_ex) && metaclass_leaves_alone(state, type)) {
         method = type_lookup(type, state->str.reduce);
     }
     return method != NULL && PyFunction_Check(method);
@@ -232,15 +232,16 @@ is_all_dict(struct core_state *state, PyTypeObject *type)
 unsigned int
 clone_facts(struct core_state *state, PyTypeObject *type)
 {
-    if (!Py_IS_TYPE(type, &PyType_Type) || type->tp_getattro != PyObject_GenericGetAttr) {
-        return 0;
+    unsigned int metaclass = metaclass_facts(state, type), facts = 0;
+    if ((metaclass & METACLASS_LACKS_COPY) != 0 && type_lookup(type, state->str.copy) == NULL) {
+        facts |= CLONE_NO_COPY;
     }
-    unsigned int facts = CLONE_PLAIN_GETATTR;
+    if (type->tp_getattro != PyObject_GenericGetAttr) {
+        return facts;
+    }
+    facts |= CLONE_PLAIN_GETATTR;
     if (type_lookup(type, state->str.deepcopy) == NULL) {
         facts |= CLONE_NO_DEEPCOPY;
-    }
-    if (type_lookup(type, state->str.copy) == NULL) {
-        facts |= CLONE_NO_COPY;
     }
     if (type_lookup(type, state->str.setstate) == NULL) {
         facts |= CLONE_NO_SETSTATE;
@@ -252,7 +253,8 @@ clone_facts(struct core_state *state, PyTypeObject *type)
         facts |= CLONE_NO_DICT;
     }
     PyObject *init = type_lookup(type, state->str.init);
-    if (type->tp_new == PyBaseObject_Type.tp_new && init != NULL && PyFunction_Check(init)) {
+    if (type->tp_new == PyBaseObject_Type.tp_new && init != NULL && PyFunction_Check(init)
+        && (metaclass & METACLASS_PLAIN_CALL) != 0) {
         facts |= CLONE_CALLS_INIT;
     }
     if (has_own_reduce(state, type)) {

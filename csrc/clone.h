@@ -6,12 +6,12 @@
    instance and stores copies of the fields in it.
 
    What makes it sound: the plan holds for one version of the type (the caller compares),
-   whose metaclass is type and which overrides nothing that a default reduction or its
-   rebuilding asks for; instances that carry a dunder name of their own are refused one by
-   one.  The standard library fills the instance only when all parts are copied, from
-   a state that its memo holds.  Nobody can see the difference before foreign code runs;
-   just before that, clone_pull_back takes the fields out of each unfinished clone and
-   makes the state that the standard library would have.
+   which overrides nothing that a default reduction or its rebuilding asks for, and for one of its
+   metaclass, which leaves it alone (metaclass.h); instances that carry a dunder name of their own
+   are refused one by one.  The standard library fills the instance only when all parts are copied,
+   from a state that its memo holds.  Nobody can see the difference before foreign code runs; just
+   before that, clone_pull_back takes the fields out of each unfinished clone and makes the state
+   that the standard library would have.
 
    Nothing here runs Python code unless it says so. */
 #ifndef FASTCOPYREG_CLONE_H
@@ -37,12 +37,13 @@ struct clone_plan {
     struct clone_slot slots[];
 };
 
-/* What is known of a type besides: bits, valid while its version is the same. */
+/* What is known of a type besides: bits, valid while its version and that of its metaclass are the
+   same. */
 enum {
-    CLONE_PLAIN_GETATTR = 1,  /* metaclass type, tp_getattro generic: attributes are looked up
-                                 purely, but for what the descriptors found do */
+    CLONE_PLAIN_GETATTR = 1,  /* tp_getattro generic: attributes are looked up purely, but for what
+                                 the descriptors found do */
     CLONE_NO_DEEPCOPY = 2,    /* no __deepcopy__ on the type */
-    CLONE_NO_COPY = 4,        /* no __copy__ on the type */
+    CLONE_NO_COPY = 4,        /* no __copy__ on the type, nor does its metaclass give it one */
     CLONE_NO_SETSTATE = 8,    /* no __setstate__ on the type */
     CLONE_OWN_DICT = 16,      /* __dict__ is what a class statement gives: a managed dict */
     CLONE_NO_DICT = 32,       /* instances have no __dict__ at all */

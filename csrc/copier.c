@@ -111,12 +111,17 @@ copy_by_route(struct copier *copier, struct copyroute *route, PyObject *object, 
     return copy;
 }
 
-/* The route of a type that was not found in this epoch yet. */
+/* The route of a type that was not found in this epoch yet; NULL without an exception if the
+   tables are to be asked by the standard library, as often as it does, as classes of its metaclass
+   have a hash of their own. */
 static NOINLINE struct copyroute *
 find_new_route(struct copier *copier, PyObject *object)
 {
     struct core_state *state = copier->state;
     PyTypeObject *type = Py_TYPE(object);
+    if (unlikely(!copyroute_is_plain_key((PyObject *)type))) {
+        return NULL;
+    }
     if (copyroute_is_pure(state, type)) {
         return copyroute_find(state, type, copier->epoch);
     }
@@ -147,6 +152,15 @@ find_route(struct copier *copier, PyObject *object)
     return route;
 }
 
+/* An object for whose type no route was found: 1 and the standard library's copy, or -1 with an
+   exception, which may be that of finding it. */
+static int
+hand_over_unrouted(struct copier *copier, PyObject *object, PyObject **copy)
+{
+    *copy = PyErr_Occurred() ? NULL : copier_hand_over(copier, object);
+    return *copy == NULL ? -1 : 1;
+}
+
 int
 copier_find_visible(struct copier *copier, PyObject *object, struct copyroute **route,
                     PyObject **copy)
@@ -154,8 +168,8 @@ copier_find_visible(struct copier *copier, PyObject *object, struct copyroute **
     struct copyroutes *routes = copier->state->copyroutes;
     *copy = NULL;
     *route = routes->atoms_first ? find_route(copier, object) : NULL;
-    if (*route == NULL && PyErr_Occurred()) {
-        return -1;
+    if (*route == NULL && routes->atoms_first) {
+        return hand_over_unrouted(copier, object, copy);
     }
     if (*route != NULL && (*route)->kind == ROUTE_ATOMIC) {
         *copy = Py_NewRef(object);
@@ -168,10 +182,13 @@ copier_find_visible(struct copier *copier, PyObject *object, struct copyroute **
     if (*route == NULL) {
         *route = find_route(copier, object);
     }
-    if (*route != NULL && (*route)->kind <= ROUTE_CLASS) {
+    if (*route == NULL) {
+        return hand_over_unrouted(copier, object, copy);
+    }
+    if ((*route)->kind <= ROUTE_CLASS) {
         *copy = Py_NewRef(object);
     }
-    return *route == NULL ? -1 : *copy != NULL;
+    return *copy != NULL;
 }
 
 /* With a memo that can be seen, the object is owned all the way. */
@@ -208,7 +225,7 @@ copier_copy_object(struct copier *copier, PyObject *object, int alone)
     }
     struct copyroute *route = find_route(copier, object);
     if (unlikely(route == NULL)) {
-        return NULL;
+        return PyErr_Occurred() ? NULL : copier_hand_over(copier, object);
     }
     if (copy != NULL && route->kind != ROUTE_ATOMIC) {
         return Py_NewRef(copy);
@@ -257,10 +274,14 @@ deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
 PyObject *
 copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
 {
-    if (memo == NULL) {
+    int is_plain = copyroute_is_plain_key((PyObject *)Py_TYPE(object));
+    if (memo == NULL && likely(is_plain)) {
         return deepcopy(state, object, NULL);
     }
-    if (!PyDict_CheckExact(memo)) {
+    if (memo == NULL) {
+        return PyObject_CallOneArg(state->stdlib.copy_deepcopy, object);
+    }
+    if (!is_plain || !PyDict_CheckExact(memo)) {
         return PyObject_CallFunctionObjArgs(state->stdlib.copy_deepcopy, object, memo, NULL);
     }
     if (thread_enter_level() != 0) {

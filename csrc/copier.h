@@ -43,6 +43,22 @@ int copier_apply_state(struct core_state *state, PyObject *source, PyObject *cop
 PyObject *copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
                              PyObject *reduce_value);
 
+/* for item in items: copy.append(item); and for key, value in items: copy[key] = value.  0 or -1.
+   They run Python code. */
+int copier_append_all(struct core_state *state, PyObject *items, PyObject *copy);
+int copier_set_all(struct core_state *state, PyObject *items, PyObject *copy);
+
+/* copyreg.__newobj__(*args) without its frame: args[0].__new__(*args).  Strong or NULL.  Runs
+   Python code. */
+static inline PyObject *
+copier_call_newobj(struct core_state *state, PyObject *const *args, size_t nargsf)
+{
+    PyObject *function = PyObject_GetAttr(args[0], state->str.new);
+    PyObject *object = function == NULL ? NULL : PyObject_Vectorcall(function, args, nargsf, NULL);
+    Py_XDECREF(function);
+    return object;
+}
+
 /* The object's __reduce_ex__(4) or __reduce__(); strong or NULL.  The
    error's text has %S for the type. */
 PyObject *copier_ask_object(struct core_state *state, PyObject *object, const char *error);

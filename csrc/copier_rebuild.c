@@ -30,13 +30,10 @@ copier_leave_generator(struct copier *copier)
 static int
 calls_init(struct copier *copier, PyObject *function)
 {
-    if (!Py_IS_TYPE(function, &PyType_Type)) {
-        return 0;
-    }
-    PyTypeObject *type = (PyTypeObject *)function;
-    struct copyroute *route = copyroute_known(copier->state->copyroutes, type);
-    return route != NULL && route->version != 0 && route->version == type_version(type)
-           && (route->facts & CLONE_CALLS_INIT) != 0;
+    struct copyroute *route = PyType_Check(function) ? copyroute_known(copier->state->copyroutes,
+                                                                       (PyTypeObject *)function)
+                                                     : NULL;
+    return route != NULL && copyroute_is_current(route) && (route->facts & CLONE_CALLS_INIT) != 0;
 }
 
 /* function(*args), args[-1] being free; strong or NULL.  Runs Python code. */
@@ -51,11 +48,7 @@ call_constructor(struct copier *copier, PyObject *function, PyObject **args, Py_
     if (function != state->stdlib.copyreg_newobj || count == 0) {
         return PyObject_Vectorcall(function, args, flags, NULL);
     }
-    /* cls.__new__(cls, *args), without the frame of copyreg.__newobj__ */
-    function = PyObject_GetAttr(args[0], state->str.new);
-    PyObject *result = function == NULL ? NULL : PyObject_Vectorcall(function, args, flags, NULL);
-    Py_XDECREF(function);
-    return result;
+    return copier_call_newobj(state, args, flags);
 }
 
 PyObject *

@@ -2,6 +2,7 @@
 #include "copier.h"
 
 #include "form.h"
+#include "frozen.h"
 #include "reduce.h"
 
 /* A value of the copy module as it is now: 1 and strong, 0, -1. */
@@ -83,15 +84,6 @@ copy_by_sets(struct core_state *state, PyObject *object, PyObject **copy)
 
 /* ---- reductions -------------------------------------------------------- */
 
-/* Whether a reduce value is a callable, arguments and at most a state. */
-static int
-has_no_items(PyObject *reduce_value)
-{
-    return reduction_check_for_copy(reduce_value) == REDUCTION_VALID
-           && reduction_part(reduce_value, PART_LISTITEMS) == NULL
-           && reduction_part(reduce_value, PART_DICTITEMS) == NULL;
-}
-
 /* constructor(*arguments), all owned by the caller, by its plan or by calling it; strong or NULL.
    `tuple`: what the arguments are in, which exceptions keep as it is; NULL: nothing. */
 static PyObject *
@@ -99,6 +91,9 @@ construct(struct core_state *state, PyObject *callable, PyObject *const *argumen
           Py_ssize_t count, PyObject *tuple)
 {
     PyObject *made;
+    if (callable == state->stdlib.copyreg_newobj && count > 0) {
+        return copier_call_newobj(state, arguments, (size_t)count);
+    }
     enum make_outcome outcome = make_object(state, callable, arguments, count, &made);
     if (outcome == MAKE_DONE || outcome == MAKE_RAISED) {
         return outcome == MAKE_DONE ? made : NULL;
@@ -110,6 +105,22 @@ construct(struct core_state *state, PyObject *callable, PyObject *const *argumen
                          : PyObject_Vectorcall(callable, arguments, (size_t)count, NULL);
 }
 
+/* Gives a copy its state and items.  0 or -1. */
+static int
+fill(struct core_state *state, PyObject *object, PyObject *copy, PyObject *reduce_value)
+{
+    PyObject *part = reduction_part(reduce_value, PART_STATE);
+    if (part != NULL && copier_apply_state(state, object, copy, part) < 0) {
+        return -1;
+    }
+    part = reduction_part(reduce_value, PART_LISTITEMS);
+    if (part != NULL && copier_append_all(state, part, copy) < 0) {
+        return -1;
+    }
+    part = reduction_part(reduce_value, PART_DICTITEMS);
+    return part == NULL ? 0 : copier_set_all(state, part, copy);
+}
+
 static PyObject *
 rebuild(struct core_state *state, PyObject *object, PyObject *reduce_value)
 {
@@ -117,9 +128,8 @@ rebuild(struct core_state *state, PyObject *object, PyObject *reduce_value)
     PyObject *copy =
         construct(state, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE),
                   &PyTuple_GET_ITEM(arguments, 0), PyTuple_GET_SIZE(arguments), arguments);
-    PyObject *object_state = reduction_part(reduce_value, PART_STATE);
-    if (copy != NULL && object_state != NULL
-        && copier_apply_state(state, object, copy, object_state) < 0) {
+    if (copy != NULL && PyTuple_GET_SIZE(reduce_value) > PART_STATE
+        && fill(state, object, copy, reduce_value) < 0) {
         Py_CLEAR(copy);
     }
     return copy;
@@ -133,7 +143,7 @@ copy_from(struct core_state *state, PyObject *object, PyObject *reduce_value)
     if (reduce_value == NULL) {
         return NULL;
     }
-    if (has_no_items(reduce_value)) {
+    if (reduction_check_for_copy(reduce_value) == REDUCTION_VALID) {
         copy = rebuild(state, object, reduce_value);
     }
     else {
@@ -145,6 +155,31 @@ copy_from(struct core_state *state, PyObject *object, PyObject *reduce_value)
     }
     Py_DECREF(reduce_value);
     return copy;
+}
+
+/* type(x).__copy__(x): 1 and the copy, 0, -1. */
+static int
+copy_by_hook(struct core_state *state, PyObject *object, PyObject **copy)
+{
+    PyObject *hook;
+    int found = PyObject_GetOptionalAttr((PyObject *)Py_TYPE(object), state->str.copy, &hook);
+    if (found > 0 && hook != Py_None) {
+        *copy = PyObject_CallOneArg(hook, object);
+        found = *copy == NULL ? -1 : 1;
+    }
+    else if (found > 0) {
+        found = 0;
+    }
+    Py_XDECREF(hook);
+    return found;
+}
+
+/* Copies by what the object itself says; strong or NULL. */
+static PyObject *
+copy_by_asking(struct core_state *state, PyObject *object)
+{
+    return copy_from(state, object,
+                     copier_ask_object(state, object, "un(shallow)copyable object of type %S"));
 }
 
 /* ---- instances --------------------------------------------------------- */
@@ -294,6 +329,51 @@ copy_clone(struct core_state *state, struct clone_plan *plan, PyObject *object, 
     return *copy == NULL ? -1 : 1;
 }
 
+/* The same if there is a plan, after foreign code; 1 and the copy, 0, -1. */
+static int
+copy_by_plan(struct core_state *state, PyObject *object, PyObject **copy)
+{
+    struct clone_plan *plan;
+    copyroute_refresh(state, ++state->copy_epoch);
+    if (copyroute_analyse(state, Py_TYPE(object), &plan) == NULL) {
+        return -1;
+    }
+    return plan == NULL ? 0 : copy_clone(state, plan, object, copy);
+}
+
+#else
+
+static int
+copy_by_plan(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
+             PyObject **Py_UNUSED(copy))
+{
+    return 0;
+}
+
+#endif
+
+/* Copies an object that was of the type when copy.py asked for that, has no __copy__, and is in
+   none of the tables that come before it; strong or NULL. */
+static PyObject *
+copy_by_reduction(struct core_state *state, PyObject *object, PyTypeObject *type)
+{
+    PyObject *reducer, *copy = NULL;
+    int found = read_table(state, state->str.dispatch_table, type, &reducer);
+    if (found > 0 && reducer != Py_None) {
+        copy = copy_from(state, object, PyObject_CallOneArg(reducer, object));
+    }
+    else if (found >= 0) {
+        found = copy_by_plan(state, object, &copy);
+        copy = found == 0 ? copy_by_asking(state, object) : copy;
+    }
+    Py_XDECREF(reducer);
+    return copy;
+}
+
+/* ---- by what is known of the type --------------------------------------- */
+
+#if KNOWN_LAYOUT
+
 /* type.copy(x) of a builtin container.  1 and the copy, 0, -1. */
 static int
 copy_container(PyObject *object, PyObject **copy)
@@ -307,79 +387,177 @@ copy_container(PyObject *object, PyObject **copy)
     else if (PyAnySet_CheckExact(object) && !PyFrozenSet_CheckExact(object)) {
         *copy = PySet_New(object);
     }
+    else if (PyByteArray_CheckExact(object)) {
+        *copy = PyByteArray_FromStringAndSize(PyByteArray_AS_STRING(object),
+                                              PyByteArray_GET_SIZE(object));
+    }
     else {
         return 0;
     }
     return *copy == NULL ? -1 : 1;
 }
 
+/* Whether the object's reduction is known but for its state: that of its type is, and no attribute
+   of its own is in the way. */
+static int
+only_state_is_asked(struct core_state *state, const struct copyroute *route, PyObject *object)
+{
+    const unsigned int facts = route->facts;
+    return (facts & (CLONE_OWN_GETSTATE | CLONE_DICT_STATE)) != 0
+           && state->copyroutes->newobj_holds
+           && ((facts & CLONE_NO_DICT) != 0
+               || ((facts & CLONE_OWN_DICT) != 0
+                   && clone_lacks_attribute(object, Py_TYPE(object), state->str.getstate)));
+}
+
+/* The state that such an instance gives; strong, NULL with an exception, or without one if it is
+   to be asked for its reduce value.  Runs Python code. */
+static PyObject *
+find_state(struct core_state *state, PyObject *object)
+{
+    PyObject *getstate = type_lookup(Py_TYPE(object), state->str.getstate);
+    if (getstate == NULL || !PyFunction_Check(getstate)) {
+        return clone_dict_state(state, object);
+    }
+    PyObject *object_state = frozen_getstate(state, object);
+    if (object_state != NULL || PyErr_Occurred()) {
+        return object_state;
+    }
+    Py_INCREF(getstate);
+    object_state = PyObject_CallOneArg(getstate, object);
+    Py_DECREF(getstate);
+    if (object_state != NULL) {
+        frozen_check(state, object, object_state);
+    }
+    return object_state;
+}
+
+/* Copies such an instance.  1 and the copy, 0, -1. */
+static int
+copy_by_state(struct core_state *state, struct copyroute *route, PyObject *object, PyObject **copy)
+{
+    PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
+    PyObject *object_state = find_state(state, object);
+    if (object_state == NULL) {
+        Py_DECREF(type);
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    if (unlikely(!copyroute_is_current(route) || Py_TYPE(object) != type)) {
+        *copy = copy_from(state, object, reduction_of_state(state, type, object_state));
+    }
+    else {
+        *copy = layout_new_instance(type, state->empty_tuple);
+        if (*copy != NULL && object_state != Py_None
+            && copier_apply_state(state, object, *copy, object_state) < 0) {
+            Py_CLEAR(*copy);
+        }
+    }
+    Py_DECREF(object_state);
+    Py_DECREF(type);
+    return *copy == NULL ? -1 : 1;
+}
+
+/* Copies by what dispatch_table has; strong or NULL. */
+static PyObject *
+copy_by_reducer(struct core_state *state, struct copyroute *route, PyObject *object)
+{
+    PyObject *copy = NULL, *reducer = Py_NewRef(route->function);
+    int done = PyFunction_Check(reducer)
+                   ? copy_by_form(state, route, object, reducer, NULL, 0, &copy)
+                   : 0;
+    if (done == 0) {
+        copy = copy_from(state, object, PyObject_CallOneArg(reducer, object));
+    }
+    Py_DECREF(reducer);
+    return copy;
+}
+
+/* Copies an object that has no __copy__ and is of a type that is known, whose route holds; strong
+   or NULL. */
+static PyObject *
+copy_reduced(struct core_state *state, struct copyroute *route, PyObject *object)
+{
+    PyObject *copy = NULL;
+    int done = 0;
+    if (route->kind == ROUTE_CLONE) {
+        done = copy_clone(state, route->plan, object, &copy);
+    }
+    else if (route->function != NULL) {
+        return copy_by_reducer(state, route, object);
+    }
+    else if ((route->facts & CLONE_OWN_REDUCE) != 0) {
+        done = copy_by_method(state, route, object, &copy);
+    }
+    else if (only_state_is_asked(state, route, object)) {
+        done = copy_by_state(state, route, object, &copy);
+    }
+    return done != 0 ? copy : copy_by_asking(state, object);
+}
+
+/* Whether the route says what is done with an object that is in no table but dispatch_table. */
+static int
+is_reduced(const struct copyroute *route)
+{
+    return route->kind == ROUTE_CLONE || route->kind == ROUTE_REDUCE;
+}
+
+/* Copies an object of a known type that has a __copy__, or whose metaclass is asked for one;
+   strong or NULL.  Who looked for it in vain may have changed what was known. */
+static PyObject *
+copy_hooked(struct core_state *state, PyObject *object)
+{
+    PyObject *copy = NULL;
+    PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
+    int done = copy_by_hook(state, object, &copy);
+    if (done == 0) {
+        struct copyroute *route = Py_TYPE(object) == type ? find_route(state, type) : NULL;
+        copy = route != NULL && is_reduced(route) ? copy_reduced(state, route, object)
+                                                  : copy_by_reduction(state, object, type);
+    }
+    Py_DECREF(type);
+    return copy;
+}
+
 /* Copies an object whose type is known.  1 and the copy, 0, -1. */
 static int
 copy_by_route(struct core_state *state, PyObject *object, PyObject **copy)
 {
-    const unsigned int hookless = CLONE_PLAIN_GETATTR | CLONE_NO_COPY;
     struct copyroute *route = find_route(state, Py_TYPE(object));
     enum copyroute_shallow found =
         route == NULL ? SHALLOW_ASK : copyroute_look_shallowly(state, route);
-    if (found == SHALLOW_ATOMIC) {
+    switch (found) {
+    case SHALLOW_ASK: return 0;
+    case SHALLOW_CONTAINER: return copy_container(object, copy);
+    case SHALLOW_ATOMIC: *copy = Py_NewRef(object); return 1;
+    default: break;
+    }
+    if (route->kind == ROUTE_CLASS) {
         *copy = Py_NewRef(object);
         return 1;
     }
-    if (found == SHALLOW_CONTAINER) {
-        return copy_container(object, copy);
-    }
-    if (found == SHALLOW_ASK || (route->facts & hookless) != hookless) {
+    if (!is_reduced(route)) {
         return 0;
     }
-    if (route->kind == ROUTE_CLONE) {
-        return copy_clone(state, route->plan, object, copy);
-    }
-    if (route->kind != ROUTE_REDUCE) {
-        return 0;
-    }
-    if (route->function == NULL) {
-        return (route->facts & CLONE_OWN_REDUCE) != 0 ? copy_by_method(state, route, object, copy)
-                                                      : 0;
-    }
-    if (!PyFunction_Check(route->function)) {
-        return 0;
-    }
-    PyObject *reducer = Py_NewRef(route->function);
-    int done = copy_by_form(state, route, object, reducer, NULL, 0, copy);
-    if (done == 0) {
-        *copy = copy_from(state, object, PyObject_CallOneArg(reducer, object));
-        done = *copy == NULL ? -1 : 1;
-    }
-    Py_DECREF(reducer);
-    return done;
+    *copy = (route->facts & CLONE_NO_COPY) != 0 ? copy_reduced(state, route, object)
+                                                : copy_hooked(state, object);
+    return *copy == NULL ? -1 : 1;
 }
 
-/* Copies an instance whose default reduction is known, after its type was in none of the tables
-   that come first.  1 and the copy, 0, -1. */
+/* Whether the tables are to be asked by the standard library, as often as it does. */
 static int
-copy_by_plan(struct core_state *state, PyObject *object, PyObject **copy, int *may_have_hook)
+is_hashed_by_metaclass(PyTypeObject *type)
+{
+    return !copyroute_is_plain_key((PyObject *)type);
+}
+
+/* Whether it is sure, without asking, that there is no type.__copy__: 1, 0, or -1 with an
+   exception. */
+static int
+surely_lacks_copy(struct core_state *state, PyTypeObject *type)
 {
     struct clone_plan *plan;
-    struct copyroute *route = copyroute_analyse(state, Py_TYPE(object), &plan);
-    if (route == NULL) {
-        return -1;
-    }
-    const unsigned int hookless = CLONE_PLAIN_GETATTR | CLONE_NO_COPY;
-    *may_have_hook = (route->facts & hookless) != hookless;
-    if (*may_have_hook) {
-        return 0;
-    }
-    PyObject *reducer;
-    int found = read_table(state, state->str.dispatch_table, Py_TYPE(object), &reducer);
-    if (found != 0) {
-        Py_XDECREF(reducer);
-        return found < 0 ? -1 : 0;
-    }
-    /* The table's keys may have changed the type when they were compared. */
-    if (copyroute_analyse(state, Py_TYPE(object), &plan) == NULL) {
-        return -1;
-    }
-    return plan == NULL ? 0 : copy_clone(state, plan, object, copy);
+    struct copyroute *route = copyroute_analyse(state, type, &plan);
+    return route == NULL ? -1 : (route->facts & CLONE_NO_COPY) != 0;
 }
 
 #else
@@ -392,72 +570,53 @@ copy_by_route(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
 }
 
 static int
-copy_by_plan(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
-             PyObject **Py_UNUSED(copy), int *may_have_hook)
+is_hashed_by_metaclass(PyTypeObject *Py_UNUSED(type))
 {
-    *may_have_hook = 1;
+    return 0;
+}
+
+static int
+surely_lacks_copy(struct core_state *Py_UNUSED(state), PyTypeObject *Py_UNUSED(type))
+{
     return 0;
 }
 
 #endif
 
-/* type(x).__copy__(x): 1 and the copy, 0, -1. */
-static int
-copy_by_hook(struct core_state *state, PyObject *object, PyObject **copy)
-{
-    PyObject *hook;
-    int found = PyObject_GetOptionalAttr((PyObject *)Py_TYPE(object), state->str.copy, &hook);
-    if (found > 0 && hook != Py_None) {
-        *copy = PyObject_CallOneArg(hook, object);
-        found = *copy == NULL ? -1 : 1;
-    }
-    else if (found > 0) {
-        found = 0;
-    }
-    Py_XDECREF(hook);
-    return found;
-}
-
-/* Copies an object that is asked for its reduce value; strong or NULL. */
-static PyObject *
-copy_by_reduction(struct core_state *state, PyObject *object)
-{
-    PyObject *reducer, *reduce_value = NULL;
-    int found = read_table(state, state->str.dispatch_table, Py_TYPE(object), &reducer);
-    if (found > 0 && reducer != Py_None) {
-        reduce_value = PyObject_CallOneArg(reducer, object);
-    }
-    else if (found >= 0) {
-        reduce_value = copier_ask_object(state, object, "un(shallow)copyable object of type %S");
-    }
-    Py_XDECREF(reducer);
-    return copy_from(state, object, reduce_value);
-}
-
 /* ---- copy and replace -------------------------------------------------- */
+
+/* The copy of an object whose type is owned, and not known well enough; strong or NULL. */
+static PyObject *
+copy_unknown(struct core_state *state, PyObject *object, PyTypeObject *type)
+{
+    PyObject *copy = NULL;
+    if (is_hashed_by_metaclass(type)) {
+        return PyObject_CallOneArg(state->stdlib.copy_copy, object);
+    }
+    int done = state->copies_by_sets ? copy_by_sets(state, object, &copy)
+                                     : copy_by_dispatch(state, object, &copy);
+    if (done != 0) {
+        return copy;
+    }
+    if (PyType_IsSubtype(type, &PyType_Type)) {
+        return Py_NewRef(object);
+    }
+    int lacks = surely_lacks_copy(state, type);
+    done = lacks == 0 ? copy_by_hook(state, object, &copy) : 0;
+    return lacks < 0 || done != 0 ? copy : copy_by_reduction(state, object, type);
+}
 
 /* By the first of the ways that is the object's; strong or NULL. */
 static PyObject *
 copy_object(struct core_state *state, PyObject *object)
 {
     PyObject *copy = NULL;
-    int may_have_hook;
-    int done = copy_by_route(state, object, &copy);
-    if (done == 0) {
-        done = state->copies_by_sets ? copy_by_sets(state, object, &copy)
-                                     : copy_by_dispatch(state, object, &copy);
+    if (copy_by_route(state, object, &copy) == 0) {
+        PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
+        copy = copy_unknown(state, object, type);
+        Py_DECREF(type);
     }
-    if (done != 0) {
-        return copy;
-    }
-    if (PyType_Check(object)) {
-        return Py_NewRef(object);
-    }
-    done = copy_by_plan(state, object, &copy, &may_have_hook);
-    if (done == 0 && may_have_hook) {
-        done = copy_by_hook(state, object, &copy);
-    }
-    return done != 0 ? copy : copy_by_reduction(state, object);
+    return copy;
 }
 
 PyObject *

@@ -5,6 +5,7 @@
    errors and their order are its own. */
 #include "copier.h"
 
+#include "form.h"
 #include "setstate.h"
 
 /* Two functions that say in Python what C would have to word errors for. */
@@ -55,11 +56,44 @@ copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
 
 /* ---- asking ------------------------------------------------------------ */
 
+#if KNOWN_LAYOUT
+
+/* What takes the object apart, as its class has it, called without looking it up again: 1 and
+   strong; 0 if the object is to be asked; -1. */
+static int
+ask_class(struct core_state *state, PyObject *object, PyObject **reduce_value)
+{
+    int takes_protocol;
+    PyObject *method = form_find_reducer(state, object, &takes_protocol);
+    if (method == NULL) {
+        return 0;
+    }
+    PyObject *args[] = {object, state->protocols[4]};
+    Py_INCREF(method);
+    *reduce_value = PyObject_Vectorcall(method, args, takes_protocol ? 2 : 1, NULL);
+    Py_DECREF(method);
+    return *reduce_value == NULL ? -1 : 1;
+}
+
+#else
+
+static int
+ask_class(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
+          PyObject **Py_UNUSED(reduce_value))
+{
+    return 0;
+}
+
+#endif
+
 PyObject *
 copier_ask_object(struct core_state *state, PyObject *object, const char *error)
 {
     PyTypeObject *type = Py_TYPE(object);
     PyObject *reducer, *reduce_value = NULL;
+    if (ask_class(state, object, &reduce_value) != 0) {
+        return reduce_value;
+    }
     if (PyObject_GetOptionalAttr(object, state->str.reduce_ex, &reducer) < 0) {
         return NULL;
     }
@@ -84,8 +118,6 @@ copier_ask_object(struct core_state *state, PyObject *object, const char *error)
 }
 
 /* ---- states ------------------------------------------------------------ */
-
-#if KNOWN_LAYOUT
 
 /* for key, value in slots.items(): setattr(copy, key, value) */
 static int
@@ -114,6 +146,8 @@ set_slots(PyObject *copy, PyObject *slots)
     return 0;
 }
 
+#if KNOWN_LAYOUT
+
 /* Whether the instance takes state as instances of ordinary classes do: no __setstate__
    anywhere. */
 static int
@@ -128,15 +162,17 @@ takes_state_plainly(struct core_state *state, PyObject *copy, unsigned int facts
                && clone_lacks_attribute(copy, Py_TYPE(copy), state->str.setstate));
 }
 
-/* y.__setstate__(state), if that is a function of the class.  1 done, 0 not so, -1. */
+/* y.__setstate__(state), if that is a function of the class or a method of C.  1 done, 0 not so,
+   -1. */
 static int
 call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state, unsigned int facts)
 {
-    PyObject *function = type_lookup(Py_TYPE(copy), state->str.setstate);
-    if (!(facts & CLONE_PLAIN_GETATTR) || function == NULL || !PyFunction_Check(function)) {
+    PyObject *method = type_lookup(Py_TYPE(copy), state->str.setstate);
+    if (!(facts & CLONE_PLAIN_GETATTR) || method == NULL
+        || !PyType_HasFeature(Py_TYPE(method), Py_TPFLAGS_METHOD_DESCRIPTOR)) {
         return 0;
     }
-    int done = setstate_apply(state, copy, copied_state);
+    int done = PyFunction_Check(method) ? setstate_apply(state, copy, copied_state) : 0;
     if (done != 0) {
         return done;
     }
@@ -180,6 +216,62 @@ apply_plain_state(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(copy)
 
 #endif
 
+/* What a state says: what goes into the __dict__, and what is set as attributes, or None.  0 if it
+   takes Python code to find out. */
+static int
+split_state(PyObject *copied_state, PyObject **attributes, PyObject **slots)
+{
+    *attributes = copied_state;
+    *slots = Py_None;
+    if (PyTuple_CheckExact(copied_state) && PyTuple_GET_SIZE(copied_state) == 2) {
+        *attributes = PyTuple_GET_ITEM(copied_state, 0);
+        *slots = PyTuple_GET_ITEM(copied_state, 1);
+        return *slots == Py_None || PyDict_CheckExact(*slots);
+    }
+    return PyTuple_CheckExact(copied_state) || PyDict_CheckExact(copied_state)
+           || PyList_CheckExact(copied_state);
+}
+
+/* copy.__dict__.update(attributes) */
+static int
+update_dict(struct core_state *state, PyObject *copy, PyObject *attributes)
+{
+    PyObject *dict = PyObject_GetAttr(copy, state->str.dict), *none;
+    int result = -1;
+    if (dict != NULL && PyDict_CheckExact(dict) && PyDict_CheckExact(attributes)) {
+        result = PyDict_Update(dict, attributes);
+    }
+    else if (dict != NULL
+             && (none = PyObject_CallMethodOneArg(dict, state->str.update, attributes)) != NULL) {
+        Py_DECREF(none);
+        result = 0;
+    }
+    Py_XDECREF(dict);
+    return result;
+}
+
+/* The state of any instance: __setstate__ is looked up twice, as _reconstruct does.  1 done, 0 if
+   that is to do it and nothing is done, -1. */
+static int
+apply_any_state(struct core_state *state, PyObject *copy, PyObject *copied_state)
+{
+    PyObject *attributes, *slots, *setstate;
+    if (!split_state(copied_state, &attributes, &slots)) {
+        return 0;
+    }
+    int found = PyObject_GetOptionalAttr(copy, state->str.setstate, &setstate);
+    Py_XDECREF(setstate);
+    if (found > 0) {
+        PyObject *none = PyObject_CallMethodOneArg(copy, state->str.setstate, copied_state);
+        Py_XDECREF(none);
+        return none == NULL ? -1 : 1;
+    }
+    return found < 0 || (attributes != Py_None && update_dict(state, copy, attributes) < 0)
+                   || (slots != Py_None && set_slots(copy, slots) < 0)
+               ? -1
+               : 1;
+}
+
 /* Lets _reconstruct do it: called without a memo, with [copy].pop to make the object, it copies
    nothing and applies the state. */
 static int
@@ -206,8 +298,70 @@ copier_apply_state(struct core_state *state, PyObject *source, PyObject *copy,
                    PyObject *copied_state)
 {
     int done = apply_plain_state(state, copy, copied_state);
+    if (done == 0) {
+        done = apply_any_state(state, copy, copied_state);
+    }
     return done != 0 ? (done < 0 ? -1 : 0)
                      : apply_state_by_reconstruct(state, source, copy, copied_state);
+}
+
+/* ---- items of shallow copies -------------------------------------------- */
+
+/* Items between two looks at signals and other threads. */
+enum { ITEMS_AT_ONCE = 2048 };
+
+/* copy.append(item).  0 or -1. */
+static int
+append_item(struct core_state *state, PyObject *copy, PyObject *item)
+{
+    PyObject *none = PyObject_CallMethodOneArg(copy, state->str.append, item);
+    Py_XDECREF(none);
+    return none == NULL ? -1 : 0;
+}
+
+/* copy[key] = value of an item, which is owned.  0 or -1. */
+static int
+set_item_shallowly(struct core_state *state, PyObject *copy, PyObject *item)
+{
+    PyObject *pair = PyTuple_CheckExact(item) && PyTuple_GET_SIZE(item) == 2
+                         ? Py_NewRef(item)
+                         : call_helper(state, "pair", &item, 1);
+    int result = pair == NULL ? -1
+                              : PyObject_SetItem(copy, PyTuple_GET_ITEM(pair, 0),
+                                                 PyTuple_GET_ITEM(pair, 1));
+    Py_XDECREF(pair);
+    return result;
+}
+
+/* for item in items: put(copy, item).  0 or -1. */
+ALWAYS_INLINE int
+for_each(struct core_state *state, PyObject *items, PyObject *copy,
+         int (*put)(struct core_state *, PyObject *, PyObject *))
+{
+    struct turns turns = {0, 0};
+    PyObject *iterator = PyObject_GetIter(items), *item;
+    int result = iterator == NULL ? -1 : 0;
+    for (size_t i = 1; result == 0 && (item = PyIter_Next(iterator)) != NULL; i++) {
+        result = put(state, copy, item);
+        Py_DECREF(item);
+        if (result == 0 && i % ITEMS_AT_ONCE == 0 && turns_due(&turns)) {
+            result = turns_take(state, &turns);
+        }
+    }
+    Py_XDECREF(iterator);
+    return result == 0 && PyErr_Occurred() ? -1 : result;
+}
+
+int
+copier_append_all(struct core_state *state, PyObject *items, PyObject *copy)
+{
+    return for_each(state, items, copy, append_item);
+}
+
+int
+copier_set_all(struct core_state *state, PyObject *items, PyObject *copy)
+{
+    return for_each(state, items, copy, set_item_shallowly);
 }
 
 #if KNOWN_LAYOUT
@@ -218,8 +372,7 @@ copier_set_state(struct copier *copier, PyObject *source, PyObject *copy, PyObje
     const unsigned int needed = CLONE_PLAIN_GETATTR | CLONE_NO_SETSTATE | CLONE_OWN_DICT;
     PyTypeObject *type = Py_TYPE(copy);
     struct copyroute *route = copyroute_known(copier->state->copyroutes, type);
-    if (PyDict_CheckExact(copied_state) && route != NULL && route->version != 0
-        && route->version == type_version(type) && Py_IS_TYPE(type, &PyType_Type)
+    if (PyDict_CheckExact(copied_state) && route != NULL && copyroute_is_current(route)
         && (route->facts & needed) == needed && clone_is_empty(copy)) {
         /* The memo must own the copied state: nothing else will hold it. */
         return copymemo_flush(&copier->memo) < 0 ? -1 : clone_update(copy, copied_state);

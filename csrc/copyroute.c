@@ -34,24 +34,13 @@ is_member(PyObject *set, PyTypeObject *type, Py_hash_t hash)
 
 /* ---- purity ------------------------------------------------------------ */
 
-/* Whether hashing and comparing a class is what it is for all ordinary classes. */
-static int
-is_plain_key(PyObject *key)
-{
-    PyTypeObject *metaclass = Py_TYPE(key);
-    return metaclass == &PyType_Type
-           || (PyType_IsSubtype(metaclass, &PyType_Type)
-               && metaclass->tp_hash == PyType_Type.tp_hash
-               && metaclass->tp_richcompare == PyType_Type.tp_richcompare);
-}
-
 static int
 dict_is_plain(PyObject *dict)
 {
     Py_ssize_t position = 0;
     PyObject *key, *value;
     while (PyDict_Next(dict, &position, &key, &value)) {
-        if (!is_plain_key(key)) {
+        if (!copyroute_is_plain_key(key)) {
             return 0;
         }
     }
@@ -64,7 +53,7 @@ set_is_plain(PyObject *set)
     PySetObject *members = (PySetObject *)set;
     for (Py_ssize_t i = 0; i <= members->mask; i++) {
         setentry *entry = &members->table[i];
-        if (entry->key != NULL && entry->hash != -1 && !is_plain_key(entry->key)) {
+        if (entry->key != NULL && entry->hash != -1 && !copyroute_is_plain_key(entry->key)) {
             return 0;
         }
     }
@@ -102,10 +91,9 @@ copyroute_is_pure(struct core_state *state, PyTypeObject *type)
 {
     struct copyroutes *routes = state->copyroutes;
     struct copyroute *route = copyroute_known(routes, type);
-    int analysed =
-        !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
-        || (route != NULL && route->version != 0 && route->version == type_version(type));
-    return analysed && is_plain_key((PyObject *)type) && routes->are_plain
+    int analysed = !PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+                   || (route != NULL && copyroute_is_current(route));
+    return analysed && copyroute_is_plain_key((PyObject *)type) && routes->are_plain
            && atoms_are_plain(routes, type, PyObject_Hash((PyObject *)type));
 }
 
@@ -288,21 +276,22 @@ get_route(struct copyroutes *routes, PyTypeObject *type)
     return (struct copyroute *)entry;
 }
 
-/* Finds facts and plan again if the type has changed: of the way nothing holds then.  0 or -1. */
+/* Finds facts and plan again if the type or its metaclass has changed: of the way nothing holds
+   then.  0 or -1. */
 static int
 analyse(struct core_state *state, struct copyroute *route)
 {
     PyTypeObject *type = copyroute_type(route);
     unsigned int version = type_assign_version(type, state->str.deepcopy);
-    if (version != 0 && route->version == version) {
+    if (version != 0 && copyroute_is_current(route)) {
         return 0;
     }
     clone_plan_release(route->plan);
     route->plan = NULL;
     route->generation = route->epoch = 0;
     route->version = version;
-    route->metaclass = Py_TYPE(type);
     route->facts = clone_facts(state, type);
+    route->metaclass_version = type_assign_version(Py_TYPE((PyObject *)type), state->str.name);
     return version == 0                                                   ? 0
            : clone_plan_make(state, type, route->facts, &route->plan) < 0 ? -1
                                                                           : 0;
@@ -311,8 +300,7 @@ analyse(struct core_state *state, struct copyroute *route)
 static int
 clones(struct core_state *state, struct copyroute *route)
 {
-    return route->plan != NULL && Py_IS_TYPE(copyroute_type(route), &PyType_Type)
-           && state->copyroutes->newobj_holds
+    return route->plan != NULL && state->copyroutes->newobj_holds
            && clone_plan_holds(route->plan, copyroute_type(route), state->str.slotnames);
 }
 
@@ -388,9 +376,8 @@ int
 copyroute_holds_besides(const struct copyroutes *routes, const struct copyroute *route)
 {
     PyTypeObject *type = copyroute_type(route);
-    if (!is_plain_key((PyObject *)type)
-        || (routes->atoms_vary
-            && is_member(routes->atoms, type, route->hash) != (route->kind == ROUTE_ATOMIC))) {
+    if (routes->atoms_vary
+        && is_member(routes->atoms, type, route->hash) != (route->kind == ROUTE_ATOMIC)) {
         return 0;
     }
     return route->kind != ROUTE_CLONE
@@ -428,7 +415,8 @@ copyroute_find(struct core_state *state, PyTypeObject *type, uint64_t epoch)
         return NULL;
     }
     route->epoch = epoch;
-    if (route->version != 0 && routes->are_plain && is_plain_key((PyObject *)type)) {
+    if (copyroute_is_current(route) && routes->are_plain
+        && copyroute_is_plain_key((PyObject *)type)) {
         route->hash = PyObject_Hash((PyObject *)type);
         route->generation = atoms_are_plain(routes, type, route->hash) ? generation : 0;
         route->dispatched = look_into_dispatch(state, type);
@@ -448,11 +436,7 @@ unsigned int
 copyroute_facts(struct core_state *state, PyTypeObject *type)
 {
     struct copyroute *route = copyroute_known(state->copyroutes, type);
-    if (route != NULL && route->version != 0 && route->version == type_version(type)
-        && Py_IS_TYPE(type, &PyType_Type)) {
-        return route->facts;
-    }
-    return clone_facts(state, type);
+    return route != NULL && copyroute_is_current(route) ? route->facts : clone_facts(state, type);
 }
 
 struct copyroute *

@@ -71,13 +71,13 @@ enum copyroute_shallow {
 
 struct copyroute {
     struct keyed keyed;
-    PyTypeObject *metaclass; /* the type's type; borrowed, only compared */
-    unsigned int version;    /* of the type when facts and plan were found; 0: none */
-    unsigned int facts;      /* see clone.h */
-    struct clone_plan *plan; /* owned; NULL if there is none */
-    uint64_t epoch;          /* in which the kind is known to hold */
-    uint64_t generation;     /* of the tables that gave the kind; 0: it must be found again */
-    Py_hash_t hash;          /* of the type, where that is not foreign */
+    unsigned int version;           /* of the type when facts and plan were found; 0: none */
+    unsigned int metaclass_version; /* of the type's type then; 0: none */
+    unsigned int facts;             /* see clone.h */
+    struct clone_plan *plan;        /* owned; NULL if there is none */
+    uint64_t epoch;                 /* in which the kind is known to hold */
+    uint64_t generation; /* of the tables that gave the kind; 0: it must be found again */
+    Py_hash_t hash;      /* of the type, where that is not foreign */
     enum copyroute_kind kind;
     enum copyroute_shallow dispatched; /* what copy._copy_dispatch has, up to 3.13 */
     PyObject *function;                /* borrowed from the table, in this generation */
@@ -135,6 +135,17 @@ copyroute_type(const struct copyroute *route)
     return (PyTypeObject *)route->keyed.key;
 }
 
+/* Whether the facts and the plan of a route hold: neither the type nor its metaclass has changed.
+ */
+ALWAYS_INLINE int
+copyroute_is_current(const struct copyroute *route)
+{
+    PyTypeObject *type = copyroute_type(route);
+    return route->version != 0 && route->version == type_version(type)
+           && route->metaclass_version != 0
+           && route->metaclass_version == type_version(Py_TYPE((PyObject *)type));
+}
+
 /* Reads what may have changed of the copy module's tables.  Runs no Python code. */
 void copyroute_read_again(struct core_state *state);
 
@@ -149,6 +160,17 @@ copyroute_refresh(struct core_state *state, uint64_t epoch)
     }
 }
 
+/* Whether hashing and comparing a key is what it is for all ordinary classes. */
+ALWAYS_INLINE int
+copyroute_is_plain_key(PyObject *key)
+{
+    PyTypeObject *metaclass = Py_TYPE(key);
+    return metaclass == &PyType_Type
+           || (PyType_IsSubtype(metaclass, &PyType_Type)
+               && metaclass->tp_hash == PyType_Type.tp_hash
+               && metaclass->tp_richcompare == PyType_Type.tp_richcompare);
+}
+
 /* Whether a look-up of a type in the tables runs no Python code. */
 int copyroute_is_pure(struct core_state *state, PyTypeObject *type);
 
@@ -160,13 +182,11 @@ int copyroute_holds_besides(const struct copyroutes *routes, const struct copyro
 ALWAYS_INLINE int
 copyroute_confirm(struct copyroutes *routes, struct copyroute *route, uint64_t epoch)
 {
-    PyTypeObject *type = copyroute_type(route);
-    if (route->generation != routes->generation || Py_TYPE(type) != route->metaclass
-        || route->version != type_version(type)) {
+    if (route->generation != routes->generation || !copyroute_is_current(route)) {
         return 0;
     }
-    int is_usual = Py_IS_TYPE(type, &PyType_Type) && !routes->atoms_vary;
-    if ((!is_usual || route->kind == ROUTE_CLONE) && !copyroute_holds_besides(routes, route)) {
+    if ((routes->atoms_vary || route->kind == ROUTE_CLONE)
+        && !copyroute_holds_besides(routes, route)) {
         return 0;
     }
     route->epoch = epoch;

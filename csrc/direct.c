@@ -498,7 +498,9 @@ stamp_form(struct pickler *pickler, struct form *form, PyObject *callable)
     int lasts = PyFunction_Check(callable) && pickler->dispatch_table == NULL
                 && registry_find_lasting(state, form->type, &registered) && registered == callable;
     form->function = callable;
-    form->stamp = lasts ? found_stamp(state) : 0;
+    form->metaclass_version =
+        lasts ? type_assign_version(Py_TYPE((PyObject *)form->type), state->str.name) : 0;
+    form->stamp = form->metaclass_version != 0 ? found_stamp(state) : 0;
 }
 
 /* The form of the plan for the object's type, made ready; NULL if there is none. */

@@ -388,23 +388,34 @@ form_method_is_hidden(struct core_state *state, struct form *form, PyObject *obj
 }
 
 PyObject *
-form_find_method(struct core_state *state, PyObject *object, int *takes_protocol)
+form_find_reducer(struct core_state *state, PyObject *object, int *takes_protocol)
 {
-    PyTypeObject *type = Py_TYPE(object);
+    PyTypeObject *type = Py_TYPE(object), *base = &PyBaseObject_Type;
     Py_ssize_t seen = 0;
     if (type->tp_getattro != PyObject_GenericGetAttr) {
         return NULL;
     }
     PyObject *method = type_lookup(type, state->str.reduce_ex);
     *takes_protocol = 1;
-    if (method == type_lookup(&PyBaseObject_Type, state->str.reduce_ex)) {
+    if (method == type_lookup(base, state->str.reduce_ex) && metaclass_leaves_alone(state, type)) {
         /* That looks __reduce__ up in the class, too. */
-        method = metaclass_leaves_alone(state, type) ? type_lookup(type, state->str.reduce) : NULL;
-        *takes_protocol = 0;
+        PyObject *reduce = type_lookup(type, state->str.reduce);
+        if (reduce != type_lookup(base, state->str.reduce)) {
+            method = reduce;
+            *takes_protocol = 0;
+        }
     }
-    return method != NULL && PyFunction_Check(method) && !attributes_hide(state, object, &seen)
+    return method != NULL && PyType_HasFeature(Py_TYPE(method), Py_TPFLAGS_METHOD_DESCRIPTOR)
+                   && !attributes_hide(state, object, &seen)
                ? method
                : NULL;
+}
+
+PyObject *
+form_find_method(struct core_state *state, PyObject *object, int *takes_protocol)
+{
+    PyObject *method = form_find_reducer(state, object, takes_protocol);
+    return method != NULL && PyFunction_Check(method) ? method : NULL;
 }
 
 PyObject *

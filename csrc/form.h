@@ -68,7 +68,8 @@ struct form {
     Py_ssize_t global_hint;            /* where the global that was looked up last is */
     struct part parts[FORM_PARTS_MAX]; /* arguments, then the values of the state */
     /* Of the time in which copyreg.dispatch_table holds the function: see found.h. */
-    uint64_t stamp;     /* 0: it is not known to, or another table does */
+    uint64_t stamp;             /* 0: it is not known to, or another table does */
+    unsigned metaclass_version; /* of the type's metaclass, which lets it be looked up purely */
     PyObject *function; /* borrowed from the table; the steps live as long as it has `code` */
     /* Of the epoch in which it is ready: */
     uint64_t dump;
@@ -109,6 +110,7 @@ form_is_registered(struct core_state *state, const struct form *form, PyTypeObje
 {
     return form->type == type && form->stamp != 0 && form->stamp == found_stamp(state)
            && form->version == type_version(type)
+           && form->metaclass_version == type_version(Py_TYPE((PyObject *)type))
            && PyFunction_GET_CODE(form->function) == form->code && state->steps_threshold != 0
            && !code_is_monitored(form->code) && !steps_observed(state);
 }
@@ -117,9 +119,13 @@ form_is_registered(struct core_state *state, const struct form *form, PyTypeObje
    is what the plan relies on.  Runs no Python code. */
 int form_look_up(struct core_state *state, struct form *form, PyObject *function);
 
-/* The function that is the __reduce_ex__ of the object's class, or its __reduce__ if
-   object.__reduce_ex__ would call that for this object; borrowed, or NULL.  *takes_protocol:
-   which of them.  Runs no Python code. */
+/* What takes the object apart, if its class has it as a function or as a method of C: its
+   __reduce_ex__, or its __reduce__ if object.__reduce_ex__ would do nothing but call that for this
+   object.  It is called with the object, and with the protocol if *takes_protocol.  Borrowed, or
+   NULL if the object is to be asked what it has.  Runs no Python code. */
+PyObject *form_find_reducer(struct core_state *state, PyObject *object, int *takes_protocol);
+
+/* The same if it is a function; borrowed, or NULL. */
 PyObject *form_find_method(struct core_state *state, PyObject *object, int *takes_protocol);
 
 /* Whether an attribute of the object hides the method, or may. */

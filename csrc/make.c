@@ -203,13 +203,19 @@ key_of(struct core_state *state, PyObject *callable, unsigned *version)
     return callable;
 }
 
-/* Whether there may be a plan: of other metaclasses than `type`, and of a class that is looked at
-   for its __setstate__, it is only asked whether the class is known. */
+/* Whether the compiler can look at it without asking the metaclass. */
+static int
+is_readable(struct core_state *state, PyObject *callable)
+{
+    return !PyType_Check(callable) || metaclass_leaves_alone(state, (PyTypeObject *)callable);
+}
+
+/* Whether there may be a plan: of a class that is looked at for its __setstate__, it is only asked
+   whether the class is known. */
 static int
 has_constructor_to_read(PyObject *callable)
 {
-    return !PyType_Check(callable)
-           || (PyType_CheckExact(callable) && !known_may_set_state((PyTypeObject *)callable));
+    return !PyType_Check(callable) || !known_may_set_state((PyTypeObject *)callable);
 }
 
 int
@@ -218,10 +224,12 @@ make_read(struct core_state *state, PyObject *callable)
     unsigned before, version;
     PyObject *key = Py_NewRef(key_of(state, callable, &before));
     struct steps *steps = NULL;
-    int read =
-        has_constructor_to_read(callable) ? steps_read_constructor(state, callable, &steps) : 0;
+    int readable = is_readable(state, callable);
+    int read = readable && has_constructor_to_read(callable)
+                   ? steps_read_constructor(state, callable, &steps)
+                   : 0;
     struct known *known = NULL;
-    if (read == 0 && before != 0) {
+    if (read == 0 && readable && before != 0) {
         read = known_read(state, callable, &known);
     }
     /* Whatever ran meanwhile may have changed the callable, and the table. */
@@ -421,7 +429,7 @@ finish_call(struct steps_run *run, PyObject **made)
     const struct step *end = &run->steps->list[run->end];
     const uint16_t *operands = run->steps->operands + end->b;
     PyObject *callee = run->values[end->a], *arguments[STORES_MAX];
-    if (!PyType_CheckExact(callee) || operands[1] != 0 || operands[0] > STORES_MAX) {
+    if (!PyType_Check(callee) || operands[1] != 0 || operands[0] > STORES_MAX) {
         return MAKE_CALL;
     }
     for (size_t i = 0; i < operands[0]; i++) {
@@ -543,7 +551,7 @@ make_find_stores(struct core_state *state, PyObject *callable, Py_ssize_t count)
 {
     struct maker *maker;
     PyObject *due = NULL;
-    if (state->steps_threshold == 0 || !PyType_CheckExact(callable)
+    if (state->steps_threshold == 0 || !PyType_Check(callable)
         || !PyType_HasFeature((PyTypeObject *)callable, Py_TPFLAGS_HEAPTYPE)) {
         return NULL;
     }
@@ -649,12 +657,13 @@ make_free_dead(struct core_state *state)
 }
 
 /* The plan of a class that only stores arguments, in its version of now, if it is to be used. That
-   the class is ordinary, its version says since it was read. */
+   the class is ordinary, its version says since it was read; of its metaclass it says nothing. */
 ALWAYS_INLINE struct maker *
 find_plain(struct core_state *state, PyObject *callable)
 {
     PyTypeObject *type = (PyTypeObject *)callable;
-    if (!PyType_CheckExact(callable) || state->steps_threshold == 0) {
+    if (!PyType_Check(callable) || Py_TYPE(callable)->tp_call != PyType_Type.tp_call
+        || state->steps_threshold == 0) {
         return NULL;
     }
     struct maker *maker = makers_find(state->makers, callable);

@@ -99,6 +99,7 @@
     V(slotnames, "__slotnames__")                          \
     V(spec, "__spec__")                                    \
     V(unknown, "unknown")                                  \
+    V(update, "update")                                    \
     V(write, "write")
 
 /* The standard library's own objects: V(name of the field, module, attribute). */
@@ -224,7 +225,7 @@ struct core_state {
     struct frozen *frozen;        /* what is known of dataclasses; see frozen.h */
     struct makers *makers;        /* see make.h */
     unsigned chain_map_version;   /* of collections.ChainMap as it was at first */
-    unsigned ordinary_metaclasses[ORDINARY_METACLASSES]; /* see metaclass.c */
+    struct known_metaclass metaclasses[METACLASSES_KNOWN]; /* see metaclass.h */
     uint64_t reduced_by_plan;     /* how many objects were taken apart by a plan */
     uint64_t made_by_plan;        /* and how many made */
     uintptr_t monitoring_version; /* for which `monitored` was found; see steps.c */

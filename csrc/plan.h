@@ -185,6 +185,14 @@ plan_guard(struct core_state *state, PyObject *reducer)
     return found_stamp(state) ^ (uint64_t)(uintptr_t)reducer;
 }
 
+/* Whether the class still has the metaclass that it had, and that has not changed. */
+static inline int
+plan_metaclass_holds(const struct plan *plan)
+{
+    return plan->metaclass_version != 0
+           && type_version(Py_TYPE((PyObject *)plan->type)) == plan->metaclass_version;
+}
+
 /* The slow part of plan_knows_reducer(). */
 int plan_learn_reducer(struct core_state *state, struct plan *plan);
 
@@ -194,7 +202,8 @@ ALWAYS_INLINE int
 plan_knows_reducer(struct core_state *state, struct plan *plan)
 {
     uint64_t stamp = found_stamp(state);
-    return likely(stamp != 0 && plan->stamp == stamp) || plan_learn_reducer(state, plan);
+    return likely(stamp != 0 && plan->stamp == stamp && plan_metaclass_holds(plan))
+           || plan_learn_reducer(state, plan);
 }
 
 /* Whether the reducer, a function, is known to be one that is always called. */
@@ -219,14 +228,6 @@ plan_rests(struct core_state *state, struct plan *plan)
    epoch of a pickler.  Runs no Python code. */
 int plan_verify(struct core_state *state, struct plan *plan, PyObject *private_table,
                 uint64_t epoch);
-
-/* Whether the class still has the metaclass that it had, and that has not changed. */
-static inline int
-plan_metaclass_holds(const struct plan *plan)
-{
-    return plan->metaclass_version != 0
-           && type_version(Py_TYPE((PyObject *)plan->type)) == plan->metaclass_version;
-}
 
 /* Whether the class would be found again under the names that the plan has, by an import that does
    nothing.  Runs no Python code. */

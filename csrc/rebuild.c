@@ -126,8 +126,7 @@ find_facts(struct core_state *state, PyTypeObject *type)
         return 0;
     }
     unsigned int facts = 0;
-    if (Py_IS_TYPE(type, &PyType_Type) && type->tp_new == PyBaseObject_Type.tp_new
-        && type->tp_alloc == PyType_GenericAlloc
+    if (type->tp_new == PyBaseObject_Type.tp_new && type->tp_alloc == PyType_GenericAlloc
         && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)) {
         facts |= REBUILD_PLAIN_NEW;
     }
@@ -356,7 +355,8 @@ rebuild_make(struct core_state *state, PyObject *callable, PyObject **arguments,
              PyObject **made)
 {
     enum make_outcome outcome = make_or_read(state, callable, arguments, count, made);
-    if (outcome != MAKE_CALL || !PyType_Check(callable)) {
+    if (outcome != MAKE_CALL || !PyType_Check(callable)
+        || Py_TYPE(callable)->tp_call != PyType_Type.tp_call) {
         return outcome;
     }
     const unsigned int needed = REBUILD_PLAIN_NEW | REBUILD_PYTHON_INIT;

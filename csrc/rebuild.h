@@ -11,8 +11,8 @@
 #include "make.h"
 
 enum rebuild_fact {
-    /* The metaclass is type, __new__ is object's, memory is allocated the usual way, and
-       the class is not abstract: rebuild_allocate() is object.__new__(). */
+    /* __new__ is object's, memory is allocated the usual way, and the class is not abstract:
+       rebuild_allocate() is object.__new__(). */
     REBUILD_PLAIN_NEW = 1,
     /* Attributes are found in the usual way, and there is no __setstate__. */
     REBUILD_PLAIN_STATE = 2,

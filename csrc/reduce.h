@@ -69,7 +69,7 @@ int reduction_is_call(struct core_state *state, PyTypeObject *type);
 ALWAYS_INLINE int
 reduction_is_by_class(struct core_state *state, PyObject *callable)
 {
-    if (!Py_IS_TYPE(callable, &PyType_Type)
+    if (!PyType_Check(callable) || !metaclass_leaves_alone(state, (PyTypeObject *)callable)
         || !PyType_HasFeature((PyTypeObject *)callable, Py_TPFLAGS_HEAPTYPE)) {
         return 0;
     }

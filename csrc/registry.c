@@ -75,7 +75,7 @@ int
 registry_find_lasting(struct core_state *state, PyTypeObject *type, PyObject **reducer)
 {
     PyObject *table = state->stdlib.dispatch_table, *key = (PyObject *)type;
-    return PyDict_CheckExact(table) && PyType_CheckExact(key)
+    return PyDict_CheckExact(table) && metaclass_leaves_alone(state, type)
            && layout_dict_search(table, key, hash_pointer(type), reducer) >= 0;
 }
 

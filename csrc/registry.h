@@ -21,8 +21,8 @@ enum { REGISTRY_FOREIGN = 2 };
 int registry_find_quietly(struct core_state *state, PyObject *private_table, PyTypeObject *type,
                           PyObject **reducer);
 
-/* 1 and what copyreg.dispatch_table gives for the type as long as it does not change: borrowed, or
-   NULL for nothing; 0 if that cannot be told.  Runs no Python code. */
+/* 1 and what copyreg.dispatch_table gives for the type as long as neither it nor the metaclass
+   changes: borrowed, or NULL for nothing; 0 if that cannot be told.  Runs no Python code. */
 int registry_find_lasting(struct core_state *state, PyTypeObject *type, PyObject **reducer);
 
 enum { REGISTRY_DICTS = 8 };

@@ -109,14 +109,15 @@ read_of_module(struct core_state *state, PyObject *module, PyObject *name, PyObj
     return READ_FOUND;
 }
 
-/* A class whose metaclass is type: its name, or what its __mro__ holds and gives as it is. */
+/* A class that its metaclass leaves alone: its name, or what its __mro__ holds and gives as it
+   is. */
 static enum read_outcome
 read_of_class(struct core_state *state, PyObject *cls, PyObject *name, PyObject **value)
 {
-    if (name == state->str.name) {
+    if (name == state->str.name && metaclass_leaves_alone(state, (PyTypeObject *)cls)) {
         return found(PyType_GetName((PyTypeObject *)cls), value);
     }
-    if (type_lookup(&PyType_Type, name) != NULL) {
+    if (!metaclass_gives(state, (PyTypeObject *)cls, name)) {
         return READ_LEFT;
     }
     PyObject *attribute = type_lookup((PyTypeObject *)cls, name);
@@ -204,7 +205,7 @@ read_attribute(struct core_state *state, PyObject *owner, PyObject *name, PyObje
     if (PyModule_CheckExact(owner)) {
         return read_of_module(state, owner, name, value);
     }
-    if (PyType_CheckExact(owner)) {
+    if (PyType_Check(owner)) {
         return read_of_class(state, owner, name, value);
     }
     return read_of_instance(state, owner, name, value);

@@ -3,6 +3,7 @@
 
 #include "plan.h"
 #include "reduce.h"
+#include "registry.h"
 #include "save.h"
 
 #if KNOWN_LAYOUT
@@ -71,7 +72,10 @@ write_only_atom(struct whole *whole, PyObject *value, char *out)
 ALWAYS_INLINE struct plan *
 find_named(struct core_state *state, PyObject *callable)
 {
-    if (!Py_IS_TYPE(callable, &PyType_Type)) {
+    PyTypeObject *metaclass = Py_TYPE(callable);
+    if (!PyType_Check(callable)
+        || (metaclass != &PyType_Type
+            && !registry_lacks(state, NULL, metaclass, hash_pointer(metaclass)))) {
         return NULL;
     }
     struct plan *plan = plan_known(state, (PyTypeObject *)callable);

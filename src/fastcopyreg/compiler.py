@@ -510,7 +510,7 @@ class _InitReading(_ConstructorReading):
     def store_item(self, container, key, value):
         if type(container) is not NewDict or type(key) is not str:
             raise Refused("stores an item")
-        if not self.cls.__dictoffset__:
+        if not _dictoffset_of(self.cls):
             raise Refused("its class has no __dict__")
         self.emit(STORE_ITEM, self.constant_index(key), self.plain(value))
         self.path.stored.pop(key, None)
@@ -590,7 +590,7 @@ class _InitReading(_ConstructorReading):
                 raise Refused("passes arguments to object.__init__")
             return self.constant(None)
         if type(found) is not types.FunctionType:
-            raise Refused(f"calls __init__ of {self.cls.__mro__[index].__qualname__}")
+            raise Refused(f"calls __init__ of {_qualname_of(_mro_of(self.cls)[index])}")
         frame = self.enter(Unit(found.__code__), found, self.bind(found, arguments, keywords))
         if len(self.functions) > len(self.functions_at):
             self.functions_at.append((index, "__init__"))
@@ -679,8 +679,10 @@ def _read_setstate(function):
 
 def _read_class(cls):
     """The plan of a class: of its ``__init__``, or of a ``__new__`` that makes a tuple."""
-    if type(cls) is not type:
-        raise Refused(f"has the metaclass {type(cls).__qualname__}")
+    if _raw_attribute(type(cls), "__call__")[1] is not type.__dict__["__call__"]:
+        raise Refused(f"has the metaclass {_qualname_of(type(cls))}, which is called")
+    if _flags_of(cls) & _IS_ABSTRACT:
+        raise Refused("is abstract")
     init_at, init = _raw_attribute(cls, "__init__")
     new_at, new = _raw_attribute(cls, "__new__")
     if new is object.__dict__["__new__"]:
@@ -699,14 +701,25 @@ def _read_class(cls):
 
 def _raw_attribute(cls, name, start=0):
     """(index, value) of *name* in the first dict of the ``__mro__`` from *start* that has it."""
-    for index, base in enumerate(cls.__mro__[start:], start):
-        if name in base.__dict__:
-            return index, base.__dict__[name]
+    for index, base in enumerate(_mro_of(cls)[start:], start):
+        members = _dict_of(base)
+        if name in members:
+            return index, members[name]
     return None, UNKNOWN
 
 
+# What a class is, whatever its metaclass says: nobody is asked.
+_mro_of = type.__dict__["__mro__"].__get__
+_dict_of = type.__dict__["__dict__"].__get__
+_flags_of = type.__dict__["__flags__"].__get__
+_dictoffset_of = type.__dict__["__dictoffset__"].__get__
+_qualname_of = type.__dict__["__qualname__"].__get__
+
+_IS_ABSTRACT = 1 << 20  # Py_TPFLAGS_IS_ABSTRACT
+
+
 def _position(cls, base):
-    return next((index for index, found in enumerate(cls.__mro__) if found is base), None)
+    return next((index for index, found in enumerate(_mro_of(cls)) if found is base), None)
 
 
 def _check_load(cls, name):
@@ -726,10 +739,11 @@ def _check_store(cls, name):
     if type(found) is types.MemberDescriptorType:
         return
     if any(
-        "__set__" in base.__dict__ or "__delete__" in base.__dict__ for base in type(found).__mro__
+        "__set__" in _dict_of(base) or "__delete__" in _dict_of(base)
+        for base in _mro_of(type(found))
     ):
         raise Refused(f"{name} is a data descriptor")
-    if not cls.__dictoffset__:
+    if not _dictoffset_of(cls):
         raise Refused(f"its class has no place for {name}")
 
 

@@ -25,6 +25,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import hooks
+
 MANY = 20_000
 SOME = 5_000
 MILLION = 1_000_000
@@ -38,7 +40,8 @@ class Workload:
 
     `make(n)` returns an input of n objects. `fresh` says that a call changes the input so that the
     next call is another case (the standard library makes the `__dict__` of each instance): then
-    every sample gets a new one. `operations` are those that it is raced in.
+    every sample gets a new one. `operations` are those that it is raced in. `through(module)` gives
+    a module's dumps and loads for it, where they are other than its functions of that name.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Workload:
     count: int = MANY
     fresh: bool = False
     operations: tuple[str, ...] = EVERY_OPERATION
+    through: Callable[[Any], tuple[Callable[..., Any], Callable[..., Any]]] | None = None
 
     def build(self, scale: float = 1.0) -> Any:
         return self.make(self.objects(scale))
@@ -547,6 +551,20 @@ def _singles() -> Iterator[Workload]:
         yield Workload(f"one-{name}", "one object a call", make, 1, operations=SINGLE_OPERATIONS)
 
 
+def _hooks() -> Iterator[Workload]:
+    """Lists for what takes an object apart or together; one object for what copies only that."""
+    group = "hooks"
+    for name, (make, wanted) in hooks.HOOKS.items():
+        many = tuple(operation for operation in wanted if operation in EVERY_OPERATION)
+        if many:
+            yield Workload(f"hook-{name}", group, make, SOME, operations=many)
+        yield Workload(f"one-hook-{name}", group, one(make), 1, operations=wanted)
+    for name, (make, through) in hooks.THROUGH.items():
+        yield Workload(
+            f"hook-{name}", group, make, SOME, operations=PICKLE_OPERATIONS, through=through
+        )
+
+
 def _scattered() -> Iterator[Workload]:
     inputs: dict[str, Callable[[int], list[Any]]] = {
         "registered-slots": three_fields(Point),
@@ -580,6 +598,7 @@ WORKLOADS: tuple[Workload, ...] = (
     *_values(),
     *_containers(),
     *_atoms(),
+    *_hooks(),
     *_scattered(),
     *_millions(),
 )

@@ -1,7 +1,6 @@
 /* Reduction parts -> object: see rebuild.h. */
 #include "rebuild.h"
 
-#include "frozen.h"
 #include "setstate.h"
 
 /* ---- state -------------------------------------------------------------- */
@@ -79,7 +78,6 @@ rebuild_state(struct core_state *state, struct key_bounds *bounds, PyObject *obj
             return -1;
         }
         Py_DECREF(returned);
-        frozen_check(state, object, object_state);
         return 0;
     }
     PyObject *dict_state = object_state, *slot_state = NULL;
@@ -131,9 +129,12 @@ find_facts(struct core_state *state, PyTypeObject *type)
         && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)) {
         facts |= REBUILD_PLAIN_NEW;
     }
-    if (type->tp_getattro == PyObject_GenericGetAttr
-        && type_lookup(type, state->str.setstate) == NULL) {
-        facts |= REBUILD_PLAIN_STATE;
+    if (type->tp_getattro == PyObject_GenericGetAttr) {
+        PyObject *setstate = type_lookup(type, state->str.setstate);
+        facts |= setstate == NULL ? REBUILD_PLAIN_STATE
+                 : PyType_HasFeature(Py_TYPE(setstate), Py_TPFLAGS_METHOD_DESCRIPTOR)
+                     ? REBUILD_METHOD_SETSTATE
+                     : 0;
     }
     if (type->tp_setattro == PyObject_GenericSetAttr) {
         facts |= REBUILD_PLAIN_SETATTR;
@@ -165,6 +166,16 @@ rebuild_facts(struct core_state *state, PyTypeObject *type)
     cache->versions[place] = version;
     cache->facts[place] = (unsigned char)facts;
     return facts;
+}
+
+void
+rebuild_note_called(struct core_state *state, PyTypeObject *type)
+{
+    struct rebuild_cache *cache = state->rebuild;
+    unsigned int version = type_version(type), place = version % FACTS_SIZE;
+    if (version != 0 && cache->versions[place] == version) {
+        cache->facts[place] |= REBUILD_CALLED_SETSTATE;
+    }
 }
 
 /* Learns from a class that the standard library makes by a class statement. */
@@ -265,6 +276,11 @@ unsigned int
 rebuild_facts(struct core_state *Py_UNUSED(state), PyTypeObject *Py_UNUSED(type))
 {
     return 0;
+}
+
+void
+rebuild_note_called(struct core_state *Py_UNUSED(state), PyTypeObject *Py_UNUSED(type))
+{
 }
 
 int

@@ -22,11 +22,18 @@ enum rebuild_fact {
     REBUILD_PYTHON_INIT = 8,
     /* Attributes are set in the usual way.  The items of __dict__ are not attributes there: a
        class that refuses to be changed, as a frozen dataclass, takes them all the same. */
-    REBUILD_PLAIN_SETATTR = 16
+    REBUILD_PLAIN_SETATTR = 16,
+    /* Attributes are found in the usual way, and __setstate__ is a function or a method of C. */
+    REBUILD_METHOD_SETSTATE = 32,
+    /* Nothing is known of this __setstate__ but that it is called: rebuild_note_called(). */
+    REBUILD_CALLED_SETSTATE = 64
 };
 
 /* The facts about a type; 0 if nothing can be known.  Runs no Python code. */
 unsigned int rebuild_facts(struct core_state *state, PyTypeObject *type);
+
+/* Notes that the type's __setstate__ was read, and is one to be called, until the type changes. */
+void rebuild_note_called(struct core_state *state, PyTypeObject *type);
 
 /* A fresh instance of a REBUILD_PLAIN_NEW type; strong, or NULL with an exception. */
 PyObject *rebuild_allocate(struct core_state *state, PyTypeObject *type);

@@ -96,8 +96,21 @@ is_made_by_new(PyObject *callable)
            && type->tp_new != PyBaseObject_Type.tp_new && type != &PyType_Type;
 }
 
-/* callable(*arguments) for the arguments from `arguments` to the top of the stack.  Strong, or
-   NULL with an exception; the stack may or may not have them still.  Runs Python code. */
+/* The function of Python that its type has for a call; borrowed, or NULL. */
+static PyObject *
+find_python_call(struct core_state *state, PyObject *callable)
+{
+    PyTypeObject *type = Py_TYPE(callable);
+    if (type->tp_call != state->python_call || type->tp_call == NULL) {
+        return NULL;
+    }
+    PyObject *function = type_lookup(type, state->str.call);
+    return function != NULL && PyFunction_Check(function) ? function : NULL;
+}
+
+/* callable(*arguments) for the arguments from `arguments` to the top of the stack, with the
+   callable right below them.  Strong, or NULL with an exception; the stack may or may not have
+   them still.  Runs Python code. */
 static PyObject *
 call_off_stack(struct unpickler *unpickler, PyObject *callable, PyObject **arguments)
 {
@@ -105,6 +118,13 @@ call_off_stack(struct unpickler *unpickler, PyObject *callable, PyObject **argum
     if (PyVectorcall_Function(callable) != NULL) {
         return PyObject_Vectorcall(callable, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                    NULL);
+    }
+    PyObject *function = find_python_call(unpickler->state, callable);
+    if (function != NULL) {
+        Py_INCREF(function);
+        PyObject *returned = PyObject_Vectorcall(function, arguments - 1, count + 1, NULL);
+        Py_DECREF(function);
+        return returned;
     }
     PyObject *object = NULL, *tuple = take_tuple(unpickler, arguments);
     if (tuple != NULL) {

@@ -418,14 +418,17 @@ take_bytes_beyond(struct reader *reader, size_t size)
 }
 
 /* Even no bytes are asked of the file, or missed, at the end of the window, as in the
-   standard library. */
+   standard library.  One byte is an object of its own, not the interpreter's. */
 PyObject *
 reader_take_bytes(struct reader *reader, size_t size)
 {
     size_t there = (size_t)(reader->end - reader->at);
     if (likely(size <= there && there > 0)) {
-        PyObject *bytes = PyBytes_FromStringAndSize((const char *)reader->at, (Py_ssize_t)size);
-        reader->at += size;
+        PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+        if (bytes != NULL) {
+            memcpy(PyBytes_AS_STRING(bytes), reader->at, size);
+            reader->at += size;
+        }
         return bytes;
     }
     int passed = reader_pass_frame(reader);

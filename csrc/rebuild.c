@@ -193,6 +193,20 @@ learn_from_class(struct core_state *state, struct rebuild_cache *cache)
     return 0;
 }
 
+/* What calls an object whose class has a __call__ of its own, learnt from such a class. */
+static int
+learn_python_call(struct core_state *state)
+{
+    PyObject *cls = PyObject_CallFunction((PyObject *)&PyType_Type, "s(){OO}", "Called",
+                                          state->str.call, Py_None);
+    if (cls == NULL) {
+        return -1;
+    }
+    state->python_call = ((PyTypeObject *)cls)->tp_call;
+    Py_DECREF(cls);
+    return 0;
+}
+
 int
 rebuild_setup(PyObject *module)
 {
@@ -202,7 +216,7 @@ rebuild_setup(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
-    return learn_from_class(state, state->rebuild);
+    return learn_from_class(state, state->rebuild) < 0 ? -1 : learn_python_call(state);
 }
 
 /* Whether two exact strings are equal; such have the same kind. */

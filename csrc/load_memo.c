@@ -135,7 +135,7 @@ load_memo_begin_prescanned(struct load_memo *memo)
     if (count > memo->capacity) {
         PyMem_Free(memo->items);
         memo->capacity = 0;
-        memo->items = PyMem_Malloc(count * sizeof(PyObject *));
+        memo->items = PyMem_New(PyObject *, count);
         if (memo->items == NULL) {
             PyErr_NoMemory();
             return -1;

@@ -136,7 +136,7 @@ call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state, 
     if (!(facts & CLONE_PLAIN_GETATTR) || function == NULL || !PyFunction_Check(function)) {
         return 0;
     }
-    int done = setstate_apply(state, copy, copied_state);
+    int done = setstate_apply(state, NULL, copy, copied_state);
     if (done != 0) {
         return done;
     }

@@ -177,6 +177,9 @@ extend_object(struct unpickler *unpickler, PyObject *object, PyObject **start)
         && unpickler->state->value_types.deque_append != NULL) {
         return extend_deque(unpickler, object, start);
     }
+    if (load_hand_over(unpickler, start, unpickler->top - start) < 0) {
+        return -1;
+    }
     if (has_method(Py_TYPE(object), str->extend)) {
         return extend_by_method(unpickler, object, start);
     }
@@ -341,7 +344,12 @@ set_items_from(struct unpickler *unpickler, PyObject **start)
     if (filled != 0) {
         return filled < 0 ? -1 : 0;
     }
-    int result = set_items(unpickler, container, start);
+    int result = PyDict_CheckExact(container)
+                     ? 0
+                     : load_hand_over(unpickler, start, unpickler->top - start);
+    if (result == 0) {
+        result = set_items(unpickler, container, start);
+    }
     load_drop_to(unpickler, start);
     return result;
 }
@@ -433,6 +441,9 @@ load_additems(struct unpickler *unpickler)
     }
     if (PySet_Check(container)) {
         return update_set(unpickler, container, start);
+    }
+    if (load_hand_over(unpickler, start, unpickler->top - start) < 0) {
+        return -1;
     }
     return append_each(unpickler, start, PyObject_GetAttr(container, unpickler->state->str.add));
 }

@@ -60,11 +60,11 @@ set_slot_state(struct core_state *state, PyObject *object, PyObject *slot_state)
 }
 
 int
-rebuild_state(struct core_state *state, struct key_bounds *bounds, PyObject *object,
-              PyObject *object_state)
+rebuild_state(struct core_state *state, struct key_bounds *bounds, struct handed *handed,
+              PyObject *object, PyObject *object_state)
 {
     PyObject *setstate;
-    int done = setstate_apply(state, object, object_state);
+    int done = setstate_apply(state, handed, object, object_state);
     if (done != 0) {
         return done < 0 ? -1 : 0;
     }
@@ -72,7 +72,9 @@ rebuild_state(struct core_state *state, struct key_bounds *bounds, PyObject *obj
         return -1;
     }
     if (setstate != NULL) {
-        PyObject *returned = PyObject_CallOneArg(setstate, object_state);
+        PyObject *returned = handed_keep(handed, object_state) < 0
+                                 ? NULL
+                                 : PyObject_CallOneArg(setstate, object_state);
         Py_DECREF(setstate);
         if (returned == NULL) {
             return -1;
@@ -88,7 +90,14 @@ rebuild_state(struct core_state *state, struct key_bounds *bounds, PyObject *obj
     if (dict_state != Py_None && set_dict_state(state, bounds, object, dict_state) < 0) {
         return -1;
     }
-    return slot_state == NULL ? 0 : set_slot_state(state, object, slot_state);
+    if (slot_state == NULL) {
+        return 0;
+    }
+    if (Py_TYPE(object)->tp_setattro != PyObject_GenericSetAttr
+        && handed_keep(handed, slot_state) < 0) {
+        return -1;
+    }
+    return set_slot_state(state, object, slot_state);
 }
 
 /* ---- what is known of types ------------------------------------------------------------------

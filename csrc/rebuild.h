@@ -6,6 +6,7 @@
 #ifndef FASTCOPYREG_REBUILD_H
 #define FASTCOPYREG_REBUILD_H
 
+#include "handed.h"
 #include "layout.h"
 #include "load_keys.h"
 #include "make.h"
@@ -54,9 +55,10 @@ void rebuild_store_values(PyObject *object, const uint8_t *indices, PyObject **v
                           Py_ssize_t stride, Py_ssize_t count);
 
 /* BUILD: __setstate__, or items into __dict__ under interned keys and then attributes by
-   setattr.  0, or -1 with an exception.  Runs Python code. */
-int rebuild_state(struct core_state *state, struct key_bounds *bounds, PyObject *object,
-                  PyObject *object_state);
+   setattr.  What a function is handed is kept, if `handed` is not NULL.  0, or -1 with an
+   exception.  Runs Python code. */
+int rebuild_state(struct core_state *state, struct key_bounds *bounds, struct handed *handed,
+                  PyObject *object, PyObject *object_state);
 
 /* Whether tp_new of the type looks up __new__ as an attribute and calls it with the type,
    because a class statement has defined it. */

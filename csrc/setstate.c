@@ -103,8 +103,11 @@ apply_known(struct core_state *state, PyObject *object, PyObject *object_state, 
 
 /* object.__setstate__(object_state), as setstate_apply(). */
 static int
-call(struct core_state *state, PyObject *object, PyObject *object_state)
+call(struct core_state *state, struct handed *handed, PyObject *object, PyObject *object_state)
 {
+    if (handed_keep(handed, object_state) < 0) {
+        return -1;
+    }
     PyObject *arguments[] = {object, object_state};
     PyObject *returned = PyObject_VectorcallMethod(state->str.setstate, arguments, 2, NULL);
     if (returned == NULL) {
@@ -118,7 +121,8 @@ call(struct core_state *state, PyObject *object, PyObject *object_state)
 }
 
 int
-setstate_apply(struct core_state *state, PyObject *object, PyObject *object_state)
+setstate_apply(struct core_state *state, struct handed *handed, PyObject *object,
+               PyObject *object_state)
 {
     unsigned int facts = rebuild_facts(state, Py_TYPE(object));
     if ((facts & REBUILD_METHOD_SETSTATE) == 0) {
@@ -130,7 +134,7 @@ setstate_apply(struct core_state *state, PyObject *object, PyObject *object_stat
     }
     /* Whatever read the function may have changed the type. */
     facts = rebuild_facts(state, Py_TYPE(object));
-    return (facts & REBUILD_METHOD_SETSTATE) == 0 ? 0 : call(state, object, object_state);
+    return (facts & REBUILD_METHOD_SETSTATE) == 0 ? 0 : call(state, handed, object, object_state);
 }
 
 #else
@@ -148,8 +152,8 @@ setstate_updates(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(functi
 }
 
 int
-setstate_apply(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
-               PyObject *Py_UNUSED(object_state))
+setstate_apply(struct core_state *Py_UNUSED(state), struct handed *Py_UNUSED(handed),
+               PyObject *Py_UNUSED(object), PyObject *Py_UNUSED(object_state))
 {
     return 0;
 }

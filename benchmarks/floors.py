@@ -56,7 +56,7 @@ class Floors:
 
     @property
     def memory(self) -> float | None:
-        """The floor of the standard library's peak memory in a dump over ours, if there is one."""
+        """The floor of the standard library's peak memory over ours, if there is one."""
         return self.table.get("memory")
 
     def floor(self, operation: str, workload: str) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
@@ -19,8 +20,6 @@ from workloads import Workload
 STDLIB = "stdlib"
 OURS = "fastcopyreg"
 
-OPERATIONS = ("dumps", "loads", "deepcopy", "copy")
-
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
@@ -31,9 +30,17 @@ class Operation:
     ours: Callable[[Any], Any]
     takes_pickle: bool = False
 
+    def functions(self, workload: Workload) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+        """The standard library's and ours, for a workload that may have picklers of its own."""
+        if workload.through is None:
+            return self.standard, self.ours
+        return tuple(workload.through(module)[self.takes_pickle] for module in (_stdlib, pickle))
+
     def argument(self, workload: Workload, scale: float) -> Any:
         built = workload.build(scale)
-        return _stdlib.dumps(built) if self.takes_pickle else built
+        if not self.takes_pickle:
+            return built
+        return OPERATION["dumps"].functions(workload)[0](built)
 
     @property
     def is_ours(self) -> bool:
@@ -48,6 +55,14 @@ OPERATION: dict[str, Operation] = {
     "copy": Operation("copy", _stdlib.copy, copy.copy),
 }
 
+if _stdlib.replace is not None:  # 3.13 and later
+    _sides = _stdlib.replace, copy.replace
+    if _sides[0] is not _sides[1]:
+        _sides = tuple(functools.partial(side, x=1.5) for side in _sides)
+    OPERATION["replace"] = Operation("replace", *_sides)
+
+OPERATIONS = tuple(OPERATION)
+
 
 class Different(AssertionError):
     """Ours and the standard library's came to different outcomes."""
@@ -56,8 +71,9 @@ class Different(AssertionError):
 def check(workload: Workload, operation: Operation, scale: float) -> None:
     """Raises Different unless both outcomes are the same: bytes, or graphs with the same dump."""
     # Two inputs are built: what one side does to its input (making dicts) the other must not see.
-    ours = operation.ours(operation.argument(workload, scale))
-    standard = operation.standard(operation.argument(workload, scale))
+    by_standard, by_ours = operation.functions(workload)
+    ours = by_ours(operation.argument(workload, scale))
+    standard = by_standard(operation.argument(workload, scale))
     if operation.name != "dumps":
         ours, standard = _stdlib.dumps(ours), _stdlib.dumps(standard)
     if ours != standard:
@@ -79,11 +95,12 @@ def prepare(
     operation = OPERATION[operation_name]
     check(workload, operation, scale)
     argument = operation.argument(workload, scale)
+    standard, ours = operation.functions(workload)
     contenders = [
-        _contender(STDLIB, operation.standard, workload, argument, scale),
-        _contender(OURS, operation.ours, workload, argument, scale),
+        _contender(STDLIB, standard, workload, argument, scale),
+        _contender(OURS, ours, workload, argument, scale),
     ]
-    if peers:
+    if peers and workload.through is None:
         for label, function in _peers(operation_name):
             contenders.append(_contender(label, function, workload, argument, scale))
         contenders.extend(_struct_contenders(workload, operation_name, scale))

@@ -45,7 +45,10 @@ SHORT_SCALE = 0.05
 """The short form's inputs: large enough for several batches of a list."""
 
 MEMORY_BYTES = 100_000
-"""Memory is compared in pickles from this size on; what a small one takes is kept for the next."""
+"""Memory is judged where the standard library's peak is of this size or more: what a small one
+takes is kept for the next."""
+
+WARM_SCALE = 0.01
 
 
 @dataclass
@@ -57,6 +60,8 @@ class Outcome:
     result: Result | None = None
     verdicts: list[Verdict] = field(default_factory=list)
     difference: str | None = None
+    peaks: tuple[int, int] | None = None
+    """The most bytes held at one time, by the standard library and by ours."""
 
     @property
     def workload(self) -> Workload:
@@ -95,6 +100,8 @@ class Outcome:
         }
         if self.result is not None:
             plain |= self.result.to_dict()
+        if self.peaks is not None:
+            plain["peak_bytes"] = dict(zip((operations.STDLIB, operations.OURS), self.peaks))
         return plain
 
 
@@ -113,7 +120,8 @@ def run_one(workload: Workload, operation: str, settings: Settings) -> Outcome:
     """Checks that the outcomes are equal, then races; again, and longer, if below a floor."""
     outcome = Outcome(workload.name, operation)
     try:
-        memory = memory_verdicts(workload, operation, settings)
+        outcome.peaks = peaks(workload, operation, settings)
+        memory = memory_verdicts(outcome.peaks, settings)
         contenders = operations.prepare(workload, operation, settings.scale, settings.peers)
     except operations.Different as difference:
         outcome.difference = str(difference)
@@ -126,7 +134,9 @@ def run_one(workload: Workload, operation: str, settings: Settings) -> Outcome:
             rounds=settings.rounds,
         )
         verdicts = settings.floors.judge(operation, workload.name, result)
-        attempt = Outcome(workload.name, operation, result, verdicts + memory)
+        attempt = Outcome(
+            workload.name, operation, result, verdicts + memory, peaks=outcome.peaks
+        )
         if outcome.result is None or attempt.shortfall > outcome.shortfall:
             outcome = attempt
         if outcome.good:
@@ -145,19 +155,28 @@ def run_alone(workload: Workload, operation: str, settings: Settings) -> Outcome
         return pool.submit(run_named, workload.name, operation, settings).result()
 
 
-def memory_verdicts(workload: Workload, operation: str, settings: Settings) -> list[Verdict]:
-    """How the peak memory of dumping many objects compares: the standard library's over ours."""
+def peaks(workload: Workload, operation: str, settings: Settings) -> tuple[int, int] | None:
+    """The peak memory of one call on many objects, the standard library's and ours, as a dump, a
+    load or a copy holds it at one time, its result included."""
+    if settings.floors.memory is None or workload.count == 1:
+        return None
+    wanted = operations.OPERATION[operation]
+    functions = wanted.functions(workload)
+    held = []
+    for function in functions:
+        for _ in range(2):  # What is kept on the classes and functions when they are first met.
+            function(wanted.argument(workload, min(settings.scale, WARM_SCALE)))
+        held.append(peak_memory(function, wanted.argument(workload, settings.scale))[1])
+    return None if None in held else tuple(held)
+
+
+def memory_verdicts(peaks: tuple[int, int] | None, settings: Settings) -> list[Verdict]:
+    """How the peaks compare: the standard library's over ours."""
     wanted = settings.floors.memory
-    if operation != "dumps" or wanted is None or workload.count == 1:
+    if wanted is None or peaks is None or peaks[0] < MEMORY_BYTES:
         return []
-    dumps = operations.OPERATION["dumps"]
-    for function in (dumps.ours, dumps.standard):
-        function(workload.build(0))  # What is kept on the classes when they are first met.
-    pickled, ours = peak_memory(dumps.ours, workload.build(settings.scale))
-    _, standard = peak_memory(dumps.standard, workload.build(settings.scale))
-    if ours is None or len(pickled) < MEMORY_BYTES:
-        return []
-    return [Verdict(wanted, standard / ours, "memory")]
+    standard, ours = peaks
+    return [Verdict(wanted, standard / max(ours, 1), "memory")]
 
 
 def chosen(patterns: list[str], wanted: list[str]) -> Iterator[tuple[str, Workload]]:

@@ -63,6 +63,11 @@ class Record:
         ours = self.contender(operation, workload, OURS)
         return None if ours is None else ours["ratio"]["median"]
 
+    def memory(self, operation: str, workload: str) -> str:
+        """Our peak memory as a part of the standard library's, where it was counted."""
+        peaks = self.races.get((operation, workload), {}).get("peak_bytes")
+        return f"{peaks[OURS] / peaks[STDLIB]:.2f}" if peaks and peaks[STDLIB] else ""
+
     def time(self, operation: str, workload: str, label: str) -> str:
         """Median time for one object, or nothing where the contender did not take part."""
         found = self.contender(operation, workload, label)
@@ -93,7 +98,7 @@ def operation_table(records: list[Record], operation: str) -> str:
     """All workloads of an operation; for each version the times, the ratio and its quartiles."""
     header = ["workload"]
     for record in records:
-        header += [f"{record.version} {STDLIB}", OURS, "ratio", "quartiles"]
+        header += [f"{record.version} {STDLIB}", OURS, "ratio", "quartiles", "memory"]
         header += record.peers(operation)
     rows = []
     for workload in WORKLOADS:
@@ -109,11 +114,12 @@ def _cells(record: Record, operation: str, workload: str) -> list[str]:
     ours = record.contender(operation, workload, OURS)
     peers = record.peers(operation)
     if ours is None:
-        return [""] * (4 + len(peers))
+        return [""] * (5 + len(peers))
     ratio = ours["ratio"]
     times = [record.time(operation, workload, label) for label in (STDLIB, OURS, *peers)]
     spread = f"{ratio['lower']:.2f}-{ratio['upper']:.2f}"
-    return [*times[:2], f"**{ratio['median']:.2f}**", spread, *times[2:]]
+    memory = record.memory(operation, workload)
+    return [*times[:2], f"**{ratio['median']:.2f}**", spread, memory, *times[2:]]
 
 
 def quote(records: list[Record]) -> str:
@@ -159,7 +165,8 @@ INTRODUCTION = """\
 Written by `python benchmarks/report.py`; do not edit. Times are for one object (for `one-…` and
 `pyperformance-…`: for one call), medians; the ratio is the standard library's time over ours, the
 median of paired rounds run turn and turn about, each race in a process of its own, with its
-quartiles. The workloads are in `benchmarks/workloads.py` (`scattered-…`: the objects lie in memory
+quartiles. Memory is our peak over the standard library's, of one call on many objects, its result
+included: less than 1 is less. The workloads are in `benchmarks/workloads.py` (`scattered-…`: the objects lie in memory
 in another order than in the list), how a race is run in `src/fastcopyreg/bench.py`.
 
 ![Times as fast as the standard library](benchmarks.svg)

@@ -33,6 +33,9 @@ def inputs(workload, share=1):
 
 
 def train_pickling(workload):
+    if workload.through is not None:
+        train_picklers(workload)
+        return
     for protocol, share in ((None, 1), (4, 8), (2, 16), (0, 64)):
         for built in inputs(workload, share):
             data = pickle.dumps(built, protocol)
@@ -42,7 +45,15 @@ def train_pickling(workload):
             pickle.loads(data)
 
 
+def train_picklers(workload):
+    dumps, loads = workload.through(pickle)
+    for built in inputs(workload):
+        loads(dumps(built))
+
+
 def train_files(workload):
+    if workload.through is not None:
+        return
     for built in inputs(workload, 16):
         file = io.BytesIO()
         pickle.dump(built, file)

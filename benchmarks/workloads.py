@@ -28,6 +28,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import hooks
 import models
 
 MANY = 20_000
@@ -43,7 +44,8 @@ class Workload:
 
     `make(n)` returns an input of n objects. `fresh` says that a call changes the input so that the
     next call is another case (the standard library makes the `__dict__` of each instance): then
-    every sample gets a new one. `operations` are those that it is raced in.
+    every sample gets a new one. `operations` are those that it is raced in. `through(module)` gives
+    a module's dumps and loads for it, where they are other than its functions of that name.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Workload:
     count: int = MANY
     fresh: bool = False
     operations: tuple[str, ...] = EVERY_OPERATION
+    through: Callable[[Any], tuple[Callable[..., Any], Callable[..., Any]]] | None = None
 
     def build(self, scale: float = 1.0) -> Any:
         return self.make(self.objects(scale))
@@ -713,6 +716,20 @@ def _copies() -> Iterator[Workload]:
         )
 
 
+def _hooks() -> Iterator[Workload]:
+    """Lists for what takes an object apart or together; one object for what copies only that."""
+    group = "hooks"
+    for name, (make, wanted) in hooks.HOOKS.items():
+        many = tuple(operation for operation in wanted if operation in EVERY_OPERATION)
+        if many:
+            yield Workload(f"hook-{name}", group, make, SOME, operations=many)
+        yield Workload(f"one-hook-{name}", group, one(make), 1, operations=wanted)
+    for name, (make, through) in hooks.THROUGH.items():
+        yield Workload(
+            f"hook-{name}", group, make, SOME, operations=PICKLE_OPERATIONS, through=through
+        )
+
+
 def _scattered() -> Iterator[Workload]:
     inputs: dict[str, Callable[[int], list[Any]]] = {
         "registered-slots": three_fields(Point),
@@ -748,6 +765,7 @@ WORKLOADS: tuple[Workload, ...] = (
     *_values(),
     *_containers(),
     *_atoms(),
+    *_hooks(),
     *_scattered(),
     *_millions(),
 )

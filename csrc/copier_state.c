@@ -172,7 +172,7 @@ call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state, 
         || !PyType_HasFeature(Py_TYPE(method), Py_TPFLAGS_METHOD_DESCRIPTOR)) {
         return 0;
     }
-    int done = PyFunction_Check(method) ? setstate_apply(state, copy, copied_state) : 0;
+    int done = setstate_apply(state, NULL, copy, copied_state);
     if (done != 0) {
         return done;
     }

@@ -106,6 +106,32 @@ load_fetch(struct unpickler *unpickler, size_t index)
     return load_push(unpickler, object);
 }
 
+/* Where what foreign code is handed is to be kept; NULL if the memo has it anyway. */
+ALWAYS_INLINE struct handed *
+load_handed(struct unpickler *unpickler)
+{
+    struct load_memo *memo = &unpickler->memo;
+    if (!memo->prescanned || memo->scan.keeps_all) {
+        return NULL;
+    }
+    memo->handed.mark = memo->length;
+    return &memo->handed;
+}
+
+/* Keeps what may be filled of the objects that foreign code is handed.  0, or -1 with
+   MemoryError. */
+ALWAYS_INLINE int
+load_hand_over(struct unpickler *unpickler, PyObject *const *objects, Py_ssize_t count)
+{
+    struct handed *handed = load_handed(unpickler);
+    for (Py_ssize_t i = 0; handed != NULL && i < count; i++) {
+        if (unlikely(handed_keep(handed, objects[i]) < 0)) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* Takes the topmost object off; strong, or NULL with an exception. */
 ALWAYS_INLINE PyObject *
 load_take(struct unpickler *unpickler)

@@ -144,6 +144,29 @@ extend_deque(struct unpickler *unpickler, PyObject *deque, PyObject **start)
     return result;
 }
 
+/* Whether objects of the type find it in the usual way, as a function or a method of C. */
+static int
+has_method(PyTypeObject *type, PyObject *name)
+{
+    PyObject *found = type->tp_getattro == PyObject_GenericGetAttr ? type_lookup(type, name) : NULL;
+    return found != NULL && PyType_HasFeature(Py_TYPE(found), Py_TPFLAGS_METHOD_DESCRIPTOR);
+}
+
+/* object.extend(items), without the bound method.  Runs Python code. */
+static int
+extend_by_method(struct unpickler *unpickler, PyObject *object, PyObject **start)
+{
+    PyObject *arguments[] = {object, take_list(unpickler, start)};
+    if (arguments[1] == NULL) {
+        return -1;
+    }
+    PyObject *returned =
+        PyObject_VectorcallMethod(unpickler->state->str.extend, arguments, 2, NULL);
+    Py_DECREF(arguments[1]);
+    Py_XDECREF(returned);
+    return returned == NULL ? -1 : 0;
+}
+
 /* APPENDS onto an object that is not an exact list.  Runs Python code. */
 static int
 extend_object(struct unpickler *unpickler, PyObject *object, PyObject **start)
@@ -153,6 +176,12 @@ extend_object(struct unpickler *unpickler, PyObject *object, PyObject **start)
     if (Py_TYPE(object) == unpickler->state->value_types.deque
         && unpickler->state->value_types.deque_append != NULL) {
         return extend_deque(unpickler, object, start);
+    }
+    if (load_hand_over(unpickler, start, unpickler->top - start) < 0) {
+        return -1;
+    }
+    if (has_method(Py_TYPE(object), str->extend)) {
+        return extend_by_method(unpickler, object, start);
     }
     if (PyObject_GetOptionalAttr(object, str->extend, &extend) < 0) {
         return -1;
@@ -315,7 +344,12 @@ set_items_from(struct unpickler *unpickler, PyObject **start)
     if (filled != 0) {
         return filled < 0 ? -1 : 0;
     }
-    int result = set_items(unpickler, container, start);
+    int result = PyDict_CheckExact(container)
+                     ? 0
+                     : load_hand_over(unpickler, start, unpickler->top - start);
+    if (result == 0) {
+        result = set_items(unpickler, container, start);
+    }
     load_drop_to(unpickler, start);
     return result;
 }
@@ -407,6 +441,9 @@ load_additems(struct unpickler *unpickler)
     }
     if (PySet_Check(container)) {
         return update_set(unpickler, container, start);
+    }
+    if (load_hand_over(unpickler, start, unpickler->top - start) < 0) {
+        return -1;
     }
     return append_each(unpickler, start, PyObject_GetAttr(container, unpickler->state->str.add));
 }

@@ -88,14 +88,48 @@ probe_bools(PyObject *std_loads, struct load_dialect *dialect)
     return loaded == NULL ? -1 : 0;
 }
 
+/* An Unpickler of the standard library over the bytes as a file; strong, or NULL. */
+static PyObject *
+make_unpickler(PyObject *module, const char *pickled, Py_ssize_t size)
+{
+    PyObject *io = PyImport_ImportModule("_io");
+    PyObject *file = io == NULL ? NULL : PyObject_CallMethod(io, "BytesIO", "y#", pickled, size);
+    PyObject *unpickler =
+        file == NULL ? NULL : PyObject_CallMethod(module, "Unpickler", "O", file);
+    Py_XDECREF(io);
+    Py_XDECREF(file);
+    return unpickler;
+}
+
+/* Whether what an untrue length has taken from a file is not there for the next load.  0, or -1
+   with an exception. */
+static int
+probe_window(PyObject *module, struct load_dialect *dialect)
+{
+    static const char pickled[] = "X\x01\x00\x10\x00N."; /* of 1 MiB and a byte */
+    PyObject *unpickler = make_unpickler(module, pickled, sizeof(pickled) - 1);
+    if (unpickler == NULL) {
+        return -1;
+    }
+    for (int i = 0; i < 2; i++) {
+        PyObject *loaded = PyObject_CallMethod(unpickler, "load", NULL);
+        dialect->keeps_window = loaded == NULL;
+        Py_XDECREF(loaded);
+        PyErr_Clear();
+    }
+    Py_DECREF(unpickler);
+    return 0;
+}
+
 int
 load_dialect_probe(struct load_dialect *dialect)
 {
     PyObject *module = PyImport_ImportModule("_pickle");
     PyObject *std_loads = module == NULL ? NULL : PyObject_GetAttrString(module, "loads");
-    Py_XDECREF(module);
     int result = std_loads == NULL ? -1 : probe_all(std_loads, dialect);
     result = result < 0 ? -1 : probe_bools(std_loads, dialect);
+    result = result < 0 ? -1 : probe_window(module, dialect);
+    Py_XDECREF(module);
     Py_XDECREF(std_loads);
     return result;
 }

@@ -13,6 +13,9 @@ struct load_dialect {
     int sparse_memo_counts;
     /* An opcode must not lie across the end of a frame (3.14.10, 3.15.2). */
     int holds_to_frames;
+    /* Where a length of more than 1 MiB is not true, what was read before is still there for the
+       next load of the same file (from 3.15). */
+    int keeps_window;
     /* The count of BINSTRING has a sign (from 3.12). */
     int binstring_is_signed;
     /* The base of INT and LONG is read off the number: 010 is 8, or refused (before 3.14). */

@@ -152,7 +152,12 @@ load_long_binput(struct unpickler *unpickler)
     if (unlikely(bytes == NULL)) {
         return -1;
     }
-    return load_put_top(unpickler, (size_t)read_little_endian(bytes, 4));
+    uint64_t index = read_little_endian(bytes, 4);
+    if (unlikely(index > PY_SSIZE_T_MAX)) { /* with 32 bits */
+        PyErr_SetString(PyExc_ValueError, "negative LONG_BINPUT argument");
+        return -1;
+    }
+    return load_put_top(unpickler, (size_t)index);
 }
 
 ALWAYS_INLINE int
@@ -169,7 +174,8 @@ load_long_binget(struct unpickler *unpickler)
     if (unlikely(bytes == NULL)) {
         return -1;
     }
-    return load_fetch(unpickler, (size_t)read_little_endian(bytes, 4));
+    uint64_t index = read_little_endian(bytes, 4);
+    return load_fetch(unpickler, index > PY_SSIZE_T_MAX ? SIZE_MAX : (size_t)index);
 }
 
 /* ---- containers --------------------------------------------------------- */

@@ -135,7 +135,7 @@ load_memo_begin_prescanned(struct load_memo *memo)
     if (count > memo->capacity) {
         PyMem_Free(memo->items);
         memo->capacity = 0;
-        memo->items = PyMem_Malloc(count * sizeof(PyObject *));
+        memo->items = PyMem_New(PyObject *, count);
         if (memo->items == NULL) {
             PyErr_NoMemory();
             return -1;
@@ -152,10 +152,14 @@ static void
 clear_prescanned(struct load_memo *memo)
 {
     for (size_t i = memo->length; i-- > 0;) {
+        if (unlikely(memo->handed.count > 0)) {
+            handed_drop(&memo->handed, i + 1);
+        }
         if (memo->scan.wanted[i]) {
             Py_DECREF(memo->items[i]);
         }
     }
+    handed_drop(&memo->handed, 0);
     memo->length = 0;
     memo->prescanned = 0;
 }
@@ -212,6 +216,7 @@ load_memo_free(struct load_memo *memo)
         memo->items = NULL;
         memo->capacity = memo->reach = 0;
     }
+    handed_free(&memo->handed);
     PyMem_Free(memo->scan.wanted);
     memo->scan.wanted = NULL;
     memo->scan.capacity = 0;

@@ -10,10 +10,12 @@
    Nobody notices the death of an exact str, bytes, number, tuple, list or dict: none of
    them has a finalizer or a weak reference, and what they contain is in the memo by
    itself (or in copyreg's cache of extension codes), as is an argument of a call; a
-   pickle in which something is not keeps all. */
+   pickle in which something is not keeps all.  A container that foreign code was handed is kept
+   beside the memo (handed.h). */
 #ifndef FASTCOPYREG_LOAD_MEMO_H
 #define FASTCOPYREG_LOAD_MEMO_H
 
+#include "handed.h"
 #include "prescan.h"
 
 struct load_memo {
@@ -25,6 +27,7 @@ struct load_memo {
     PyObject *sparse; /* in full: index -> object for the others, or NULL */
     struct prescan scan;
     int prescanned;
+    struct handed handed; /* prescanned: what is kept beside it */
 };
 
 /* In full: takes a reference of its own.  0, or -1 with an exception.  Dropping a value

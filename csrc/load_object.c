@@ -36,6 +36,24 @@ call_without_arguments(struct core_state *state, PyObject *callable)
     return object;
 }
 
+/* Hands the arguments of a call over.  A type of C fills none that it is given. */
+ALWAYS_INLINE int
+hand_arguments(struct unpickler *unpickler, PyObject *callable, PyObject *const *arguments,
+               Py_ssize_t count)
+{
+    return PyType_Check(callable)
+                   && PyType_HasFeature((PyTypeObject *)callable, Py_TPFLAGS_IMMUTABLETYPE)
+               ? 0
+               : load_hand_over(unpickler, arguments, count);
+}
+
+/* The same for those in a tuple, or the keywords in a dict; NULL: none. */
+static int
+hand_container(struct unpickler *unpickler, PyObject *callable, PyObject *container)
+{
+    return container == NULL ? 0 : hand_arguments(unpickler, callable, &container, 1);
+}
+
 /* callable(*arguments), by its plan if it has one.  Strong, or NULL with an exception.  Runs
    Python code. */
 static PyObject *
@@ -43,6 +61,9 @@ call_with_tuple(struct unpickler *unpickler, PyObject *callable, PyObject *argum
 {
     enum make_outcome outcome = MAKE_CALL;
     PyObject *object;
+    if (hand_container(unpickler, callable, arguments) < 0) {
+        return NULL;
+    }
     if (PyTuple_CheckExact(arguments)) {
         PyObject *const *items = &PyTuple_GET_ITEM(arguments, 0);
         Py_ssize_t count = PyTuple_GET_SIZE(arguments);
@@ -96,8 +117,21 @@ is_made_by_new(PyObject *callable)
            && type->tp_new != PyBaseObject_Type.tp_new && type != &PyType_Type;
 }
 
-/* callable(*arguments) for the arguments from `arguments` to the top of the stack.  Strong, or
-   NULL with an exception; the stack may or may not have them still.  Runs Python code. */
+/* The function of Python that its type has for a call; borrowed, or NULL. */
+static PyObject *
+find_python_call(struct core_state *state, PyObject *callable)
+{
+    PyTypeObject *type = Py_TYPE(callable);
+    if (type->tp_call != state->python_call || type->tp_call == NULL) {
+        return NULL;
+    }
+    PyObject *function = type_lookup(type, state->str.call);
+    return function != NULL && PyFunction_Check(function) ? function : NULL;
+}
+
+/* callable(*arguments) for the arguments from `arguments` to the top of the stack, with the
+   callable right below them.  Strong, or NULL with an exception; the stack may or may not have
+   them still.  Runs Python code. */
 static PyObject *
 call_off_stack(struct unpickler *unpickler, PyObject *callable, PyObject **arguments)
 {
@@ -105,6 +139,13 @@ call_off_stack(struct unpickler *unpickler, PyObject *callable, PyObject **argum
     if (PyVectorcall_Function(callable) != NULL) {
         return PyObject_Vectorcall(callable, arguments, count | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                    NULL);
+    }
+    PyObject *function = find_python_call(unpickler->state, callable);
+    if (function != NULL) {
+        Py_INCREF(function);
+        PyObject *returned = PyObject_Vectorcall(function, arguments - 1, count + 1, NULL);
+        Py_DECREF(function);
+        return returned;
     }
     PyObject *object = NULL, *tuple = take_tuple(unpickler, arguments);
     if (tuple != NULL) {
@@ -126,7 +167,7 @@ load_call(struct unpickler *unpickler, PyObject **arguments)
     if (likely(outcome == MAKE_TAKEN)) {
         unpickler->top = arguments;
     }
-    else if (outcome == MAKE_CALL
+    else if (outcome == MAKE_CALL && hand_arguments(unpickler, callable, arguments, count) == 0
              && rebuild_make(unpickler->state, callable, arguments, count, &object) == MAKE_CALL
              && load_make_set(unpickler, callable, arguments, count, &object) == MAKE_CALL) {
         object = call_off_stack(unpickler, callable, arguments);
@@ -163,9 +204,10 @@ load_call_new(struct unpickler *unpickler, PyObject **arguments)
     pass_taker(unpickler);
     /* A class with a __new__ in Python has a plan only if calling the class does nothing more. */
     PyObject *object = NULL;
-    if (make_or_read(unpickler->state, (PyObject *)type, arguments, unpickler->top - arguments,
-                     &object)
-        == MAKE_CALL) {
+    Py_ssize_t count = unpickler->top - arguments;
+    if (load_hand_over(unpickler, arguments, count) == 0
+        && make_or_read(unpickler->state, (PyObject *)type, arguments, count, &object)
+               == MAKE_CALL) {
         object = call_python_new(unpickler, arguments);
     }
     load_drop_to(unpickler, arguments - 1);
@@ -229,7 +271,8 @@ push_new(struct unpickler *unpickler, PyObject *keywords)
     if (arguments != NULL) {
         cls = load_take(unpickler);
     }
-    if (cls != NULL) {
+    if (cls != NULL && hand_container(unpickler, cls, arguments) == 0
+        && hand_container(unpickler, cls, keywords) == 0) {
         object = load_make_new(unpickler->state, cls, arguments, keywords);
     }
     Py_XDECREF(keywords);
@@ -289,7 +332,9 @@ load_obj(struct unpickler *unpickler)
     }
     PyObject *object = NULL, *cls = load_take(unpickler);
     if (cls != NULL) {
-        object = instantiate(unpickler->state, cls, arguments);
+        if (hand_container(unpickler, cls, arguments) == 0) {
+            object = instantiate(unpickler->state, cls, arguments);
+        }
         Py_DECREF(cls);
     }
     Py_DECREF(arguments);
@@ -306,7 +351,9 @@ load_inst(struct unpickler *unpickler)
     }
     PyObject *object = NULL, *arguments = take_tuple(unpickler, start);
     if (arguments != NULL) {
-        object = instantiate(unpickler->state, cls, arguments);
+        if (hand_container(unpickler, cls, arguments) == 0) {
+            object = instantiate(unpickler->state, cls, arguments);
+        }
         Py_DECREF(arguments);
     }
     Py_DECREF(cls);
@@ -324,7 +371,8 @@ load_build(struct unpickler *unpickler)
     }
     PyObject *object_state = *--unpickler->top;
     int result =
-        rebuild_state(unpickler->state, &unpickler->key_bounds, unpickler->top[-1], object_state);
+        rebuild_state(unpickler->state, &unpickler->key_bounds, load_handed(unpickler),
+                      unpickler->top[-1], object_state);
     Py_DECREF(object_state);
     return result;
 }

@@ -170,11 +170,14 @@ takes_state(struct core_state *state, PyTypeObject *type, int in_slots, PyObject
 {
     unsigned int needed =
         REBUILD_PLAIN_STATE | (in_slots ? REBUILD_PLAIN_SETATTR : REBUILD_OWN_DICT);
+    unsigned int facts = rebuild_facts(state, type);
     *setstate = NULL;
-    if ((rebuild_facts(state, type) & needed) == needed) {
+    if ((facts & needed) == needed) {
         return 1;
     }
-    *setstate = in_slots ? NULL : setstate_find_update(state, type);
+    *setstate = in_slots || (facts & REBUILD_CALLED_SETSTATE) != 0
+                    ? NULL
+                    : setstate_find_update(state, type);
     return *setstate != NULL;
 }
 

@@ -254,6 +254,39 @@ make_read(struct core_state *state, PyObject *callable)
     return read < 0 ? -1 : 0;
 }
 
+/* ---- callables that are called ------------------------------------------ */
+
+/* What a function or class has as long as it is the one that was read. */
+ALWAYS_INLINE uintptr_t
+guard_of(PyObject *callable)
+{
+    return PyFunction_Check(callable) ? (uintptr_t)PyFunction_GET_CODE(callable)
+           : PyType_Check(callable)   ? type_version((PyTypeObject *)callable)
+                                      : 0;
+}
+
+ALWAYS_INLINE struct called *
+place_of_called(struct makers *makers, PyObject *callable)
+{
+    return &makers->called[((uintptr_t)callable >> 4) % CALLED_COUNT];
+}
+
+static void
+note_called(struct makers *makers, PyObject *callable)
+{
+    *place_of_called(makers, callable) = (struct called){callable, guard_of(callable)};
+}
+
+/* Whether nothing is known of the callable but that it is to be called.  If another is at its
+   address by now, with code at the same address too, it is called, which is always right. */
+ALWAYS_INLINE int
+is_called(struct core_state *state, PyObject *callable)
+{
+    const struct called *called = place_of_called(state->makers, callable);
+    uintptr_t guard = called->callable == callable ? guard_of(callable) : 0;
+    return guard != 0 && guard == called->guard;
+}
+
 /* The entry of a class or function if it has a plan that can be used: MAKE_DONE and *maker;
    else MAKE_CALL, or MAKE_DUE and the callable in *due. */
 static enum make_outcome
@@ -262,6 +295,7 @@ find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned
 {
     *maker = makers_meet(state->makers, key, version);
     if (*maker == NULL || (*maker)->status == STEPS_REFUSED) {
+        note_called(state->makers, callable);
         return MAKE_CALL;
     }
     if ((*maker)->status == STEPS_READY) {
@@ -785,12 +819,21 @@ make_read(struct core_state *Py_UNUSED(state), PyObject *callable)
     return 0;
 }
 
+static int
+is_called(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(callable))
+{
+    return 1;
+}
+
 #endif
 
 enum make_outcome
 make_or_read(struct core_state *state, PyObject *callable, PyObject *const *arguments,
              Py_ssize_t count, PyObject **made)
 {
+    if (is_called(state, callable)) {
+        return MAKE_CALL;
+    }
     make_free_dead(state);
     enum make_outcome outcome = make_object(state, callable, arguments, count, made);
     if (outcome != MAKE_DUE) {

@@ -44,9 +44,18 @@ struct maker {
     struct store stores[STORES_MAX];
 };
 
+enum { CALLED_COUNT = 64 };
+
+/* A callable that was read, and is to be called: while its code, or its version, is this. */
+struct called {
+    PyObject *callable; /* not owned: it is only compared */
+    uintptr_t guard;
+};
+
 struct makers {
     struct keyed_table table;
     int busy; /* plans that run: nothing is freed */
+    struct called called[CALLED_COUNT];
 };
 
 /* The entry of a class or code, NULL if it was not met; borrowed until Python code runs. */

@@ -22,6 +22,7 @@
     V(bin, "bin")                                          \
     V(builtins, "__builtins__")                            \
     V(builtins_module, "builtins")                         \
+    V(call, "__call__")                                    \
     V(class_, "__class__")                                 \
     V(complex, "complex")                                  \
     V(copy, "__copy__")                                    \
@@ -243,6 +244,7 @@ struct core_state {
     PyObject *copy_helpers; /* a dict of Python functions, or NULL; see copier_reduce.c */
     struct load_dialect load_dialect;
     struct unpickler *idle_unpickler;      /* between calls of loads; see unpickler.c */
+    ternaryfunc python_call;               /* tp_call of a class with a __call__ in Python */
     struct kept_templates *kept_templates; /* of dicts; see load_template.c */
     struct global_cache *globals;          /* names seen before; see load_names.c */
     struct rebuild_cache *rebuild;         /* what is known of types; see rebuild.c */

@@ -59,7 +59,10 @@ struct plan_slot {
     uint32_t index; /* in the memo of `names_dump` */
 };
 
-enum { PLAN_SHARED_KEYS = 32, NO_INDEX = UINT32_MAX };
+enum { PLAN_SHARED_KEYS = 32 };
+
+/* No enumerator, which C11 has as an int. */
+#define NO_INDEX UINT32_MAX
 
 struct plan {
     PyTypeObject *type;             /* only compared */

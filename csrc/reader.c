@@ -418,19 +418,26 @@ take_bytes_beyond(struct reader *reader, size_t size)
 }
 
 /* Even no bytes are asked of the file, or missed, at the end of the window, as in the
-   standard library. */
+   standard library.  One byte is an object of its own, not the interpreter's. */
 PyObject *
 reader_take_bytes(struct reader *reader, size_t size)
 {
     size_t there = (size_t)(reader->end - reader->at);
     if (likely(size <= there && there > 0)) {
-        PyObject *bytes = PyBytes_FromStringAndSize((const char *)reader->at, (Py_ssize_t)size);
-        reader->at += size;
+        PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+        if (bytes != NULL) {
+            memcpy(PyBytes_AS_STRING(bytes), reader->at, size);
+            reader->at += size;
+        }
         return bytes;
     }
     int passed = reader_pass_frame(reader);
-    if (passed != 0) {
-        return passed < 0 ? NULL : reader_take_bytes(reader, size);
+    if (passed < 0) {
+        reader->at = reader->end; /* they are taken all the same */
+        return NULL;
+    }
+    if (passed > 0) {
+        return reader_take_bytes(reader, size);
     }
     if (reader->read == NULL) {
         reader_truncated(reader);
@@ -460,6 +467,25 @@ reader_take_bytearray(struct reader *reader, size_t size)
 
 /* ---- windows ------------------------------------------------------------ */
 
+/* Makes `size` bytes the window, of which the first chunk is read; stolen.  The window that is
+   there stays if it fails.  Their size, 0 if they are not all there, or -1 with an exception.
+   Runs Python code. */
+static Py_ssize_t
+reader_replace_window(struct reader *reader, PyObject *chunk, size_t size)
+{
+    PyObject *whole = NULL;
+    if (PyBytes_GET_SIZE(chunk) < FIRST_CHUNK_SIZE) {
+        Py_DECREF(chunk);
+        return 0;
+    }
+    if (replace_bytes(&chunk, FIRST_CHUNK_SIZE, smaller(size, 2 * FIRST_CHUNK_SIZE)) == 0) {
+        whole = grow_from_file(reader, chunk, FIRST_CHUNK_SIZE, size);
+    }
+    Py_ssize_t shown = whole == NULL ? -1 : reader_set_window(reader, whole);
+    Py_XDECREF(whole);
+    return shown;
+}
+
 /* Reads a window of `size` bytes (or what read() makes of it).  Its size, or -1 with an
    exception.  Runs Python code. */
 static Py_ssize_t
@@ -468,6 +494,10 @@ reader_read_window(struct reader *reader, size_t size)
     PyObject *data = call_with_size(reader->read, smaller(size, FIRST_CHUNK_SIZE));
     if (data == NULL) {
         return -1;
+    }
+    if (size > FIRST_CHUNK_SIZE && PyBytes_Check(data)
+        && reader->state->load_dialect.keeps_window) {
+        return reader_replace_window(reader, data, size);
     }
     Py_ssize_t shown = reader_set_window(reader, data);
     Py_DECREF(data);
@@ -483,9 +513,23 @@ reader_read_window(struct reader *reader, size_t size)
     return shown;
 }
 
+/* How much of the window was taken. */
+static size_t
+taken_of_window(const struct reader *reader)
+{
+    const char *start = reader->window_is_bytes ? PyBytes_AS_STRING(reader->window.obj)
+                                                : (const char *)reader->window.buf;
+    return reader->window.obj == NULL ? 0 : (size_t)((const char *)reader->at - start);
+}
+
 const unsigned char *
 reader_take_beyond(struct reader *reader, size_t size)
 {
+    if (size > PY_SSIZE_T_MAX - taken_of_window(reader)) {
+        PyErr_SetString(reader->state->stdlib.unpickling_error,
+                        "read would overflow (invalid bytecode)");
+        return NULL;
+    }
     int passed = reader_pass_frame(reader);
     if (passed != 0) {
         return passed < 0 ? NULL : reader_take(reader, size);

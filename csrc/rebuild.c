@@ -1,7 +1,6 @@
 /* Reduction parts -> object: see rebuild.h. */
 #include "rebuild.h"
 
-#include "frozen.h"
 #include "setstate.h"
 
 /* ---- state -------------------------------------------------------------- */
@@ -61,11 +60,11 @@ set_slot_state(struct core_state *state, PyObject *object, PyObject *slot_state)
 }
 
 int
-rebuild_state(struct core_state *state, struct key_bounds *bounds, PyObject *object,
-              PyObject *object_state)
+rebuild_state(struct core_state *state, struct key_bounds *bounds, struct handed *handed,
+              PyObject *object, PyObject *object_state)
 {
     PyObject *setstate;
-    int done = setstate_apply(state, object, object_state);
+    int done = setstate_apply(state, handed, object, object_state);
     if (done != 0) {
         return done < 0 ? -1 : 0;
     }
@@ -73,13 +72,14 @@ rebuild_state(struct core_state *state, struct key_bounds *bounds, PyObject *obj
         return -1;
     }
     if (setstate != NULL) {
-        PyObject *returned = PyObject_CallOneArg(setstate, object_state);
+        PyObject *returned = handed_keep(handed, object_state) < 0
+                                 ? NULL
+                                 : PyObject_CallOneArg(setstate, object_state);
         Py_DECREF(setstate);
         if (returned == NULL) {
             return -1;
         }
         Py_DECREF(returned);
-        frozen_check(state, object, object_state);
         return 0;
     }
     PyObject *dict_state = object_state, *slot_state = NULL;
@@ -90,7 +90,14 @@ rebuild_state(struct core_state *state, struct key_bounds *bounds, PyObject *obj
     if (dict_state != Py_None && set_dict_state(state, bounds, object, dict_state) < 0) {
         return -1;
     }
-    return slot_state == NULL ? 0 : set_slot_state(state, object, slot_state);
+    if (slot_state == NULL) {
+        return 0;
+    }
+    if (Py_TYPE(object)->tp_setattro != PyObject_GenericSetAttr
+        && handed_keep(handed, slot_state) < 0) {
+        return -1;
+    }
+    return set_slot_state(state, object, slot_state);
 }
 
 /* ---- what is known of types ------------------------------------------------------------------
@@ -130,9 +137,12 @@ find_facts(struct core_state *state, PyTypeObject *type)
         && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)) {
         facts |= REBUILD_PLAIN_NEW;
     }
-    if (type->tp_getattro == PyObject_GenericGetAttr
-        && type_lookup(type, state->str.setstate) == NULL) {
-        facts |= REBUILD_PLAIN_STATE;
+    if (type->tp_getattro == PyObject_GenericGetAttr) {
+        PyObject *setstate = type_lookup(type, state->str.setstate);
+        facts |= setstate == NULL ? REBUILD_PLAIN_STATE
+                 : PyType_HasFeature(Py_TYPE(setstate), Py_TPFLAGS_METHOD_DESCRIPTOR)
+                     ? REBUILD_METHOD_SETSTATE
+                     : 0;
     }
     if (type->tp_setattro == PyObject_GenericSetAttr) {
         facts |= REBUILD_PLAIN_SETATTR;
@@ -166,6 +176,16 @@ rebuild_facts(struct core_state *state, PyTypeObject *type)
     return facts;
 }
 
+void
+rebuild_note_called(struct core_state *state, PyTypeObject *type)
+{
+    struct rebuild_cache *cache = state->rebuild;
+    unsigned int version = type_version(type), place = version % FACTS_SIZE;
+    if (version != 0 && cache->versions[place] == version) {
+        cache->facts[place] |= REBUILD_CALLED_SETSTATE;
+    }
+}
+
 /* Learns from a class that the standard library makes by a class statement. */
 static int
 learn_from_class(struct core_state *state, struct rebuild_cache *cache)
@@ -181,6 +201,20 @@ learn_from_class(struct core_state *state, struct rebuild_cache *cache)
     return 0;
 }
 
+/* What calls an object whose class has a __call__ of its own, learnt from such a class. */
+static int
+learn_python_call(struct core_state *state)
+{
+    PyObject *cls = PyObject_CallFunction((PyObject *)&PyType_Type, "s(){OO}", "Called",
+                                          state->str.call, Py_None);
+    if (cls == NULL) {
+        return -1;
+    }
+    state->python_call = ((PyTypeObject *)cls)->tp_call;
+    Py_DECREF(cls);
+    return 0;
+}
+
 int
 rebuild_setup(PyObject *module)
 {
@@ -190,7 +224,7 @@ rebuild_setup(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
-    return learn_from_class(state, state->rebuild);
+    return learn_from_class(state, state->rebuild) < 0 ? -1 : learn_python_call(state);
 }
 
 /* Whether two exact strings are equal; such have the same kind. */
@@ -264,6 +298,11 @@ unsigned int
 rebuild_facts(struct core_state *Py_UNUSED(state), PyTypeObject *Py_UNUSED(type))
 {
     return 0;
+}
+
+void
+rebuild_note_called(struct core_state *Py_UNUSED(state), PyTypeObject *Py_UNUSED(type))
+{
 }
 
 int

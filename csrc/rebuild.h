@@ -6,6 +6,7 @@
 #ifndef FASTCOPYREG_REBUILD_H
 #define FASTCOPYREG_REBUILD_H
 
+#include "handed.h"
 #include "layout.h"
 #include "load_keys.h"
 #include "make.h"
@@ -22,11 +23,18 @@ enum rebuild_fact {
     REBUILD_PYTHON_INIT = 8,
     /* Attributes are set in the usual way.  The items of __dict__ are not attributes there: a
        class that refuses to be changed, as a frozen dataclass, takes them all the same. */
-    REBUILD_PLAIN_SETATTR = 16
+    REBUILD_PLAIN_SETATTR = 16,
+    /* Attributes are found in the usual way, and __setstate__ is a function or a method of C. */
+    REBUILD_METHOD_SETSTATE = 32,
+    /* Nothing is known of this __setstate__ but that it is called: rebuild_note_called(). */
+    REBUILD_CALLED_SETSTATE = 64
 };
 
 /* The facts about a type; 0 if nothing can be known.  Runs no Python code. */
 unsigned int rebuild_facts(struct core_state *state, PyTypeObject *type);
+
+/* Notes that the type's __setstate__ was read, and is one to be called, until the type changes. */
+void rebuild_note_called(struct core_state *state, PyTypeObject *type);
 
 /* A fresh instance of a REBUILD_PLAIN_NEW type; strong, or NULL with an exception. */
 PyObject *rebuild_allocate(struct core_state *state, PyTypeObject *type);
@@ -47,9 +55,10 @@ void rebuild_store_values(PyObject *object, const uint8_t *indices, PyObject **v
                           Py_ssize_t stride, Py_ssize_t count);
 
 /* BUILD: __setstate__, or items into __dict__ under interned keys and then attributes by
-   setattr.  0, or -1 with an exception.  Runs Python code. */
-int rebuild_state(struct core_state *state, struct key_bounds *bounds, PyObject *object,
-                  PyObject *object_state);
+   setattr.  What a function is handed is kept, if `handed` is not NULL.  0, or -1 with an
+   exception.  Runs Python code. */
+int rebuild_state(struct core_state *state, struct key_bounds *bounds, struct handed *handed,
+                  PyObject *object, PyObject *object_state);
 
 /* Whether tp_new of the type looks up __new__ as an attribute and calls it with the type,
    because a class statement has defined it. */

@@ -172,12 +172,12 @@ save_get(struct pickler *pickler, Py_ssize_t position, char *out)
 {
     Py_ssize_t index = memo_index(&pickler->memo, position);
     if (likely(pickler->bin != 0)) {
-        if (likely((size_t)index < 256)) {
+        if (likely(index < 256)) { /* a negative one too, which a program can assign */
             out[0] = OP_BINGET;
             out[1] = (char)(unsigned char)index;
             return out + 2;
         }
-        if (likely((size_t)index <= UINT32_MAX)) {
+        if (likely((uint64_t)index <= UINT32_MAX)) {
             return write_u32(write_op(out, OP_LONG_BINGET), (uint32_t)index);
         }
     }

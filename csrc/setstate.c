@@ -4,6 +4,7 @@
 #include "clone.h"
 #include "frozen.h"
 #include "make.h"
+#include "make_known.h"
 #include "rebuild.h"
 #include "steps.h"
 
@@ -61,14 +62,16 @@ static int
 store_state(struct core_state *state, PyObject *object, PyObject *object_state)
 {
     PyTypeObject *type = Py_TYPE(object);
-    if (!PyDict_CheckExact(object_state) || state->steps_threshold == 0
-        || !type_is_usual(state, type)) {
+    if (state->steps_threshold == 0 || !type_is_usual(state, type)) {
         return 0;
     }
     PyObject *function = find_function(state, type);
     struct steps_entry *entry =
         function == NULL ? NULL : steps_meet(state, PyFunction_GET_CODE(function));
     if (entry == NULL || (entry->status != STEPS_UPDATES && entry->status != STEPS_REPLACES)) {
+        if (entry != NULL && entry->status == STEPS_REFUSED && !known_may_set_state(type)) {
+            rebuild_note_called(state, type);
+        }
         return entry != NULL && steps_due(state, entry) ? read_function(state, function) : 0;
     }
     int updates = entry->status == STEPS_UPDATES;
@@ -84,14 +87,54 @@ store_state(struct core_state *state, PyObject *object, PyObject *object_state)
     return set < 0 ? -1 : 1;
 }
 
-int
-setstate_apply(struct core_state *state, PyObject *object, PyObject *object_state)
+/* What need not be called, as setstate_apply(). */
+static int
+apply_known(struct core_state *state, PyObject *object, PyObject *object_state, unsigned int facts)
 {
-    int done = frozen_setstate(state, object, object_state);
-    if (done == 0) {
-        done = make_by_setstate(state, object, object_state);
+    if (PyList_CheckExact(object_state)) {
+        return frozen_setstate(state, object, object_state);
     }
+    if (!PyDict_CheckExact(object_state) || (facts & REBUILD_CALLED_SETSTATE) != 0) {
+        return 0;
+    }
+    int done = make_by_setstate(state, object, object_state);
     return done != 0 ? done : store_state(state, object, object_state);
+}
+
+/* object.__setstate__(object_state), as setstate_apply(). */
+static int
+call(struct core_state *state, struct handed *handed, PyObject *object, PyObject *object_state)
+{
+    if (handed_keep(handed, object_state) < 0) {
+        return -1;
+    }
+    PyObject *arguments[] = {object, object_state};
+    PyObject *returned = PyObject_VectorcallMethod(state->str.setstate, arguments, 2, NULL);
+    if (returned == NULL) {
+        return -1;
+    }
+    Py_DECREF(returned);
+    if (PyList_CheckExact(object_state)) {
+        frozen_check(state, object, object_state);
+    }
+    return 1;
+}
+
+int
+setstate_apply(struct core_state *state, struct handed *handed, PyObject *object,
+               PyObject *object_state)
+{
+    unsigned int facts = rebuild_facts(state, Py_TYPE(object));
+    if ((facts & REBUILD_METHOD_SETSTATE) == 0) {
+        return 0;
+    }
+    int done = apply_known(state, object, object_state, facts);
+    if (done != 0) {
+        return done;
+    }
+    /* Whatever read the function may have changed the type. */
+    facts = rebuild_facts(state, Py_TYPE(object));
+    return (facts & REBUILD_METHOD_SETSTATE) == 0 ? 0 : call(state, handed, object, object_state);
 }
 
 #else
@@ -109,8 +152,8 @@ setstate_updates(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(functi
 }
 
 int
-setstate_apply(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
-               PyObject *Py_UNUSED(object_state))
+setstate_apply(struct core_state *Py_UNUSED(state), struct handed *Py_UNUSED(handed),
+               PyObject *Py_UNUSED(object), PyObject *Py_UNUSED(object_state))
 {
     return 0;
 }

@@ -11,6 +11,7 @@
 #ifndef FASTCOPYREG_SETSTATE_H
 #define FASTCOPYREG_SETSTATE_H
 
+#include "handed.h"
 #include "module.h"
 
 /* The type's __setstate__ if it is a function that updates the __dict__, and nobody watches it:
@@ -20,8 +21,10 @@ PyObject *setstate_find_update(struct core_state *state, PyTypeObject *type);
 /* Whether the same function still does that.  Runs no Python code. */
 int setstate_updates(struct core_state *state, PyObject *function);
 
-/* object.__setstate__(object_state): 1, 0 if it is to be called and nothing has been done, or -1
-   with an exception.  Runs Python code; the caller owns both. */
-int setstate_apply(struct core_state *state, PyObject *object, PyObject *object_state);
+/* object.__setstate__(object_state), called where it is not known and the type has it as a method:
+   1, 0 if it is to be looked for and nothing has been done, or -1 with an exception.  Runs Python
+   code; the caller owns both.  What a function is handed is kept, if `handed` is not NULL. */
+int setstate_apply(struct core_state *state, struct handed *handed, PyObject *object,
+                   PyObject *object_state);
 
 #endif

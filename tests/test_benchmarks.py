@@ -258,7 +258,7 @@ def test_document_says_what_where_and_when(records):
     assert "## loads" not in text
     for line in text.splitlines():
         if line.startswith("| one-registered |"):
-            assert line.count("|") == 2 + 4 * 2
+            assert line.count("|") == 2 + 5 * 2
 
 
 def test_readme_quotes_between_its_marks(records):

@@ -79,8 +79,7 @@ rebuild_state(struct core_state *state, struct key_bounds *bounds, PyObject *obj
             return -1;
         }
         Py_DECREF(returned);
-        frozen_check(state, object, object_state);
-        return 0;
+        return frozen_check(state, object, object_state);
     }
     PyObject *dict_state = object_state, *slot_state = NULL;
     if (PyTuple_Check(object_state) && PyTuple_GET_SIZE(object_state) == 2) {

@@ -235,7 +235,7 @@ compile_with(struct core_state *state, const char *name, PyObject *object, int a
         return asked;
     }
     /* A Refusal is a pair. */
-    if (PyTuple_GET_SIZE(plan) > 2) {
+    if (PyTuple_Check(plan) && PyTuple_GET_SIZE(plan) > 4) {
         *steps = steps_from_plan(state, plan);
         if (*steps == NULL && !helper_drop_failure(state)) {
             asked = -1;

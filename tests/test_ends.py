@@ -15,9 +15,16 @@ from support import late
 
 INTERPRETERS = ("main", "shared GIL", "own GIL")
 
-# An object there outlives the interpreter's own dict, without which datetime's module itself
-# crashes.
-COMPARED = " ".join(holder for holder in late.HOLDERS if holder != "interpreter")
+CRASH = "crash"
+
+
+def holders_in(interpreter):
+    """Return what holds objects; with the interpreter's dict datetime's module itself crashes."""
+    holders = set(late.HOLDERS) - {"interpreter"}
+    if interpreter == "main" or sys.version_info < (3, 14):
+        holders.remove("thread")  # It is not cleared, or threads end the process.
+    return sorted(holders)
+
 
 IN_A_SUBINTERPRETER = """
 import {module} as interpreters
@@ -41,18 +48,40 @@ def in_subinterpreter(program, interpreter):
     return IN_A_SUBINTERPRETER.format(program=program, **names)
 
 
-def what_is_said(implementation, interpreter, holders, *arguments):
-    """Return the lines that a child says while it ends; it is not ended by a signal."""
+def run(implementation, interpreter, holders, *arguments):
+    """Return the lines that a child says while it ends, and its exit status."""
     here = str(Path(__file__).parent)
     program = f"import sys; sys.path.insert(0, {here!r}); from support import late; "
-    program += f"late.main{(implementation, holders, *arguments)!r}"
+    program += f"late.main{(implementation, ' '.join(holders), *arguments)!r}"
     if interpreter != "main":
         program = in_subinterpreter(program, interpreter)
     child = subprocess.run(
         [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=300
     )
-    assert child.returncode == 0, (child.returncode, child.stdout[-300:], child.stderr[-2000:])
-    return child.stdout.splitlines()
+    assert child.returncode <= 0, child.stderr
+    return child.stdout.splitlines(), child.returncode
+
+
+def said_by_each(implementation, interpreter, *arguments):
+    """Return what each holder's object says; where it crashes, the others have a child without."""
+    said, left = {}, holders_in(interpreter)
+    while True:
+        lines, status = run(implementation, interpreter, left, *arguments)
+        begun = []  # One may die while another does all this.
+        for line in lines:
+            holder, _, rest = line.partition(" ")
+            if rest == "begins":
+                begun.append(holder)
+                said[holder] = []
+            elif rest == "ends":
+                begun.remove(holder)
+            else:
+                said[holder.removesuffix(":")].append(outcome(line))
+        if status == 0:
+            return said
+        assert begun, (implementation, status, lines[-1:])
+        said[begun[-1]].append(CRASH)
+        left.remove(begun[-1])
 
 
 def outcome(line):
@@ -68,30 +97,22 @@ def outcome(line):
     ("warm", "tracked"),
     [
         pytest.param(False, True, id="first calls"),
-        pytest.param(True, True, id="later calls"),
-        pytest.param(True, False, id="while garbage is cleared"),
+        pytest.param(True, False, id="later calls, while garbage is cleared"),
     ],
 )
 def test_finalisers_have_the_outcome_of_the_standard_library(interpreter, warm, tracked):
-    """Without strings that have surrogates: for these the standard library asks codecs that are
-    gone, and crashes."""
-    said = {
-        implementation: what_is_said(
-            implementation, interpreter, COMPARED, warm, tracked, ("surrogate",)
-        )
-        for implementation in ("std", "ours")
-    }
-    assert [line for line in said["ours"] if line.endswith(" end")] == [
-        line for line in said["std"] if line.endswith(" end")
-    ]
-    ended = {line.removesuffix(" end") for line in said["ours"] if line.endswith(" end")}
-    assert ended >= {"nothing", "module", "builtins", "sys", "fork", "codec"}
-    expected, actual = (
-        [outcome(line) for line in said[implementation] if " | " in line]
-        for implementation in ("std", "ours")
-    )
-    assert len(actual) == len(expected) > 400 * len(ended)
-    assert [pair for pair in zip(expected, actual, strict=True) if pair[0] != pair[1]] == []
+    """The standard library crashes now and then; ours may do so where that does, as datetime's
+    types crash where 3.13.0 has let go of their module."""
+    theirs = said_by_each("std", interpreter, warm, tracked)
+    ours = said_by_each("ours", interpreter, warm, tracked)
+    assert ours.keys() == theirs.keys() >= {"nothing", "builtins", "sys", "fork"}
+    for holder, expected in theirs.items():
+        actual = ours[holder]
+        if expected[-1] == CRASH:
+            del expected[-1]
+            assert len(actual) >= len(expected) + (actual[-1] == CRASH)
+            actual = actual[: len(expected)]
+        assert [pair for pair in zip(expected, actual, strict=True) if pair[0] != pair[1]] == []
 
 
 @pytest.mark.core
@@ -99,11 +120,12 @@ def test_finalisers_have_the_outcome_of_the_standard_library(interpreter, warm, 
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
 def test_what_crashes_the_standard_library_does_not_crash_ours(interpreter):
     """Strings with surrogates, when the table of error handlers is gone; and `explain`."""
-    holders = "sys fork codec codec_error audit"
-    said = what_is_said("ours, explaining", interpreter, holders, False, True)
-    outcomes = dict(outcome(line) for line in said if " | " in line)
-    for holder in holders.split():
-        assert f"{holder} end" in said
+    holders = ["fork", "codec", "codec_error", "audit"]
+    lines, status = run("ours, explaining", interpreter, holders, False, True)
+    assert status == 0
+    outcomes = dict(outcome(line) for line in lines if " | " in line)
+    for holder in holders:
+        assert f"{holder} ends" in lines
         assert outcomes[f"{holder}: surrogate: loads (4)"] == "str"
         pickled = std_pickle.dumps("\udc80", 4).hex()
         assert outcomes[f"{holder}: surrogate: dumps 4 (4)"] == pickled

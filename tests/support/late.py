@@ -172,6 +172,7 @@ def finaliser_of(holder, tasks):
     """A `__del__` that does all of it and says so, a line for each."""
 
     def finalise(self, write=os.write, kind=type, everything=BaseException, bytes=bytes, str=str):
+        write(1, (holder + " begins\n").encode())
         for label, operation, value, data in tasks:
             try:
                 result = operation(value, data)
@@ -181,7 +182,7 @@ def finaliser_of(holder, tasks):
                 said = result.hex() if kind(result) is bytes else kind(result).__name__
             line = holder + ": " + label + " | " + said + "\n"
             write(1, line.encode("utf-8", "backslashreplace"))
-        write(1, (holder + " end\n").encode())
+        write(1, (holder + " ends\n").encode())
 
     return finalise
 
@@ -217,7 +218,7 @@ def in_thread_local(late, local=threading.local()):  # noqa: B008
 
 
 def in_cycle(late):
-    globals()["held"] = itself = [late]
+    globals()["cycle"] = itself = [late]
     itself.append(itself)
 
 
@@ -252,10 +253,10 @@ HOLDERS = {
 }
 
 
-def main(implementation, holders, warm, tracked, left_out=()):
+def main(implementation, holders, warm, tracked):
     """Make an object for each of the holders, which are named in one str, and leave it to that.
 
-    `warm` does all of it once before. Values named in `left_out` are; and only ours explains.
+    `warm` does all of it once before.
     """
     if implementation == "std":
         import copy
@@ -264,7 +265,6 @@ def main(implementation, holders, warm, tracked, left_out=()):
         from fastcopyreg import copy, pickle
     more = [("explain", explain)] if implementation == "ours, explaining" else []
     tasks = tasks_of(pickle, copy, more)
-    tasks = [task for task in tasks if task[0].partition(":")[0] not in left_out]
     for _, operation, value, data in tasks if warm else ():
         with contextlib.suppress(TypeError):  # Slots, to protocols 0 and 1.
             operation(value, data)

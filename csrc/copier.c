@@ -296,7 +296,9 @@ int
 copier_setup(PyObject *module)
 {
     struct core_state *state = core_state_of_module(module);
-    return clone_setup(state) < 0 || copyroute_setup(state) < 0 ? -1 : copyfunction_setup(module);
+    return clone_setup(state) < 0 || copyroute_setup(state) < 0 || copier_state_setup(state) < 0
+               ? -1
+               : copyfunction_setup(module);
 }
 
 void
@@ -318,7 +320,7 @@ copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
 int
 copier_setup(PyObject *module)
 {
-    return copyfunction_setup(module);
+    return copier_state_setup(core_state_of_module(module)) < 0 ? -1 : copyfunction_setup(module);
 }
 
 void

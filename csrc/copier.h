@@ -39,6 +39,9 @@ PyObject *copier_replace(struct core_state *state, PyObject *const *args, size_t
 int copier_apply_state(struct core_state *state, PyObject *source, PyObject *copy,
                        PyObject *copied_state);
 
+/* Makes what is in Python of the copier, so that it is there whenever it is needed.  0 or -1. */
+int copier_state_setup(struct core_state *state);
+
 /* The standard library's _reconstruct(x, memo, *reduce_value); memo NULL for None. */
 PyObject *copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
                              PyObject *reduce_value);

@@ -365,8 +365,8 @@ ask_for_state(struct copier *copier, PyObject *object, PyObject *getstate)
         return state;
     }
     state = PyObject_CallOneArg(getstate, object);
-    if (state != NULL) {
-        frozen_check(copier->state, object, state);
+    if (state != NULL && frozen_check(copier->state, object, state) < 0) {
+        Py_CLEAR(state);
     }
     copier_after_foreign(copier);
     return state;

@@ -426,8 +426,8 @@ find_state(struct core_state *state, PyObject *object)
     Py_INCREF(getstate);
     object_state = PyObject_CallOneArg(getstate, object);
     Py_DECREF(getstate);
-    if (object_state != NULL) {
-        frozen_check(state, object, object_state);
+    if (object_state != NULL && frozen_check(state, object, object_state) < 0) {
+        Py_CLEAR(object_state);
     }
     return object_state;
 }

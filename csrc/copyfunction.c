@@ -24,10 +24,22 @@ call_original(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kw
     return PyObject_Vectorcall(COPYFUNCTION(self)->original, args, nargsf, kwnames);
 }
 
+/* Whether the original is to raise what it does in an interpreter that has ended. */
+static int
+is_over(PyObject *self)
+{
+#if KNOWN_LAYOUT
+    return copyroute_is_over(COPYFUNCTION(self)->state);
+#else
+    (void)self;
+    return 0;
+#endif
+}
+
 static PyObject *
 call_copy(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    if (PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL) {
+    if (PyVectorcall_NARGS(nargsf) != 1 || kwnames != NULL || is_over(self)) {
         return call_original(self, args, nargsf, kwnames);
     }
     return copier_copy(COPYFUNCTION(self)->state, args[0]);
@@ -49,7 +61,7 @@ static PyObject *
 call_deepcopy(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     Py_ssize_t count = PyVectorcall_NARGS(nargsf);
-    if (!are_usual(args, count, kwnames)) {
+    if (!are_usual(args, count, kwnames) || is_over(self)) {
         return call_original(self, args, nargsf, kwnames);
     }
     PyObject *memo = count == 1 && kwnames == NULL ? Py_None : args[1];
@@ -59,7 +71,7 @@ call_deepcopy(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kw
 static PyObject *
 call_replace(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    if (PyVectorcall_NARGS(nargsf) != 1) {
+    if (PyVectorcall_NARGS(nargsf) != 1 || is_over(self)) {
         return call_original(self, args, nargsf, kwnames);
     }
     return copier_replace(COPYFUNCTION(self)->state, args, nargsf, kwnames);

@@ -1,6 +1,8 @@
 /* Which way copy.py goes with an object: see copyroute.h. */
 #include "copyroute.h"
 
+#include "found.h"
+
 #if KNOWN_LAYOUT
 
 /* ---- sets of types ----------------------------------------------------- */
@@ -209,6 +211,9 @@ read_tables(struct core_state *state, struct copyroutes *routes)
     watch_restart(watch);
     watch_add(watch, state->stdlib.copy_globals);
     watch_add(watch, state->stdlib.sys_modules);
+    watch_add(watch, state->stdlib.builtins_dict);
+    routes->ended = found_builtins_are_gone(state);
+    watch->complete &= !routes->ended;
     routes->dispatch = value_in_copy(state, state->str.deepcopy_dispatch);
     routes->reducers = value_in_copy(state, state->str.dispatch_table);
     routes->atoms = routes->atoms_first ? value_in_copy(state, state->str.atomic_types) : NULL;

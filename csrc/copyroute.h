@@ -99,6 +99,7 @@ struct copyroutes {
     PyObject *copy_dispatch;   /* borrowed: copy._copy_dispatch, if it is an exact dict */
     PyObject *copy_atoms;      /* borrowed: copy._copy_atomic_types and ... */
     PyObject *copy_containers; /* ... _copy_builtin_containers, if they are exact sets */
+    int ended;                 /* the builtins that copy.py calls are gone */
     int usable;                /* they are what they should be: exact dicts, a set */
     int are_plain;      /* hashing and comparing the keys of the dicts runs no Python code */
     int newobj_holds;   /* copyreg.__newobj__ is the original */
@@ -148,6 +149,18 @@ copyroute_is_current(const struct copyroute *route)
 
 /* Reads what may have changed of the copy module's tables.  Runs no Python code. */
 void copyroute_read_again(struct core_state *state);
+
+/* Whether the interpreter has ended so far that copy.py has no builtins to call any more, and
+   raises what it raises then.  Runs no Python code. */
+ALWAYS_INLINE int
+copyroute_is_over(struct core_state *state)
+{
+    if (likely(watch_is_unchanged(&state->copyroutes->watch))) {
+        return 0;
+    }
+    copyroute_read_again(state);
+    return state->copyroutes->ended;
+}
 
 /* The tables are those of a new epoch.  Runs no Python code. */
 ALWAYS_INLINE void

@@ -15,42 +15,53 @@ probe(PyObject *std_dumps, PyObject *object, int protocol)
     return pickled;
 }
 
-/* {0: None, ... 999: None}, one whole batch; a new dict or NULL. */
+/* A container of the numbers from 0 on, made by a type from a range, or by dict.fromkeys(); a new
+   reference or NULL. */
 static PyObject *
-one_batch(void)
+numbers(PyObject *make, long count)
 {
-    PyObject *dict = PyDict_New();
-    for (long i = 0; dict != NULL && i < BATCH_SIZE; i++) {
-        PyObject *key = PyLong_FromLong(i);
-        if (key == NULL || PyDict_SetItem(dict, key, Py_None) < 0) {
-            Py_CLEAR(dict);
-        }
-        Py_XDECREF(key);
-    }
-    return dict;
+    PyObject *range = PyObject_CallFunction((PyObject *)&PyRange_Type, "l", count);
+    PyObject *container = range == NULL ? NULL : PyObject_CallOneArg(make, range);
+    Py_XDECREF(range);
+    return container;
 }
 
-/* Older versions write an empty second batch behind one whole batch, 3.15 does not. */
+/* Sets *flag to whether so many numbers in a container are pickled with this ending.  0, or -1
+   with an exception; `make` may be NULL with one. */
 static int
-probe_last_item(PyObject *std_dumps, struct dialect *dialect)
+probe_ending(PyObject *std_dumps, PyObject *make, long count, const char *ending, int *flag)
 {
-    PyObject *dict = one_batch();
-    if (dict == NULL) {
-        return -1;
-    }
-    PyObject *pickled = probe(std_dumps, dict, 2);
-    Py_DECREF(dict);
+    PyObject *container = make == NULL ? NULL : numbers(make, count);
+    PyObject *pickled = container == NULL ? NULL : probe(std_dumps, container, 4);
+    Py_XDECREF(container);
     if (pickled == NULL) {
         return -1;
     }
+    size_t length = strlen(ending);
     const char *end = PyBytes_AS_STRING(pickled) + PyBytes_GET_SIZE(pickled);
-    dialect->single_last_item = memcmp(end - 3, "(u.", 3) != 0;
+    *flag = memcmp(end - length, ending, length) == 0;
     Py_DECREF(pickled);
     return 0;
 }
 
+/* How older versions end what is one whole batch, and one whole batch and one more. */
+static int
+probe_batches(PyObject *std_dumps, struct dialect *dialect)
+{
+    PyObject *list = (PyObject *)&PyList_Type, *set = (PyObject *)&PySet_Type;
+    PyObject *fromkeys = PyObject_GetAttrString((PyObject *)&PyDict_Type, "fromkeys");
+    int failed =
+        probe_ending(std_dumps, list, BATCH_SIZE + 1, "a.", &dialect->single_last_item) < 0
+        || probe_ending(std_dumps, fromkeys, BATCH_SIZE + 1, "s.", &dialect->single_last_pair) < 0
+        || probe_ending(std_dumps, fromkeys, BATCH_SIZE, "(u.", &dialect->empty_batch_of_dict) < 0
+        || probe_ending(std_dumps, set, BATCH_SIZE, "(\x90.", &dialect->empty_batch_of_set) < 0;
+    Py_XDECREF(fromkeys);
+    return failed ? -1 : 0;
+}
+
 /* A list that grows while it is saved, and an attribute that is assigned: each is refused
-   or not. */
+   or not.  And a name that leads back through its module, as a builtin function's __self__ does:
+   it is written whole or not. */
 static const char source_of_probes[] =
     "class Grower:\n"
     "    def __reduce__(self):\n"
@@ -67,7 +78,17 @@ static const char source_of_probes[] =
     "    return False\n"
     "growth = refuses(lambda: dumps(items, 2), RuntimeError)\n"
     "pickler = Pickler(Grower())\n"
-    "assigning = refuses(lambda: setattr(pickler, 'persistent_id', repr), AttributeError)\n";
+    "assigning = refuses(lambda: setattr(pickler, 'persistent_id', repr), AttributeError)\n"
+    "class Sink:\n"
+    "    written = b''\n"
+    "    def write(self, data):\n"
+    "        self.written += data\n"
+    "sink = Sink()\n"
+    "pickler = Pickler(sink, 2)\n"
+    "path = 'callable.__self__.callable'\n"
+    "pickler.dispatch_table = {type(callable): lambda f: path if f is callable else f.__name__}\n"
+    "pickler.dump(callable)\n"
+    "shortening = b'__self__' not in sink.written\n";
 
 /* Runs the source with `dumps` and `Pickler` at hand; a new dict of its globals, or NULL. */
 static PyObject *
@@ -114,6 +135,9 @@ probe_by_source(PyObject *Py_UNUSED(std_dumps), struct dialect *dialect)
     int result = read_answer(globals, "growth", &dialect->list_change_raises);
     if (result == 0) {
         result = read_answer(globals, "assigning", &dialect->persistent_id_read_only);
+    }
+    if (result == 0) {
+        result = read_answer(globals, "shortening", &dialect->shortens_way_back);
     }
     /* The class and its methods hold the globals, which hold the class. */
     PyDict_Clear(globals);
@@ -169,7 +193,7 @@ dialect_probe(struct dialect *dialect)
         return -1;
     }
     static int (*const probes[])(PyObject *, struct dialect *) = {
-        probe_last_item, probe_by_source, probe_dotted_name, probe_default_protocol};
+        probe_batches, probe_by_source, probe_dotted_name, probe_default_protocol};
     int result = 0;
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(probes); i++) {
         result = probes[i](std_dumps, dialect);

@@ -28,16 +28,41 @@ found_teardown(struct core_state *state)
     }
 }
 
+/* PyImport_GetModuleDict() ends the process where there is none; PyImport_GetModule() says so. */
+PyObject *
+found_modules(struct core_state *state)
+{
+    PyObject *module = PyImport_GetModule(state->str.dot);
+    if (module == NULL && PyErr_Occurred()) {
+        PyErr_Clear();
+        return NULL;
+    }
+    Py_XDECREF(module);
+    return PyImport_GetModuleDict();
+}
+
 #if KNOWN_LAYOUT
+
+int
+found_builtins_are_gone(struct core_state *state)
+{
+    PyObject *builtins = state->stdlib.builtins_dict;
+    if (!PyDict_CheckExact(builtins) || !layout_has_only_str_keys(builtins)) {
+        return 0;
+    }
+    PyObject *import = dict_get_name(builtins, state->str.import);
+    return import == NULL || import == Py_None;
+}
 
 uint64_t
 found_renew(struct core_state *state)
 {
     struct found *found = state->found;
-    PyObject *builtins = state->stdlib.builtins_dict, *modules = PyImport_GetModuleDict();
+    PyObject *builtins = state->stdlib.builtins_dict, *modules = found_modules(state);
     watch_restart(&found->watch);
-    if (modules != state->stdlib.sys_modules || !PyDict_CheckExact(modules)
-        || !PyDict_CheckExact(builtins)) {
+    if (modules == NULL || modules != state->stdlib.sys_modules || !PyDict_CheckExact(modules)
+        || !PyDict_CheckExact(builtins) || found_builtins_are_gone(state)) {
+        found->watch.complete = 0;
         return 0;
     }
     watch_add(&found->watch, modules);
@@ -61,8 +86,10 @@ found_forget(struct core_state *state)
 PyObject *
 found_look_for_module(struct core_state *state, PyObject *module_name, struct found_name *place)
 {
-    PyObject *modules = PyImport_GetModuleDict();
-    PyObject *module = PyDict_CheckExact(modules) ? dict_get_name(modules, module_name) : NULL;
+    PyObject *modules = found_modules(state);
+    PyObject *module = modules != NULL && PyDict_CheckExact(modules)
+                           ? dict_get_name(modules, module_name)
+                           : NULL;
     if (module == NULL || !PyModule_CheckExact(module)) {
         place->stamp = 0;
         return NULL;

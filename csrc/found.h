@@ -11,7 +11,10 @@
    look-up would give, since the key is that very str.
 
    What is found is borrowed.  A module is held by sys.modules while the stamp is the same, and its
-   dict by the module.  No function here runs Python code. */
+   dict by the module.  No function here runs Python code.
+
+   An interpreter that ends gives up sys.modules, and runs finalisers after that: nothing is found
+   then, and nothing holds.  (It empties the builtins before, which ends the last stamp.) */
 #ifndef FASTCOPYREG_FOUND_H
 #define FASTCOPYREG_FOUND_H
 
@@ -38,6 +41,7 @@ struct found {
     uint64_t stamp;       /* counts the times that something has changed; 0: nothing is watched */
     int imports_as_usual; /* the builtins have the original __import__ */
     Py_ssize_t builtins_at; /* where the caller's globals have their builtins */
+    struct found_name datetime; /* the capsule of datetime's C API */
 };
 
 #if KNOWN_LAYOUT
@@ -53,6 +57,9 @@ found_stamp(struct core_state *state)
     struct found *found = state->found;
     return likely(watch_is_unchanged(&found->watch)) ? found->stamp : found_renew(state);
 }
+
+/* Whether an interpreter that ends has emptied its builtins already, which it does first. */
+int found_builtins_are_gone(struct core_state *state);
 
 /* Ends that time: something else is gone that was taken to last as long. */
 void found_forget(struct core_state *state);
@@ -71,6 +78,18 @@ found_forget(struct core_state *Py_UNUSED(state))
 }
 
 #endif
+
+/* The dict of all modules, which is what sys.modules was at first; borrowed, NULL without an
+   exception where the interpreter has none any more. */
+PyObject *found_modules(struct core_state *state);
+
+/* Whether the interpreter has ended so far that there are no modules any more: soon there are no
+   codecs either, and who asks for one then ends the process. */
+static inline int
+found_is_over(struct core_state *state)
+{
+    return unlikely(found_stamp(state) == 0) && found_modules(state) == NULL;
+}
 
 /* The dict of the exact module that sys.modules has under the name, which is an exact str; NULL
    without an exception if there is none. */

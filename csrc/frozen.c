@@ -2,6 +2,7 @@
 #include "frozen.h"
 
 #include "clone.h"
+#include "helpers.h"
 #include "steps_run.h"
 #include "values.h"
 #include "watch.h"
@@ -398,38 +399,46 @@ is_state(struct core_state *state, PyObject *object, PyObject *list)
     return same;
 }
 
-/* _values.known() about the functions; strong, or NULL without an exception.  Runs Python code. */
-static PyObject *
-ask_known(struct core_state *state, PyTypeObject *type)
+/* _values.known() about the functions: 1 and *known, strong, 0 without it, -1 with what a signal
+   handler raised.  Runs Python code. */
+static int
+ask_known(struct core_state *state, PyTypeObject *type, PyObject **known)
 {
     PyObject *getstate = find_function(state, type, FROZEN_GETSTATE);
     PyObject *setstate = find_function(state, type, FROZEN_SETSTATE);
     PyObject *functions = getstate == NULL || setstate == NULL
                               ? NULL
                               : PyTuple_Pack(3, getstate, setstate, state->frozen->fields);
-    PyObject *module = functions == NULL ? NULL : PyImport_ImportModule("fastcopyreg._values");
-    PyObject *known = module == NULL ? NULL
-                                     : PyObject_CallMethod(module, "known", "sO",
-                                                           "dataclasses (frozen)", functions);
-    Py_XDECREF(module);
-    Py_XDECREF(functions);
+    PyObject *name = functions == NULL ? NULL : PyUnicode_FromString("dataclasses (frozen)");
+    PyObject *given[] = {name, functions};
+    int asked = 0;
+    *known = NULL;
     PyErr_Clear();
-    return known;
+    if (name != NULL) {
+        asked = helper_ask(state, HELPER_VALUES, "known", given, 2, known);
+    }
+    Py_XDECREF(name);
+    Py_XDECREF(functions);
+    return asked;
 }
 
-void
+int
 frozen_check(struct core_state *state, PyObject *object, PyObject *object_state)
 {
     struct frozen *frozen = state->frozen;
     if (frozen->status != VALUE_UNCHECKED
-        || find_function(state, Py_TYPE(object), FROZEN_SETSTATE) == NULL) {
-        return;
+        || find_function(state, Py_TYPE(object), FROZEN_SETSTATE) == NULL
+        || !helper_may_run(state, HELPER_VALUES)) {
+        return 0;
     }
     int same = is_state(state, object, object_state);
     if (same < 0) {
-        return;
+        return 0;
     }
-    PyObject *known = same ? ask_known(state, Py_TYPE(object)) : NULL;
+    PyObject *known = NULL;
+    if (same && ask_known(state, Py_TYPE(object), &known) < 0) {
+        return -1;
+    }
     int usable = known != NULL && PyTuple_CheckExact(known) && PyTuple_GET_SIZE(known) == 3;
     frozen->status = usable ? VALUE_HOLDS : VALUE_OFF;
     frozen->globals = NULL; /* to be looked at again: builtins are known now */
@@ -437,6 +446,7 @@ frozen_check(struct core_state *state, PyObject *object, PyObject *object_state)
         Py_XSETREF(frozen->known, Py_NewRef(known));
     }
     Py_XDECREF(known);
+    return 0;
 }
 
 #else
@@ -454,10 +464,11 @@ frozen_setstate(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object)
     return 0;
 }
 
-void
+int
 frozen_check(struct core_state *Py_UNUSED(state), PyObject *Py_UNUSED(object),
              PyObject *Py_UNUSED(object_state))
 {
+    return 0;
 }
 
 #endif

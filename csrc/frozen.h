@@ -76,8 +76,8 @@ PyObject *frozen_getstate(struct core_state *state, PyObject *object);
 int frozen_setstate(struct core_state *state, PyObject *object, PyObject *object_state);
 
 /* Asks whether the functions are known, and compares an object with the state that __getstate__
-   has just given, or __setstate__ taken, if it is the first.  Raises nothing.  Runs Python code.
- */
-void frozen_check(struct core_state *state, PyObject *object, PyObject *object_state);
+   has just given, or __setstate__ taken, if it is the first.  0, or -1 with what a signal handler
+   raised.  Runs Python code. */
+int frozen_check(struct core_state *state, PyObject *object, PyObject *object_state);
 
 #endif

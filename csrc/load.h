@@ -243,7 +243,7 @@ load_push_unnoticed(struct unpickler *unpickler, PyObject *object)
 }
 
 /* A str of well-formed UTF-8, in which surrogates pass; strong, or NULL with an exception. */
-PyObject *load_decode_string(const unsigned char *bytes, size_t size);
+PyObject *load_decode_string(struct core_state *state, const unsigned char *bytes, size_t size);
 
 /* A text of at most sixteen bytes as two words, which overlap where it is shorter; of a longer
    one, its ends.  A loop over the bytes behind the last whole word is mispredicted in nearly every
@@ -316,10 +316,10 @@ load_make_string(struct core_state *state, const unsigned char *bytes, size_t si
 {
     if (size < 2) {
         return size == 1 && bytes[0] < 128 ? Py_NewRef(state->ascii_characters[bytes[0]])
-                                           : load_decode_string(bytes, size);
+                                           : load_decode_string(state, bytes, size);
     }
     if (size > LOAD_LONG_TEXT || !load_is_ascii(bytes, size)) {
-        return load_decode_string(bytes, size);
+        return load_decode_string(state, bytes, size);
     }
     PyObject *string = PyUnicode_New((Py_ssize_t)size, 127);
     if (likely(string != NULL)) {

@@ -436,7 +436,7 @@ load_additems(struct unpickler *unpickler)
     if (container == NULL) {
         return -1;
     }
-    if (start == unpickler->top && unpickler->state->load_dialect.empty_batch_is_passed) {
+    if (start == unpickler->top && unpickler->state->load_dialect.empty_addition_is_passed) {
         return 0;
     }
     if (PySet_Check(container)) {

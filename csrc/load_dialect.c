@@ -48,6 +48,7 @@ probe_all(PyObject *std_loads, struct load_dialect *dialect)
 #define PROBE(pickled, part, field) \
     {pickled, sizeof(pickled) - 1, part, offsetof(struct load_dialect, field)}
         PROBE("N(e.", NULL, empty_batch_is_passed),
+        PROBE("N(\x90.", NULL, empty_addition_is_passed),
         PROBE("Nr\xe8\x03\x00\x00\x94"
               "0h\x01.",
               NULL, sparse_memo_counts),
@@ -63,6 +64,7 @@ probe_all(PyObject *std_loads, struct load_dialect *dialect)
               "builtins\x8c\x03"
               "0.0\x93.",
               "resolve", resolves_paths),
+        PROBE("cbuiltins\n0\n.", "Can't get attribute", rewords_missing_names),
 #undef PROBE
     };
     for (size_t i = 0; i < Py_ARRAY_LENGTH(probes); i++) {
@@ -74,6 +76,7 @@ probe_all(PyObject *std_loads, struct load_dialect *dialect)
         }
     }
     dialect->empty_batch_is_passed = !dialect->empty_batch_is_passed;
+    dialect->empty_addition_is_passed = !dialect->empty_addition_is_passed;
     dialect->sparse_memo_counts = !dialect->sparse_memo_counts;
     return 0;
 }

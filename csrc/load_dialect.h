@@ -6,8 +6,10 @@
 #include "compat.h"
 
 struct load_dialect {
-    /* A batch of no items leaves its container alone, whatever that is (before 3.15). */
+    /* A batch of no items, or of none for a set, leaves its container alone, whatever that is
+       (before 3.15). */
     int empty_batch_is_passed;
+    int empty_addition_is_passed;
     /* An entry far beyond the others counts for the index of the next MEMOIZE (before
        3.15). */
     int sparse_memo_counts;
@@ -26,10 +28,12 @@ struct load_dialect {
        3.13). */
     int misses_persistent_load_first;
     /* The words for a persistent id without persistent_load (3.11), for a name below
-       <locals> (3.11 and 3.12), for a name that is not there (from 3.14). */
+       <locals> (3.11 and 3.12), for a name of several parts that is not there (from 3.14), for
+       one that is not split, below protocol 4 (before 3.14). */
     int persistent_load_breaks_line;
     int pickles_local_attributes;
     int resolves_paths;
+    int rewords_missing_names;
 };
 
 /* Fills it in by loading probes.  0, or -1 with an exception.  Runs Python code. */

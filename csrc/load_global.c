@@ -125,7 +125,7 @@ find_in_module(struct core_state *state, int protocol, PyObject *module, PyObjec
     if (protocol >= 4) {
         path = PyUnicode_Split(name, state->str.dot, -1);
     }
-    else if (state->load_dialect.resolves_paths) {
+    else if (!state->load_dialect.rewords_missing_names) {
         return PyObject_GetAttr(module, name);
     }
     else {
@@ -135,7 +135,7 @@ find_in_module(struct core_state *state, int protocol, PyObject *module, PyObjec
         return NULL;
     }
     PyObject *object;
-    if (state->load_dialect.resolves_paths) {
+    if (protocol >= 4 && state->load_dialect.resolves_paths) {
         object = resolve_path(module, module_name, name, path);
     }
     else {

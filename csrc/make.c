@@ -2,6 +2,7 @@
 #include "make.h"
 
 #include "found.h"
+#include "helpers.h"
 #include "layout.h"
 #include "make_known.h"
 #include "make_value.h"
@@ -301,8 +302,8 @@ find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned
     if ((*maker)->status == STEPS_READY) {
         return steps_observed(state) ? MAKE_CALL : MAKE_DONE;
     }
-    if (++(*maker)->met < state->steps_threshold || state->compiler_is_coming
-        || steps_observed(state) || thread_near_recursion_limit()) {
+    if (++(*maker)->met < state->steps_threshold || !helper_may_run(state, HELPER_COMPILER)
+        || !helper_may_run(state, HELPER_VALUES)) {
         return MAKE_CALL;
     }
     *due = Py_NewRef(callable);

@@ -1,6 +1,7 @@
 /* Objects of the standard library's classes in Python: see make_known.h. */
 #include "make_known.h"
 
+#include "helpers.h"
 #include "layout.h"
 #include "metaclass.h"
 #include "steps_run.h"
@@ -575,38 +576,22 @@ take_answer(struct core_state *state, PyTypeObject *type, PyObject *answer)
     return NULL;
 }
 
-/* Whether an exception is but the verdict that a class is not what it was; not so what a signal
-   handler raises, or want of memory. */
-static int
-is_verdict(void)
-{
-    PyObject *const verdicts[] = {PyExc_AttributeError, PyExc_ImportError, PyExc_LookupError,
-                                  PyExc_RecursionError, PyExc_TypeError,   PyExc_ValueError};
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(verdicts); i++) {
-        if (PyErr_ExceptionMatches(verdicts[i])) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 int
 known_read(struct core_state *state, PyObject *cls, struct known **known)
 {
-    PyObject *module = PyImport_ImportModule("fastcopyreg._values");
-    PyObject *answer =
-        module == NULL ? NULL : PyObject_CallMethod(module, "constructor", "O", cls);
-    *known = answer != NULL && PyTuple_Check(answer)
-                 ? take_answer(state, (PyTypeObject *)cls, answer)
-                 : NULL;
-    Py_XDECREF(module);
+    PyObject *answer;
+    int asked = helper_ask(state, HELPER_VALUES, "constructor", &cls, 1, &answer);
+    *known = asked > 0 && PyTuple_Check(answer) ? take_answer(state, (PyTypeObject *)cls, answer)
+                                                : NULL;
     Py_XDECREF(answer);
-    if (PyErr_Occurred() && !is_verdict()) {
+    if (asked > 0 && PyErr_Occurred()) {
+        asked = helper_drop_failure(state) ? 0 : -1;
+    }
+    if (asked < 0) {
         known_free(*known);
         *known = NULL;
         return -1;
     }
-    PyErr_Clear();
     return 0;
 }
 

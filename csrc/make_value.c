@@ -1,6 +1,7 @@
 /* Objects of the standard library's types in C: see make_value.h. */
 #include "make_value.h"
 
+#include "found.h"
 #include "layout.h"
 
 /* Declares the C API of datetime without its static pointer to it, which is of a process and not
@@ -9,26 +10,6 @@
 #include <datetime.h>
 
 /* ---- the C API of datetime ---------------------------------------------- */
-
-/* Finds the C API in the module that made its types, without importing anything; NULL, without an
-   exception, if it is not there. */
-static PyDateTime_CAPI *
-find_datetime_api(struct core_state *state)
-{
-    PyObject *modules = PyImport_GetModuleDict(), *capsule = NULL;
-    PyObject *module = PyDict_CheckExact(modules)
-                           ? PyDict_GetItemWithError(modules, state->str.datetime_module)
-                           : NULL;
-    if (module != NULL && PyModule_CheckExact(module)) {
-        capsule = PyDict_GetItemWithError(PyModule_GetDict(module), state->str.datetime_api);
-    }
-    if (capsule == NULL || !PyCapsule_IsValid(capsule, PyDateTime_CAPSULE_NAME)) {
-        PyErr_Clear();
-        return NULL;
-    }
-    state->datetime_api = PyCapsule_GetPointer(capsule, PyDateTime_CAPSULE_NAME);
-    return state->datetime_api;
-}
 
 /* Most names differ in the first letters: no call. */
 ALWAYS_INLINE int
@@ -42,14 +23,31 @@ is_of_datetime(PyTypeObject *type)
     return *prefix == '\0';
 }
 
-/* The C API if the type may be one of its types; else NULL, without an exception. */
+/* Keeps the C API of a capsule, which owns it; NULL, without an exception, if it is none. */
+static PyDateTime_CAPI *
+keep_datetime_api(struct core_state *state, PyObject *capsule)
+{
+    if (capsule == NULL || !PyCapsule_IsValid(capsule, PyDateTime_CAPSULE_NAME)) {
+        return NULL;
+    }
+    state->datetime_api = PyCapsule_GetPointer(capsule, PyDateTime_CAPSULE_NAME);
+    Py_XSETREF(state->datetime_capsule, Py_NewRef(capsule));
+    return state->datetime_api;
+}
+
+/* The C API if the type may be one of its types, and while sys.modules has the module that made
+   them: the types themselves want it.  Else NULL, without an exception.  Imports nothing. */
 ALWAYS_INLINE PyDateTime_CAPI *
 datetime_api_for(struct core_state *state, PyTypeObject *type)
 {
-    if (likely(state->datetime_api != NULL)) {
-        return state->datetime_api;
+    if (!is_of_datetime(type)) {
+        return NULL;
     }
-    return is_of_datetime(type) ? find_datetime_api(state) : NULL;
+    PyObject *capsule = found_in_module(state, state->str.datetime_module,
+                                        state->str.datetime_capsule, &state->found->datetime);
+    return likely(capsule != NULL && capsule == state->datetime_capsule)
+               ? state->datetime_api
+               : keep_datetime_api(state, capsule);
 }
 
 /* What the C API answered.  Fields out of range, which it refuses, a pickle may have. */

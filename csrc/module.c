@@ -179,19 +179,22 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->empty_tuple);
     Py_VISIT(state->pickle_complex_code);
     Py_VISIT(state->namedtuple_code);
-    Py_VISIT(state->compiler);
+    for (int i = 0; i < HELPER_COUNT; i++) {
+        Py_VISIT(state->helpers[i].module);
+    }
     Py_VISIT(state->lazy_import_type);
     Py_VISIT(state->copy_helpers);
+    Py_VISIT(state->datetime_capsule);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_VISIT(state->protocols[i]);
     }
     return 0;
 }
 
-static int
-module_clear(PyObject *module)
+/* Drops what the state owns. */
+static void
+release_state(struct core_state *state)
 {
-    struct core_state *state = core_state_of_module(module);
     CORE_STRINGS(CLEAR_STRING)
     CORE_STDLIB(CLEAR_OBJECT)
     CORE_OPTIONAL(CLEAR_OBJECT)
@@ -199,9 +202,13 @@ module_clear(PyObject *module)
     Py_CLEAR(state->empty_tuple);
     Py_CLEAR(state->pickle_complex_code);
     Py_CLEAR(state->namedtuple_code);
-    Py_CLEAR(state->compiler);
+    for (int i = 0; i < HELPER_COUNT; i++) {
+        state->helpers[i].status = HELPER_OFF;
+        Py_CLEAR(state->helpers[i].module);
+    }
     Py_CLEAR(state->lazy_import_type);
     Py_CLEAR(state->copy_helpers);
+    Py_CLEAR(state->datetime_capsule);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_CLEAR(state->protocols[i]);
     }
@@ -211,14 +218,16 @@ module_clear(PyObject *module)
     for (int i = 0; i < 128; i++) {
         Py_CLEAR(state->ascii_characters[i]);
     }
-    return 0;
 }
 
+/* All of it is done here, and nothing when the module is found to be garbage: a finaliser that is
+   run while garbage is cleared may still call us.  No cycle is of the state alone; types, dicts and
+   functions are cleared, and so let go of the module. */
 static void
 module_free(void *module)
 {
     struct core_state *state = core_state_of_module((PyObject *)module);
-    (void)module_clear((PyObject *)module);
+    release_state(state);
     pickler_teardown(state);
     unpickler_teardown(state);
     copier_teardown(state);
@@ -249,7 +258,6 @@ struct PyModuleDef core_module = {
     .m_size = sizeof(struct core_state),
     .m_slots = module_slots,
     .m_traverse = module_traverse,
-    .m_clear = module_clear,
     .m_free = module_free,
 };
 

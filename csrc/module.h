@@ -32,7 +32,7 @@
     V(copy_method, "copy")                                 \
     V(copyreg, "copyreg")                                  \
     V(dataclass_fields, "__dataclass_fields__")            \
-    V(datetime_api, "datetime_CAPI")                       \
+    V(datetime_capsule, "datetime_CAPI")                   \
     V(datetime_module, "_datetime")                        \
     V(deepcopy, "__deepcopy__")                            \
     V(deepcopy_dispatch, "_deepcopy_dispatch")             \
@@ -142,7 +142,9 @@
     V(plain_class, "pickle", "_Pickler")                                  \
     V(namedtuple_class, "functools", "_CacheInfo")                        \
     V(sys_dict, "sys", "__dict__")                                        \
-    V(get_switch_interval, "sys", "getswitchinterval")
+    V(get_switch_interval, "sys", "getswitchinterval")                    \
+    V(get_signal, "_signal", "getsignal")                                 \
+    V(default_handler, "_signal", "default_int_handler")
 
 /* The same, of versions that have them; NULL on the others. */
 #define CORE_OPTIONAL(V)                                   \
@@ -204,6 +206,16 @@ struct core_stdlib {
     CORE_OPTIONAL(DECLARE_OBJECT)
 };
 
+/* Our modules in Python that the core asks; see helpers.h. */
+enum helper { HELPER_COMPILER, HELPER_VALUES, HELPER_COUNT };
+
+enum helper_status { HELPER_UNUSED, HELPER_COMES, HELPER_READY, HELPER_OFF };
+
+struct helper_module {
+    enum helper_status status;
+    PyObject *module; /* strong if it is ready */
+};
+
 struct core_state {
     struct core_strings str;
     struct core_stdlib stdlib;
@@ -232,8 +244,7 @@ struct core_state {
     uintptr_t monitoring_version; /* for which `monitored` was found; see steps.c */
     int monitored;
     unsigned steps_threshold;   /* how often a function is met before it is read; 0: never */
-    int compiler_is_coming;     /* it is being imported */
-    PyObject *compiler;         /* fastcopyreg.compiler, once it is needed */
+    struct helper_module helpers[HELPER_COUNT]; /* our Python code; see helpers.h */
     PyObject *lazy_import_type; /* types.LazyImportType, or NULL */
     struct partial_places partial_places;
     struct copybuffers *idle_copybuffers; /* between calls of deepcopy; see copymemo.c */
@@ -241,7 +252,7 @@ struct core_state {
     uint64_t copy_epoch;    /* ends whenever foreign code may have run; see copier.h */
     int copies_by_sets;     /* copy has _copy_atomic_types, not _copy_dispatch */
     getter own_dict_getter; /* of __dict__ in ordinary classes; see clone.c */
-    PyObject *copy_helpers; /* a dict of Python functions, or NULL; see copier_reduce.c */
+    PyObject *copy_helpers; /* a dict of Python functions; see copier_state.c */
     struct load_dialect load_dialect;
     struct unpickler *idle_unpickler;      /* between calls of loads; see unpickler.c */
     ternaryfunc python_call;               /* tp_call of a class with a __call__ in Python */
@@ -250,7 +261,8 @@ struct core_state {
     struct rebuild_cache *rebuild;         /* what is known of types; see rebuild.c */
     int hash_goes_deep;                    /* of tuples; see load_keys.h */
     size_t hash_frame, equal_frame;        /* bytes for each tuple; 0: see load_equal.h */
-    void *datetime_api; /* of the module that made its types, or NULL; see make_value.c */
+    PyObject *datetime_capsule; /* strong, or NULL; it owns ... */
+    void *datetime_api;         /* the C API of datetime; see make_value.c */
     struct value_types value_types; /* see make_value.h */
 };
 

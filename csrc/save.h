@@ -291,9 +291,9 @@ char *save_by_value(struct pickler *pickler, struct plan *plan, PyObject *object
 
 /* Compares what a reducer gave with what is known of such values, if it is the first in a protocol
    for which values are known, and is the reducer of which it is known: copyreg's own function,
-   registered, or the object itself. */
-void save_check_value(struct pickler *pickler, PyObject *object, int registered,
-                      PyObject *reduce_value);
+   registered, or the object itself.  0, or -1 with what a signal handler raised. */
+int save_check_value(struct pickler *pickler, PyObject *object, int registered,
+                     PyObject *reduce_value);
 
 /* Whether the class of a plan can be written here and now, without foreign code: it has a
    number, which plan->class_index is then, or is found under its names.  For dumps without

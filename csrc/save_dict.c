@@ -165,7 +165,7 @@ static char *
 end_batch(struct pickler *pickler, PyObject *dict, Py_ssize_t size, Py_ssize_t total, int count,
           int *done, char *out)
 {
-    int alone = size - total == 1 && (total == 0 || pickler->state->dialect.single_last_item);
+    int alone = size - total == 1 && (total == 0 || pickler->state->dialect.single_last_pair);
     *done = 1;
     out = save_room(pickler, out);
     if (out == NULL || (alone && count == 1)) {
@@ -175,7 +175,7 @@ end_batch(struct pickler *pickler, PyObject *dict, Py_ssize_t size, Py_ssize_t t
     if (PyDict_GET_SIZE(dict) != size) {
         return changed_dict();
     }
-    if (pickler->state->dialect.single_last_item) {
+    if (!pickler->state->dialect.empty_batch_of_dict) {
         /* Changed and changed back, the walk may end before its time. */
         *done = total + count >= size;
         return count == 0 ? changed_dict() : out;
@@ -189,7 +189,7 @@ ALWAYS_INLINE char *
 save_pairs(struct pickler *pickler, PyObject *dict, PyObject *walked, char *out)
 {
     Py_ssize_t size = PyDict_GET_SIZE(dict), position = 0, total = 0;
-    int count, done, single_last = pickler->state->dialect.single_last_item;
+    int count, done, single_last = pickler->state->dialect.single_last_pair;
     PyObject *key, *value;
     do {
         Py_ssize_t most = size - total == 1 && (total == 0 || single_last) ? 1 : BATCH_SIZE;

@@ -119,7 +119,7 @@ static int
 shorten(struct core_state *state, struct global_name *global)
 {
     Py_ssize_t parts = PyList_GET_SIZE(global->path);
-    if (parts > 1 ? state->dialect.dotted_name_chain || global->parent != NULL : MODERN_ERRORS) {
+    if (parts > 1 ? !state->dialect.shortens_way_back || global->parent != NULL : MODERN_ERRORS) {
         return 0;
     }
     Py_SETREF(global->name, Py_NewRef(PyList_GET_ITEM(global->path, parts - 1)));

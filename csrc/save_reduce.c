@@ -638,8 +638,10 @@ ask_reducer(struct pickler *pickler, struct plan *plan, PyObject *reducer, PyObj
         *reduce_value = NULL;
         return *out == NULL ? -1 : ANSWER_SAVED;
     }
-    if (reducer == pickler->state->stdlib.pickle_complex) {
-        save_check_value(pickler, object, 1, *reduce_value);
+    if (reducer == pickler->state->stdlib.pickle_complex
+        && save_check_value(pickler, object, 1, *reduce_value) < 0) {
+        Py_CLEAR(*reduce_value);
+        return -1;
     }
     return ANSWER_VALUE;
 }
@@ -668,7 +670,10 @@ ask_object(struct pickler *pickler, struct plan *plan, PyObject *object, int sin
         Py_CLEAR(*reduce_value);
         return -1;
     }
-    save_check_value(pickler, object, 0, *reduce_value);
+    if (save_check_value(pickler, object, 0, *reduce_value) < 0) {
+        Py_CLEAR(*reduce_value);
+        return -1;
+    }
     return ANSWER_VALUE;
 }
 

@@ -149,16 +149,30 @@ write_utf8(struct pickler *pickler, const char *data, size_t size, PyObject *enc
     return write_payload(pickler, out, header, header_size, data, size, encoded);
 }
 
-/* A str in UTF-8, lone surrogates and all. */
+static int
+has_surrogates(PyObject *string)
+{
+    int kind = PyUnicode_KIND(string);
+    const void *data = PyUnicode_DATA(string);
+    Py_ssize_t length = kind == PyUnicode_1BYTE_KIND ? 0 : PyUnicode_GET_LENGTH(string);
+    for (Py_ssize_t i = 0; i < length; i++) {
+        if (Py_UNICODE_IS_SURROGATE(PyUnicode_READ(kind, data, i))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* A str in UTF-8, lone surrogates and all, which are not tried without that: the interpreter
+   would look its error handlers up, and may have none any more. */
 static char *
 write_str_binary(struct pickler *pickler, PyObject *string, char *out)
 {
     Py_ssize_t size;
-    const char *data = PyUnicode_AsUTF8AndSize(string, &size);
-    if (data != NULL) {
-        return write_utf8(pickler, data, (size_t)size, NULL, out);
+    if (likely(!has_surrogates(string))) {
+        const char *data = PyUnicode_AsUTF8AndSize(string, &size);
+        return data == NULL ? NULL : write_utf8(pickler, data, (size_t)size, NULL, out);
     }
-    PyErr_Clear();
     PyObject *encoded = PyUnicode_AsEncodedString(string, "utf-8", "surrogatepass");
     if (encoded == NULL) {
         return NULL;

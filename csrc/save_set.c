@@ -57,7 +57,7 @@ changed_set(void)
 static char *
 save_set_batches(struct pickler *pickler, PyObject *set, PyObject *walked, char *out)
 {
-    int to_the_last = pickler->state->dialect.single_last_item;
+    int to_the_last = !pickler->state->dialect.empty_batch_of_set;
     Py_ssize_t size = PySet_GET_SIZE(set), position = 0, total = 0;
     int count;
     do {

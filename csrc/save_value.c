@@ -427,20 +427,19 @@ save_by_value(struct pickler *pickler, struct plan *plan, PyObject *object, int 
     return save_nesting(pickler, plan, object, single, out);
 }
 
-void
+int
 save_check_value(struct pickler *pickler, PyObject *object, int registered, PyObject *reduce_value)
 {
     struct plan *plan = plan_find(pickler->state, Py_TYPE(object));
     if (plan->kind == PLAN_VALUE && plan->value->registered == registered && pickler->protocol >= 4
         && *values_status(pickler->state, plan->value) == VALUE_UNCHECKED) {
-        values_check(pickler->state, plan->value, object, reduce_value);
+        return values_check(pickler->state, plan->value, object, reduce_value);
     }
     if (plan->kind == PLAN_DEFAULT && plan->frozen && PyTuple_Check(reduce_value)) {
         PyObject *given = reduction_part(reduce_value, PART_STATE);
-        if (given != NULL) {
-            frozen_check(pickler->state, object, given);
-        }
+        return given == NULL ? 0 : frozen_check(pickler->state, object, given);
     }
+    return 0;
 }
 
 #else
@@ -459,10 +458,11 @@ save_by_value(struct pickler *Py_UNUSED(pickler), struct plan *Py_UNUSED(plan),
     return NULL;
 }
 
-void
+int
 save_check_value(struct pickler *Py_UNUSED(pickler), PyObject *Py_UNUSED(object),
                  int Py_UNUSED(registered), PyObject *Py_UNUSED(reduce_value))
 {
+    return 0;
 }
 
 #endif

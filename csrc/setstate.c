@@ -114,8 +114,8 @@ call(struct core_state *state, struct handed *handed, PyObject *object, PyObject
         return -1;
     }
     Py_DECREF(returned);
-    if (PyList_CheckExact(object_state)) {
-        frozen_check(state, object, object_state);
+    if (PyList_CheckExact(object_state) && frozen_check(state, object, object_state) < 0) {
+        return -1;
     }
     return 1;
 }

@@ -2,6 +2,7 @@
 #include "steps.h"
 
 #include "found.h"
+#include "helpers.h"
 #include "plan.h"
 #include "steps_run.h"
 
@@ -188,76 +189,60 @@ steps_from_plan(struct core_state *state, PyObject *parts)
 
 /* ---- the compiler ------------------------------------------------------- */
 
-/* Whether the compiler and we mean the same by a number.  0, or -1 with SystemError. */
+/* Whether the compiler and we mean the same by a number; if not, it is not asked again.  0 with an
+   exception too. */
 static int
-check_kinds(PyObject *compiler)
+kinds_agree(struct core_state *state)
 {
-    PyObject *kinds = PyObject_GetAttrString(compiler, "KINDS");
+    struct helper_module *compiler = &state->helpers[HELPER_COMPILER];
+    PyObject *kinds = PyObject_GetAttrString(compiler->module, "KINDS");
     int same = kinds != NULL && PyTuple_Check(kinds) && PyTuple_GET_SIZE(kinds) == STEP_KIND_COUNT;
     for (int i = 0; same && i < STEP_KIND_COUNT; i++) {
         same = PyUnicode_EqualToUTF8(PyTuple_GET_ITEM(kinds, i), kind_names[i]);
     }
     Py_XDECREF(kinds);
-    if (!same && !PyErr_Occurred()) {
-        PyErr_SetString(PyExc_SystemError, "fastcopyreg's compiler and core are not of a kind");
+    if (!same) {
+        compiler->status = HELPER_OFF;
     }
-    return same ? 0 : -1;
+    return same;
 }
 
-/* fastcopyreg.compiler, imported at the first use; strong, or NULL. */
-static PyObject *
-get_compiler(struct core_state *state)
-{
-    if (state->compiler == NULL) {
-        /* A signal handler or another thread would find half of it. */
-        state->compiler_is_coming = 1;
-        PyObject *compiler = PyImport_ImportModule("fastcopyreg.compiler");
-        state->compiler_is_coming = 0;
-        if (compiler == NULL || check_kinds(compiler) < 0) {
-            Py_XDECREF(compiler);
-            return NULL;
-        }
-        Py_XSETREF(state->compiler, compiler);
-    }
-    return Py_NewRef(state->compiler);
-}
-
-/* Compiling fails where the memory or the stack has come to an end, which is not the
-   caller's business.  Anything else, a signal handler's exception, is. */
+/* What the compiler says of a function, strong: 1, 0 if it says nothing, -1 with what is meant for
+   the caller. */
 static int
-is_own_failure(void)
+ask_compiler(struct core_state *state, const char *name, PyObject *const *arguments, size_t count,
+             PyObject **verdict)
 {
-    if (PyErr_ExceptionMatches(PyExc_MemoryError)
-        || PyErr_ExceptionMatches(PyExc_RecursionError)) {
-        PyErr_Clear();
-        return 1;
+    int known = state->steps->read != 0;
+    int asked = helper_ask(state, HELPER_COMPILER, name, arguments, count, verdict);
+    if (asked > 0 && !known && !kinds_agree(state)) {
+        Py_CLEAR(*verdict);
+        return PyErr_Occurred() && !helper_drop_failure(state) ? -1 : 0;
     }
-    return 0;
+    return asked;
 }
 
 /* Calls a function of the compiler about what is called with so many arguments; 0: not said.  1
-   and *steps, 0 if refused, -1 with an exception. */
+   and *steps, 0 if refused, -1 with what is meant for the caller. */
 static int
 compile_with(struct core_state *state, const char *name, PyObject *object, int arguments,
              struct steps **steps)
 {
-    PyObject *compiler = get_compiler(state);
-    PyObject *plan =
-        compiler == NULL
-            ? NULL
-            : PyObject_CallMethod(compiler, name, arguments == 0 ? "O" : "Oi", object, arguments);
-    Py_XDECREF(compiler);
+    PyObject *plan, *given[] = {object, state->protocols[arguments]};
     *steps = NULL;
+    int asked = ask_compiler(state, name, given, arguments == 0 ? 1 : 2, &plan);
+    if (asked <= 0) {
+        return asked;
+    }
     /* A Refusal is a pair. */
-    if (plan != NULL && PyTuple_GET_SIZE(plan) > 2) {
+    if (PyTuple_Check(plan) && PyTuple_GET_SIZE(plan) > 4) {
         *steps = steps_from_plan(state, plan);
+        if (*steps == NULL && !helper_drop_failure(state)) {
+            asked = -1;
+        }
     }
-    int refused = plan != NULL && PyTuple_GET_SIZE(plan) <= 2;
-    Py_XDECREF(plan);
-    if (*steps == NULL && !refused && !is_own_failure()) {
-        return -1;
-    }
-    return *steps != NULL;
+    Py_DECREF(plan);
+    return asked < 0 ? -1 : *steps != NULL;
 }
 
 int
@@ -301,16 +286,16 @@ steps_read_reducer(struct core_state *state, const struct reducer *reducer)
 static enum step_status
 compile_setstate(struct core_state *state, PyObject *function)
 {
-    PyObject *compiler = get_compiler(state);
-    PyObject *verdict =
-        compiler == NULL ? NULL : PyObject_CallMethod(compiler, "compile_setstate", "O", function);
-    Py_XDECREF(compiler);
-    enum step_status status = verdict == NULL       ? STEPS_UNREAD
-                              : verdict == Py_True  ? STEPS_UPDATES
+    PyObject *verdict;
+    int asked = ask_compiler(state, "compile_setstate", &function, 1, &verdict);
+    if (asked <= 0) {
+        return asked < 0 ? STEPS_UNREAD : STEPS_REFUSED;
+    }
+    enum step_status status = verdict == Py_True    ? STEPS_UPDATES
                               : verdict == Py_False ? STEPS_REPLACES
                                                     : STEPS_REFUSED;
-    Py_XDECREF(verdict);
-    return verdict == NULL && is_own_failure() ? STEPS_REFUSED : status;
+    Py_DECREF(verdict);
+    return status;
 }
 
 int
@@ -374,8 +359,7 @@ int
 steps_due(struct core_state *state, const struct steps_entry *entry)
 {
     return entry->status == STEPS_UNREAD && state->steps_threshold != 0
-           && entry->met >= state->steps_threshold && !state->compiler_is_coming
-           && !steps_observed(state) && !thread_near_recursion_limit();
+           && entry->met >= state->steps_threshold && helper_may_run(state, HELPER_COMPILER);
 }
 
 /* ---- setup
@@ -440,7 +424,41 @@ core_plan_threshold(PyObject *module, PyObject *const *args, Py_ssize_t count)
     return PyLong_FromUnsignedLong(before);
 }
 
+PyDoc_STRVAR(function_parts_doc, "function_parts($module, function, /)\n"
+                                 "--\n\n"
+                                 "Return a function's code, a tuple of its defaults and a dict of\n"
+                                 "those of its keywords, without an audit event.");
+
+static PyObject *
+core_function_parts(PyObject *module, PyObject *function)
+{
+    if (!PyFunction_Check(function)) {
+        PyErr_Format(PyExc_TypeError, "%R is not a function", function);
+        return NULL;
+    }
+    PyObject *code = PyFunction_GET_CODE(function);
+    PyObject *defaults = PyFunction_GET_DEFAULTS(function);
+    PyObject *of_keywords = PyFunction_GET_KW_DEFAULTS(function);
+    if (defaults == NULL) {
+        defaults = core_state_of_module(module)->empty_tuple;
+    }
+    return of_keywords == NULL ? Py_BuildValue("OO{}", code, defaults)
+                               : Py_BuildValue("OOO", code, defaults, of_keywords);
+}
+
+PyDoc_STRVAR(address_of_doc, "address_of($module, object, /)\n"
+                             "--\n\n"
+                             "Return what id() of an object returns, without an audit event.");
+
+static PyObject *
+core_address_of(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    return PyLong_FromVoidPtr(object);
+}
+
 static PyMethodDef functions[] = {
+    {"address_of", core_address_of, METH_O, address_of_doc},
+    {"function_parts", core_function_parts, METH_O, function_parts_doc},
     {"plan_counts", core_plan_counts, METH_NOARGS, plan_counts_doc},
     {"plan_threshold", (PyCFunction)(void (*)(void))core_plan_threshold, METH_FASTCALL,
      plan_threshold_doc},

@@ -128,7 +128,7 @@ values_release(struct value_parts *parts)
 size_t values_number(const struct value *value);
 
 /* Asks _values.known() about the functions that the row leaves out, and remembers what the type
-   was then.  Raises nothing.  Runs Python code. */
+   was then.  A bool, or -1 with what a signal handler raised.  Runs Python code. */
 int values_guard_is_known(struct core_state *state, const struct value *value, PyTypeObject *type);
 
 /* Whether nothing of the type has changed since it was checked, and the functions that the row
@@ -136,8 +136,9 @@ int values_guard_is_known(struct core_state *state, const struct value *value, P
 int values_guard_holds(struct core_state *state, const struct value *value, PyTypeObject *type);
 
 /* Compares what the reducer of the first object gave with what the row reads; before, asks
-   whether the functions are known.  Raises nothing.  Runs Python code for types of Python. */
-void values_check(struct core_state *state, const struct value *value, PyObject *object,
+   whether the functions are known.  0, or -1 with what a signal handler raised.  Runs Python code
+   for types of Python. */
+int values_check(struct core_state *state, const struct value *value, PyObject *object,
                   PyObject *reduce_value);
 
 #endif

@@ -1,5 +1,6 @@
 /* Comparing what is read of the first object of a type with what its reducer gives: see values.h.
  */
+#include "helpers.h"
 #include "plan.h"
 #include "reduce.h"
 #include "values.h"
@@ -118,25 +119,40 @@ reduce_value_is(struct core_state *state, const struct value *value, PyObject *o
            && contents_are(value, object, reduce_value);
 }
 
-void
+/* Whether the functions of a type of Python may be left out: 1, 0 if that is not asked now, -1 with
+   what a signal handler raised; 0 and the row is off if they may not. */
+static int
+functions_are_known(struct core_state *state, const struct value *value, PyTypeObject *type)
+{
+    if (value->known_as == NULL) {
+        return 1;
+    }
+    if (!helper_may_run(state, HELPER_VALUES)) {
+        return 0;
+    }
+    int known = values_guard_is_known(state, value, type);
+    if (known == 0) {
+        *values_status(state, value) = VALUE_OFF;
+    }
+    return known;
+}
+
+int
 values_check(struct core_state *state, const struct value *value, PyObject *object,
              PyObject *reduce_value)
 {
     struct value_parts parts;
-    enum value_status *status = values_status(state, value);
     if (!PyTuple_Check(reduce_value) || PyTuple_GET_SIZE(reduce_value) < 2) {
-        return;
+        return 0;
     }
-    if (value->known_as != NULL && !values_guard_is_known(state, value, Py_TYPE(object))) {
-        *status = VALUE_OFF;
-        return;
-    }
-    if (!values_read(state, value, object, &parts)) {
-        return;
+    int known = functions_are_known(state, value, Py_TYPE(object));
+    if (known <= 0 || !values_read(state, value, object, &parts)) {
+        return known < 0 ? -1 : 0;
     }
     int same = reduce_value_is(state, value, object, &parts, reduce_value);
     values_release(&parts);
-    *status = same ? VALUE_HOLDS : VALUE_OFF;
+    *values_status(state, value) = same ? VALUE_HOLDS : VALUE_OFF;
+    return 0;
 }
 
 #endif

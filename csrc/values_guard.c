@@ -1,4 +1,5 @@
 /* The functions of types of Python that the rows of values.c leave out: see values.h. */
+#include "helpers.h"
 #include "plan.h"
 #include "steps_run.h"
 #include "values.h"
@@ -130,18 +131,21 @@ values_guard_is_known(struct core_state *state, const struct value *value, PyTyp
     }
     *checked = version;
     PyObject *functions = collect_functions(state, value, type);
-    PyObject *module = functions == NULL ? NULL : PyImport_ImportModule("fastcopyreg._values");
-    PyObject *known = module == NULL
-                          ? NULL
-                          : PyObject_CallMethod(module, "known", "sO", value->known_as, functions);
-    Py_XDECREF(module);
-    Py_XDECREF(functions);
-    PyErr_Clear();
-    if (known != NULL && PyTuple_CheckExact(known) && PyTuple_GET_SIZE(known) == 3) {
+    PyObject *name = functions == NULL ? NULL : PyUnicode_FromString(value->known_as);
+    if (name == NULL) {
+        Py_XDECREF(functions);
+        PyErr_Clear();
+        return 0;
+    }
+    PyObject *known, *given[] = {name, functions};
+    int asked = helper_ask(state, HELPER_VALUES, "known", given, 2, &known);
+    Py_DECREF(name);
+    Py_DECREF(functions);
+    if (asked > 0 && PyTuple_CheckExact(known) && PyTuple_GET_SIZE(known) == 3) {
         Py_XSETREF(*guard, Py_NewRef(known));
     }
     Py_XDECREF(known);
-    return *guard != NULL;
+    return asked < 0 ? -1 : *guard != NULL;
 }
 
 /* Whether a function finds the builtins that were found at first. */

@@ -20,7 +20,7 @@
 
 #if KNOWN_LAYOUT
 
-enum { WATCH_DICTS = 6 };
+enum { WATCH_DICTS = 7 };
 
 /* What the watcher of an interpreter counts. */
 struct watch_count {

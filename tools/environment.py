@@ -26,6 +26,8 @@ PACKAGE = (
     "LICENSE",
     "csrc",
     "src",
+    "benchmarks/hooks.py",
+    "benchmarks/models.py",
     "benchmarks/train.py",
     "benchmarks/workloads.py",
 )

@@ -12,6 +12,7 @@ a value is needed refuses the path too.
 
 import types
 
+from ._functions import address_of, code_of
 from ._instructions import instruction_set
 from ._steps import (
     ATTRIBUTE,
@@ -236,9 +237,10 @@ class Reading:
 
     def constant_index(self, value):
         """The place of the very object *value* in the plan's constants."""
-        index = self.constant_at.get(id(value))
+        address = address_of(value)
+        index = self.constant_at.get(address)
         if index is None:
-            index = self.constant_at[id(value)] = len(self.constants)
+            index = self.constant_at[address] = len(self.constants)
             self.constants.append(value)
         return index
 
@@ -356,7 +358,7 @@ class Reading:
         if kind == ATTRIBUTE:
             return f"{self.described(a)}.{self.names[b]}"
         if kind == CELL:
-            return self.functions[b].__code__.co_freevars[a]
+            return code_of(self.functions[b]).co_freevars[a]
         return {OBJECT: "the object", NEW: "self", CLASS: "cls"}.get(kind, "an object")
 
     # -- The walk --

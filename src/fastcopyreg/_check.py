@@ -58,16 +58,17 @@ class CheckReport:
 
 def report_of(x, protocols=None):
     """Return the `CheckReport` of a class or an object; see ``fastcopyreg.check``."""
-    if isinstance(x, type):
-        problems = [(x.__name__, text) for text in explanation_of(x).warnings]
-        problems += _fresh_problems(x.__name__, _stdlib.dumps, x)
+    if _rules.is_class(x):
+        name = _rules.class_name(x)
+        problems = [(name, text) for text in explanation_of(x).warnings]
+        problems += _fresh_problems(name, _stdlib.dumps, x)
         return CheckReport(_rules.full_name(x), ["registration", "import by name"], problems)
     protocols = tuple(PROTOCOLS if protocols is None else protocols)
     problems = _grouped([*_protocol_problems(x, protocols), *_copy_problems(x)])
     checked = [*(f"protocol {protocol}" for protocol in protocols), "copy", "deepcopy"]
     if not problems:
         checked.append("a fresh interpreter")
-        problems = list(_fresh_problems(type(x).__name__, our_pickle.dumps, x))
+        problems = list(_fresh_problems(_rules.class_name(type(x)), our_pickle.dumps, x))
     return CheckReport(f"an object of {_rules.full_name(type(x))}", checked, problems)
 
 
@@ -81,7 +82,7 @@ def _grouped(problems):
 
 def _protocol_problems(x, protocols):
     for protocol in protocols:
-        problems = [(type(x).__name__, text) for text in _reduction_problems(x, protocol)]
+        problems = [(_rules.class_name(type(x)), text) for text in _reduction_problems(x, protocol)]
         for way, text in problems or _pickle_problems(x, protocol):
             yield way, text, f"protocol {protocol}"
 
@@ -91,36 +92,32 @@ def _protocol_problems(x, protocols):
 
 def _reduction_problems(x, protocol):
     """Yield what is wrong with the reduce value itself, its parts apart."""
-    if not _paths.is_reduced(x):
-        return
     try:
+        if not _paths.is_reduced(x):
+            return
         value = _paths.reduce_value(x, protocol)
     except Exception as error:
-        yield f"its reducer raises {_told(error)}"
+        yield f"its reducer raises {_rules.told(error)}"
         return
     if type(value) is tuple and 2 <= len(value) <= 6:
         yield from _part_problems(*value)
     elif type(value) is tuple:
         yield f"its reduce value has {len(value)} parts; it has two to six"
     elif type(value) is not str:
-        yield f"its reduce value is a {type(value).__name__}; it is a str or a tuple"
+        yield f"its reduce value is a {_rules.class_name(type(value))}; it is a str or a tuple"
 
 
 def _part_problems(callee, arguments, state=None, items=None, pairs=None, setter=None):
     if not callable(callee):
-        yield f"the first part of its reduce value is {callee!r}, which is not callable"
-    basic = arguments is None and isinstance(callee, type) and hasattr(callee, "__basicnew__")
+        yield f"the first part of its reduce value is {_rules.shown(callee)}, which is not callable"
+    basic = arguments is None and _rules.is_class(callee) and hasattr(callee, "__basicnew__")
     if type(arguments) is not tuple and not basic:
-        yield f"the arguments in its reduce value are a {type(arguments).__name__}, not a tuple"
+        yield f"the arguments in its reduce value are a {_rules.class_name(type(arguments))}, not a tuple"
     for what, part in (("list", items), ("dict", pairs)):
         if part is not None and not hasattr(type(part), "__next__"):
-            yield f"the {what} items in its reduce value are a {type(part).__name__}, no iterator"
+            yield f"the {what} items in its reduce value are a {_rules.class_name(type(part))}, no iterator"
     if setter is not None and not callable(setter):
-        yield f"the state setter in its reduce value is {setter!r}, which is not callable"
-
-
-def _told(error):
-    return f"{type(error).__name__}: {error}"
+        yield f"the state setter in its reduce value is {_rules.shown(setter)}, which is not callable"
 
 
 # --- there and back
@@ -133,7 +130,7 @@ def _pickle_problems(x, protocol):
         yield from _round_trip(x, lambda: our_pickle.loads(our_pickle.dumps(x, protocol)))
     else:
         way, error = found
-        yield way, f"cannot be pickled: {_told(error)}"
+        yield way, f"cannot be pickled: {_rules.told(error)}"
 
 
 def _copy_problems(x):
@@ -147,7 +144,7 @@ def _round_trip(x, make_again):
         again = make_again()
         difference = _paths.way_to_difference(x, again, our_pickle.HIGHEST_PROTOCOL)
     except Exception as error:
-        yield type(x).__name__, f"cannot be made again: {_told(error)}"
+        yield _rules.class_name(type(x)), f"cannot be made again: {_rules.told(error)}"
     else:
         if difference is not None:
             yield difference, "is different afterwards"
@@ -171,7 +168,7 @@ def _fresh_problems(way, dumps, x):
     try:
         data = _stdlib.dumps(sys.path) + dumps(x)
     except Exception as error:
-        yield way, f"cannot be pickled: {_told(error)}"
+        yield way, f"cannot be pickled: {_rules.told(error)}"
         return
     done = subprocess.run(
         [sys.executable, "-c", _LOAD],

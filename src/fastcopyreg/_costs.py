@@ -2,7 +2,7 @@
 
 import time
 
-from . import _stdlib
+from . import _rules, _stdlib
 from . import copy as our_copy
 from . import pickle as our_pickle
 
@@ -26,11 +26,11 @@ def rows(obj, reduce):
             ("loads", _cost(_stdlib.loads, our_pickle.loads, data)),
         ]
     except Exception as error:
-        measured.append(("pickle", f"refused: {error}"))
+        measured.append(("pickle", f"refused: {_rules.words(error)}"))
     try:
         measured.append(("deepcopy", _cost(_stdlib.deepcopy, our_copy.deepcopy, obj)))
     except Exception as error:
-        measured.append(("deepcopy", f"refused: {error}"))
+        measured.append(("deepcopy", f"refused: {_rules.words(error)}"))
     return measured
 
 

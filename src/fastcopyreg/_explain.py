@@ -63,27 +63,45 @@ def _in_words(value):
 
 def explanation_of(x):
     """Return the `Explanation` of a class or an object; see ``fastcopyreg.explain``."""
-    if isinstance(x, type):
+    if _rules.is_class(x):
         sections = [
-            ("reduce", _reduce_rows(x)),
-            ("rebuild", _rebuild_rows(x)),
-            ("copy", _copy_rows(x)),
+            ("reduce", _asked(_reduce_rows, x)),
+            ("rebuild", _asked(_rebuild_rows, x)),
+            ("copy", _asked(_copy_rows, x)),
         ]
-        return Explanation(_rules.full_name(x), sections, _warnings(x))
+        return Explanation(_rules.full_name(x), sections, _asked_warnings(x))
     cls = type(x)
     reduce, value, refused = _reduced(cls, x)
     sections = [
-        ("reduce", _reduce_rows(cls, x) + refused),
-        ("rebuild", _rebuild_rows(cls) if value is None else _rows_of_value(cls, value)),
-        ("copy", _copy_rows(cls, x)),
-        ("cost", _costs.rows(x, reduce if value is not None else None)),
+        ("reduce", _asked(_reduce_rows, cls, x) + refused),
+        (
+            "rebuild",
+            _asked(_rebuild_rows, cls) if value is None else _asked(_rows_of_value, cls, value),
+        ),
+        ("copy", _asked(_copy_rows, cls, x)),
+        ("cost", _asked(_costs.rows, x, reduce if value is not None else None)),
     ]
-    return Explanation(f"an object of {_rules.full_name(cls)}", sections, _warnings(cls))
+    return Explanation(f"an object of {_rules.full_name(cls)}", sections, _asked_warnings(cls))
+
+
+def _asked(question, *arguments):
+    """Return the rows that answer a question; one that says so if a class or object raises."""
+    try:
+        return list(question(*arguments))
+    except Exception as error:
+        return [("unknown", f"asking for it raises {_rules.told(error)}")]
+
+
+def _asked_warnings(cls):
+    try:
+        return list(_warnings(cls))
+    except Exception as error:
+        return [f"looking at {_rules.class_name(cls)} raises {_rules.told(error)}"]
 
 
 def registry():
     """Return an `Explanation` for each class in the registry, in the order of registration."""
-    return [explanation_of(cls) for cls in list(_stdlib.dispatch_table) if isinstance(cls, type)]
+    return [explanation_of(cls) for cls in list(_stdlib.dispatch_table) if _rules.is_class(cls)]
 
 
 # --- reduce
@@ -134,7 +152,8 @@ def _own_method(cls, objects):
     """
     for name in ("__reduce_ex__", "__reduce__"):
         of_class = _rules.static_attribute(cls, name)
-        of_object = [vars(obj)[name] for obj in objects if name in getattr(obj, "__dict__", ())]
+        dicts = map(_rules.instance_dict, objects)
+        of_object = [own[name] for own in dicts if name in own]
         own = of_class is not vars(object)[name]
         if of_object and (own or name == "__reduce_ex__"):
             return name, of_object[0]
@@ -160,19 +179,20 @@ def _default_rows(cls, rule):
 
 def _reduced(cls, obj):
     """Return the call that takes *obj* apart, what it returned, and rows that say why not."""
-    if cls in _rules.never_dispatched():
-        return None, None, []
-    if cls in _stdlib.dispatch_table:
-        reduce = partial(_stdlib.dispatch_table[cls], obj)
-    else:
-        reduce = partial(obj.__reduce_ex__, 4)
+    reduce = None
     try:
+        if cls in _rules.never_dispatched():
+            return None, None, []
+        if cls in _stdlib.dispatch_table:
+            reduce = partial(_stdlib.dispatch_table[cls], obj)
+        else:
+            reduce = partial(obj.__reduce_ex__, 4)
         value = reduce()
     except Exception as error:
-        return reduce, None, [("refused", f"{type(error).__name__}: {error}")]
+        return reduce, None, [("refused", _rules.told(error))]
     if type(value) is str or (type(value) is tuple and 2 <= len(value) <= 6):
         return reduce, value, []
-    return reduce, None, [("refused", f"a reduce value of type {type(value).__name__}")]
+    return reduce, None, [("refused", f"a reduce value of type {_rules.class_name(type(value))}")]
 
 
 # --- rebuild
@@ -247,7 +267,7 @@ def _copied(cls, method_name, tables, objects):
         return "by copy itself; what cannot change is not copied"
     method = _rules.static_attribute(cls, method_name)
     for obj in objects:
-        method = getattr(obj, "__dict__", {}).get(method_name, method)
+        method = _rules.instance_dict(obj).get(method_name, method)
     if method is not None:
         return "by " + ", at ".join(text for _, text in _verdicts.function_rows("", method))
     return "through the same reduction"

@@ -6,6 +6,7 @@ the path, with a reason in words.
 """
 
 import functools
+import opcode  # What `dis` knows of instructions, without the rest of it.
 import sys
 from collections import namedtuple
 
@@ -353,13 +354,11 @@ InstructionSet = namedtuple("InstructionSet", "handlers names extended_arg commo
 
 @functools.cache
 def instruction_set():
-    """The running version's instructions, found through `dis` at the first use."""
-    import dis
-
+    """The running version's instructions, found at the first use."""
     named = _handlers_by_name | _versioned_handlers(sys.version_info)
-    handlers = [named.get(name) or _refuse(name) for name in dis.opname]
-    common = tuple(getattr(dis, "_common_constants", ()))
-    return InstructionSet(handlers, dis.opname, dis.EXTENDED_ARG, common)
+    handlers = [named.get(name) or _refuse(name) for name in opcode.opname]
+    common = tuple(getattr(opcode, "_common_constants", ()))
+    return InstructionSet(handlers, opcode.opname, opcode.EXTENDED_ARG, common)
 
 
 def _versioned_handlers(version):

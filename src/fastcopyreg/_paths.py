@@ -11,6 +11,11 @@ _ATOMS = (type(None), bool, int, float, complex, str, bytes, bytearray)
 _MOST_ENTERED = 300
 _DEEPEST = 50_000
 
+# In sets that say that they differ, each element is looked for among the others.
+_MOST_ELEMENTS = 300
+
+_reconstruct = _stdlib.COPY.get("_reconstruct")
+
 
 def reduce_value(obj, protocol):
     """Return what takes *obj* apart, asked as pickle asks; whatever that raises, it raises."""
@@ -91,9 +96,9 @@ def _argument_parts(obj, arguments):
 
 def _attributes(obj):
     """Return the attributes that lie in the object itself, without calling a property."""
-    found = dict(getattr(obj, "__dict__", ()))
-    for base in type(obj).__mro__:
-        for name, descriptor in vars(base).items():
+    found = dict(_rules.instance_dict(obj))
+    for base in type.__dict__["__mro__"].__get__(type(obj)):
+        for name, descriptor in type.__dict__["__dict__"].__get__(base).items():
             if type(descriptor) is MemberDescriptorType and hasattr(obj, name):
                 found.setdefault(name, getattr(obj, name))
     return found
@@ -117,7 +122,7 @@ def _pair_parts(pairs):
 def _shown(obj):
     """Return a short text for a key or an element, calling nothing of its class."""
     if type(obj) not in _ATOMS:
-        return f"of type {type(obj).__name__}"
+        return f"of type {_rules.class_name(type(obj))}"
     text = repr(obj)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
@@ -128,7 +133,7 @@ def way_to_refused(obj, protocol):
     That is a part that is refused although each of its own parts would be taken.
     """
     refusals = _Refusals(protocol)
-    refusal, root = refusals.of(obj), _Trail(type(obj).__name__)
+    refusal, root = refusals.of(obj), _Trail(_rules.class_name(type(obj)))
     if refusal is None:
         return None
     if isinstance(refusal, RecursionError):
@@ -184,7 +189,7 @@ def way_to_difference(first, second, protocol):
 
     Objects whose class has no equality of its own are equal if they come apart into equal parts.
     """
-    found = _difference(_Trail(type(first).__name__), first, second, protocol, {})
+    found = _difference(_Trail(_rules.class_name(type(first))), first, second, protocol, {})
     return None if found is None else str(found)
 
 
@@ -199,6 +204,12 @@ def _difference(trail, first, second, protocol, met):
         equal = _equal(first, second) if type(first) is type(second) else False
         if equal:
             continue
+        if type(first) is type(second) and issubclass(type(first), (set, frozenset)):
+            if _sets_match(trail, first, second, protocol, met):
+                continue
+            return trail
+        if equal is False and type(first) is type(second) and _goes_by_parts(first, protocol):
+            equal = None
         pairs = _paired_parts(trail, first, second, protocol)
         if equal is None and pairs is not None:
             waiting += reversed(pairs)
@@ -210,13 +221,44 @@ def _difference(trail, first, second, protocol, met):
 
 def _equal(first, second):
     """Return whether two objects of one type are equal by its own word; None if it has none."""
-    if type(first) in (list, tuple, dict) or type(first).__eq__ is object.__eq__:
+    own = _rules.static_attribute(type(first), "__eq__")
+    if type(first) in (list, tuple, dict) or own is object.__dict__["__eq__"]:
         return None
     try:
         # What is not equal to itself (a NaN) is as good as it can be.
         return bool(first == second) or (bool(first != first) and bool(second != second))
     except Exception:
         return None  # An array, say, has no truth.
+
+
+def _goes_by_parts(obj, protocol):
+    """Return whether an object is equal to what is made of the very parts that it has.
+
+    Then nothing of what its equality looks at is lost, and it is in its parts if it is not equal
+    to another: containers ask the objects in them, which may have no equality of their own.
+    """
+    try:
+        value = reduce_value(obj, protocol)
+        return type(value) is tuple and bool(_reconstruct(obj, None, *value) == obj)
+    except Exception:
+        return False
+
+
+def _sets_match(trail, first, second, protocol, met):
+    """Return whether for each element there is another in the second set that has no difference."""
+    if len(first) != len(second) or len(first) > _MOST_ELEMENTS:
+        return len(first) == len(second)
+    left = list(second)
+    for element in first:
+        for at, other in enumerate(left):
+            tried = met.copy()
+            if _difference(trail, element, other, protocol, tried) is None:
+                met.update(tried)
+                del left[at]
+                break
+        else:
+            return False
+    return True
 
 
 def _paired_parts(trail, first, second, protocol):

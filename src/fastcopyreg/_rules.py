@@ -60,6 +60,46 @@ def _asked(sample, override):
     return bool(asked)
 
 
+def is_class(x):
+    """Return whether *x* is a class, and not a proxy or mock that says so."""
+    return issubclass(type(x), type)
+
+
+def class_name(cls):
+    """Return the name of a class, without asking its metaclass."""
+    return type.__dict__["__name__"].__get__(cls)
+
+
+def words(error):
+    """Return what an exception says; its type if that raises."""
+    try:
+        return str(error)
+    except Exception:
+        return class_name(type(error))
+
+
+def told(error):
+    """Return the type of an exception, and what it says."""
+    return f"{class_name(type(error))}: {words(error)}"
+
+
+def shown(obj):
+    """Return what repr() says of an object, or of what type it is if that raises."""
+    try:
+        return repr(obj)
+    except Exception:
+        return f"an object of type {class_name(type(obj))}"
+
+
+def instance_dict(obj):
+    """Return the ``__dict__`` of an object; an empty one if it has none, or does not show it."""
+    try:
+        found = getattr(obj, "__dict__", {})
+        return found if isinstance(found, dict) else {}
+    except Exception:
+        return {}
+
+
 def is_abstract(cls):
     """Return whether *cls* has abstract methods, so that no object has exactly this type."""
     return bool(type.__dict__["__flags__"].__get__(cls) & _ABSTRACT)
@@ -99,7 +139,7 @@ def _why_not_pickled(obj):
     try:
         _stdlib.dumps(obj)
     except Exception as error:
-        return f"pickle refuses it: {error}"
+        return f"pickle refuses it: {words(error)}"
     return None
 
 
@@ -113,9 +153,22 @@ def find(module_name, qualified_name):
 
 def full_name(obj):
     """Return the module and qualified name of a class or function, as far as it has them."""
-    name = getattr(obj, "__qualname__", None) or f"an object of {type(obj).__qualname__}"
-    module = getattr(obj, "__module__", None)
-    return name if module in (None, "builtins") else f"{module}.{name}"
+    if is_class(obj):
+        name = type.__dict__["__qualname__"].__get__(obj)
+        module = static_attribute(obj, "__module__")
+    else:
+        name = _attribute(obj, "__qualname__")
+        module = _attribute(obj, "__module__")
+    if not isinstance(name, str):
+        name = f"an object of {type.__dict__['__qualname__'].__get__(type(obj))}"
+    return f"{module}.{name}" if isinstance(module, str) and module != "builtins" else name
+
+
+def _attribute(obj, name):
+    try:
+        return getattr(obj, name, None)
+    except Exception:
+        return None
 
 
 def static_attribute(cls, name):

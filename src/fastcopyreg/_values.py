@@ -6,9 +6,18 @@ that were compared with it. `known` is asked once for each type, when its first 
 """
 
 import builtins
-import hashlib
 import sys
 from types import CodeType, FunctionType
+
+from ._functions import code_of
+
+try:  # hashlib would bring OpenSSL along.
+    from _sha2 import sha256
+except ImportError:
+    try:
+        from _sha256 import sha256
+    except ImportError:
+        from hashlib import sha256
 
 # Digests of the functions, taken together, of the versions on which they were compared.
 _KNOWN = {
@@ -151,7 +160,7 @@ def known(name, functions):
         return None
     if digest(functions) not in _KNOWN[name]:
         return None
-    codes = tuple(function.__code__ for function in functions)
+    codes = tuple(code_of(function) for function in functions)
     used = {used for code in codes for used in _names(code)}
     names = tuple(sorted(each for each in used if _is_builtin(each)))
     return codes, names, tuple(getattr(builtins, each) for each in names)
@@ -229,8 +238,8 @@ def _is_builtin(name):
 
 def digest(functions):
     """Return a digest of what the functions do, wherever they are written."""
-    text = repr([_facts(function.__code__) for function in functions])
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+    text = repr([_facts(code_of(function)) for function in functions])
+    return sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
 def _facts(code):

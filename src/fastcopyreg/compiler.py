@@ -83,8 +83,6 @@ GLOBAL, CELL and EXPECT hold until foreign code runs, so that they cost once an 
 an object. Other plans run step by step on an array of values.
 """
 
-from __future__ import annotations
-
 import functools
 import sys
 import types
@@ -92,6 +90,7 @@ import weakref
 from collections import namedtuple
 
 from ._bytecode import Reading, Unit, check_globals
+from ._functions import address_of, code_of, defaults_of, keyword_defaults_of
 from ._steps import (
     ARGUMENT,
     BOUND,
@@ -181,7 +180,7 @@ def compile_reducer(reducer, arguments=1):
         function, bound, keywords = _unwrap(reducer)
     except Refused as refused:
         return Refusal(refused.reason)
-    key = (id(function.__code__), "reducer", bound, keywords, arguments)
+    key = (address_of(code_of(function)), "reducer", bound, keywords, arguments)
     return _remembered(key, function, _read_reducer, function, bound, keywords, arguments)
 
 
@@ -202,7 +201,7 @@ def compile_constructor(constructor):
             raise Refused("a constructor with bound arguments is called")
     except Refused as refused:
         return Refusal(refused.reason, refused.line)
-    key = (id(function.__code__), "factory")
+    key = (address_of(code_of(function)), "factory")
     return _remembered(key, function, _read_factory, function)
 
 
@@ -220,7 +219,7 @@ def compile_setstate(function):
         check_globals(function)
     except Refused as refused:
         return Refusal(refused.reason)
-    return _remembered((id(function.__code__), "setstate"), function, _read_setstate, function)
+    return _remembered((address_of(code_of(function)), "setstate"), function, _read_setstate, function)
 
 
 def _unwrap(function):
@@ -253,7 +252,7 @@ def _described(function):
 def _remembered(key, function, read, *arguments):
     """The verdict given earlier on this very code object, or the one that *read* gives now."""
     known = _verdicts.get(key)
-    code = function.__code__
+    code = code_of(function)
     if known is not None and known[0]() is code:
         return known[1]
     try:
@@ -280,7 +279,7 @@ class _ReducerReading(Reading):
 
     def check_arguments(self, function):
         """Refuse a call that would fail for its number of arguments."""
-        code = function.__code__
+        code = code_of(function)
         given = self.bound + self.arguments
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         if given > code.co_argcount:
@@ -321,7 +320,7 @@ class _ReducerReading(Reading):
 
 def _read_reducer(function, bound, keywords, arguments):
     reading = _ReducerReading(bound, keywords, arguments)
-    unit = Unit(function.__code__)
+    unit = Unit(code_of(function))
     reading.check_arguments(function)
     reading.run(reading.enter(unit, function, [None] * _parameter_count(unit.code)))
     return ReducerPlan(*_common_parts(reading))
@@ -332,10 +331,10 @@ def _parameter_count(code):
 
 
 def _has_default(function, index):
-    code = function.__code__
+    code = code_of(function)
     if index < code.co_argcount:
-        return index >= code.co_argcount - len(function.__defaults__ or ())
-    return code.co_varnames[index] in (function.__kwdefaults__ or ())
+        return index >= code.co_argcount - len(defaults_of(function))
+    return code.co_varnames[index] in keyword_defaults_of(function)
 
 
 def _common_parts(reading):
@@ -361,14 +360,14 @@ class _ConstructorReading(Reading):
 
     def accepted_arguments(self, function):
         """(required, accepted) numbers of positional arguments of *function*, self left out."""
-        code = function.__code__
+        code = code_of(function)
         for index in range(code.co_argcount, _parameter_count(code)):
             if not _has_default(function, index):
                 raise Refused(f"needs a keyword {code.co_varnames[index]}", code.co_firstlineno)
         accepted = code.co_argcount - self.first
         if accepted < 0:
             raise Refused("takes no argument for the object", code.co_firstlineno)
-        return max(accepted - len(function.__defaults__ or ()), 0), accepted
+        return max(accepted - len(defaults_of(function)), 0), accepted
 
     def parameter(self, index, frame):
         if frame.number or index >= frame.unit.code.co_argcount:
@@ -376,7 +375,7 @@ class _ConstructorReading(Reading):
         return self.read(ARGUMENT, index - self.first, index)
 
     def plan(self, function, functions=()):
-        unit = Unit(function.__code__)
+        unit = Unit(code_of(function))
         required, accepted = self.accepted_arguments(function)
         self.run(self.enter(unit, function, [None] * _parameter_count(unit.code)))
         return ConstructorPlan(*_common_parts(self), required, accepted, tuple(functions))
@@ -591,7 +590,7 @@ class _InitReading(_ConstructorReading):
             return self.constant(None)
         if type(found) is not types.FunctionType:
             raise Refused(f"calls __init__ of {_qualname_of(_mro_of(self.cls)[index])}")
-        frame = self.enter(Unit(found.__code__), found, self.bind(found, arguments, keywords))
+        frame = self.enter(Unit(code_of(found)), found, self.bind(found, arguments, keywords))
         if len(self.functions) > len(self.functions_at):
             self.functions_at.append((index, "__init__"))
         self.path.frames.append(frame)
@@ -599,7 +598,7 @@ class _InitReading(_ConstructorReading):
 
     def bind(self, function, arguments, keywords):
         """The parameters of *function*, called with self and these; None for a default."""
-        code = function.__code__
+        code = code_of(function)
         names = code.co_varnames[: _parameter_count(code)]
         new = self.read(NEW)
         values = [new, *arguments]
@@ -666,9 +665,9 @@ class _SetStateReading(Reading):
 
 
 def _read_setstate(function):
-    unit = Unit(function.__code__)
+    unit = Unit(code_of(function))
     code = unit.code
-    if code.co_argcount < 2 or code.co_argcount - len(function.__defaults__ or ()) > 2:
+    if code.co_argcount < 2 or code.co_argcount - len(defaults_of(function)) > 2:
         raise Refused("takes another number of arguments", code.co_firstlineno)
     if code.co_kwonlyargcount:
         raise Refused("takes keywords", code.co_firstlineno)

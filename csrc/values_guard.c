@@ -133,7 +133,8 @@ values_guard_is_known(struct core_state *state, const struct value *value, PyTyp
     PyObject *module = functions == NULL ? NULL : PyImport_ImportModule("fastcopyreg._values");
     PyObject *known = module == NULL
                           ? NULL
-                          : PyObject_CallMethod(module, "known", "sO", value->known_as, functions);
+                          : PyObject_CallMethod(module, "known", "sOO", value->known_as, functions,
+                                                (PyObject *)type);
     Py_XDECREF(module);
     Py_XDECREF(functions);
     PyErr_Clear();

@@ -82,7 +82,8 @@ plan_is_namedtuple(struct core_state *state, PyTypeObject *type)
     PyObject *closure = PyFunction_GET_CLOSURE(method);
     return type->tp_iter == PyTuple_Type.tp_iter
            && type->tp_as_sequence->sq_length == PyTuple_Type.tp_as_sequence->sq_length
-           && type->tp_as_mapping->mp_length == PyTuple_Type.tp_as_mapping->mp_length && closure != NULL && PyTuple_GET_SIZE(closure) == 1
+           && type->tp_as_mapping->mp_length == PyTuple_Type.tp_as_mapping->mp_length
+           && closure != NULL && PyTuple_GET_SIZE(closure) == 1
            && PyCell_GET(PyTuple_GET_ITEM(closure, 0)) == (PyObject *)&PyTuple_Type
            && !code_is_monitored(state->namedtuple_code) && !steps_observed(state);
 }

@@ -131,10 +131,9 @@ values_guard_is_known(struct core_state *state, const struct value *value, PyTyp
     *checked = version;
     PyObject *functions = collect_functions(state, value, type);
     PyObject *module = functions == NULL ? NULL : PyImport_ImportModule("fastcopyreg._values");
-    PyObject *known = module == NULL
-                          ? NULL
-                          : PyObject_CallMethod(module, "known", "sOO", value->known_as, functions,
-                                                (PyObject *)type);
+    PyObject *known = module == NULL ? NULL
+                                     : PyObject_CallMethod(module, "known", "sOO", value->known_as,
+                                                           functions, (PyObject *)type);
     Py_XDECREF(module);
     Py_XDECREF(functions);
     PyErr_Clear();

@@ -414,7 +414,9 @@ def function_named(world, path):
         value = dict(value) if type(value) is dict else value
         world.restores.append(functools.partial(setattr, found, attribute, value))
     for cell in found.__closure__ or ():
-        world.restores.append(functools.partial(setattr, cell, "cell_contents", cell.cell_contents))
+        world.restores.append(
+            functools.partial(setattr, cell, "cell_contents", cell.cell_contents)
+        )
     return found
 
 
@@ -991,9 +993,7 @@ def _(world):
         return before(x, memo)
 
     std_copy._deepcopy_dispatch[dict] = dispatched
-    world.restores.append(
-        functools.partial(std_copy._deepcopy_dispatch.__setitem__, dict, before)
-    )
+    world.restores.append(functools.partial(std_copy._deepcopy_dispatch.__setitem__, dict, before))
 
 
 @change("copy's table")

@@ -11,6 +11,7 @@ standard library.
 
 import builtins
 import collections
+import contextlib
 import copy as std_copy
 import dataclasses
 import datetime
@@ -38,7 +39,8 @@ from fastcopyreg import copy, pickle
 if fastcopyreg.backend != "c":
     pytest.skip("the Python backend is the standard library", allow_module_level=True)
 
-from fastcopyreg import _core
+# What is imported when it is first needed may use the very classes.
+from fastcopyreg import _core, _values, compiler  # noqa: F401
 from support.child import in_child, requires_fork
 from support.implementations import PROTOCOLS
 
@@ -74,9 +76,9 @@ def named_tuple_child(**members):
     return make
 
 
-def typed_tuple():
-    base = typing.NamedTuple("Base", [("x", int), ("y", int)])
-    return type("Sub", (base,), {"__module__": HERE})
+class TypedPair(typing.NamedTuple):
+    x: int
+    y: list
 
 
 def data_class(**options):
@@ -194,7 +196,7 @@ BASES = {
     "namedtuple": (named_tuple, one(1, [2])),
     "namedtuple's child": (named_tuple_child(), one(1, [2])),
     "namedtuple's child with slots": (named_tuple_child(__slots__=()), one(1, [2])),
-    "NamedTuple": (typed_tuple, one(1, [2])),
+    "NamedTuple": (derived(TypedPair), one(1, [2])),
     "dataclass": (data_class(), one(1, [2])),
     "dataclass's child": (data_class_child(), one(1, [2])),
     "dataclass with slots": (data_class(slots=True), one(1, [2])),
@@ -222,7 +224,7 @@ BASES = {
     "date": (derived(datetime.date), one(2020, 2, 3)),
     "datetime": (
         derived(datetime.datetime),
-        one(2020, 2, 3, 4, 5, 6, tzinfo=datetime.timezone.utc),
+        one(2020, 2, 3, 4, 5, 6, tzinfo=datetime.UTC),
     ),
     "time": (derived(datetime.time), one(4, 5, 6, fold=1)),
     "timedelta": (derived(datetime.timedelta), one(3, 4, 5)),
@@ -280,14 +282,14 @@ MAIN = tuple(BASES)
 
 # Every other builtin exception that is made as its base is.
 for _name, _found in vars(builtins).items():
-    if isinstance(_found, type) and issubclass(_found, Exception) and _name not in BASES:
-        if _found.__init__ in (Exception.__init__, BaseException.__init__):
-            BASES[_name] = exception(_found, "message", 2)
+    _is_exception = isinstance(_found, type) and issubclass(_found, Exception)
+    if _is_exception and _found.__init__ in (Exception.__init__, BaseException.__init__):
+        BASES.setdefault(_name, exception(_found, "message", 2))
 
 
 # ---- what is overridden ----------------------------------------------------------------------
 
-PROTOCOL_NAMES = """
+ASKED = """
     __iter__ __len__ __length_hint__ __getitem__ __setitem__ __delitem__ __contains__ __eq__
     __hash__ __bool__ __getattribute__ __getattr__ __setattr__ __delattr__ __class_getitem__
     __new__ __init__ __init_subclass__ __copy__ __deepcopy__ __reduce__ __reduce_ex__ __getstate__
@@ -297,7 +299,8 @@ PROTOCOL_NAMES = """
     __subclasscheck__ __get__ __set__ __delete__ __dict__ __module__ __fspath__
     __abstractmethods__ __dataclass_fields__ _fields args maxlen default_factory name value _value_
     _name_ data
-""".split()
+"""
+PROTOCOL_NAMES = ASKED.split()
 
 NOT_HERE = {
     # The class could not be made, or the test could not be done.
@@ -388,9 +391,7 @@ OTHERWISE = {
     "__eq__": lambda self, other: True,
     "__hash__": lambda self: 5,
     "__bool__": lambda self: False,
-    "__getattribute__": lambda self, name: (
-        LOG.append(name) or object.__getattribute__(self, name)
-    ),
+    "__getattribute__": lambda self, name: LOG.append(name) or object.__getattribute__(self, name),
     "__getattr__": lambda self, name: "another attribute",
     "__setattr__": lambda self, name, value: LOG.append(name),
     "__delattr__": lambda self, name: LOG.append(name),
@@ -488,10 +489,13 @@ def plain_parts(item):
         (tuple, lambda: [describe(each) for each in tuple.__iter__(item)]),
         (set, lambda: sorted(map(repr, set.__iter__(item)))),
         (frozenset, lambda: sorted(map(repr, frozenset.__iter__(item)))),
-        (collections.deque, lambda: [
-            [describe(each) for each in collections.deque.__iter__(item)],
-            collections.deque.maxlen.__get__(item),
-        ]),
+        (
+            collections.deque,
+            lambda: [
+                [describe(each) for each in collections.deque.__iter__(item)],
+                collections.deque.maxlen.__get__(item),
+            ],
+        ),
         (str, lambda: str.__str__(item)),
         (bytes, lambda: bytes.__repr__(item)),
         (bytearray, lambda: bytearray.__repr__(item)),
@@ -504,9 +508,12 @@ def plain_parts(item):
         (datetime.time, lambda: datetime.time.isoformat(item)),
         (datetime.timedelta, lambda: datetime.timedelta.__str__(item)),
         (BaseException, lambda: describe(BaseException.args.__get__(item))),
-        (functools.partial, lambda: describe(
-            (functools.partial.args.__get__(item), functools.partial.keywords.__get__(item))
-        )),
+        (
+            functools.partial,
+            lambda: describe(
+                (functools.partial.args.__get__(item), functools.partial.keywords.__get__(item))
+            ),
+        ),
     ):
         if type.__instancecheck__(base, item) and issubclass(type(item), base):
             return parts()
@@ -588,10 +595,8 @@ class World:
         self.objects = [self.make_object(self.cls) for _ in range(3)]
         self.pickles = []
         for protocol in (0, 2, 4):
-            try:
+            with contextlib.suppress(Exception):
                 self.pickles.append(std_pickle.dumps(self.objects, protocol))
-            except Exception:
-                pass
 
     def use(self):
         sys.modules[HERE] = self.module
@@ -686,10 +691,11 @@ def test_a_method_overridden(base, kind):
     assert not found, f"{len(found)} differ\n" + "\n".join(found[:20])
 
 
-EXCEPTION_NAMES = """
+ASKED_OF_EXCEPTIONS = """
     __reduce__ __reduce_ex__ __getstate__ __setstate__ __new__ __init__ args __dict__ __setattr__
     __getattribute__ __copy__ __deepcopy__ __getattr__
-""".split()
+"""
+EXCEPTION_NAMES = ASKED_OF_EXCEPTIONS.split()
 
 
 @pytest.mark.parametrize("base", [base for base in BASES if base not in MAIN])

@@ -93,8 +93,8 @@ _KNOWN = {
 }
 
 
-# What the functions ask of an object besides, by operations of the interpreter and not by names: the
-# class has there what its built-in base has.
+# What the functions ask of an object besides, by operations of the interpreter and not by names:
+# the class has there what its built-in base has.
 _ASKED = {
     "collections.Counter": ("__iter__", "keys"),  # dict(self)
     "collections.Counter()": ("__len__", "__bool__"),  # if self

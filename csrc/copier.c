@@ -205,6 +205,18 @@ copy_visibly(struct copier *copier, PyObject *object)
     return copy;
 }
 
+int
+copier_memo_lacks(struct copier *copier, PyTypeObject *type)
+{
+    PyObject *copy = NULL;
+    int found = copymemo_find_visible(&copier->memo, (PyObject *)type, &copy);
+    Py_XDECREF(copy);
+    if (found < 0) {
+        PyErr_Clear();
+    }
+    return found == 0;
+}
+
 PyObject *
 copier_copy_object(struct copier *copier, PyObject *object, int alone)
 {

@@ -351,6 +351,18 @@ copier_close_unentered(struct copier *copier)
     copier->exclusive |= copier->unentered == 0;
 }
 
+/* The slow part of copier_keeps_class(). */
+int copier_memo_lacks(struct copier *copier, PyTypeObject *type);
+
+/* Whether the class of an object is its own copy as the argument of copyreg.__newobj__: up to 3.13
+   a memo that can be seen is asked about it, too. */
+ALWAYS_INLINE int
+copier_keeps_class(struct copier *copier, PyTypeObject *type)
+{
+    return likely(copier->memo.dict == NULL || copier->state->copyroutes->atoms_first)
+           || copier_memo_lacks(copier, type);
+}
+
 /* Types of which most leaves are; whether they are atoms now, atoms_hold says. */
 ALWAYS_INLINE int
 is_usual_atom(PyObject *object)

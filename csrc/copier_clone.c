@@ -217,8 +217,9 @@ copier_copy_clone(struct copier *copier, struct copyroute *route, PyObject *obje
 {
     struct clone_plan *plan = route->plan;
     struct field_cursor cursor = {.plan = plan};
-    int usual = plan->has_dict ? clone_find_fields(plan, object, &cursor.fields)
-                               : copier->memo.dict == NULL;
+    int usual = copier_keeps_class(copier, Py_TYPE(object))
+                && (plan->has_dict ? clone_find_fields(plan, object, &cursor.fields)
+                                   : copier->memo.dict == NULL);
     if (!usual) {
         return copier_by_reduction(copier, object, NULL, route->facts, alone);
     }

@@ -396,7 +396,9 @@ copy_by_state(struct copier *copier, PyObject *object, PyObject **copy)
     unsigned int version = type_version(type);
     PyObject *state = find_state(copier, object);
     enum way way = state == NULL && !PyErr_Occurred() ? WAY_NOT_SO : WAY_RAISED;
-    if (state != NULL && unlikely(version != type_version(type) || Py_TYPE(object) != type)) {
+    if (state != NULL
+        && unlikely(version != type_version(type) || Py_TYPE(object) != type
+                    || !copier_keeps_class(copier, type))) {
         PyObject *value = reduction_of_state(copier->state, type, state);
         if (value != NULL) {
             way = copy_and_drop(copier, object, value, copy);

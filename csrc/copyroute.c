@@ -365,6 +365,12 @@ classify(struct core_state *state, struct copyroute *route)
         route->kind = ROUTE_CLASS;
         return 0;
     }
+    if (!is_plain_key((PyObject *)type)) {
+        /* The table is asked after the object is, and once: the metaclass may notice. */
+        route->function = NULL;
+        route->kind = ROUTE_REDUCE;
+        return 0;
+    }
     found = in_table(routes->reducers, type, &route->function);
     if (found < 0) {
         return -1;

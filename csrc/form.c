@@ -34,18 +34,18 @@ is_shared(const struct step *step)
            || step->kind == STEP_DEFAULT;
 }
 
-/* Where an attribute of an instance of `type` is; 0 if that takes more than a load. */
+/* Where an attribute of an instance is; 0 if that takes more than a load. */
 static int
-place_attribute(PyTypeObject *type, struct part *part)
+place_attribute(struct form *form, struct part *part)
 {
+    PyTypeObject *type = form->type;
     Py_ssize_t offset = layout_slot_offset(type, part->name);
     if (offset >= 0) {
         part->place = PART_SLOT;
         part->offset = offset;
         return 1;
     }
-    PyObject *descriptor = type_lookup(type, part->name);
-    if (descriptor != NULL && Py_TYPE(descriptor)->tp_descr_set != NULL) {
+    if (!class_values_take(&form->under_parts, type_lookup(type, part->name))) {
         return 0;
     }
     part->place = PART_INSTANCE;
@@ -66,7 +66,7 @@ place_part(struct form *form, uint16_t number, struct part *part)
         return 0;
     }
     part->name = PyTuple_GET_ITEM(form->steps->names, step->b);
-    return place_attribute(form->type, part);
+    return place_attribute(form, part);
 }
 
 /* A display of `count` operands, every `stride`th from `first`. */
@@ -333,7 +333,7 @@ form_look_up(struct core_state *state, struct form *form, PyObject *function)
         form->callable = shared_value(state, form, function, step);
     }
     form->code = PyFunction_GET_CODE(function);
-    return callable_is_plain(state, form->callable);
+    return class_values_hold(&form->under_parts) && callable_is_plain(state, form->callable);
 }
 
 /* ---- reducers that are methods in Python --------------------------------------------------- */

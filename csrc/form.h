@@ -15,6 +15,7 @@
 #ifndef FASTCOPYREG_FORM_H
 #define FASTCOPYREG_FORM_H
 
+#include "class_values.h"
 #include "found.h"
 #include "steps_run.h"
 
@@ -67,6 +68,7 @@ struct form {
     uint16_t keys_at;                  /* operands of the state's dict */
     Py_ssize_t global_hint;            /* where the global that was looked up last is */
     struct part parts[FORM_PARTS_MAX]; /* arguments, then the values of the state */
+    struct class_values under_parts;   /* what the type has under names in the __dict__ */
     /* Of the time in which copyreg.dispatch_table holds the function: see found.h. */
     uint64_t stamp;             /* 0: it is not known to, or another table does */
     unsigned metaclass_version; /* of the type's metaclass, which lets it be looked up purely */

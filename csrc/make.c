@@ -26,26 +26,24 @@ class_is_ordinary(PyTypeObject *type)
 
 /* Whether a store of the name into an instance does no more than to keep the value. */
 static int
-store_is_ordinary(PyTypeObject *type, PyObject *name)
+store_is_ordinary(struct maker *maker, PyTypeObject *type, PyObject *name)
 {
-    if (layout_slot_offset(type, name) >= 0) {
-        return 1;
-    }
-    PyObject *descriptor = type_lookup(type, name);
-    return (descriptor == NULL || Py_TYPE(descriptor)->tp_descr_set == NULL)
-           && (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) || type->tp_dictoffset > 0);
+    return layout_slot_offset(type, name) >= 0
+           || (class_values_take(&maker->under_stores, type_lookup(type, name))
+               && (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) || type->tp_dictoffset > 0));
 }
 
 static int
-stores_are_ordinary(PyTypeObject *type, const struct steps *steps)
+stores_are_ordinary(struct maker *maker, PyTypeObject *type)
 {
+    const struct steps *steps = maker->steps;
     for (size_t i = 0; i < steps->count; i++) {
         const struct step *step = &steps->list[i];
         if (step->kind == STEP_STORE && type->tp_setattro != PyObject_GenericSetAttr) {
             return 0;
         }
         if ((step->kind == STEP_STORE || step->kind == STEP_STORE_GENERIC)
-            && !store_is_ordinary(type, PyTuple_GET_ITEM(steps->names, step->a))) {
+            && !store_is_ordinary(maker, type, PyTuple_GET_ITEM(steps->names, step->a))) {
             return 0;
         }
         if (step->kind == STEP_STORE_ITEM && !PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
@@ -153,6 +151,24 @@ instance_is_bare(PyTypeObject *type)
            && type->tp_dictoffset == 0 && !PyType_HasFeature(type, more);
 }
 
+/* Whether a default may be missed that nothing is stored of: a call without it is an error. */
+static int
+leaves_default_out(const struct maker *maker)
+{
+    const struct steps *steps = maker->steps;
+    for (size_t i = 0; i < steps->count; i++) {
+        const struct step *step = &steps->list[i];
+        int stored = step->kind != STEP_ARGUMENT || step->a < steps->required;
+        for (int j = 0; j < maker->store_count && !stored; j++) {
+            stored = maker->stores[j].argument == step->a;
+        }
+        if (!stored) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* Whether the plan is a line of stores of arguments, so that it need not be run by steps. */
 static void
 find_stores(struct maker *maker, PyTypeObject *type)
@@ -166,6 +182,9 @@ find_stores(struct maker *maker, PyTypeObject *type)
                 && step->kind != STEP_NEW && step->kind != STEP_RETURN_NEW)) {
             return;
         }
+    }
+    if (leaves_default_out(maker)) {
+        return;
     }
     maker->plain = maker->in_slots = 1;
     for (int i = 0; i < maker->store_count; i++) {
@@ -184,7 +203,7 @@ take_class_plan(struct core_state *state, struct maker *maker, PyTypeObject *typ
                              : type->tp_new != PyBaseObject_Type.tp_new) {
         return 0;
     }
-    if (!stores_are_ordinary(type, maker->steps) || !find_functions(state, maker, type)) {
+    if (!stores_are_ordinary(maker, type) || !find_functions(state, maker, type)) {
         return 0;
     }
     maker->plain = maker->store_count = 0;
@@ -313,8 +332,9 @@ find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned
 /* ---- instances --------------------------------------------------------------------------------
  */
 
+/* Whether what the version of the class does not cover is as it was when the plan was read. */
 ALWAYS_INLINE int
-codes_hold(const struct maker *maker)
+plan_holds(const struct maker *maker)
 {
     for (size_t i = 0; i < maker->steps->function_count; i++) {
         if (PyFunction_GET_CODE(maker->functions[i]) != maker->codes[i]
@@ -322,7 +342,7 @@ codes_hold(const struct maker *maker)
             return 0;
         }
     }
-    return 1;
+    return class_values_hold(&maker->under_stores);
 }
 
 /* Stores at places, without references: the values are those of a fresh instance, in the order of
@@ -555,7 +575,7 @@ find_class_maker(struct core_state *state, PyTypeObject *type, Py_ssize_t count,
         find_maker(state, (PyObject *)type, (PyObject *)type, version, maker, due);
     if (found == MAKE_DONE && (*maker)->known == NULL
         && (count < (*maker)->steps->required || count > (*maker)->steps->accepted
-            || !codes_hold(*maker))) {
+            || !plan_holds(*maker))) {
         return MAKE_CALL;
     }
     return found;
@@ -703,7 +723,7 @@ find_plain(struct core_state *state, PyObject *callable)
     }
     struct maker *maker = makers_find(state->makers, callable);
     return maker == NULL || maker->version != type_version(type) || maker->status != STEPS_READY
-                   || !maker->plain || steps_observed(state) || !codes_hold(maker)
+                   || !maker->plain || steps_observed(state) || !plan_holds(maker)
                ? NULL
                : maker;
 }

@@ -314,9 +314,12 @@ normalizes(const struct known *known)
     PyObject *defaults = PyFunction_GET_KW_DEFAULTS(PyTuple_GET_ITEM(known->functions, 0));
     PyObject *key, *value;
     Py_ssize_t position = 0;
-    return defaults == NULL
-           || (PyDict_CheckExact(defaults) && PyDict_GET_SIZE(defaults) == 1
-               && PyDict_Next(defaults, &position, &key, &value) && value == Py_True);
+    if (((PyCodeObject *)PyTuple_GET_ITEM(known->codes, 0))->co_kwonlyargcount == 0) {
+        return 1;
+    }
+    return defaults != NULL && PyDict_CheckExact(defaults) && PyDict_GET_SIZE(defaults) == 1
+           && PyDict_Next(defaults, &position, &key, &value) && value == Py_True
+           && PyUnicode_CheckExact(key) && PyUnicode_EqualToUTF8(key, "_normalize");
 }
 
 /* Both are divided, and so are ints of their own. */

@@ -6,6 +6,7 @@
 #ifndef FASTCOPYREG_MAKERS_H
 #define FASTCOPYREG_MAKERS_H
 
+#include "class_values.h"
 #include "keyed.h"
 #include "steps.h"
 #include "trial.h"
@@ -35,6 +36,7 @@ struct maker {
     struct trial trial;                       /* of the steps */
     PyObject *functions[STEPS_FUNCTIONS_MAX]; /* borrowed while the version holds */
     PyObject *codes[STEPS_FUNCTIONS_MAX];     /* strong */
+    struct class_values under_stores;         /* what the class has under the names stored */
     /* Where every store is of an argument, and all names have their places: */
     int plain;
     int takes;    /* so many arguments, each of which is stored once; -1: not so */

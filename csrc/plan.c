@@ -78,8 +78,12 @@ plan_is_namedtuple(struct core_state *state, PyTypeObject *type)
         || !PyType_IsSubtype(type, &PyTuple_Type)) {
         return 0;
     }
+    /* It calls tuple(self). */
     PyObject *closure = PyFunction_GET_CLOSURE(method);
-    return closure != NULL && PyTuple_GET_SIZE(closure) == 1
+    return type->tp_iter == PyTuple_Type.tp_iter
+           && type->tp_as_sequence->sq_length == PyTuple_Type.tp_as_sequence->sq_length
+           && type->tp_as_mapping->mp_length == PyTuple_Type.tp_as_mapping->mp_length
+           && closure != NULL && PyTuple_GET_SIZE(closure) == 1
            && PyCell_GET(PyTuple_GET_ITEM(closure, 0)) == (PyObject *)&PyTuple_Type
            && !code_is_monitored(state->namedtuple_code) && !steps_observed(state);
 }
@@ -247,13 +251,13 @@ static int
 read_slots(struct plan *plan, PyTypeObject *type, PyObject *names)
 {
     Py_ssize_t count = PyList_GET_SIZE(names);
+    plan->slotnames = Py_NewRef(names);
     if (count == 0) {
         return 1;
     }
     if (allocate_slots(plan, count) < 0) {
         return -1;
     }
-    plan->slotnames = Py_NewRef(names);
     for (Py_ssize_t i = 0; i < count; i++) {
         if (!read_slot(plan, type, PyList_GET_ITEM(names, i))) {
             return 0;

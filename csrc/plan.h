@@ -94,7 +94,7 @@ struct plan {
     int flat;             /* the state is slots alone */
     int has_dict;         /* instances have a __dict__ of their own kind */
     Py_ssize_t keys_seen; /* shared keys looked at: none of them hides a method */
-    PyObject *slotnames;  /* cls.__slotnames__, a list; strong; NULL if there are no slots */
+    PyObject *slotnames;  /* cls.__slotnames__, a list; strong; NULL if it is not asked for */
     Py_ssize_t slot_count;
     struct plan_slot *slots;
     /* The numbers of the attribute names in the memo of one dump. */

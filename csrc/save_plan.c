@@ -532,12 +532,22 @@ save_dump_is_planned(struct pickler *pickler, struct plan *plan)
                || !pickler->observable);
 }
 
+/* Whether cls.__slotnames__, which had no names, still has none; of a class with slots, it is
+   looked at for each object. */
+static int
+still_has_no_slots(const struct plan *plan)
+{
+    return plan->slotnames == NULL || plan->slot_count != 0
+           || PyList_GET_SIZE(plan->slotnames) == 0;
+}
+
 /* Looks at the guards, in an epoch in which that was not done yet. */
 static NOINLINE int
 verify(struct pickler *pickler, struct plan *plan)
 {
     if (!save_dump_is_planned(pickler, plan)
         || !plan_verify(pickler->state, plan, pickler->dispatch_table, pickler->epoch)
+        || !still_has_no_slots(plan)
         || (plan->arguments == ARGUMENTS_ELEMENTS
             && !plan_is_namedtuple(pickler->state, plan->type))
         || (plan->frozen && !plan_is_frozen(pickler->state, plan))

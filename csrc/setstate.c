@@ -26,6 +26,15 @@ type_is_usual(struct core_state *state, PyTypeObject *type)
            && (rebuild_facts(state, type) & REBUILD_OWN_DICT) != 0;
 }
 
+/* Whether the function still has a default for each parameter behind the state. */
+static int
+takes_state_alone(PyObject *function)
+{
+    PyObject *defaults = PyFunction_GET_DEFAULTS(function);
+    Py_ssize_t count = defaults == NULL ? 0 : PyTuple_GET_SIZE(defaults);
+    return ((PyCodeObject *)PyFunction_GET_CODE(function))->co_argcount - count <= 2;
+}
+
 /* Whether nobody watches what a function of this code does. */
 static int
 is_unwatched(struct core_state *state, PyObject *code)
@@ -37,7 +46,8 @@ int
 setstate_updates(struct core_state *state, PyObject *function)
 {
     PyObject *code = PyFunction_GET_CODE(function);
-    return steps_status(state, code) == STEPS_UPDATES && is_unwatched(state, code);
+    return steps_status(state, code) == STEPS_UPDATES && is_unwatched(state, code)
+           && takes_state_alone(function);
 }
 
 PyObject *
@@ -75,7 +85,7 @@ store_state(struct core_state *state, PyObject *object, PyObject *object_state)
         return entry != NULL && steps_due(state, entry) ? read_function(state, function) : 0;
     }
     int updates = entry->status == STEPS_UPDATES;
-    if (!is_unwatched(state, entry->keyed.key)
+    if (!is_unwatched(state, entry->keyed.key) || !takes_state_alone(function)
         || !clone_lacks_attribute(object, type, state->str.setstate)
         || !layout_has_only_str_keys(object_state)
         || (!updates && type->tp_setattro != PyObject_GenericSetAttr)) {

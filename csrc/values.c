@@ -340,7 +340,9 @@ read_uuid(struct core_state *state, PyObject *object, struct value_parts *parts)
         return 0;
     }
     PyObject *safety = read_global(state, method, state->str.safe_uuid);
+    /* Members are compared. */
     if (safety == NULL || !PyType_Check(safety)
+        || ((PyTypeObject *)safety)->tp_richcompare != PyBaseObject_Type.tp_richcompare
         || read_member(state, (PyTypeObject *)safety, state->str.unknown) != safe) {
         return 0;
     }

@@ -137,8 +137,8 @@ values_guard_is_known(struct core_state *state, const struct value *value, PyTyp
         PyErr_Clear();
         return 0;
     }
-    PyObject *known, *given[] = {name, functions};
-    int asked = helper_ask(state, HELPER_VALUES, "known", given, 2, &known);
+    PyObject *known, *given[] = {name, functions, (PyObject *)type};
+    int asked = helper_ask(state, HELPER_VALUES, "known", given, 3, &known);
     Py_DECREF(name);
     Py_DECREF(functions);
     if (asked > 0 && PyTuple_CheckExact(known) && PyTuple_GET_SIZE(known) == 3) {

@@ -183,6 +183,10 @@ class Reading:
         """The value of parameter *index* that was not read before."""
         raise NotImplementedError
 
+    def takes_default(self, index, frame):
+        """Whether the call leaves parameter *index*, which was not given, to its default."""
+        raise NotImplementedError
+
     def end(self, value):
         """The outermost function returns *value*, a value number or marker."""
         raise NotImplementedError
@@ -374,6 +378,12 @@ class Reading:
         slots += [None] * (unit.code.co_nlocals - len(slots))
         return Frame(unit, function, number, slots)
 
+    def read_defaults(self, frame):
+        """Read the defaults that the call takes; without one it fails, be it used or not."""
+        for index, slot in enumerate(frame.locals):
+            if slot == ~index and self.takes_default(index, frame):
+                self.parameter(index, frame)
+
     def run(self, frame):
         """Follow every path from *frame*; raise Refused if none comes to an end."""
         paths = 0
@@ -386,6 +396,8 @@ class Reading:
             if self.path.branch is not None:
                 kind, a, b, _ = self.steps[self.path.branch]
                 self.steps[self.path.branch] = (kind, a, b, len(self.steps))
+            else:
+                self.read_defaults(frame)
             self.follow()
         if len(self.leaves) == paths:
             raise self.leaves[0]

@@ -102,6 +102,14 @@ _KNOWN = {
 }
 
 
+# What the functions ask of an object besides, by operations of the interpreter and not by names:
+# the class has there what its built-in base has.
+_ASKED = {
+    "collections.Counter": ("__iter__", "keys"),  # dict(self)
+    "collections.Counter()": ("__len__", "__bool__"),  # if self
+}
+
+
 # Classes whose constructors may be left out, in the order of the kinds of make_known.c: modules
 # that may have one, its names, and what of it goes into the digest.
 CONSTRUCTORS = (
@@ -150,13 +158,17 @@ CONSTRUCTORS = (
 )
 
 
-def known(name, functions):
+def known(name, functions, cls=None):
     """Return what has to stay as it is for *functions* to be left out; None if they are not known.
 
     That is a triple of tuples: their codes, the names of builtins that they use, and those
-    builtins.
+    builtins. It is asked again for each version of *cls*, whose functions they are.
     """
     if not all(type(function) is FunctionType for function in functions):
+        return None
+    if not all(_found(cls, asked) is _found(dict, asked) for asked in _ASKED.get(name, ())):
+        return None
+    if name == "ipaddress.IPv6Address" and not _constants_hold(cls):
         return None
     if digest(functions) not in _KNOWN[name]:
         return None
@@ -191,7 +203,7 @@ def _constructor(cls, kind, known_as, methods, watched):
     first = functions[0]
     if not all(each.__globals__ is first.__globals__ for each in functions):
         return None
-    facts = known(known_as, functions)
+    facts = known(known_as, functions, cls)
     if facts is None:
         return None
     return kind, functions, *facts, tuple(_global(first, *each) for each in watched)
@@ -199,12 +211,14 @@ def _constructor(cls, kind, known_as, methods, watched):
 
 def _function(cls, name):
     """The function that the class has under a name, also of a class or static method."""
-    for base in cls.__mro__:
-        if name in vars(base):
-            found = vars(base)[name]
-            found = getattr(found, "__func__", found)
-            return found if type(found) is FunctionType else None
-    return None
+    found = _found(cls, name)
+    found = getattr(found, "__func__", found)
+    return found if type(found) is FunctionType else None
+
+
+def _found(cls, name):
+    """What the class has under a name; None if it is nothing."""
+    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
 
 
 def _constants_hold(cls):
@@ -223,6 +237,8 @@ def _constants_hold(cls):
         and digits == frozenset("0123456789ABCDEFabcdef")
         and type(cls._HEXTET_COUNT) is int
         and cls._HEXTET_COUNT == 8
+        and type(cls._ALL_ONES) is int
+        and cls._ALL_ONES == 2**128 - 1
     )
 
 

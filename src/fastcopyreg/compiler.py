@@ -300,6 +300,10 @@ class _ReducerReading(Reading):
             return self.read(BOUND_KEYWORD, self.name_index(name))
         return self.read(DEFAULT, index, frame.number)
 
+    def takes_default(self, index, frame):
+        name = frame.unit.code.co_varnames[index]
+        return index >= self.bound + self.arguments and name not in self.keywords
+
     def call(self, callee, arguments, keywords):
         value = self.pure_call(callee, arguments, keywords)
         if value is None:
@@ -373,6 +377,9 @@ class _ConstructorReading(Reading):
         if frame.number or index >= frame.unit.code.co_argcount:
             return self.read(DEFAULT, index, frame.number)
         return self.read(ARGUMENT, index - self.first, index)
+
+    def takes_default(self, index, frame):
+        return _has_default(frame.function, index)
 
     def plan(self, function, functions=()):
         unit = Unit(code_of(function))
@@ -594,6 +601,7 @@ class _InitReading(_ConstructorReading):
         if len(self.functions) > len(self.functions_at):
             self.functions_at.append((index, "__init__"))
         self.path.frames.append(frame)
+        self.read_defaults(frame)
         return None
 
     def bind(self, function, arguments, keywords):
@@ -622,6 +630,9 @@ class _SetStateReading(Reading):
     def __init__(self):
         super().__init__()
         self.updates = None
+
+    def takes_default(self, index, frame):
+        return False
 
     def parameter(self, index, frame):
         if index > 1:

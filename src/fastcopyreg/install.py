@@ -11,9 +11,10 @@ If it is loaded, a twin of that class over our Pickler takes its place, with the
 reducers.  If it is not, its import makes the class over ours.
 """
 
+import os
 import sys
 import weakref
-from _thread import RLock
+from _thread import RLock, get_ident
 from types import CellType, FunctionType, MethodType, ModuleType
 
 from . import _stdlib
@@ -203,7 +204,8 @@ def _twin(cls, substitutes):
         twin = type(cls)(cls.__name__, bases, attributes)
         twin.__qualname__ = cls.__qualname__
         class_cell.cell_contents = twin
-        _twins[cls, bases], _twins[twin, cls.__bases__] = twin, cls
+        # At once: a fork in between would leave a child one way and not the way back.
+        _twins.update({(cls, bases): twin, (twin, cls.__bases__): cls})
     return _twins[cls, bases]
 
 
@@ -372,6 +374,8 @@ def _pairs():
 _lock = RLock()
 _in_force = []
 """The pair (Swap or None, InstallReport) while installed, else nothing; changed under the lock."""
+_under_way = []
+"""The pair (thread, Swap) while a thread sets or restores the places of that swap."""
 
 
 def install():
@@ -386,14 +390,21 @@ def install():
     """
     with _lock:
         if not _in_force:
-            _in_force.append(_install_core() if backend == "c" else (None, InstallReport(backend)))
+            if backend == "c":
+                _install_core()
+            else:
+                _in_force.append((None, InstallReport(backend)))
         return _in_force[0][1]
 
 
 def _install_core():
     swap = Swap(_pairs(), _core.set_type_module)
-    unreachable = swap.enter()
-    return swap, InstallReport(backend, swap.replaced(), unreachable)
+    _under_way.append((get_ident(), swap))
+    try:
+        unreachable = swap.enter()
+        _in_force.append((swap, InstallReport(backend, swap.replaced(), unreachable)))
+    finally:
+        _under_way.pop()
 
 
 def uninstall():
@@ -404,12 +415,42 @@ def uninstall():
     module keeps what it took, which goes on working.
     """
     with _lock:
-        if _in_force:
-            swap, _ = _in_force.pop()
-            if swap is not None:
-                swap.leave()
+        if _in_force and _in_force[0][0] is None:
+            _in_force.clear()
+        elif _in_force:
+            _uninstall_core(_in_force[0][0])
+
+
+def _uninstall_core(swap):
+    _under_way.append((get_ident(), swap))
+    try:
+        _in_force.clear()
+        swap.leave()
+    finally:
+        _under_way.pop()
 
 
 def installed():
     """Return whether `install` is in force; always False on the Python backend."""
     return any(swap is not None for swap, _ in _in_force)
+
+
+def _after_fork_in_child():
+    """Take back what another thread, which is not in this process, had begun.
+
+    The lock of such a thread would never be given back here, and the places that it had set would
+    stay as they are.  What the thread that forks has begun itself, it ends here as well.
+    """
+    global _lock
+    if _lock._is_owned():
+        return
+    _lock = RLock()
+    if _under_way:
+        _in_force.clear()
+        for _, swap in _under_way:
+            swap.leave()
+        _under_way.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -152,13 +152,16 @@ def restore(cls, version, names, *values):
 
 
 def _put_into_table(registration, place):
-    """Make the registration that of its class, for every pickler and copier."""
+    """Make the registration that of its class, for every pickler and copier.
+
+    The reducer comes last: what is in the table is complete, also in a child forked meanwhile.
+    """
     cls = registration.cls
     _registrations[cls] = registration
-    _stdlib.register_reducer(cls, registration.reducer, registration.constructor)
     _constructors.remember(registration.constructor)
     if registration.needs_fastcopyreg():
         _constructors.remember(restore)
+    _stdlib.register_reducer(cls, registration.reducer, registration.constructor)
     _places.note(cls, registration.reducer, place)
 
 

@@ -93,9 +93,11 @@ def test_forks_at_random_moments():
             while not stop.is_set():
                 make()
 
+        class Made:
+            pass
+
         def register_one():
-            made = type("Made", (), {})
-            fastcopyreg.copyreg.pickle(made, lambda o: (made, ()), made)
+            fastcopyreg.copyreg.pickle(Made, lambda o: (Made, ()), Made)
 
         steps = [fastcopyreg.install, fastcopyreg.uninstall, register_one]
         threads = [threading.Thread(target=change, args=(step,)) for step in steps]
@@ -271,7 +273,7 @@ def test_a_child_has_what_its_parent_had(kind):
 
 def test_a_twin_is_known_both_ways_or_not_at_all():
     """A fork between two entries would let a child make a third `ForkingPickler`."""
-    from fastcopyreg.install import Substitutes, _twin, _twins
+    from fastcopyreg.install import Substitutes, _twin, twins
 
     class Base:
         pass
@@ -286,5 +288,5 @@ def test_a_twin_is_known_both_ways_or_not_at_all():
     try:
         assert _twin(twin, Substitutes([(Other, Base)])) is Derived
     finally:
-        for key in [key for key in _twins if key[0] in (Derived, twin)]:
-            del _twins[key]
+        for key in [key for key in twins if key[0] in (Derived, twin)]:
+            del twins[key]

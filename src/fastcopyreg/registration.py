@@ -8,7 +8,7 @@ Fields taken by name, and versions, cannot be said so.  Objects of such classes 
 `restore`, whose name is in their pickles and therefore stays what it is.
 """
 
-from . import _constructors, _places, _rules, _stdlib
+from . import _constructors, _places, _stdlib
 
 __all__ = ("Registration", "register", "restore")
 
@@ -190,6 +190,8 @@ def _state_source(cls, names):
 
     That pair is how protocol 2 gives the state of slots; pickle and copy read it so.
     """
+    from . import _rules
+
     plain = [name for name in names if not _rules.is_slot(cls, name)]
     slots = [name for name in names if name not in plain]
     if not slots:

@@ -207,6 +207,13 @@ dict_version(PyObject *dict)
 /* ---- names that newer versions have ------------------------------------- */
 
 #if PY_VERSION_HEX < 0x030C0000
+/* The attributes of a class itself; strong, or NULL without an exception. */
+static inline PyObject *
+PyType_GetDict(PyTypeObject *type)
+{
+    return Py_XNewRef(type->tp_dict);
+}
+
 /* Takes the exception being raised out of the thread state; strong, or NULL. */
 static inline PyObject *
 PyErr_GetRaisedException(void)

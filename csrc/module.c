@@ -10,6 +10,7 @@
 #include "makers.h"
 #include "naming.h"
 #include "pickler.h"
+#include "places.h"
 #include "plan.h"
 #include "reader.h"
 #include "rebuild.h"
@@ -150,10 +151,10 @@ module_exec(PyObject *module)
         return -1;
     }
     static int (*const setups[])(PyObject *) = {
-        found_setup,      frozen_setup,  registry_setup,  plan_setup,
-        values_setup,     steps_setup,   form_setup,      makers_setup,
-        make_value_setup, naming_setup,  pickler_setup,   reader_setup,
-        load_equal_setup, rebuild_setup, unpickler_setup, copier_setup};
+        found_setup,   frozen_setup, registry_setup,   plan_setup,       values_setup,
+        steps_setup,   form_setup,   makers_setup,     make_value_setup, naming_setup,
+        pickler_setup, reader_setup, load_equal_setup, rebuild_setup,    unpickler_setup,
+        copier_setup,  places_setup};
     int result = 0;
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {
         result = setups[i](module);

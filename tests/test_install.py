@@ -190,11 +190,11 @@ def test_what_runs_as_our_main_keeps_the_originals(swap, module):
     assert module.dumps is _stdlib.dumps
 
 
-def test_containers_and_classes_of_others_are_left_alone(swap, module):
-    module.Codec = type("Codec", (), {"encode": _stdlib.dumps})
+def test_containers_and_instances_of_others_are_left_alone(swap, module):
+    module.codec = types.SimpleNamespace(encode=_stdlib.dumps)
     module.codecs = {"pickle": _stdlib.dumps}
     swap.install()
-    assert module.Codec.encode is _stdlib.dumps
+    assert module.codec.encode is _stdlib.dumps
     assert module.codecs["pickle"] is _stdlib.dumps
 
 

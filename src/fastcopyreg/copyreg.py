@@ -17,10 +17,11 @@ def pickle(ob_type, pickle_function, constructor_ob=None):
     *pickle_function* or *constructor_ob* is not callable.  The reducer goes into
     ``copyreg.dispatch_table``, where the standard library's ``pickle`` and ``copy`` find it too.
     """
+    if callable(pickle_function) and callable(constructor_ob):
+        # Before the reducer: what is in the table is complete, also in a child forked meanwhile.
+        _constructors.remember(constructor_ob)
     _stdlib.register_reducer(ob_type, pickle_function, constructor_ob)
     _places.note(ob_type, pickle_function, _places.caller()[0])
-    if constructor_ob is not None:
-        _constructors.remember(constructor_ob)
 
 
 def constructor(object):

@@ -4,17 +4,19 @@ What is replaced is what differs: every name of ``pickle``, ``_pickle``, ``copyr
 for which our drop-in has an object of its own.  Those objects are then looked for by identity in
 the dict of every module that is loaded, so that a module that took ``from pickle import dumps``
 earlier is reached as well as ``pickle`` itself.  The dicts are read as they lie: nothing is asked
-of a module, so lazy modules and lazy imports stay as they are.
+of a module, so lazy modules and lazy imports stay as they are.  If the objects are held by more
+than that, the default arguments and closures of functions, the attributes of classes, and
+``functools.partial`` objects are looked at as well (``_holders.py``).
 
 ``multiprocessing`` has a subclass of ``pickle.Pickler``, and the base of a class cannot change.
 If it is loaded, a twin of that class over our Pickler takes its place, with the same table of
 reducers.  If it is not, its import makes the class over ours.
 """
 
+import os
 import sys
-import weakref
-from _thread import RLock
-from types import CellType, FunctionType, MethodType, ModuleType
+from _thread import RLock, get_ident
+from types import CellType, FunctionType, MethodType
 
 from . import _stdlib
 from . import copy as our_copy
@@ -22,6 +24,20 @@ from . import copyreg as our_copyreg
 from . import pickle as our_pickle
 from ._backend import backend
 from ._backend import core as _core
+from ._holders import (
+    TARGETS,
+    ClassHolder,
+    ModuleHolder,
+    are_held_elsewhere,
+    find_names,
+    full_name,
+    holders,
+    is_ours,
+    module_of,
+    namespace_of,
+    subclasses_of,
+    twins,
+)
 
 __all__ = ("InstallReport", "install", "installed", "uninstall")
 
@@ -31,9 +47,7 @@ _DROP_INS = (
     (_stdlib.COPYREG, our_copyreg, ("copyreg",)),
     (_stdlib.COPY, our_copy, ("copy",)),
 )
-_TARGETS = frozenset(module for _, _, modules in _DROP_INS for module in modules)
-_REDUCTION = "multiprocessing.reduction"
-_OWN_PACKAGE = __name__.partition(".")[0]
+REDUCTION = "multiprocessing.reduction"
 
 
 class InstallReport:
@@ -79,79 +93,30 @@ class InstallReport:
         return "\n".join(lines)
 
 
-def namespace_of(module):
-    """Return the dict of *module*, or None if it is no module with an exact dict.
-
-    Runs no code of the module's or its type's: importlib's LazyLoader would load the module upon
-    any attribute access, ``__dict__`` included, so the dict is taken past ``__getattribute__``.
+def _globals_found(substitutes):
+    """Yield (holder, name, old, new) for each global that is to be replaced, in modules not ours,
+    and for each such attribute of `AbstractReducer`.
     """
-    if not issubclass(type(module), ModuleType):
-        return None
-    namespace = ModuleType.__dict__["__dict__"].__get__(module)
-    return namespace if type(namespace) is dict else None
-
-
-class ModuleHolder:
-    """A module as a holder of names.  It is held weakly: a module may be unloaded meanwhile."""
-
-    __slots__ = ("_module", "label")
-
-    def __init__(self, label, module):
-        self.label = label
-        self._module = weakref.ref(module)
-
-    def namespace(self):
-        """Return the names and their values, for reading."""
-        module = self._module()
-        return {} if module is None else namespace_of(module)
-
-    def set(self, name, value):
-        """Give *name* another value, as a global statement in the module would."""
-        namespace_of(self._module())[name] = value
-
-
-class ClassHolder:
-    """A class as a holder of names; the counterpart of `ModuleHolder`."""
-
-    __slots__ = ("_cls", "label")
-
-    def __init__(self, label, cls):
-        self.label = label
-        self._cls = weakref.ref(cls)
-
-    def namespace(self):
-        """Return the class's own attributes, for reading."""
-        cls = self._cls()
-        return {} if cls is None else type.__dict__["__dict__"].__get__(cls)
-
-    def set(self, name, value):
-        """Set an attribute, past a ``__setattr__`` of the metaclass."""
-        type.__setattr__(self._cls(), name, value)
-
-
-def _is_ours(key, namespace):
-    package = namespace.get("__package__")
-    return (
-        key.partition(".")[0] == _OWN_PACKAGE
-        # What runs by `python -m fastcopyreg` is called __main__.
-        or (type(package) is str and package.partition(".")[0] == _OWN_PACKAGE)
-    )
-
-
-def _holders():
-    """Yield a holder for each loaded module that is not ours, and one for `AbstractReducer`."""
-    for key, module in list(sys.modules.items()):
-        namespace = namespace_of(module)
-        if namespace is not None and type(key) is str and not _is_ours(key, namespace):
-            yield ModuleHolder(key, module)
+    modules = list(sys.modules.items())
+    namespaces = [namespace_of(module) for _, module in modules]
+    for index, name, old in find_names(namespaces, substitutes.originals()):
+        key, module = modules[index]
+        names = namespaces[index]
+        if type(key) is not str or type(name) is not str or is_ours(key, names):
+            continue
+        # A module that is loaded under two names is met twice.
+        if names.get(name) is old:
+            yield ModuleHolder(key, module), name, old, substitutes.get(old)
     abstract = _reduction_namespace().get("AbstractReducer")
     if isinstance(abstract, type):
-        yield ClassHolder(f"{_REDUCTION}.AbstractReducer", abstract)
+        holder = ClassHolder(f"{REDUCTION}.AbstractReducer", abstract)
+        for found in substitutes.found_in(holder):
+            yield holder, *found
 
 
 def _reduction_namespace():
     """Return the dict of `multiprocessing.reduction` if it is loaded, else an empty one."""
-    return namespace_of(sys.modules.get(_REDUCTION)) or {}
+    return namespace_of(sys.modules.get(REDUCTION)) or {}
 
 
 class Substitutes:
@@ -167,6 +132,10 @@ class Substitutes:
     def __contains__(self, old):
         return id(old) in self._pairs
 
+    def originals(self):
+        """Return the objects to be replaced."""
+        return tuple(old for old, _ in self)
+
     def get(self, old):
         """Return what takes the place of *old*; *old* itself if nothing does."""
         return self._pairs.get(id(old), (old, old))[1]
@@ -181,19 +150,14 @@ class Substitutes:
 
     def found_in(self, holder):
         """Return (name, old, new) for each name of *holder* that has an object to be replaced."""
-        pairs = self._pairs  # A plain dict, as every global of the process is looked up in it.
         items = list(holder.namespace().items())
-        return [(name, *pairs[id(value)]) for name, value in items if id(value) in pairs]
-
-
-_twins = {}
-"""Each `ForkingPickler` that was met or made, by the other of the two and its own bases."""
+        return [(name, *self._pairs[id(value)]) for name, value in items if value in self]
 
 
 def _twin(cls, substitutes):
     """Return *cls* made again over the substitutes of its bases; the same one each time."""
     bases = tuple(map(substitutes.get, cls.__bases__))
-    if (cls, bases) not in _twins:
+    if (cls, bases) not in twins:
         class_cell = CellType()
         attributes = {
             name: _moved(value, class_cell, substitutes)
@@ -203,8 +167,9 @@ def _twin(cls, substitutes):
         twin = type(cls)(cls.__name__, bases, attributes)
         twin.__qualname__ = cls.__qualname__
         class_cell.cell_contents = twin
-        _twins[cls, bases], _twins[twin, cls.__bases__] = twin, cls
-    return _twins[cls, bases]
+        # At once: a fork in between would leave a child one way and not the way back.
+        twins.update({(cls, bases): twin, (twin, cls.__bases__): cls})
+    return twins[cls, bases]
 
 
 def _moved(value, class_cell, substitutes):
@@ -252,7 +217,7 @@ class Swap:
 
     def replaced(self):
         """Return the places that were set, as ``"module.name"``."""
-        return [f"{holder.label}.{name}" for holder, name, _, _ in self._places]
+        return [holder.place(name) for holder, name, _, _ in self._places]
 
     def enter(self):
         """Set every place that is found; return pairs (place, why it was not reached).
@@ -262,15 +227,19 @@ class Swap:
         try:
             _add_multiprocessing(self._substitutes)
             subclasses = self._earlier_subclasses()
-            kept = self._set_places({_module_of(cls) for cls in subclasses})
+            makers = {module_of(cls) for cls in subclasses} - TARGETS - {REDUCTION}
+            left = [
+                *self._set_places(_globals_found(self._substitutes), makers),
+                *self._set_places(self._taken_earlier(), makers),
+            ]
             self._take_standard_names()
         except BaseException:
             self.leave()
             raise
         return [
             *((place, "somebody else's object is here") for place in self._foreign_places()),
-            *((_full_name(cls), "a subclass that was made earlier") for cls in subclasses),
-            *((place, "its module has made a subclass of it") for place in kept),
+            *((full_name(cls), "a subclass that was made earlier") for cls in subclasses),
+            *left,
         ]
 
     def leave(self):
@@ -286,31 +255,41 @@ class Swap:
 
     def _earlier_subclasses(self):
         """Return the subclasses of the classes to be replaced that are not replaced themselves."""
-        found, waiting = {}, [old for old, _ in self._substitutes if isinstance(old, type)]
-        while waiting:
-            for cls in type.__subclasses__(waiting.pop()):
-                if cls not in self._substitutes and id(cls) not in found:
-                    found[id(cls)] = cls
-                    waiting.append(cls)
-        return list(found.values())
+        classes = [old for old, _ in self._substitutes if isinstance(old, type)]
+        return [cls for cls in subclasses_of(classes) if cls not in self._substitutes]
 
-    def _set_places(self, makers):
-        """Set the places in all holders; return those kept for the sake of *makers*.
+    def _set_places(self, found, makers):
+        """Set the places that were found; return (place, reason) for each that is left as it was.
 
         *makers* are modules that have made a subclass.  They may call the class by name with an
         instance of the subclass (``Pickler.dump(self, obj)``), and only the class that it was made
         from takes it.
         """
-        kept = []
-        for holder in _holders():
-            for name, old, new in self._substitutes.found_in(holder):
-                if isinstance(old, type) and holder.label in makers - _TARGETS - {_REDUCTION}:
-                    kept.append(f"{holder.label}.{name}")
-                else:
-                    # Noted first, so that an interrupt between the two leaves nothing behind.
-                    self._places.append((holder, name, old, new))
-                    holder.set(name, new)
-        return kept
+        left = []
+        for holder, name, old, new in found:
+            if isinstance(old, type) and holder.maker() in makers:
+                left.append((holder.place(name), "its module has made a subclass of it"))
+                continue
+            # Noted first, so that an interrupt between the two leaves nothing behind.
+            self._places.append((holder, name, old, new))
+            try:
+                holder.set(name, new)
+            except (AttributeError, TypeError):
+                self._places.pop()
+                left.append((holder.place(name), "it cannot be changed"))
+        return left
+
+    def _taken_earlier(self):
+        """Yield (holder, name, old, new) for what functions, classes and partials have taken.
+
+        Looking at every object of the process is what costs most here, so it is done only if
+        somebody has a reference that is not accounted for.
+        """
+        if not are_held_elsewhere(self._substitutes, self._places):
+            return
+        for holder in holders(self._substitutes):
+            for found in self._substitutes.found_in(holder):
+                yield holder, *found
 
     def _foreign_places(self):
         """Return the places of the standard library that ought to hold ours by now and do not."""
@@ -344,19 +323,9 @@ class Swap:
         """
         standard = self._substitutes.reversed()
         _add_multiprocessing(standard)
-        for holder in _holders():
+        for holder, name, _, original in _globals_found(standard):
             if holder.label.partition(".")[0] in sys.stdlib_module_names:
-                for name, _, original in standard.found_in(holder):
-                    holder.set(name, original)
-
-
-def _module_of(cls):
-    """Return where *cls* says it was made, without asking its metaclass."""
-    return str(type.__getattribute__(cls, "__module__"))
-
-
-def _full_name(cls):
-    return f"{_module_of(cls)}.{type.__getattribute__(cls, '__qualname__')}"
+                holder.set(name, original)
 
 
 def _pairs():
@@ -372,6 +341,8 @@ def _pairs():
 _lock = RLock()
 _in_force = []
 """The pair (Swap or None, InstallReport) while installed, else nothing; changed under the lock."""
+_under_way = []
+"""The pair (thread, Swap) while a thread sets or restores the places of that swap."""
 
 
 def install():
@@ -386,14 +357,21 @@ def install():
     """
     with _lock:
         if not _in_force:
-            _in_force.append(_install_core() if backend == "c" else (None, InstallReport(backend)))
+            if backend == "c":
+                _install_core()
+            else:
+                _in_force.append((None, InstallReport(backend)))
         return _in_force[0][1]
 
 
 def _install_core():
     swap = Swap(_pairs(), _core.set_type_module)
-    unreachable = swap.enter()
-    return swap, InstallReport(backend, swap.replaced(), unreachable)
+    _under_way.append((get_ident(), swap))
+    try:
+        unreachable = swap.enter()
+        _in_force.append((swap, InstallReport(backend, swap.replaced(), unreachable)))
+    finally:
+        _under_way.pop()
 
 
 def uninstall():
@@ -404,12 +382,42 @@ def uninstall():
     module keeps what it took, which goes on working.
     """
     with _lock:
-        if _in_force:
-            swap, _ = _in_force.pop()
-            if swap is not None:
-                swap.leave()
+        if _in_force and _in_force[0][0] is None:
+            _in_force.clear()
+        elif _in_force:
+            _uninstall_core(_in_force[0][0])
+
+
+def _uninstall_core(swap):
+    _under_way.append((get_ident(), swap))
+    try:
+        _in_force.clear()
+        swap.leave()
+    finally:
+        _under_way.pop()
 
 
 def installed():
     """Return whether `install` is in force; always False on the Python backend."""
     return any(swap is not None for swap, _ in _in_force)
+
+
+def _after_fork_in_child():
+    """Take back what another thread, which is not in this process, had begun.
+
+    The lock of such a thread would never be given back here, and the places that it had set would
+    stay as they are.  What the thread that forks has begun itself, it ends here as well.
+    """
+    global _lock
+    if _lock._is_owned():
+        return
+    _lock = RLock()
+    if _under_way:
+        _in_force.clear()
+        for _, swap in _under_way:
+            swap.leave()
+        _under_way.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -8,7 +8,7 @@ Fields taken by name, and versions, cannot be said so.  Objects of such classes 
 `restore`, whose name is in their pickles and therefore stays what it is.
 """
 
-from . import _constructors, _places, _rules, _stdlib
+from . import _constructors, _places, _stdlib
 
 __all__ = ("Registration", "register", "restore")
 
@@ -152,13 +152,16 @@ def restore(cls, version, names, *values):
 
 
 def _put_into_table(registration, place):
-    """Make the registration that of its class, for every pickler and copier."""
+    """Make the registration that of its class, for every pickler and copier.
+
+    The reducer comes last: what is in the table is complete, also in a child forked meanwhile.
+    """
     cls = registration.cls
     _registrations[cls] = registration
-    _stdlib.register_reducer(cls, registration.reducer, registration.constructor)
     _constructors.remember(registration.constructor)
     if registration.needs_fastcopyreg():
         _constructors.remember(restore)
+    _stdlib.register_reducer(cls, registration.reducer, registration.constructor)
     _places.note(cls, registration.reducer, place)
 
 
@@ -187,6 +190,8 @@ def _state_source(cls, names):
 
     That pair is how protocol 2 gives the state of slots; pickle and copy read it so.
     """
+    from . import _rules
+
     plain = [name for name in names if not _rules.is_slot(cls, name)]
     slots = [name for name in names if name not in plain]
     if not slots:

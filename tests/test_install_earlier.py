@@ -1,0 +1,438 @@
+"""What modules took before `install()` and keep elsewhere than in a global; and what finding it
+costs.
+"""
+
+import functools
+import gc
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import types
+from pathlib import Path
+
+import pytest
+
+import fastcopyreg
+from fastcopyreg import _holders, _stdlib
+from fastcopyreg.install import Substitutes
+from support.swapping import KINDS
+
+requires_core = pytest.mark.skipif(
+    fastcopyreg.backend != "c", reason="the Python backend has nothing to install"
+)
+
+
+@pytest.fixture(params=sorted(KINDS))
+def swap(request):
+    """Something to install; whatever a test does, it is uninstalled afterwards."""
+    made = KINDS[request.param]()
+    yield made
+    made.uninstall()
+
+
+@pytest.fixture
+def library():
+    """Make a module that is loaded as `library` from its source; it is gone afterwards."""
+
+    def make(source):
+        module = sys.modules["library"] = types.ModuleType("library")
+        exec(textwrap.dedent(source), vars(module))
+        return module
+
+    yield make
+    sys.modules.pop("library", None)
+
+
+def run(script, *options):
+    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parent), PYTHONSAFEPATH="1")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *options, "-c", textwrap.dedent(script)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+# Each: the source of a library, an expression for what it uses, and the place as reported.
+TAKEN = {
+    "default": (
+        "def load(data, loads=pickle.loads): return loads(data)",
+        "library.load.__defaults__[0]",
+        "library.load(loads=)",
+    ),
+    "later default": (
+        "def load(data, a=1, loads=pickle.loads, b=2): return loads(data)",
+        "library.load.__defaults__[1]",
+        "library.load(loads=)",
+    ),
+    "keyword-only default": (
+        "def load(data, *, loads=pickle.loads): return loads(data)",
+        "library.load.__kwdefaults__['loads']",
+        "library.load(loads=)",
+    ),
+    "default of a function in a container": (
+        """
+        def load(data, loads=pickle.loads): return loads(data)
+        REGISTRY = {"pickle": [load]}
+        del load
+        """,
+        "library.REGISTRY['pickle'][0].__defaults__[0]",
+        "library.load(loads=)",
+    ),
+    "closure": (
+        """
+        def make():
+            loads = pickle.loads
+            return lambda data: loads(data)
+        load = make()
+        """,
+        "library.load.__closure__[0].cell_contents",
+        "library.make.<locals>.<lambda>.<closure>.loads",
+    ),
+    "partial": (
+        "load = functools.partial(pickle.loads, encoding='bytes')",
+        "library.load.func",
+        "functools.partial(_pickle.loads).func",
+    ),
+    "argument of a partial": (
+        """
+        def call(function, data): return function(data)
+        load = functools.partial(call, pickle.loads)
+        """,
+        "library.load.args[0]",
+        "functools.partial(library.call).args[0]",
+    ),
+    "keyword of a partial": (
+        """
+        def call(data, function): return function(data)
+        load = functools.partial(call, function=pickle.loads)
+        """,
+        "library.load.keywords['function']",
+        "functools.partial(library.call).keywords['function']",
+    ),
+    "class attribute": (
+        """
+        class Codec:
+            loads = pickle.loads
+        """,
+        "library.Codec.loads",
+        "library.Codec.loads",
+    ),
+    "static method": (
+        """
+        class Codec:
+            loads = staticmethod(pickle.loads)
+        """,
+        "vars(library.Codec)['loads'].__func__",
+        "library.Codec.loads",
+    ),
+    "class made in a function": (
+        """
+        def make():
+            class Codec:
+                loads = pickle.loads
+            return Codec
+        codec = [make()]
+        """,
+        "library.codec[0].loads",
+        "library.make.<locals>.Codec.loads",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_was_taken_is_replaced_and_restored(swap, library, name):
+    source, expression, place = TAKEN[name]
+    made = library("import functools, pickle\n" + textwrap.dedent(source))
+
+    def used():
+        return eval(expression, {"library": made})
+
+    assert used() is _stdlib.loads
+    swap.install()
+    assert used() is swap.ours.loads
+    assert place in swap.replaced
+    swap.uninstall()
+    assert used() is _stdlib.loads
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_was_changed_meanwhile_is_not_restored(swap, library, name):
+    source, expression, _ = TAKEN[name]
+    made = library("import functools, pickle\n" + textwrap.dedent(source))
+    swap.install()
+    for holder in _holders.holders(Substitutes([(swap.ours.loads, len)])):
+        for found in [
+            key for key, value in holder.namespace().items() if value is swap.ours.loads
+        ]:
+            if "library" in holder.place(found) or isinstance(holder, _holders.PartialHolder):
+                holder.set(found, len)
+    assert eval(expression, {"library": made}) is len
+    swap.uninstall()
+    assert eval(expression, {"library": made}) is len
+
+
+def test_a_class_as_a_default_is_left_where_a_subclass_was_made(swap, library):
+    """Its module may call the class with an instance of that subclass."""
+    made = library("""
+        import pickle
+        class Mine(pickle.Pickler):
+            base = pickle.Pickler
+            def dump(self, obj, base=pickle.Pickler):
+                return base.dump(self, obj)
+    """)
+    swap.install()
+    assert made.Mine.dump.__defaults__[0] is made.Mine.base is _stdlib.Pickler
+    reported = dict(swap.unreachable)
+    assert reported["library.Mine.dump(base=)"] == "its module has made a subclass of it"
+    assert reported["library.Mine.base"] == "its module has made a subclass of it"
+    assert not any("Mine" in place for place in swap.replaced)
+
+
+def test_a_partial_keeps_what_else_it_has(swap, library):
+    made = library("""
+        import functools, pickle
+        load = functools.partial(pickle.loads, b"N.", encoding="bytes")
+        load.note = "mine"
+    """)
+    swap.install()
+    assert (made.load.args, made.load.keywords) == ((b"N.",), {"encoding": "bytes"})
+    assert made.load.note == "mine"
+    assert made.load() is None
+
+
+def test_functions_of_copy_itself_keep_theirs(swap):
+    """The standard library's deepcopy goes on working as it was."""
+    before = {
+        name: value.__defaults__
+        for name, value in _stdlib.COPY.items()
+        if type(value) is types.FunctionType
+    }
+    assert any(_stdlib.deepcopy in (defaults or ()) for defaults in before.values())
+    swap.install()
+    for name, defaults in before.items():
+        assert _stdlib.COPY[name].__defaults__ is defaults
+
+
+def test_a_class_that_cannot_be_changed_is_reported(swap, monkeypatch):
+    class Fixed:
+        loads = pickle.loads
+
+    from fastcopyreg import install
+
+    machinery = sys.modules["fastcopyreg.install"]
+    assert install is machinery.install
+    inner = machinery.ClassHolder.set
+
+    def refusing(self, name, value):
+        if self.label.endswith("Fixed"):
+            raise TypeError("immutable type")
+        inner(self, name, value)
+
+    monkeypatch.setattr(machinery.ClassHolder, "set", refusing)
+    swap.install()
+    place = f"{__name__}.{Fixed.__qualname__}.loads"
+    assert dict(swap.unreachable)[place] == "it cannot be changed"
+    assert place not in swap.replaced
+
+
+def test_a_serializer_like_that_of_kombu(swap, library):
+    """It keeps `pickle.load` as a default argument of a function that only a registry has."""
+    made = library("""
+        import pickle
+        from io import BytesIO
+
+        pickle_load = pickle.load
+
+        class Registry:
+            def __init__(self):
+                self.decoders = {}
+
+        registry = Registry()
+
+        def pickle_loads(s, load=pickle_load):
+            return load(BytesIO(s))
+
+        def register_pickle():
+            def pickle_dumps(obj, dumper=pickle.dumps):
+                return dumper(obj, protocol=4)
+            registry.decoders["pickle"] = pickle_dumps, pickle_loads
+
+        register_pickle()
+    """)
+    swap.install()
+    dumps, loads = made.registry.decoders["pickle"]
+    assert dumps.__defaults__ == (swap.ours.dumps,)
+    assert loads.__defaults__ == (swap.ours.load,)
+    assert loads(dumps([1])) == [1]
+    assert {"library.pickle_load", "library.pickle_loads(load=)"} <= set(swap.replaced)
+    swap.uninstall()
+    assert (dumps.__defaults__, loads.__defaults__) == ((_stdlib.dumps,), (_stdlib.load,))
+
+
+# --- what it costs
+
+
+def test_nothing_else_is_imported():
+    """Not by the import, nor by `install()`; what the core needs later comes when it does."""
+    out = run(
+        """
+        import copy, pickle, sys
+        before = set(sys.modules)
+        import fastcopyreg
+        fastcopyreg.install()
+        print(*sorted(set(sys.modules) - before))
+        """,
+        "-I",
+    )
+    others = {name for name in out.split() if name.partition(".")[0] != "fastcopyreg"}
+    assert others <= set(sys.builtin_module_names)
+    needed = {"_backend", "_constructors", "_places", "_stdlib", "copy", "copyreg", "install"}
+    needed |= {"pickle", "registration", "_fallback", "_core", "_holders"}
+    assert {name.partition(".")[2] for name in set(out.split()) - others} - {""} <= needed
+
+
+def calls_of_install():
+    """How many functions are called, in Python and in C, by a second install()."""
+    out = run("""
+        import multiprocessing.reduction, sys, types
+        import fastcopyreg
+
+        def calls():
+            fastcopyreg.install()
+            fastcopyreg.uninstall()
+            count = 0
+            def see(frame, event, argument):
+                nonlocal count
+                count += event in ("call", "c_call")
+            sys.setprofile(see)
+            fastcopyreg.install()
+            sys.setprofile(None)
+            fastcopyreg.uninstall()
+            return count
+
+        def add(modules, names):
+            for i in range(modules):
+                made = sys.modules[f"made_{names}_{i}"] = types.ModuleType("made")
+                vars(made).update({f"name_{j}": object() for j in range(names)})
+
+        print(calls())
+        add(1, 10_000)
+        print(calls())
+        add(100, 1)
+        print(calls())
+    """)
+    return map(int, out.split())
+
+
+@requires_core
+def test_names_cost_no_call():
+    """The modules are gone through in Python, their names in C."""
+    few, many_names, many_modules = calls_of_install()
+    assert many_names - few < 20
+    assert many_modules - many_names < 100 * 6
+
+
+@requires_core
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="there the objects are always looked at")
+@pytest.mark.skipif(not _holders._COUNTED, reason="references are not counted here")
+@pytest.mark.parametrize(
+    "modules", ["pickle", "multiprocessing.pool, concurrent.futures.process", "email, shelve"]
+)
+def test_objects_are_looked_at_only_if_somebody_took_something(modules):
+    run(f"""
+        import {modules}
+        import copy, gc, pickle
+        import fastcopyreg
+
+        looked = []
+        objects = gc.get_objects
+        gc.get_objects = lambda: looked.append(1) or objects()
+        for _ in range(2):
+            fastcopyreg.install()
+            assert not looked, "nobody has taken anything"
+            fastcopyreg.uninstall()
+
+        for original in (pickle.Pickler, pickle.dumps, copy.deepcopy):
+            holder = [original]
+            fastcopyreg.install()
+            assert looked, original
+            fastcopyreg.uninstall()
+            looked.clear()
+    """)
+
+
+@requires_core
+def test_what_is_looked_for_and_among_what():
+    core = fastcopyreg._backend.core
+    wanted = object()
+    found = core.find_names([{"a": wanted, "b": 1}, None, 3, {}, {2: wanted}], (wanted,))
+    assert found == [(0, "a", wanted), (4, 2, wanted)]
+    for arguments in ((), ([],), ((), ()), ([], []), ([], (), ()), ([], (wanted,) * 65)):
+        with pytest.raises(TypeError):
+            core.find_names(*arguments)
+        with pytest.raises(TypeError):
+            core.find_holders(*arguments)
+    many = tuple(object() for _ in range(64))
+    names = dict(enumerate([*many, *map(str, range(200))]))
+    assert [value for _, _, value in core.find_names([names], many)] == list(many)
+
+
+@requires_core
+def test_holders_are_those_that_hold():
+    wanted = object()
+
+    def default(x=wanted):
+        pass
+
+    def keyword(*, x=wanted):
+        pass
+
+    def closure():
+        return wanted
+
+    def nothing(x=1, *, y=2):
+        return textwrap
+
+    class Attribute:
+        x = wanted
+
+    class Static:
+        x = staticmethod(wanted)
+
+    class Nothing:
+        y = 1
+
+    def empty():
+        return later
+
+    made = [default, keyword, closure, Attribute, Static, functools.partial(default, wanted)]
+    made += [functools.partial(print, x=wanted)]
+    others = [nothing, Nothing, empty, functools.partial(print, 1), 3, [wanted], (wanted,)]
+    found = fastcopyreg._backend.core.find_holders([*made, *others], (wanted,))
+    assert len(found) == len(made)
+    assert all(a is b for a, b in zip(found, made, strict=True))
+    later = 1
+    assert empty() == later
+
+
+def test_no_references_are_lost(swap):
+    """Installing and uninstalling leaves the originals with as many references as before."""
+    if not _holders._COUNTED:
+        pytest.skip("references are not counted here")
+    swap.install()
+    swap.uninstall()
+    gc.collect()
+    before = [sys.getrefcount(_stdlib.PICKLE[name]) for name in ("dumps", "loads", "load")]
+    for _ in range(3):
+        swap.install()
+        swap.uninstall()
+    gc.collect()
+    after = [sys.getrefcount(_stdlib.PICKLE[name]) for name in ("dumps", "loads", "load")]
+    assert after == before

@@ -365,7 +365,7 @@ classify(struct core_state *state, struct copyroute *route)
         route->kind = ROUTE_CLASS;
         return 0;
     }
-    if (!is_plain_key((PyObject *)type)) {
+    if (!copyroute_is_plain_key((PyObject *)type)) {
         /* The table is asked after the object is, and once: the metaclass may notice. */
         route->function = NULL;
         route->kind = ROUTE_REDUCE;

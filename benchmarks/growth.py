@@ -223,8 +223,6 @@ if numpy is not None:
     KINDS["numpy-array"] = lambda i: numpy.full(2, i)
 
 
-
-
 class OwnList(list):
     pass
 

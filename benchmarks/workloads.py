@@ -33,6 +33,7 @@ import models
 
 MANY = 20_000
 SOME = 5_000
+FEW = 4_000
 MILLION = 1_000_000
 
 EVERY_OPERATION = ("dumps", "loads", "deepcopy")
@@ -121,6 +122,36 @@ class Reading:
         self.unit = unit
 
 
+class Amount:
+    """Its reducer has a branch that calls something, which nearly all objects take."""
+
+    __slots__ = ("unit", "value")
+
+    def __init__(self, value, unit):
+        self.value = value
+        self.unit = unit
+
+
+class Size:
+    """Its reducer is an expression with a call in it."""
+
+    __slots__ = ("high", "wide")
+
+    def __init__(self, high, wide):
+        self.high = high
+        self.wide = wide
+
+
+class Step:
+    """Its reducer is a partial."""
+
+    __slots__ = ("label", "number")
+
+    def __init__(self, number, label):
+        self.number = number
+        self.label = label
+
+
 class Job:
     def __init__(self, name):
         self.name = name
@@ -145,6 +176,21 @@ def reduce_reading(r):
     return parse_reading, (text, r.unit)
 
 
+def parse_amount(text):
+    value, _, unit = text.partition(" ")
+    return Amount(int(value), unit)
+
+
+def reduce_amount(a):
+    if a.unit:
+        return parse_amount, (f"{a.value} {a.unit}",)
+    return Amount, (a.value, "")
+
+
+def reduce_step(cls, s):
+    return cls, (s.number, s.label)
+
+
 copyreg.pickle(Point, lambda p: (Point, (p.x, p.y, p.z)))
 copyreg.pickle(CalledPoint, reduce_called_point)
 copyreg.pickle(
@@ -153,6 +199,9 @@ copyreg.pickle(
 copyreg.pickle(Sample, lambda s: (Sample, (s.x, s.y, s.z)))
 copyreg.pickle(Segment, lambda s: (Segment, (s.start, s.end)))
 copyreg.pickle(Reading, reduce_reading)
+copyreg.pickle(Amount, reduce_amount)
+copyreg.pickle(Size, lambda s: (Size, (abs(s.high), s.wide)))
+copyreg.pickle(Step, functools.partial(reduce_step, Step))
 copyreg.pickle(Job, lambda j: (Job, (j.name,), {"attempts": j.attempts, "done": j.done}))
 
 
@@ -170,6 +219,18 @@ def make_segments(n):
 
 def make_readings(n):
     return [Reading(f"sensor{i % 97}", i * 0.5, None if i % 3 else "C") for i in range(n)]
+
+
+def make_amounts(n):
+    return [Amount(i, f"unit{i % 7}" if i % 20 else "") for i in range(n)]
+
+
+def make_sizes(n):
+    return [Size(i, "wide") for i in range(n)]
+
+
+def make_steps(n):
+    return [Step(i, "step") for i in range(n)]
 
 
 def make_jobs(n):
@@ -632,6 +693,9 @@ def _registered() -> Iterator[Workload]:
     yield Workload("registered-dict", group, three_fields(Sample))
     yield Workload("registered-nested", group, make_segments)
     yield Workload("registered-branching", group, make_readings)
+    yield Workload("registered-giving-up", group, make_amounts, FEW)
+    yield Workload("registered-expression", group, make_sizes, FEW)
+    yield Workload("registered-partial", group, make_steps, FEW)
     yield Workload("registered-state", group, make_jobs)
 
 

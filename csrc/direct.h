@@ -35,9 +35,8 @@ enum direct_origin { OF_TABLE, OF_METHOD, OF_METHOD_EX };
    object, or its __reduce__ or __reduce_ex__; the caller owns both.  The function is read if it
    has been met often enough.  `trial`, with this guard, counts how that goes. */
 enum direct_outcome direct_save(struct pickler *pickler, struct trial *trial, uint64_t guard,
-                                PyObject *callable, PyObject *object,
-                                enum direct_origin origin, int single, char **out,
-                                PyObject **reduce_value);
+                                PyObject *callable, PyObject *object, enum direct_origin origin,
+                                int single, char **out, PyObject **reduce_value);
 
 /* The same for an object that has its __reduce_ex__ in Python, or its __reduce__ if
    object.__reduce_ex__ would call that; else DIRECT_CALL. */

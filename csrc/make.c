@@ -596,9 +596,8 @@ make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arg
     if (maker->known != NULL) {
         return known_make(state, maker->known, type, arguments, count, made);
     }
-    return maker->plain
-               ? make_by_stores(state, maker, arguments, count, made)
-               : try_steps(state, maker, type, maker->functions, arguments, count, made);
+    return maker->plain ? make_by_stores(state, maker, arguments, count, made)
+                        : try_steps(state, maker, type, maker->functions, arguments, count, made);
 }
 
 struct maker *

@@ -69,12 +69,12 @@ struct plan {
     unsigned int version;           /* 0: general plans alone */
     unsigned int metaclass_version; /* the same of its metaclass; 0: it is no ordinary class */
     enum plan_kind kind;
-    uint64_t verified; /* the epoch in which the guards were looked at */
-    uint64_t stamp;    /* the time (found.h) in which `reducer` is what is registered */
-    PyObject *reducer; /* borrowed from copyreg.dispatch_table; NULL: there is none */
-    PyObject *refused; /* only compared: the code of the reducer, if it is always to be called */
+    uint64_t verified;  /* the epoch in which the guards were looked at */
+    uint64_t stamp;     /* the time (found.h) in which `reducer` is what is registered */
+    PyObject *reducer;  /* borrowed from copyreg.dispatch_table; NULL: there is none */
+    PyObject *refused;  /* only compared: the code of the reducer, if it is always to be called */
     struct trial trial; /* of the plan of the reducer, in dumps */
-    Py_hash_t hash;    /* of the type, as a key of dispatch tables */
+    Py_hash_t hash;     /* of the type, as a key of dispatch tables */
     /* The class as a global. */
     PyObject *module_name; /* strong; NULL if it is not a plain global */
     PyObject *qualname;
@@ -217,8 +217,8 @@ plan_refuses(struct core_state *state, const struct plan *plan, PyObject *reduce
            && plan->stamp == found_stamp(state) && PyFunction_GET_CODE(reducer) == plan->refused;
 }
 
-/* Whether the reducer, which is in the table now, is called for the object at hand because its plan
-   rests. */
+/* Whether the reducer, which is in the table now, is called for the object at hand because its
+   plan rests. */
 ALWAYS_INLINE int
 plan_rests(struct core_state *state, struct plan *plan)
 {

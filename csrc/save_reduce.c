@@ -614,12 +614,14 @@ ask_reducer(struct pickler *pickler, struct plan *plan, PyObject *reducer, PyObj
             int single, char **out, PyObject **reduce_value)
 {
     enum direct_outcome outcome = DIRECT_CALL;
-    uint64_t guard = plan_guard(pickler->state, reducer);
-    if (!plan_refuses(pickler->state, plan, reducer) && !trial_rests(&plan->trial, guard)) {
-        outcome = direct_save(pickler, &plan->trial, guard, reducer, object, OF_TABLE, single, out,
-                              reduce_value);
-        if (outcome == DIRECT_CALL) {
-            learn_refused(pickler, plan, reducer);
+    if (!plan_refuses(pickler->state, plan, reducer)) {
+        uint64_t guard = plan_guard(pickler->state, reducer);
+        if (!trial_rests(&plan->trial, guard)) {
+            outcome = direct_save(pickler, &plan->trial, guard, reducer, object, OF_TABLE, single,
+                                  out, reduce_value);
+            if (outcome == DIRECT_CALL) {
+                learn_refused(pickler, plan, reducer);
+            }
         }
     }
     if (outcome == DIRECT_CALL && save_foreign(pickler) == 0) {

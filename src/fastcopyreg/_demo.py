@@ -112,7 +112,7 @@ def _dumps_section(report: Report, seconds: float, progress: Progress) -> None:
 
 def _how_it_runs(cls: type) -> str:
     """By plan or by call: the verdict on the type's reducer."""
-    rows = dict(_verdicts.reducer_rows(_stdlib.dispatch_table[cls], 1))
+    rows = dict(_verdicts.reducer_rows(cls, _stdlib.dispatch_table[cls], 1))
     return "plan" if rows["runs"].startswith("by plan") else "call"
 
 

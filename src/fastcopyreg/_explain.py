@@ -125,7 +125,7 @@ def _reduce_rows(cls, *objects):
         *_verdicts.function_rows("reducer", method),
         *(
             _verdicts.value_rows(cls)
-            or _verdicts.reducer_rows(method, 2 if name == "__reduce_ex__" else 1)
+            or _verdicts.reducer_rows(cls, method, 2 if name == "__reduce_ex__" else 1)
         ),
     ]
 
@@ -141,7 +141,7 @@ def _registered_rows(cls, reducer):
     if declared is None:
         rows += _verdicts.function_rows("reducer", reducer)
     own = _verdicts.value_rows(cls) if reducer is std_copyreg.pickle_complex else []
-    return rows + (own or _verdicts.reducer_rows(reducer, 1))
+    return rows + (own or _verdicts.reducer_rows(cls, reducer, 1))
 
 
 def _own_method(cls, objects):

@@ -2,22 +2,81 @@
 
 import linecache
 from functools import partial
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MemberDescriptorType, MethodType
 
 from . import _rules, _values
 from ._backend import backend, core
+from ._steps import (
+    ATTRIBUTE,
+    CELL,
+    CONSTANT,
+    DEFAULT,
+    DICT,
+    EXPECT,
+    GLOBAL,
+    OBJECT,
+    RETURN,
+    TUPLE,
+    TYPE,
+)
 from .compiler import Refusal, compile_constructor, compile_reducer, compile_setstate
 
 _NO_CORE = "by call, as this backend is the standard library; the C core would run a plan"
+
+_NO_FASTER = "by call, as a plan of more than attributes in a row takes as long"
+
+_KINDS_IN_PLACE = {OBJECT, TYPE, ATTRIBUTE, TUPLE, DICT, EXPECT}
 
 
 class _Plain:
     """A class that has no say in anything."""
 
 
-def reducer_rows(reducer, arguments):
-    """Return rows that say how *reducer* runs, which is called with so many arguments."""
-    return _rows(reducer, compile_reducer(reducer, arguments))
+def reducer_rows(cls, reducer, arguments):
+    """Return rows that say how *reducer* of *cls* runs, which is called with so many arguments."""
+    verdict = compile_reducer(reducer, arguments)
+    rows = _rows(reducer, verdict)
+    if rows[0][1].startswith("by plan") and not _is_read_in_place(cls, verdict):
+        return [("runs", _NO_FASTER), *rows[1:]]
+    return rows
+
+
+def _is_read_in_place(cls, plan):
+    """Return whether the core writes what *plan* gives without making it: see csrc/form.h.
+
+    That is a constructor and a tuple of attributes and of values that are no object's, and perhaps
+    a dict of the like as the state; there are no branches.
+    """
+    of_none = {CONSTANT, GLOBAL, CELL, DEFAULT}
+    *line, (end, first, count, _) = plan.steps
+    if end != RETURN or not {kind for kind, *_ in line} <= of_none | _KINDS_IN_PLACE:
+        return False
+    wholes = [line[number] for number in plan.operands[first : first + count]]
+    parts = [number for step in wholes[1:] for number in _operands(plan, step)]
+    read = [number for number, (kind, *_) in enumerate(line) if kind == ATTRIBUTE]
+    return (
+        (wholes[0][0] in of_none or wholes[0][0] in (TYPE, ATTRIBUTE))
+        and set(read) <= {*parts, plan.operands[first]}
+        and all(line[number][0] in of_none | {ATTRIBUTE} for number in parts)
+        and all(line[line[n][1]][0] == OBJECT for n in read)
+        and not any(_runs_code(cls, plan.names[line[n][2]]) for n in read if n in parts)
+    )
+
+
+def _operands(plan, step):
+    kind, first, count, _ = step
+    if kind == DICT:
+        return plan.operands[first + 1 : first + 2 * count : 2]
+    return plan.operands[first : first + count] if kind == TUPLE else ()
+
+
+def _runs_code(cls, name):
+    """Return whether it may run code to read *name* of an object, or the class has it."""
+    found = type(_rules.static_attribute(cls, name))
+    own = [_rules.static_attribute(cls, get) for get in ("__getattribute__", "__getattr__")]
+    return own != [object.__getattribute__, None] or (
+        found is not MemberDescriptorType and hasattr(found, "__set__")
+    )
 
 
 def value_rows(cls):

@@ -234,24 +234,24 @@ struct core_state {
     uint64_t made_by_plan;        /* and how many made */
     uintptr_t monitoring_version; /* for which `monitored` was found; see steps.c */
     int monitored;
-    unsigned steps_threshold;   /* how often a function is met before it is read; 0: never */
+    unsigned steps_threshold; /* how often a function is met before it is read; 0: never */
     struct helper_module helpers[HELPER_COUNT]; /* our Python code; see helpers.h */
-    PyObject *lazy_import_type; /* types.LazyImportType, or NULL */
-    struct copybuffers *idle_copybuffers; /* between calls of deepcopy; see copymemo.c */
-    struct copyroutes *copyroutes;        /* what copy.py does with each type; see copyroute.c */
-    uint64_t copy_epoch;    /* ends whenever foreign code may have run; see copier.h */
-    int copies_by_sets;     /* copy has _copy_atomic_types, not _copy_dispatch */
-    getter own_dict_getter; /* of __dict__ in ordinary classes; see clone.c */
-    PyObject *copy_helpers; /* a dict of Python functions; see copier_state.c */
+    PyObject *lazy_import_type;                 /* types.LazyImportType, or NULL */
+    struct copybuffers *idle_copybuffers;       /* between calls of deepcopy; see copymemo.c */
+    struct copyroutes *copyroutes; /* what copy.py does with each type; see copyroute.c */
+    uint64_t copy_epoch;           /* ends whenever foreign code may have run; see copier.h */
+    int copies_by_sets;            /* copy has _copy_atomic_types, not _copy_dispatch */
+    getter own_dict_getter;        /* of __dict__ in ordinary classes; see clone.c */
+    PyObject *copy_helpers;        /* a dict of Python functions; see copier_state.c */
     struct load_dialect load_dialect;
     struct unpickler *idle_unpickler;      /* between calls of loads; see unpickler.c */
     struct kept_templates *kept_templates; /* of dicts; see load_template.c */
     struct global_cache *globals;          /* names seen before; see load_names.c */
     struct rebuild_cache *rebuild;         /* what is known of types; see rebuild.c */
     int hash_goes_deep;                    /* of tuples; see load_keys.h */
-    PyObject *datetime_capsule; /* strong, or NULL; it owns ... */
-    void *datetime_api;         /* the C API of datetime; see make_value.c */
-    struct value_types value_types; /* see make_value.h */
+    PyObject *datetime_capsule;            /* strong, or NULL; it owns ... */
+    void *datetime_api;                    /* the C API of datetime; see make_value.c */
+    struct value_types value_types;        /* see make_value.h */
 };
 
 #undef DECLARE_STRING

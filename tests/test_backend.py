@@ -90,7 +90,9 @@ def test_choosing_again_gives_the_same():
 # --- interpreters for which the core is not fit, which this one claims to be
 
 CLAIMS = {
-    "free-threading in words": 'sys.version = sys.version.replace("(", "free-threading build (", 1)',
+    "free-threading in words": (
+        'sys.version = sys.version.replace("(", "free-threading build (", 1)'
+    ),
     "free-threading in the ABI": 'sys.abiflags = "t"',
     "PyPy": 'sys.implementation.name = "pypy"',
 }

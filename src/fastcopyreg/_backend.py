@@ -11,7 +11,7 @@ def unfit() -> str | None:
     """Return why the core is no choice for this interpreter; None if it is.
 
     What counts is how the interpreter was built: one that can do without its lock may be started
-    with it, and switches to it when a module asks for that, but its objects are laid out otherwise.
+    with it, or have it switched on by a module, but its objects are laid out otherwise.
     """
     if sys.implementation.name != "cpython":
         return f"the C core is for CPython; this is {sys.implementation.name}"
@@ -27,8 +27,8 @@ def choose(wanted: str) -> tuple[str, ModuleType, str | None]:
     """Return the backend's name, its module, and why the C core is not used (None if it is).
 
     *wanted* is the value of ``FASTCOPYREG_BACKEND``: empty for C if it is fit and imports, ``c``
-    for C or ImportError, ``python`` for the standard library.  Anything else raises ImportError, so
-    that a misspelt choice is not taken for one.
+    for C or ImportError, ``python`` for the standard library.  Anything else raises ImportError,
+    so that a misspelt choice is not taken for one.
     """
     if wanted not in ("", "c", "python"):
         raise ImportError(f"FASTCOPYREG_BACKEND is {wanted!r}; it can be 'c', 'python' or unset")

@@ -11,7 +11,8 @@ from os import cpu_count, environ, path, sep
 from shlex import split
 from shutil import copytree, rmtree
 from subprocess import DEVNULL, run
-from sys import executable, implementation, stderr
+from sys import executable, implementation, platform, stderr, version_info
+from sysconfig import get_config_var
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -51,6 +52,9 @@ class BuildCore(build_ext):
         self.compile_file = self.compiler.compile
         self.compiler.compile = self.compile_side_by_side
         if msvc:
+            # Otherwise each of the threads would do it, at the same time.
+            if not self.compiler.initialized:
+                self.compiler.initialize(self.plat_name)
             self.build_with(ext, ["/std:c11", "/O2"])
         elif not self.wants_profile(users) or not self.build_by_profile(ext, users):
             self.build_with(ext, GNU + users)
@@ -113,6 +117,14 @@ class BuildCore(build_ext):
         return True
 
 
+def state_deployment_target():
+    """Up to 3.12 turns.c asks timespec_get() for the time, which macOS has from 10.15 on."""
+    if platform == "darwin" and version_info < (3, 13):
+        built_for = get_config_var("MACOSX_DEPLOYMENT_TARGET") or "10.9"
+        if tuple(map(int, str(built_for).split("."))) < (10, 15):
+            environ.setdefault("MACOSX_DEPLOYMENT_TARGET", "10.15")
+
+
 def train(package):
     """Runs the counting core, which writes its counts when the process ends."""
     settings = {
@@ -122,9 +134,11 @@ def train(package):
     }
     searched = path.pathsep.join([package, environ.get("PYTHONPATH", "")]).rstrip(path.pathsep)
     command = [executable, path.join("benchmarks", "train.py")]
-    run(command, env={**environ, **settings, "PYTHONPATH": searched}, check=True, timeout=300)
+    # However long it takes: an emulator needs many times what a processor does.
+    run(command, env={**environ, **settings, "PYTHONPATH": searched}, check=True)
 
 
+state_deployment_target()
 wanted = environ.get("FASTCOPYREG_EXTENSION") or ("no", "maybe")[implementation.name == "cpython"]
 CORE.optional = {"yes": False, "maybe": True, "no": True}[wanted]
 setup(ext_modules=[] if wanted == "no" else [CORE], cmdclass={"build_ext": BuildCore})

@@ -87,9 +87,8 @@ PyObject *
 found_look_for_module(struct core_state *state, PyObject *module_name, struct found_name *place)
 {
     PyObject *modules = found_modules(state);
-    PyObject *module = modules != NULL && PyDict_CheckExact(modules)
-                           ? dict_get_name(modules, module_name)
-                           : NULL;
+    PyObject *module =
+        modules != NULL && PyDict_CheckExact(modules) ? dict_get_name(modules, module_name) : NULL;
     if (module == NULL || !PyModule_CheckExact(module)) {
         place->stamp = 0;
         return NULL;

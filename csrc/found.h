@@ -40,7 +40,7 @@ struct found {
 #endif
     uint64_t stamp;       /* counts the times that something has changed; 0: nothing is watched */
     int imports_as_usual; /* the builtins have the original __import__ */
-    Py_ssize_t builtins_at; /* where the caller's globals have their builtins */
+    Py_ssize_t builtins_at;     /* where the caller's globals have their builtins */
     struct found_name datetime; /* the capsule of datetime's C API */
 };
 

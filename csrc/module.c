@@ -222,8 +222,8 @@ release_state(struct core_state *state)
 }
 
 /* All of it is done here, and nothing when the module is found to be garbage: a finaliser that is
-   run while garbage is cleared may still call us.  No cycle is of the state alone; types, dicts and
-   functions are cleared, and so let go of the module. */
+   run while garbage is cleared may still call us.  No cycle is of the state alone; types, dicts
+   and functions are cleared, and so let go of the module. */
 static void
 module_free(void *module)
 {

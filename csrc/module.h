@@ -243,7 +243,7 @@ struct core_state {
     uint64_t made_by_plan;        /* and how many made */
     uintptr_t monitoring_version; /* for which `monitored` was found; see steps.c */
     int monitored;
-    unsigned steps_threshold;   /* how often a function is met before it is read; 0: never */
+    unsigned steps_threshold; /* how often a function is met before it is read; 0: never */
     struct helper_module helpers[HELPER_COUNT]; /* our Python code; see helpers.h */
     PyObject *lazy_import_type; /* types.LazyImportType, or NULL */
     struct partial_places partial_places;

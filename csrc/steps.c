@@ -424,10 +424,11 @@ core_plan_threshold(PyObject *module, PyObject *const *args, Py_ssize_t count)
     return PyLong_FromUnsignedLong(before);
 }
 
-PyDoc_STRVAR(function_parts_doc, "function_parts($module, function, /)\n"
-                                 "--\n\n"
-                                 "Return a function's code, a tuple of its defaults and a dict of\n"
-                                 "those of its keywords, without an audit event.");
+PyDoc_STRVAR(function_parts_doc,
+             "function_parts($module, function, /)\n"
+             "--\n\n"
+             "Return a function's code, a tuple of its defaults and a dict of\n"
+             "those of its keywords, without an audit event.");
 
 static PyObject *
 core_function_parts(PyObject *module, PyObject *function)

@@ -139,6 +139,6 @@ int values_guard_holds(struct core_state *state, const struct value *value, PyTy
    whether the functions are known.  0, or -1 with what a signal handler raised.  Runs Python code
    for types of Python. */
 int values_check(struct core_state *state, const struct value *value, PyObject *object,
-                  PyObject *reduce_value);
+                 PyObject *reduce_value);
 
 #endif

@@ -119,8 +119,8 @@ reduce_value_is(struct core_state *state, const struct value *value, PyObject *o
            && contents_are(value, object, reduce_value);
 }
 
-/* Whether the functions of a type of Python may be left out: 1, 0 if that is not asked now, -1 with
-   what a signal handler raised; 0 and the row is off if they may not. */
+/* Whether the functions of a type of Python may be left out: 1, 0 if that is not asked now, -1
+   with what a signal handler raised; 0 and the row is off if they may not. */
 static int
 functions_are_known(struct core_state *state, const struct value *value, PyTypeObject *type)
 {

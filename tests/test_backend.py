@@ -85,3 +85,53 @@ def test_a_choice_that_does_not_exist_is_an_import_error(wanted):
 def test_choosing_again_gives_the_same():
     assert _backend.choose(fastcopyreg.backend)[:2] == (_backend.backend, _backend.core)
     assert _backend.choose("python")[:2] == ("python", _fallback)
+
+
+# --- interpreters for which the core is not fit, which this one claims to be
+
+CLAIMS = {
+    "free-threading in words": (
+        'sys.version = sys.version.replace("(", "free-threading build (", 1)'
+    ),
+    "free-threading in the ABI": 'sys.abiflags = "t"',
+    "PyPy": 'sys.implementation.name = "pypy"',
+}
+REASONS = {
+    "free-threading in words": "free-threaded, for which the C core is not ready",
+    "free-threading in the ABI": "free-threaded, for which the C core is not ready",
+    "PyPy": "the C core is for CPython; this is pypy",
+}
+
+
+def claim_to_be(what):
+    return f"import sys; import sysconfig; {CLAIMS[what]}; "
+
+
+@pytest.mark.parametrize("what", CLAIMS)
+@pytest.mark.parametrize("wanted", [None, ""])
+def test_where_the_core_is_not_fit_the_standard_library_serves(what, wanted):
+    result = run(claim_to_be(what) + REPORT, wanted)
+    assert result.stderr == ""
+    assert result.stdout.startswith("python True ")
+    assert REASONS[what] in result.stdout
+
+
+@pytest.mark.parametrize("what", CLAIMS)
+def test_the_core_can_be_asked_for_all_the_same(c_core, what):
+    result = run(claim_to_be(what) + REPORT, "c")
+    assert (result.stdout, result.stderr) == ("c False None\n", "")
+
+
+@pytest.mark.parametrize("what", CLAIMS)
+def test_info_says_why(what):
+    program = "from fastcopyreg.__main__ import main; main(['info'])"
+    result = run(claim_to_be(what) + program, None)
+    line = next(line for line in result.stdout.splitlines() if line.startswith("core missing:"))
+    assert REASONS[what] in line
+
+
+@pytest.mark.parametrize("what", CLAIMS)
+def test_asking_for_a_core_that_is_missing_says_why(what):
+    result = run(claim_to_be(what) + WITHOUT_CORE + REPORT, "c")
+    assert result.returncode == 1
+    assert REASONS[what] in result.stderr.splitlines()[-1]

@@ -6,12 +6,14 @@ so in a copy of them, in an environment of its own, and is slow.
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
 import textwrap
+import time
 import zipfile
 from pathlib import Path
 
@@ -386,3 +388,94 @@ def test_a_core_that_is_looked_into_is_compiled_once(tiny, settings):
         settings = {**settings, "LDFLAGS": "-fsanitize=undefined"}
     output, _ = build_tiny(tiny, **settings)
     assert "profile" not in output
+
+
+# What setup.py does on systems that are not at hand.
+
+
+@pytest.fixture
+def setup_script(monkeypatch):
+    """The names of setup.py, which builds nothing."""
+    if not (ROOT / "setup.py").is_file():
+        pytest.skip("needs the checkout or an sdist beside the tests")
+    setuptools = pytest.importorskip("setuptools")
+    monkeypatch.setattr(setuptools, "setup", lambda **settings: None)
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("MACOSX_DEPLOYMENT_TARGET", raising=False)
+    return runpy.run_path("setup.py")
+
+
+class Microsofts:
+    """A compiler that is initialised when it first compiles, as MSVC is."""
+
+    compiler_type = "msvc"
+
+    def __init__(self):
+        self.initialized = False
+        self.times = 0
+        self.compiled = []
+
+    def initialize(self, plat_name=None):
+        self.times += 1
+        time.sleep(0.01)
+        self.initialized = True
+
+    def object_filenames(self, sources, output_dir):
+        return [f"{output_dir}/{source}.obj" for source in sources]
+
+    def compile(self, sources, **options):
+        if not self.initialized:
+            self.initialize()
+        self.compiled += sources
+        return self.object_filenames(sources, options["output_dir"])
+
+
+def test_a_compiler_is_initialised_before_the_threads(setup_script, monkeypatch):
+    from setuptools import Distribution, Extension
+    from setuptools.command.build_ext import build_ext
+
+    def compile_all(command, extension):
+        command.compiler.compile(
+            extension.sources, output_dir="nowhere", extra_postargs=extension.extra_compile_args
+        )
+
+    monkeypatch.setattr(build_ext, "build_extension", compile_all)
+    command = setup_script["BuildCore"](Distribution())
+    command.force, command.compiler = True, Microsofts()
+    sources = [f"csrc/{i}.c" for i in range(20)]
+    command.build_extension(Extension("core", sources))
+    assert command.compiler.times == 1
+    assert sorted(command.compiler.compiled) == sorted(sources)
+
+
+def test_training_may_take_as_long_as_an_emulator_needs(setup_script, monkeypatch):
+    calls = []
+    train = setup_script["train"]
+    monkeypatch.setitem(train.__globals__, "run", lambda *args, **settings: calls.append(settings))
+    train("package")
+    assert calls[0]["check"]
+    assert calls[0].get("timeout") is None
+
+
+@pytest.mark.parametrize(
+    ("platform", "version", "built_for", "target"),
+    [
+        ("darwin", (3, 11), "10.9", "10.15"),
+        ("darwin", (3, 12), "10.15", None),
+        ("darwin", (3, 12), "11.0", None),
+        ("darwin", (3, 13), "10.13", None),
+        ("linux", (3, 11), None, None),
+    ],
+)
+def test_the_deployment_target_has_the_clock(
+    setup_script, monkeypatch, platform, version, built_for, target
+):
+    state = setup_script["state_deployment_target"]
+    names = {"platform": platform, "version_info": version}
+    names["get_config_var"] = lambda name: built_for
+    for name, value in names.items():
+        monkeypatch.setitem(state.__globals__, name, value)
+    monkeypatch.setenv("MACOSX_DEPLOYMENT_TARGET", "")
+    monkeypatch.delenv("MACOSX_DEPLOYMENT_TARGET")
+    state()
+    assert os.environ.get("MACOSX_DEPLOYMENT_TARGET") == target

@@ -1,4 +1,4 @@
-"""One probe of the running library decides one behaviour: each where only some versions have it."""
+"""One probe of the running library decides one behaviour, in which versions differ."""
 
 import pickle as std_pickle
 import sys

@@ -321,7 +321,7 @@ def test_who_watches_the_program_does_not_see_it(watcher):
 def events_told(kind):
     """The audit events while functions are read, where all modules are there already."""
     import fastcopyreg._values
-    import fastcopyreg.compiler
+    import fastcopyreg.compiler  # noqa: F401
     from fastcopyreg import copy, pickle
 
     values, events = KINDS[kind](), []

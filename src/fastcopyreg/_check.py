@@ -7,6 +7,7 @@ from . import _paths, _rules, _stdlib
 from . import copy as our_copy
 from . import pickle as our_pickle
 from ._explain import explanation_of
+from ._rules import class_name, shown, static_attribute, told
 
 PROTOCOLS = range(2, our_pickle.HIGHEST_PROTOCOL + 1)
 """What is checked unless told otherwise; 0 and 1 cannot take slots apart."""
@@ -59,7 +60,7 @@ class CheckReport:
 def report_of(x, protocols=None):
     """Return the `CheckReport` of a class or an object; see ``fastcopyreg.check``."""
     if _rules.is_class(x):
-        name = _rules.class_name(x)
+        name = class_name(x)
         problems = [(name, text) for text in explanation_of(x).warnings]
         problems += _fresh_problems(name, _stdlib.dumps, x)
         return CheckReport(_rules.full_name(x), ["registration", "import by name"], problems)
@@ -68,7 +69,7 @@ def report_of(x, protocols=None):
     checked = [*(f"protocol {protocol}" for protocol in protocols), "copy", "deepcopy"]
     if not problems:
         checked.append("a fresh interpreter")
-        problems = list(_fresh_problems(_rules.class_name(type(x)), our_pickle.dumps, x))
+        problems = list(_fresh_problems(class_name(type(x)), our_pickle.dumps, x))
     return CheckReport(f"an object of {_rules.full_name(type(x))}", checked, problems)
 
 
@@ -82,7 +83,7 @@ def _grouped(problems):
 
 def _protocol_problems(x, protocols):
     for protocol in protocols:
-        problems = [(_rules.class_name(type(x)), text) for text in _reduction_problems(x, protocol)]
+        problems = [(class_name(type(x)), text) for text in _reduction_problems(x, protocol)]
         for way, text in problems or _pickle_problems(x, protocol):
             yield way, text, f"protocol {protocol}"
 
@@ -97,27 +98,32 @@ def _reduction_problems(x, protocol):
             return
         value = _paths.reduce_value(x, protocol)
     except Exception as error:
-        yield f"its reducer raises {_rules.told(error)}"
+        yield f"its reducer raises {told(error)}"
         return
     if type(value) is tuple and 2 <= len(value) <= 6:
         yield from _part_problems(*value)
     elif type(value) is tuple:
         yield f"its reduce value has {len(value)} parts; it has two to six"
     elif type(value) is not str:
-        yield f"its reduce value is a {_rules.class_name(type(value))}; it is a str or a tuple"
+        yield f"its reduce value is a {class_name(type(value))}; it is a str or a tuple"
 
 
 def _part_problems(callee, arguments, state=None, items=None, pairs=None, setter=None):
     if not callable(callee):
-        yield f"the first part of its reduce value is {_rules.shown(callee)}, which is not callable"
-    basic = arguments is None and _rules.is_class(callee) and hasattr(callee, "__basicnew__")
+        yield f"the first part of its reduce value is {shown(callee)}, which is not callable"
+    basic = arguments is None and _has(callee, "__basicnew__")
     if type(arguments) is not tuple and not basic:
-        yield f"the arguments in its reduce value are a {_rules.class_name(type(arguments))}, not a tuple"
+        kind = class_name(type(arguments))
+        yield f"the arguments in its reduce value are a {kind}, not a tuple"
     for what, part in (("list", items), ("dict", pairs)):
-        if part is not None and not hasattr(type(part), "__next__"):
-            yield f"the {what} items in its reduce value are a {_rules.class_name(type(part))}, no iterator"
+        if part is not None and not _has(type(part), "__next__"):
+            yield f"the {what} items in its reduce value are a {class_name(type(part))}, no iterator"
     if setter is not None and not callable(setter):
-        yield f"the state setter in its reduce value is {_rules.shown(setter)}, which is not callable"
+        yield f"the state setter in its reduce value is {shown(setter)}, which is not callable"
+
+
+def _has(obj, name):
+    return _rules.is_class(obj) and static_attribute(obj, name) is not None
 
 
 # --- there and back
@@ -130,7 +136,7 @@ def _pickle_problems(x, protocol):
         yield from _round_trip(x, lambda: our_pickle.loads(our_pickle.dumps(x, protocol)))
     else:
         way, error = found
-        yield way, f"cannot be pickled: {_rules.told(error)}"
+        yield way, f"cannot be pickled: {told(error)}"
 
 
 def _copy_problems(x):
@@ -144,7 +150,7 @@ def _round_trip(x, make_again):
         again = make_again()
         difference = _paths.way_to_difference(x, again, our_pickle.HIGHEST_PROTOCOL)
     except Exception as error:
-        yield _rules.class_name(type(x)), f"cannot be made again: {_rules.told(error)}"
+        yield class_name(type(x)), f"cannot be made again: {told(error)}"
     else:
         if difference is not None:
             yield difference, "is different afterwards"
@@ -168,7 +174,7 @@ def _fresh_problems(way, dumps, x):
     try:
         data = _stdlib.dumps(sys.path) + dumps(x)
     except Exception as error:
-        yield way, f"cannot be pickled: {_rules.told(error)}"
+        yield way, f"cannot be pickled: {told(error)}"
         return
     done = subprocess.run(
         [sys.executable, "-c", _LOAD],

@@ -245,7 +245,7 @@ def _goes_by_parts(obj, protocol):
 
 
 def _sets_match(trail, first, second, protocol, met):
-    """Return whether for each element there is another in the second set that has no difference."""
+    """Return whether for each element the second set has another without a difference."""
     if len(first) != len(second) or len(first) > _MOST_ELEMENTS:
         return len(first) == len(second)
     left = list(second)

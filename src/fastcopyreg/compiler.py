@@ -219,7 +219,9 @@ def compile_setstate(function):
         check_globals(function)
     except Refused as refused:
         return Refusal(refused.reason)
-    return _remembered((address_of(code_of(function)), "setstate"), function, _read_setstate, function)
+    return _remembered(
+        (address_of(code_of(function)), "setstate"), function, _read_setstate, function
+    )
 
 
 def _unwrap(function):

@@ -275,7 +275,9 @@ int
 copier_setup(PyObject *module)
 {
     struct core_state *state = core_state_of_module(module);
-    return clone_setup(state) < 0 || copyroute_setup(state) < 0 ? -1 : copyfunction_setup(module);
+    return clone_setup(state) < 0 || copyroute_setup(state) < 0 || copier_setup_helpers(state) < 0
+               ? -1
+               : copyfunction_setup(module);
 }
 
 void
@@ -297,7 +299,8 @@ copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
 int
 copier_setup(PyObject *module)
 {
-    return copyfunction_setup(module);
+    return copier_setup_helpers(core_state_of_module(module)) < 0 ? -1
+                                                                  : copyfunction_setup(module);
 }
 
 void

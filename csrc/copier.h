@@ -26,6 +26,9 @@
 /* Adds the functions to the module.  0, or -1 with an exception. */
 int copier_setup(PyObject *module);
 
+/* Makes state->copy_helpers.  0, or -1 with an exception. */
+int copier_setup_helpers(struct core_state *state);
+
 /* Frees what is kept between calls. */
 void copier_teardown(struct core_state *state);
 

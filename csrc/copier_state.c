@@ -14,21 +14,24 @@ static const char helpers_source[] = "def reconstruct(function, x, memo, reduce_
                                      "    key, value = item\n"
                                      "    return key, value\n";
 
+/* They are compiled when the core is imported: a parser takes more of the C stack than may be left
+   where they are called. */
+int
+copier_setup_helpers(struct core_state *state)
+{
+    state->copy_helpers = Py_BuildValue("{sO}", "__builtins__", state->stdlib.builtins_dict);
+    PyObject *none = state->copy_helpers == NULL
+                         ? NULL
+                         : PyRun_String(helpers_source, Py_file_input, state->copy_helpers,
+                                        state->copy_helpers);
+    Py_XDECREF(none);
+    return none == NULL ? -1 : 0;
+}
+
 /* Calls a helper; strong or NULL.  Runs Python code. */
 static PyObject *
 call_helper(struct core_state *state, const char *name, PyObject *const *args, size_t count)
 {
-    if (state->copy_helpers == NULL) {
-        PyObject *helpers = Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins());
-        PyObject *none =
-            helpers == NULL ? NULL : PyRun_String(helpers_source, Py_file_input, helpers, helpers);
-        if (none == NULL) {
-            Py_XDECREF(helpers);
-            return NULL;
-        }
-        Py_DECREF(none);
-        Py_XSETREF(state->copy_helpers, helpers);
-    }
     PyObject *key = PyUnicode_FromString(name), *helper = NULL;
     if (key == NULL || PyDict_GetItemRef(state->copy_helpers, key, &helper) <= 0) {
         Py_XDECREF(key);

@@ -5,6 +5,7 @@
 #include "make_known.h"
 #include "make_value.h"
 #include "makers.h"
+#include "stack.h"
 #include "steps_run.h"
 
 #if KNOWN_LAYOUT
@@ -259,7 +260,7 @@ find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned
         return steps_observed(state) ? MAKE_CALL : MAKE_DONE;
     }
     if (++(*maker)->met < state->steps_threshold || state->compiler_is_coming
-        || steps_observed(state) || thread_near_recursion_limit()) {
+        || steps_observed(state) || thread_near_recursion_limit() || stack_is_short()) {
         return MAKE_CALL;
     }
     *due = Py_NewRef(callable);

@@ -230,7 +230,7 @@ struct core_state {
     uint64_t copy_epoch;    /* ends whenever foreign code may have run; see copier.h */
     int copies_by_sets;     /* copy has _copy_atomic_types, not _copy_dispatch */
     getter own_dict_getter; /* of __dict__ in ordinary classes; see clone.c */
-    PyObject *copy_helpers; /* a dict of Python functions, or NULL; see copier_reduce.c */
+    PyObject *copy_helpers; /* a dict of Python functions; see copier_state.c */
     struct load_dialect load_dialect;
     struct unpickler *idle_unpickler;      /* between calls of loads; see unpickler.c */
     struct kept_templates *kept_templates; /* of dicts; see load_template.c */

@@ -3,6 +3,7 @@
 
 #include "found.h"
 #include "plan.h"
+#include "stack.h"
 #include "steps_run.h"
 
 #define STEP_NAME(kind) #kind,
@@ -375,7 +376,7 @@ steps_due(struct core_state *state, const struct steps_entry *entry)
 {
     return entry->status == STEPS_UNREAD && state->steps_threshold != 0
            && entry->met >= state->steps_threshold && !state->compiler_is_coming
-           && !steps_observed(state) && !thread_near_recursion_limit();
+           && !steps_observed(state) && !thread_near_recursion_limit() && !stack_is_short();
 }
 
 /* ---- setup

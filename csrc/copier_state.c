@@ -18,7 +18,7 @@ static const char helpers_source[] = "def reconstruct(function, x, memo, reduce_
 int
 copier_state_setup(struct core_state *state)
 {
-    PyObject *helpers = Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins());
+    PyObject *helpers = Py_BuildValue("{sO}", "__builtins__", state->stdlib.builtins_dict);
     PyObject *none =
         helpers == NULL ? NULL : PyRun_String(helpers_source, Py_file_input, helpers, helpers);
     state->copy_helpers = helpers;

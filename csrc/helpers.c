@@ -2,6 +2,7 @@
 #include "helpers.h"
 
 #include "layout.h"
+#include "stack.h"
 #include "steps.h"
 
 #include <signal.h>
@@ -144,7 +145,7 @@ int
 helper_may_run(struct core_state *state, enum helper helper)
 {
     return state->helpers[helper].status != HELPER_COMES && !steps_observed(state)
-           && !thread_near_recursion_limit();
+           && !thread_near_recursion_limit() && !stack_is_short();
 }
 
 int

@@ -225,7 +225,7 @@ load_memo_free(struct load_memo *memo)
 PyObject *
 load_memo_as_dict(struct load_memo *memo)
 {
-    PyObject *dict = memo->sparse == NULL ? PyDict_New() : PyDict_Copy(memo->sparse);
+    PyObject *dict = PyDict_New();
     for (size_t i = 0; dict != NULL && i < memo->end; i++) {
         if (memo->items[i] == NULL) {
             continue;
@@ -237,6 +237,9 @@ load_memo_as_dict(struct load_memo *memo)
         }
         Py_XDECREF(key);
         Py_DECREF(value);
+    }
+    if (dict != NULL && memo->sparse != NULL && PyDict_Update(dict, memo->sparse) < 0) {
+        Py_CLEAR(dict);
     }
     return dict;
 }

@@ -29,6 +29,8 @@ enum {
     OTHERS_MOST = 128 * 1024,
     /* What the interpreter leaves, where it sees the stack: it calls nothing below that. */
     INTERPRETER_LEAVES = C_STACK_IS_SEEN ? 4096 * (int)sizeof(void *) : 0,
+    /* What importing a module and reading a function takes. */
+    IMPORTS_TAKE = 48 * 1024,
     /* How far down the limit of a stack that grows is taken to be what it was. */
     GROWTH_UNASKED = 256 * 1024,
 };
@@ -193,6 +195,15 @@ stack_look(uintptr_t here, enum stack_reserve reserve, uintptr_t *floor)
     }
     *floor = end < bounds->sure ? bounds->sure : end;
     return 1;
+}
+
+int
+stack_is_short(void)
+{
+    char here;
+    struct stack_bounds *bounds = find_bounds((uintptr_t)&here);
+    return lies_within(bounds, (uintptr_t)&here)
+           && (uintptr_t)&here - bounds->low < IMPORTS_TAKE + INTERPRETER_LEAVES;
 }
 
 /* 0, or -1 with RecursionError. */

@@ -41,6 +41,9 @@ stack_allows(uintptr_t here, enum stack_reserve reserve, uintptr_t *floor)
     return likely(here >= *floor) || stack_look(here, reserve, floor);
 }
 
+/* Whether less of the C stack is left than an import or a compilation takes.  Runs no Python code. */
+int stack_is_short(void);
+
 /* Whether there is C stack for a call that may be within others without end, where the interpreter
    does not see to it: 0, or -1 with the RecursionError of a Python function.  Runs no Python code.
  */

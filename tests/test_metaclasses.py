@@ -20,7 +20,7 @@ import pytest
 import fastcopyreg
 import fastcopyreg.copy
 import fastcopyreg.pickle
-from fastcopyreg import bench
+from fastcopyreg import _backend, bench
 from support import trace
 from support.implementations import PLANS_ARE_ON, PROTOCOLS, requires_core
 
@@ -34,6 +34,14 @@ ROUNDS = 3
 
 MRO = type.__dict__["__mro__"]
 DICT = type.__dict__["__dict__"]
+
+
+@pytest.fixture(autouse=True)
+def plans_at_once():
+    """Reducers and constructors are read when they are met for the second time."""
+    before = _backend.core.plan_threshold(2)
+    yield
+    _backend.core.plan_threshold(before)
 
 
 # Members
@@ -140,11 +148,11 @@ def note_equality(cls, other):
 
 def init(self, a=1, b="x"):
     self.a = a
-    self.b = [b]
+    self.b = b
 
 
 def reduce_made(obj):
-    return Made, (obj.a, obj.b[0])
+    return Made, (obj.a, obj.b)
 
 
 BODIES = {
@@ -362,10 +370,30 @@ class OfMetaclass(Plain, metaclass=Meta):
     pass
 
 
+LEFT_ALONE = [OfAbstractBase, OfCollection, OfGeneric, OfProtocol, OfMetaclass]
+
+
+@pytest.mark.skipif(not PLANS_ARE_ON, reason="the layout of objects is not known")
+@pytest.mark.parametrize("cls", [Plain, *LEFT_ALONE])
+def test_their_constructors_are_read(cls):
+    copyreg.pickle(cls, lambda obj: (type(obj), ()))
+    try:
+        pickle, copy = OURS
+        objects = [cls() for _ in range(8)]
+        calls = [(pickle.loads, std_pickle.dumps(objects)), (copy.deepcopy, objects)]
+        for function, argument in calls:
+            function(argument)
+            before = _backend.core.plan_counts()[1]
+            function(argument)
+            assert _backend.core.plan_counts()[1] - before >= len(objects)
+    finally:
+        del copyreg.dispatch_table[cls]
+
+
 @pytest.mark.alone
 @pytest.mark.skipif(not PLANS_ARE_ON, reason="the layout of objects is not known")
 @pytest.mark.parametrize("operation", ["dumps", "loads", "copy", "deepcopy"])
-@pytest.mark.parametrize("cls", [OfAbstractBase, OfCollection, OfGeneric, OfProtocol, OfMetaclass])
+@pytest.mark.parametrize("cls", LEFT_ALONE)
 def test_they_cost_what_plain_ones_cost(cls, operation):
     function = getattr(OURS[operation in ("copy", "deepcopy")], operation)
     arguments = [

@@ -88,6 +88,24 @@ reduction_is_short(struct core_state *state, PyObject *reduce_value)
            && reduction_is_by_class(state, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE));
 }
 
+/* The same of a class or a Python function: its name, which is its own, is none of those that have
+   opcodes. */
+ALWAYS_INLINE int
+reduction_is_short_call(struct core_state *state, PyObject *reduce_value)
+{
+    if (!PyTuple_CheckExact(reduce_value) || PyTuple_GET_SIZE(reduce_value) != 2
+        || !PyTuple_CheckExact(PyTuple_GET_ITEM(reduce_value, PART_ARGS))) {
+        return 0;
+    }
+    PyObject *callable = PyTuple_GET_ITEM(reduce_value, PART_CALLABLE);
+    if (!PyFunction_Check(callable)) {
+        return reduction_is_by_class(state, callable);
+    }
+    Py_ssize_t length = PyUnicode_GET_LENGTH(((PyFunctionObject *)callable)->func_name);
+    return length != PyUnicode_GET_LENGTH(state->str.newobj)
+           && length != PyUnicode_GET_LENGTH(state->str.newobj_ex);
+}
+
 /* reducer(object); strong or NULL.  A Python function is entered where any call would enter it in
    the end, after it was found out what it is.  The reducer is owned by the caller.  Runs Python
    code. */

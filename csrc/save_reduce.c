@@ -358,7 +358,7 @@ save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, c
     if (save_foreign(pickler) < 0) {
         return NULL;
     }
-    if (!reduction_is_short(pickler->state, reduce_value)) {
+    if (!reduction_is_short_call(pickler->state, reduce_value)) {
         form = find_form(pickler, reduce_value);
     }
     /* The object is open and has no number until its arguments are written. */
@@ -576,14 +576,14 @@ are_scalars(PyObject *args)
     return 1;
 }
 
-/* Whether a reduce value is what most give that are called for one object after another: the class
-   that was called last, and scalars that it alone holds.  Runs no Python code. */
+/* Whether a reduce value is what most give that are called for one object after another: what was
+   called last, and scalars that it alone holds.  Runs no Python code. */
 static int
 is_like_the_last(struct pickler *pickler, PyObject *reduce_value, const char *out)
 {
     const struct memo *memo = &pickler->memo;
     size_t last = pickler->callable_position;
-    return out < pickler->writer.limit && reduction_is_short(pickler->state, reduce_value)
+    return out < pickler->writer.limit && reduction_is_short_call(pickler->state, reduce_value)
            && last < memo->count
            && memo->log[last] == (uintptr_t)PyTuple_GET_ITEM(reduce_value, PART_CALLABLE)
            && args_are_ours(pickler, reduce_value)

@@ -7,13 +7,16 @@
 
    A container with one reference was not handed before.  One with more may be in the memo, or be
    kept already: it is looked through once.  It must not take more memory than the memo that holds
-   all, so there is an array for the others, and a table for these alone. */
+   all: what is handed goes into a place of the memo near by that is not used, of which each has
+   one; what lies in it, or finds none, into an array. */
 #ifndef FASTCOPYREG_HANDED_H
 #define FASTCOPYREG_HANDED_H
 
 #include "ptrmap.h"
 
 struct handed {
+    PyObject **items; /* of the memo, and whether each is used; borrowed */
+    unsigned char *used;
     PyObject **kept; /* owned, in the order in which they were handed */
     uint32_t *marks; /* the entries of the memo when each was */
     size_t count;

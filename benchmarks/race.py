@@ -101,7 +101,9 @@ class Outcome:
         if self.result is not None:
             plain |= self.result.to_dict()
         if self.peaks is not None:
-            plain["peak_bytes"] = dict(zip((operations.STDLIB, operations.OURS), self.peaks))
+            plain["peak_bytes"] = dict(
+                zip((operations.STDLIB, operations.OURS), self.peaks, strict=True)
+            )
         return plain
 
 
@@ -134,9 +136,7 @@ def run_one(workload: Workload, operation: str, settings: Settings) -> Outcome:
             rounds=settings.rounds,
         )
         verdicts = settings.floors.judge(operation, workload.name, result)
-        attempt = Outcome(
-            workload.name, operation, result, verdicts + memory, peaks=outcome.peaks
-        )
+        attempt = Outcome(workload.name, operation, result, verdicts + memory, peaks=outcome.peaks)
         if outcome.result is None or attempt.shortfall > outcome.shortfall:
             outcome = attempt
         if outcome.good:

@@ -166,8 +166,9 @@ Written by `python benchmarks/report.py`; do not edit. Times are for one object 
 `pyperformance-…`: for one call), medians; the ratio is the standard library's time over ours, the
 median of paired rounds run turn and turn about, each race in a process of its own, with its
 quartiles. Memory is our peak over the standard library's, of one call on many objects, its result
-included: less than 1 is less. The workloads are in `benchmarks/workloads.py` (`scattered-…`: the objects lie in memory
-in another order than in the list), how a race is run in `src/fastcopyreg/bench.py`.
+included: less than 1 is less. The workloads are in `benchmarks/workloads.py` and `hooks.py`
+(`scattered-…`: the objects lie in memory in another order than in the list), how a race is run in
+`src/fastcopyreg/bench.py`.
 
 ![Times as fast as the standard library](benchmarks.svg)
 

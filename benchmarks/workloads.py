@@ -45,8 +45,8 @@ class Workload:
 
     `make(n)` returns an input of n objects. `fresh` says that a call changes the input so that the
     next call is another case (the standard library makes the `__dict__` of each instance): then
-    every sample gets a new one. `operations` are those that it is raced in. `through(module)` gives
-    a module's dumps and loads for it, where they are other than its functions of that name.
+    every sample gets a new one. `operations` are those that it is raced in. `through(module)`
+    gives a module's dumps and loads for it, where they are other than its functions of that name.
     """
 
     name: str

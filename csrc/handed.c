@@ -1,7 +1,7 @@
 /* What foreign code was handed during a load: see handed.h. */
 #include "handed.h"
 
-enum { FIRST_ROOM = 32, KEPT_ROOM = 4096 };
+enum { FIRST_ROOM = 32, KEPT_ROOM = 4096, NEAR_BY = 16 };
 
 /* Makes room for one more.  0, or -1 with MemoryError. */
 static int
@@ -31,6 +31,21 @@ append(struct handed *handed, PyObject *container)
     }
     handed->kept[handed->count] = Py_NewRef(container);
     handed->marks[handed->count++] = (uint32_t)Py_MIN(handed->mark, UINT32_MAX);
+    return 0;
+}
+
+/* Keeps it in the memo: whether there was a place. */
+static int
+keep_in_memo(struct handed *handed, PyObject *container)
+{
+    size_t least = handed->mark < NEAR_BY ? 0 : handed->mark - NEAR_BY;
+    for (size_t i = handed->mark; i-- > least;) {
+        if (!handed->used[i]) {
+            handed->used[i] = 1;
+            handed->items[i] = Py_NewRef(container);
+            return 1;
+        }
+    }
     return 0;
 }
 
@@ -88,8 +103,10 @@ int
 handed_keep_container(struct handed *handed, PyObject *container)
 {
     size_t before = handed->count;
-    int is_tuple = PyTuple_CheckExact(container) && has_one_reference(container);
-    int result = is_tuple ? keep_items(handed, container) : keep_one(handed, container);
+    int single = has_one_reference(container);
+    int result = single && (PyTuple_CheckExact(container) || keep_in_memo(handed, container))
+                     ? keep_items(handed, container)
+                     : keep_one(handed, container);
     for (size_t i = before; result == 0 && i < handed->count; i++) {
         result = keep_items(handed, handed->kept[i]);
     }

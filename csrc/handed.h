@@ -1,19 +1,22 @@
 /* What foreign code was handed during a load, and the standard library's memo would hold.
 
-   The memo of a load leaves out what dies unnoticed (load_memo.h).  A list or dict that is given to
-   a function does not: it may have been filled with what nothing else holds, so that its death is
-   theirs.  Such containers, with those that lie in them, live until the load ends, and die in the
-   order in which the memo would drop them: each knows how many entries there were.
+   The memo of a load leaves out what dies unnoticed (load_memo.h).  A list or dict that is given
+   to a function does not: it may have been filled with what nothing else holds, so that its death
+   is theirs.  Such containers, with those that lie in them, live until the load ends, and die in
+   the order in which the memo would drop them: each knows how many entries there were.
 
    A container with one reference was not handed before.  One with more may be in the memo, or be
    kept already: it is looked through once.  It must not take more memory than the memo that holds
-   all, so there is an array for the others, and a table for these alone. */
+   all: what is handed goes into a place of the memo near by that is not used, of which each has
+   one; what lies in it, or finds none, into an array. */
 #ifndef FASTCOPYREG_HANDED_H
 #define FASTCOPYREG_HANDED_H
 
 #include "ptrmap.h"
 
 struct handed {
+    PyObject **items; /* of the memo, and whether each is used; borrowed */
+    unsigned char *used;
     PyObject **kept; /* owned, in the order in which they were handed */
     uint32_t *marks; /* the entries of the memo when each was */
     size_t count;
@@ -41,8 +44,8 @@ handed_keep(struct handed *handed, PyObject *object)
                                                            : handed_keep_container(handed, object);
 }
 
-/* Drops those that were handed when the memo had as many entries as `mark` or more, the last first.
-   May run Python code. */
+/* Drops those that were handed when the memo had as many entries as `mark` or more, the last
+   first. May run Python code. */
 void handed_drop(struct handed *handed, size_t mark);
 
 /* Gives all memory back; nothing is kept. */

@@ -114,6 +114,8 @@ load_handed(struct unpickler *unpickler)
     if (!memo->prescanned || memo->scan.keeps_all) {
         return NULL;
     }
+    memo->handed.items = memo->items;
+    memo->handed.used = memo->scan.wanted;
     memo->handed.mark = memo->length;
     return &memo->handed;
 }

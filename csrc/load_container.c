@@ -148,7 +148,8 @@ extend_deque(struct unpickler *unpickler, PyObject *deque, PyObject **start)
 static int
 has_method(PyTypeObject *type, PyObject *name)
 {
-    PyObject *found = type->tp_getattro == PyObject_GenericGetAttr ? type_lookup(type, name) : NULL;
+    PyObject *found =
+        type->tp_getattro == PyObject_GenericGetAttr ? type_lookup(type, name) : NULL;
     return found != NULL && PyType_HasFeature(Py_TYPE(found), Py_TPFLAGS_METHOD_DESCRIPTOR);
 }
 

@@ -370,9 +370,8 @@ load_build(struct unpickler *unpickler)
         return load_underflow(unpickler);
     }
     PyObject *object_state = *--unpickler->top;
-    int result =
-        rebuild_state(unpickler->state, &unpickler->key_bounds, load_handed(unpickler),
-                      unpickler->top[-1], object_state);
+    int result = rebuild_state(unpickler->state, &unpickler->key_bounds, load_handed(unpickler),
+                               unpickler->top[-1], object_state);
     Py_DECREF(object_state);
     return result;
 }

@@ -232,7 +232,8 @@ build_slowly(struct core_state *state, const struct one_call *call, PyObject *ob
         Py_DECREF(pairs[2 * i + 1]);
     }
     struct key_bounds bounds = {0};
-    int result = object_state == NULL ? -1 : rebuild_state(state, &bounds, NULL, object, object_state);
+    int result =
+        object_state == NULL ? -1 : rebuild_state(state, &bounds, NULL, object, object_state);
     Py_XDECREF(object_state);
     return result;
 }

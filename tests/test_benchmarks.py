@@ -199,11 +199,15 @@ def test_memory_is_compared(monkeypatch):
     settings = race.Settings(1, 10, 0.5, floors.Floors({"default": 0.95, "memory": 1.0}), False)
     workload = workloads.BY_NAME["strings"]
     pytest.importorskip("tracemalloc")
-    monkeypatch.setitem(operations.OPERATION, "dumps", wrong)
-    (verdict,) = race.memory_verdicts(workload, "dumps", settings)
-    assert verdict.figure == "memory"
-    assert not verdict.held
-    assert race.memory_verdicts(workload, "loads", settings) == []
+    for name in ("dumps", "deepcopy"):
+        monkeypatch.setitem(operations.OPERATION, name, wrong)
+        standard, ours = race.peaks(workload, name, settings)
+        assert ours > 10_000_000 > standard
+        (verdict,) = race.memory_verdicts((standard, ours), settings)
+        assert verdict.figure == "memory"
+        assert not verdict.held
+    assert race.memory_verdicts((race.MEMORY_BYTES - 1, 1 << 40), settings) == []
+    assert race.peaks(workloads.BY_NAME["one-int"], "loads", settings) is None
 
 
 def test_short_form_races_everything_chosen(tmp_path, capsys):

@@ -5,6 +5,7 @@ atom, by every opcode that makes it, in every place, loaded in every way; and co
 """
 
 import copyreg
+import functools
 import io
 import struct
 
@@ -142,7 +143,10 @@ def places(atom):
     yield of_this_module(b"Box") + b"\x94\x93)\x81}(" + atom + b"Nub"
     yield slots + atom + b"\x8c\x01b" + atom + b"u\x86b"
     yield of_this_module(b"Kept") + b"\x94\x93)\x81" + atom + b"b"
-    yield from (framed(b"}\x94(\x8c\x01a\x94" + named + b"u"), framed(b"}\x94(" + atom + b"\x94Nu"))
+    yield from (
+        framed(b"}\x94(\x8c\x01a\x94" + named + b"u"),
+        framed(b"}\x94(" + atom + b"\x94Nu"),
+    )
 
 
 OWN = [*range(-6, 1100), *map(chr, range(256)), *(bytes([i]) for i in range(256)), "", b"", ()]
@@ -167,13 +171,15 @@ def parts(root):
 
 
 def identities(load):
-    """Which parts of two loads are one object, which are the interpreter's; and the next pickle."""
+    """Which parts of two loads are one object, which the interpreter's; and the next pickle."""
     try:
         first, second = load(), load()
     except Exception as error:
         return type(error), str(error)
     numbers = {}
-    found = [(type(x), numbers.setdefault(id(x), len(numbers)), id(x) in OWN) for x in parts(first)]
+    found = [
+        (type(x), numbers.setdefault(id(x), len(numbers)), id(x) in OWN) for x in parts(first)
+    ]
     shared = [a is b for a, b in zip(parts(first), parts(second), strict=True)]
     return found, shared, _stdlib.dumps(first)
 
@@ -203,8 +209,9 @@ def test_loaded_anew_or_shared(kind, way):
         for body in places(atom):
             data = b"\x80\x04" + body + b"."
             for options in settings:
-                expected = identities(lambda: WAYS[way](loading.STANDARD, data, **options))
-                ours = identities(lambda: WAYS[way](loading.OURS, data, **options))
+                load = functools.partial(WAYS[way], data=data, **options)
+                expected = identities(lambda load=load: load(loading.STANDARD))
+                ours = identities(lambda load=load: load(loading.OURS))
                 assert ours == expected, data[:200]
 
 

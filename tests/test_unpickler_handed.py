@@ -186,9 +186,9 @@ def dicts(containers):
 
 
 CONTAINERS = {
-    "list": lambda: [],
+    "list": list,
     "filled list": lambda: [1, "two", None],
-    "dict": lambda: {},
+    "dict": dict,
     "filled dict": lambda: {"a": 1, "b": 2, "c": 3, "d": 4},
     "tuple": lambda: ([], {}),
     "nested": lambda: [[], {"a": [], "b": ([],)}],
@@ -238,8 +238,6 @@ def test_it_lives_as_long_as_there(callable_, container, protocol):
     for pickled in (data, fastcopyreg.pickle.dumps(each, protocol), pickletools.optimize(data)):
         expected = deaths(loading.STANDARD, pickled)
         assert deaths(loading.OURS, pickled) == expected
-
-
 
 
 @pytest.mark.parametrize("protocol", range(6))

@@ -16,6 +16,7 @@ from sysconfig import get_config_var
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 from setuptools.modified import newer_group
 
 GNU = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-semantic-interposition", "-fno-plt"]
@@ -38,6 +39,14 @@ NESTING = {
     )
 }
 CORE = Extension("fastcopyreg._core", sorted(glob("csrc/*.c")), depends=sorted(glob("csrc/*.h")))
+
+# What an interpreter reads when it starts, beside the package in site-packages: it listens to
+# FASTCOPYREG_INSTALL.  From 3.18 on a .pth file executes nothing; where there is a .start file of
+# the same name, none does from 3.15 on.  To call what a .start file names, site imports pkgutil,
+# which takes fifty times as long as the .pth file, so that file is there only where it must be.
+STARTUP = ["fastcopyreg.pth"]
+if environ.get("FASTCOPYREG_START") == "yes" or version_info >= (3, 18):
+    STARTUP += ["fastcopyreg.start", "fastcopyreg_start.py"]
 
 # What says that the core is not compiled to be fast, but to be looked into.
 LOOKED_INTO = ("-O0", "-O1", "-Og", "-UNDEBUG", "-fsanitize", "-fprofile", "-ftest", "--coverage")
@@ -125,6 +134,20 @@ def state_deployment_target():
             environ.setdefault("MACOSX_DEPLOYMENT_TARGET", "10.15")
 
 
+class BuildPython(build_py):
+    """Adds what an interpreter reads when it starts, for installs that are not in place."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            for name in STARTUP:
+                self.copy_file(path.join("src", name), path.join(self.build_lib, name))
+
+    def get_outputs(self, include_bytecode=1):
+        added = [] if self.editable_mode else [path.join(self.build_lib, n) for n in STARTUP]
+        return super().get_outputs(include_bytecode) + added
+
+
 def train(package):
     """Runs the counting core, which writes its counts when the process ends."""
     settings = {
@@ -141,4 +164,7 @@ def train(package):
 state_deployment_target()
 wanted = environ.get("FASTCOPYREG_EXTENSION") or ("no", "maybe")[implementation.name == "cpython"]
 CORE.optional = {"yes": False, "maybe": True, "no": True}[wanted]
-setup(ext_modules=[] if wanted == "no" else [CORE], cmdclass={"build_ext": BuildCore})
+setup(
+    ext_modules=[] if wanted == "no" else [CORE],
+    cmdclass={"build_ext": BuildCore, "build_py": BuildPython},
+)

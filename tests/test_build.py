@@ -238,8 +238,30 @@ def test_a_pure_wheel_can_be_built_and_works(tree, tmp_path):
     assert wheel.name == f"fastcopyreg-{fastcopyreg.__version__}-py3-none-any.whl"
     names = wheel_names(wheel)
     assert not any(name.endswith((".so", ".pyd", ".c", ".h")) for name in names)
-    assert {"fastcopyreg/py.typed", "fastcopyreg/_core.pyi"} <= names
+    assert {"fastcopyreg/py.typed", "fastcopyreg/_core.pyi", "fastcopyreg.pth"} <= names
+    assert ("fastcopyreg.start" in names) == (sys.version_info >= (3, 18))
     assert use(wheel, tmp_path / "site", FALLS_BACK) == "python\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", ["no", "yes"])
+def test_the_wheel_has_what_an_interpreter_reads_when_it_starts(tree, tmp_path, asked):
+    """Installed by pip into an environment, it is listened to, and is gone with the package."""
+    answers = {"FASTCOPYREG_EXTENSION": "no", "FASTCOPYREG_START": asked}
+    wheel = backend_call(tree, "wheel", tmp_path, **answers)
+    names = wheel_names(wheel)
+    assert "fastcopyreg.pth" in names
+    assert ("fastcopyreg.start" in names) == (asked == "yes" or sys.version_info >= (3, 18))
+    assert ("fastcopyreg_start.py" in names) == ("fastcopyreg.start" in names)
+    run([sys.executable, "-m", "venv", tmp_path / "venv"])
+    python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    run([python, "-m", "pip", "install", "-q", "--no-index", wheel])
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("FASTCOPYREG_")}
+    says = [python, "-c", "import sys; print('fastcopyreg' in sys.modules)"]
+    assert run(says, env={**environment, "FASTCOPYREG_INSTALL": "1"}) == "True\n"
+    assert run(says, env=environment) == "False\n"
+    run([python, "-m", "pip", "uninstall", "-q", "-y", "fastcopyreg"])
+    assert not [*(tmp_path / "venv").rglob("fastcopyreg*")]
 
 
 @pytest.mark.slow
@@ -264,7 +286,7 @@ def test_without_a_compiler_a_required_core_fails(tree, tmp_path):
 def test_with_a_compiler_the_core_is_built(tree, tmp_path, answer):
     wheel = backend_call(tree, "wheel", tmp_path, **answer)
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    assert f"fastcopyreg/_core{suffix}" in wheel_names(wheel)
+    assert {f"fastcopyreg/_core{suffix}", "fastcopyreg.pth"} <= wheel_names(wheel)
     report = "import fastcopyreg\nprint(fastcopyreg.backend, fastcopyreg.__file__ > sys.path[0])"
     assert use(wheel, tmp_path / "site", report) == "c True\n"
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m fastcopyreg info`, `bench`, `explain`, `check`.
+"""The command line: `python -m fastcopyreg info`, `bench`, `explain`, `check`, `run`.
 
 A command is a function that takes its parsed arguments and returns an exit status; it imports what
 it needs when it runs, so that `info` also works where something else is broken.
@@ -135,6 +135,19 @@ def _check(options: argparse.Namespace) -> int:
     return 0 if report else 1
 
 
+def _run(program: Sequence[str]) -> int:
+    from . import _run
+
+    if not program or (program[0] == "-m" and len(program) < 2):
+        print("fastcopyreg run: a script, or -m and a module, is needed", file=sys.stderr)
+        return 2
+    try:
+        return _run.run(program)
+    except _run.CannotRun as reason:
+        print(f"fastcopyreg run: {reason}", file=sys.stderr)
+        return 2
+
+
 def _print_reports(reports: Sequence[Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps([report.to_dict() for report in reports], indent=2))
@@ -189,6 +202,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("name", metavar="MODULE:NAME")
     check.set_defaults(run=_check)
+    commands.add_parser(
+        "run",
+        usage="python -m fastcopyreg run [-m MODULE | SCRIPT] ARGS…",
+        help="run a program with the swap installed, in it and in all its child processes",
+        description="Runs `python SCRIPT ARGS…` or `python -m MODULE ARGS…` with "
+        "FASTCOPYREG_INSTALL=1. Exit status: the program's; 2 if it cannot be run so.",
+    )
     for command in (info, bench, explain, check):
         command.add_argument("--json", action="store_true", help="machine-readable output")
     return parser
@@ -196,6 +216,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # The arguments of `run` are the program's, every one of them.
+    if arguments[:1] == ["run"] and arguments[1:2] not in (["-h"], ["--help"]):
+        return _run(arguments[1:])
     options = _parser().parse_args(arguments)
     return options.run(options)
 

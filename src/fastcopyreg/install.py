@@ -48,6 +48,7 @@ _DROP_INS = (
     (_stdlib.COPY, our_copy, ("copy",)),
 )
 REDUCTION = "multiprocessing.reduction"
+VARIABLE = "FASTCOPYREG_INSTALL"
 
 
 class InstallReport:
@@ -57,8 +58,8 @@ class InstallReport:
     ``replaced``: the places that were set, as ``"module.name"``.
     ``unreachable``: pairs of a place and the reason why it was left as it was.  Such are
     subclasses of the standard library's ``Pickler`` and ``Unpickler`` that were made earlier, the
-    names by which their modules call those, and names of the standard library to which somebody
-    else had given another object.
+    names by which their modules call those, names of the standard library to which somebody
+    else had given another object, and child processes where ``children=True`` cannot reach them.
     """
 
     __slots__ = ("backend", "replaced", "unreachable")
@@ -67,6 +68,11 @@ class InstallReport:
         self.backend = backend
         self.replaced = tuple(replaced)
         self.unreachable = tuple(unreachable)
+
+    def add_unreachable(self, place, reason):
+        """Note one more place that was not reached, once."""
+        if (place, reason) not in self.unreachable:
+            self.unreachable += ((place, reason),)
 
     def to_dict(self):
         """Return the report as a dict of strings, lists and dicts, ready for JSON."""
@@ -341,16 +347,22 @@ def _pairs():
 _lock = RLock()
 _in_force = []
 """The pair (Swap or None, InstallReport) while installed, else nothing; changed under the lock."""
+_for_children = []
+"""What FASTCOPYREG_INSTALL was before `install` set it, None if it was not set; else nothing."""
 _under_way = []
 """The pair (thread, Swap) while a thread sets or restores the places of that swap."""
 
 
-def install():
+def install(*, children=False):
     """Make the standard library's pickle, copyreg and copy ours in this process.
 
     Returns an `InstallReport`; called again, the same one, having done nothing.  Any thread may
     call it at any time, also while others pickle: they meet the old function or the new one, and
     both write the same.  On the Python backend there is nothing to replace.
+
+    With *children*, FASTCOPYREG_INSTALL=1 is set in the environment until `uninstall`, so that the
+    interpreters that are started meanwhile begin with the swap, however they are started.  A call
+    with it adds that to an earlier one without.
 
     While installed, the functions and classes that were set are pickled by the standard library's
     names, so that a reader without fastcopyreg can load them.
@@ -361,6 +373,8 @@ def install():
                 _install_core()
             else:
                 _in_force.append((None, InstallReport(backend)))
+        if children:
+            _add_children()
         return _in_force[0][1]
 
 
@@ -374,6 +388,27 @@ def _install_core():
         _under_way.pop()
 
 
+def _add_children():
+    if not _for_children and os.environ.get(VARIABLE, "0") in ("", "0"):
+        _for_children.append(os.environ.get(VARIABLE))
+        os.environ[VARIABLE] = "1"
+    report = _in_force[0][1]
+    if report.backend == "c" and not has_startup_file():
+        report.add_unreachable("child processes", "fastcopyreg.pth is in no site directory here")
+
+
+def has_startup_file():
+    """Return whether interpreters like this one look for FASTCOPYREG_INSTALL when they start."""
+    if sys.flags.ignore_environment or sys.flags.no_site:
+        return False
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    site = sys.modules.get("site")
+    known = [*site.getsitepackages(), site.getusersitepackages()] if site is not None else []
+    return any(
+        os.path.exists(f"{folder}/fastcopyreg{end}") for end in (".pth", ".start")
+    ) and os.path.normcase(folder) in map(os.path.normcase, map(os.path.abspath, known))
+
+
 def uninstall():
     """Undo `install`; do nothing if it is not in force.
 
@@ -382,10 +417,23 @@ def uninstall():
     module keeps what it took, which goes on working.
     """
     with _lock:
+        _restore_variable()
         if _in_force and _in_force[0][0] is None:
             _in_force.clear()
         elif _in_force:
             _uninstall_core(_in_force[0][0])
+
+
+def _restore_variable():
+    """Give the environment back what it had, unless that was changed meanwhile."""
+    if _for_children:
+        before = _for_children[0]
+        if os.environ.get(VARIABLE) == "1":
+            if before is None:
+                del os.environ[VARIABLE]
+            else:
+                os.environ[VARIABLE] = before
+        _for_children.clear()
 
 
 def _uninstall_core(swap):
@@ -413,6 +461,7 @@ def _after_fork_in_child():
         return
     _lock = RLock()
     if _under_way:
+        _restore_variable()
         _in_force.clear()
         for _, swap in _under_way:
             swap.leave()

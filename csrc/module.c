@@ -13,6 +13,7 @@
 #include "plan.h"
 #include "reader.h"
 #include "rebuild.h"
+#include "safe_functions.h"
 #include "registry.h"
 #include "steps.h"
 #include "unpickler.h"
@@ -150,10 +151,10 @@ module_exec(PyObject *module)
         return -1;
     }
     static int (*const setups[])(PyObject *) = {
-        found_setup,      frozen_setup,  registry_setup,  plan_setup,
-        values_setup,     steps_setup,   form_setup,      makers_setup,
-        make_value_setup, naming_setup,  pickler_setup,   reader_setup,
-        load_equal_setup, rebuild_setup, unpickler_setup, copier_setup};
+        found_setup,   frozen_setup, registry_setup,   plan_setup,       values_setup,
+        steps_setup,   form_setup,   makers_setup,     make_value_setup, naming_setup,
+        pickler_setup, reader_setup, load_equal_setup, rebuild_setup,    unpickler_setup,
+        safe_setup,    copier_setup};
     int result = 0;
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {
         result = setups[i](module);
@@ -182,6 +183,10 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->compiler);
     Py_VISIT(state->lazy_import_type);
     Py_VISIT(state->copy_helpers);
+    Py_VISIT(state->safe_policy);
+    Py_VISIT(state->safe_constructors);
+    Py_VISIT(state->safe_choose);
+    Py_VISIT(state->safe_learner);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_VISIT(state->protocols[i]);
     }
@@ -202,6 +207,10 @@ module_clear(PyObject *module)
     Py_CLEAR(state->compiler);
     Py_CLEAR(state->lazy_import_type);
     Py_CLEAR(state->copy_helpers);
+    Py_CLEAR(state->safe_policy);
+    Py_CLEAR(state->safe_constructors);
+    Py_CLEAR(state->safe_choose);
+    Py_CLEAR(state->safe_learner);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_CLEAR(state->protocols[i]);
     }

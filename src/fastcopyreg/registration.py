@@ -157,6 +157,7 @@ def _put_into_table(registration, place):
     _registrations[cls] = registration
     _stdlib.register_reducer(cls, registration.reducer, registration.constructor)
     _constructors.remember(registration.constructor)
+    _constructors.remember_class(cls)
     if registration.needs_fastcopyreg():
         _constructors.remember(restore)
     _places.note(cls, registration.reducer, place)

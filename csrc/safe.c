@@ -2,6 +2,7 @@
 #include "safe.h"
 
 #include "load.h"
+#include "safe_opcodes.h"
 
 enum {
     /* What may be copied of arguments however short the pickle is. */
@@ -129,27 +130,22 @@ safe_free(struct safe_counts *counts)
     counts->nesting_room = counts->hash_room = 0;
 }
 
-/* Appends an entry.  0, or -1 with MemoryError. */
-static int
-push_nesting(struct safe_counts *counts, size_t height, uint64_t depth)
+int
+safe_grow_nesting(struct safe_counts *counts)
 {
-    if (unlikely(counts->nesting_count == counts->nesting_room)) {
-        size_t room = counts->nesting_room == 0 ? FIRST_ROOM : 2 * counts->nesting_room;
-        struct safe_nesting *grown = PyMem_Realloc(counts->nesting, room * sizeof(*grown));
-        if (grown == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        counts->nesting = grown;
-        counts->nesting_room = room;
+    size_t room = counts->nesting_room == 0 ? FIRST_ROOM : 2 * counts->nesting_room;
+    struct safe_nesting *grown = PyMem_Realloc(counts->nesting, room * sizeof(*grown));
+    if (grown == NULL) {
+        PyErr_NoMemory();
+        return -1;
     }
-    counts->nesting[counts->nesting_count++] = (struct safe_nesting){height, depth};
+    counts->nesting = grown;
+    counts->nesting_room = room;
     return 0;
 }
 
-/* Takes off what lies from a height up; how deep the deepest of it is. */
-ALWAYS_INLINE uint64_t
-take_nesting(struct safe_counts *counts, size_t height)
+uint64_t
+safe_take_nesting(struct safe_counts *counts, size_t height)
 {
     uint64_t deepest = 0;
     while (counts->nesting_count > 0
@@ -163,49 +159,19 @@ take_nesting(struct safe_counts *counts, size_t height)
 void
 safe_trim(struct unpickler *unpickler, PyObject **from)
 {
-    (void)take_nesting(&unpickler->safe, (size_t)(from - unpickler->stack));
-}
-
-int
-safe_nest(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint64_t least)
-{
-    struct safe_counts *counts = &unpickler->safe;
-    size_t height = (size_t)(whole - unpickler->stack);
-    uint64_t depth = take_nesting(counts, (size_t)(parts - unpickler->stack));
-    depth = (depth > least ? depth : least) + 1;
-    if (counts->nesting_count > 0 && counts->nesting[counts->nesting_count - 1].height == height) {
-        struct safe_nesting *entry = &counts->nesting[counts->nesting_count - 1];
-        entry->depth = entry->depth > depth ? entry->depth : depth;
-    }
-    else if (push_nesting(counts, height, depth) < 0) {
-        return -1;
-    }
-    return unlikely(depth > policy_of(unpickler)->limits.depth) ? safe_exceed(unpickler, "depth")
-                                                                : 0;
-}
-
-/* Counts an object.  0, or -1 with UnpicklingError. */
-static int
-count_object(struct unpickler *unpickler)
-{
-    return unlikely(++unpickler->safe.objects > policy_of(unpickler)->limits.objects)
-               ? safe_exceed(unpickler, "objects")
-               : 0;
+    (void)safe_take_nesting(&unpickler->safe, (size_t)(from - unpickler->stack));
 }
 
 int
 safe_count_made(struct unpickler *unpickler, PyObject **parts, PyObject **whole)
 {
-    return count_object(unpickler) < 0 ? -1 : safe_nest(unpickler, parts, whole, 0);
+    return safe_make(unpickler, parts, whole, 0);
 }
 
 int
 safe_count_row(struct unpickler *unpickler, PyObject **whole)
 {
-    if (count_object(unpickler) < 0 || count_object(unpickler) < 0) {
-        return -1;
-    }
-    return safe_nest(unpickler, whole + 1, whole, 1);
+    return safe_make(unpickler, whole + 1, whole, 1);
 }
 
 /* ---- keys that collide -------------------------------------------------- */
@@ -271,6 +237,9 @@ static int
 may_collide(const PolicyObject *policy, PyObject *key)
 {
     if (PyLong_CheckExact(key)) {
+        if (long_is_small(key)) {
+            return 0;
+        }
         const long long modulus = (1LL << (sizeof(void *) == 8 ? 61 : 31)) - 1;
         int overflow;
         long long value = PyLong_AsLongLongAndOverflow(key, &overflow);
@@ -606,7 +575,7 @@ safe_call_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **ma
     Py_ssize_t count = unpickler->top - arguments;
     unpickler->safe.loose = count;
     int done = safe_call(unpickler, arguments[-1], arguments, count, made);
-    if (done >= 0 && safe_count_made(unpickler, arguments, arguments - 1) < 0) {
+    if (done >= 0 && safe_make(unpickler, arguments, arguments - 1, 1) < 0) {
         Py_CLEAR(*made);
         done = -1;
     }

@@ -37,6 +37,8 @@ struct safe_hash {
 /* What one load has used. */
 struct safe_counts {
     uint64_t objects;
+    uint64_t most_objects;
+    uint64_t most_depth;
     uint64_t charged;
     uint64_t collisions;
     uint64_t sets;      /* that were made by a call */

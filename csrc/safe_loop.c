@@ -19,24 +19,47 @@ note_offset(struct unpickler *unpickler)
 ALWAYS_INLINE int
 open_container(struct unpickler *unpickler)
 {
-    return safe_count_made(unpickler, unpickler->top, unpickler->top);
+    return safe_make(unpickler, unpickler->top, unpickler->top, 0);
 }
 
-/* A container of what lies above the newest MARK.  0 or -1. */
+/* A list, tuple or set of what lies above the newest MARK.  0 or -1. */
 ALWAYS_INLINE int
 close_marked(struct unpickler *unpickler)
 {
     return unpickler->mark_count == 0
                ? 0
-               : safe_count_made(unpickler, unpickler->fence, unpickler->fence);
+               : safe_make(unpickler, unpickler->fence, unpickler->fence, 0);
+}
+
+/* A tuple of what lies from `start` up, unless it is not made, but taken as arguments: then
+   load_call() counts it.  0 or -1. */
+ALWAYS_INLINE int
+close_tuple(struct unpickler *unpickler, PyObject **start)
+{
+    return load_taker_of_tuple(unpickler, start) == OP_REDUCE
+               ? 0
+               : safe_make(unpickler, start, start, 0);
 }
 
 ALWAYS_INLINE int
 close_counted(struct unpickler *unpickler, int size)
 {
-    return load_reach(unpickler) < size
-               ? 0
-               : safe_count_made(unpickler, unpickler->top - size, unpickler->top - size);
+    return load_reach(unpickler) < size ? 0 : close_tuple(unpickler, unpickler->top - size);
+}
+
+/* TUPLE: its items lie above the newest MARK, and what takes them would lie below that. */
+static int
+close_marked_tuple(struct unpickler *unpickler)
+{
+    if (unpickler->mark_count == 0) {
+        return 0;
+    }
+    PyObject **start = unpickler->fence, **fence = start;
+    size_t below = unpickler->mark_count < 2 ? 0 : unpickler->marks[unpickler->mark_count - 2];
+    unpickler->fence = unpickler->stack + below;
+    int result = close_tuple(unpickler, start);
+    unpickler->fence = fence;
+    return result;
 }
 
 /* The same whose parts are hashed, every `stride`th. */
@@ -84,7 +107,7 @@ before(struct unpickler *unpickler, int opcode)
     case OP_TUPLE1: return close_counted(unpickler, 1);
     case OP_TUPLE2: return close_counted(unpickler, 2);
     case OP_TUPLE3: return close_counted(unpickler, 3);
-    case OP_TUPLE:
+    case OP_TUPLE: return close_marked_tuple(unpickler);
     case OP_LIST: return close_marked(unpickler);
     case OP_DICT: return close_hashed(unpickler, 2);
     case OP_FROZENSET: return close_hashed(unpickler, 1);
@@ -251,17 +274,24 @@ int
 safe_opcodes(struct unpickler *unpickler)
 {
     struct safe_counts *counts = &unpickler->safe;
-    struct safe_nesting *nesting = counts->nesting;
-    size_t room = counts->nesting_room;
+    const struct safe_limits *limits = &((PolicyObject *)unpickler->policy)->limits;
     uint64_t begin = reader_offset(&unpickler->reader);
-    *counts = (struct safe_counts){
-        .nesting = nesting, .nesting_room = room, .begin = begin, .loose = -1};
+    counts->objects = counts->charged = counts->collisions = counts->sets = 0;
+    counts->most_objects = limits->objects;
+    counts->most_depth = limits->depth;
+    counts->helpers = 0;
+    counts->met_helper = 0;
+    counts->nesting_count = counts->hash_count = counts->hash_room = 0;
+    counts->begin = begin;
+    counts->loose = -1;
     load_bound_keys(&unpickler->key_bounds);
-    unpickler->reader.most = begin + ((PolicyObject *)unpickler->policy)->limits.size;
+    unpickler->reader.most = begin + limits->size;
     int result = execute_opcodes(unpickler);
     unpickler->reader.most = UINT64_MAX;
-    PyMem_Free(counts->hashes);
-    counts->hashes = NULL;
+    if (counts->hashes != NULL) {
+        PyMem_Free(counts->hashes);
+        counts->hashes = NULL;
+    }
     Py_CLEAR(counts->buffer);
     return result;
 }

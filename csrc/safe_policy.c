@@ -170,7 +170,9 @@ policy_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     policy->refuse = Py_NewRef(refuse);
     policy->attributes = Py_NewRef(attributes);
     policy->helper_type = (PyTypeObject *)Py_NewRef(helper_type);
-    if (read_limits(policy, limits) < 0 || read_rows(policy, rows) < 0) {
+    policy->uuid_end = PyLong_FromString("100000000000000000000000000000000", NULL, 16);
+    if (policy->uuid_end == NULL || read_limits(policy, limits) < 0
+        || read_rows(policy, rows) < 0) {
         Py_CLEAR(policy);
     }
     return (PyObject *)policy;
@@ -231,6 +233,7 @@ policy_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     (void)policy_clear(self);
     free_entries(policy);
+    Py_CLEAR(policy->uuid_end);
     Py_CLEAR(policy->refuse);
     Py_CLEAR(policy->helper_type);
     type->tp_free(self);

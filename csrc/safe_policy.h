@@ -74,6 +74,7 @@ typedef struct {
     PyObject *refuse;     /* a function that raises UnpicklingError */
     PyObject *attributes; /* {id(cls): {name: object}} for HELPER_GETATTR */
     PyTypeObject *helper_type;
+    PyObject *uuid_end; /* 2**128 */
     struct core_state *state;
 } PolicyObject;
 

@@ -104,57 +104,63 @@ check_state(struct unpickler *unpickler, PyObject *object_state)
                : 0;
 }
 
-/* An exact int of at most `bytes` bytes, which is not negative; or NULL, which is good too. */
+/* Whether it is an exact int from 0 to below `end`. */
 static int
-is_natural(PyObject *number, size_t bits)
+is_natural(PyObject *number, PyObject *end)
 {
-    if (number == NULL) {
-        return 1;
-    }
     if (!PyLong_CheckExact(number)) {
         return 0;
     }
-    PyObject *shift = PyLong_FromSize_t(bits);
-    PyObject *rest = shift == NULL ? NULL : PyNumber_Rshift(number, shift);
-    long value = rest == NULL ? -1 : PyLong_AsLong(rest);
-    Py_XDECREF(shift);
-    Py_XDECREF(rest);
-    PyErr_Clear();
-    return value == 0;
+    int overflow;
+    long long value = PyLong_AsLongLongAndOverflow(number, &overflow);
+    return overflow < 0 || (overflow == 0 && value < 0)
+               ? 0
+               : PyObject_RichCompareBool(number, end, Py_LT) > 0;
 }
 
 /* The state of a UUID: {'int': ..., 'is_safe': ...}, of which the last may be missing. */
 static int
-is_uuid_state(struct core_state *state, PyObject *object_state)
+is_uuid_state(const PolicyObject *policy, PyObject *object_state)
 {
-    if (!PyDict_CheckExact(object_state)) {
+    struct core_state *state = policy->state;
+    if (!PyDict_CheckExact(object_state) || PyDict_GET_SIZE(object_state) > 2) {
         return 0;
     }
     PyObject *number = PyDict_GetItemWithError(object_state, state->str.int_);
+    if (number == NULL || !is_natural(number, policy->uuid_end)) {
+        PyErr_Clear();
+        return 0;
+    }
+    if (PyDict_GET_SIZE(object_state) == 1) {
+        return 1;
+    }
     PyObject *is_safe = PyDict_GetItemWithError(object_state, state->str.is_safe);
     PyErr_Clear();
-    return number != NULL && is_natural(number, 128)
-           && (is_safe == NULL || is_safe == Py_None || is_natural(is_safe, 1))
-           && PyDict_GET_SIZE(object_state) == 1 + (is_safe != NULL);
+    return is_safe != NULL
+           && (is_safe == Py_None || is_natural(is_safe, state->small_integers[2]));
 }
 
 /* ---- BUILD -------------------------------------------------------------- */
 
-/* The bound __setstate__ of the class: 1 and strong, 0 if it has none, -1.  Runs Python code if it
-   is no function. */
+/* type.__setstate__(object, object_state).  0 or -1.  Runs Python code. */
 static int
-find_setstate(struct unpickler *unpickler, PyObject *object, PyObject **setstate)
+call_setstate(PyObject *setstate, PyObject *object, PyObject *object_state)
 {
     PyTypeObject *type = Py_TYPE(object);
-    PyObject *found = type_lookup(type, unpickler->state->str.setstate);
-    if (found == NULL) {
-        return 0;
+    descrgetfunc bind = Py_TYPE(setstate)->tp_descr_get;
+    PyObject *returned, *bound = NULL;
+    if (PyFunction_Check(setstate)) {
+        PyObject *arguments[] = {NULL, object, object_state};
+        returned =
+            PyObject_Vectorcall(setstate, arguments + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     }
-    Py_INCREF(found);
-    descrgetfunc bind = Py_TYPE(found)->tp_descr_get;
-    *setstate = bind == NULL ? Py_NewRef(found) : bind(found, object, (PyObject *)type);
-    Py_DECREF(found);
-    return *setstate == NULL ? -1 : 1;
+    else {
+        bound = bind == NULL ? Py_NewRef(setstate) : bind(setstate, object, (PyObject *)type);
+        returned = bound == NULL ? NULL : PyObject_CallOneArg(bound, object_state);
+    }
+    Py_XDECREF(bound);
+    Py_XDECREF(returned);
+    return returned == NULL ? -1 : 0;
 }
 
 /* Sets items in the __dict__ of an instance under interned names.  0 or -1.  Runs Python code. */
@@ -214,31 +220,25 @@ store_state(struct unpickler *unpickler, PyObject *object, PyObject *object_stat
     return slot_half == Py_None ? 0 : set_attributes(object, slot_half);
 }
 
-/* BUILD of an object that takes state.  0 or -1.  Runs Python code. */
+/* BUILD of an object that takes state.  __setstate__ is found on the class as it lies there.  0 or
+   -1.  Runs Python code. */
 static int
 build(struct unpickler *unpickler, PyObject *object, PyObject *object_state)
 {
-    PyObject *setstate = NULL;
-    int found = find_setstate(unpickler, object, &setstate);
-    if (found < 0) {
-        return -1;
-    }
-    if (found == 0) {
+    PyObject *setstate = type_lookup(Py_TYPE(object), unpickler->state->str.setstate);
+    if (setstate == NULL) {
         return check_state(unpickler, object_state) < 0
                    ? -1
                    : store_state(unpickler, object, object_state);
     }
-    int done = 0;
-    if (PyDict_CheckExact(object_state)) {
-        done = safe_charge(unpickler, (uint64_t)PyDict_GET_SIZE(object_state));
+    if (PyDict_CheckExact(object_state)
+        && safe_charge(unpickler, (uint64_t)PyDict_GET_SIZE(object_state)) < 0) {
+        return -1;
     }
+    Py_INCREF(setstate);
+    int done = setstate_apply(unpickler->state, object, object_state);
     if (done == 0) {
-        done = setstate_apply(unpickler->state, object, object_state);
-    }
-    if (done == 0) {
-        PyObject *returned = PyObject_CallOneArg(setstate, object_state);
-        done = returned == NULL ? -1 : 0;
-        Py_XDECREF(returned);
+        done = call_setstate(setstate, object, object_state);
     }
     Py_DECREF(setstate);
     return done < 0 ? -1 : 0;
@@ -255,7 +255,7 @@ safe_build(struct unpickler *unpickler)
     if (ways == 0) {
         return refuse(unpickler, "build", object);
     }
-    if (ways == SAFE_TAKES_UUID && !is_uuid_state(unpickler->state, object_state)) {
+    if (ways == SAFE_TAKES_UUID && !is_uuid_state(policy_of(unpickler), object_state)) {
         return refuse(unpickler, "state", object_state);
     }
     if (safe_nest(unpickler, unpickler->top - 1, unpickler->top - 2, 0) < 0) {
@@ -271,10 +271,11 @@ int
 safe_count_stored(struct unpickler *unpickler, PyObject **pairs, int in_slots, Py_ssize_t count)
 {
     PyObject **whole = pairs - 2 - in_slots;
-    if (in_slots && ++unpickler->safe.objects > policy_of(unpickler)->limits.objects) {
+    unpickler->safe.objects += (uint64_t)in_slots;
+    if (unpickler->safe.objects > unpickler->safe.most_objects) {
         return safe_exceed(unpickler, "objects");
     }
-    if (safe_nest(unpickler, whole + 1, whole, 1 + (uint64_t)in_slots) < 0) {
+    if (safe_nest(unpickler, whole + 1, whole, (uint64_t)in_slots) < 0) {
         return -1;
     }
     return safe_charge(unpickler, (uint64_t)count);

@@ -235,6 +235,7 @@ class Machine:
         refusals.refuse(kind, subject, self.offset, (tuple(self.stack), tuple(self.marks)))
 
     def exceed(self, limit):
+        self.offset = self.input.taken - self.input.begin - 1
         self.refuse("limit", limit)
 
     def check_string(self, size):
@@ -911,6 +912,7 @@ class Machine:
     def op_inst(self):
         start = self.pop_mark()
         cls = self.find_class(*self.names_of_lines("ascii"))
+        self.offset = self.input.taken - self.input.begin - 1
         arguments = self.stack[start:]
         self.check_instance(cls, arguments)
         self.count_made(start, start)

@@ -388,6 +388,17 @@ dict_owns_keys(PyObject *dict)
 #endif
 }
 
+/* Whether an int is of one digit, or none: not every small one need be. */
+static inline int
+long_is_small(PyObject *integer)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyUnstable_Long_IsCompact((PyLongObject *)integer);
+#else
+    return -1 <= Py_SIZE(integer) && Py_SIZE(integer) <= 1;
+#endif
+}
+
 /* The hash of an object that is hashed by its address, as types are. */
 static inline Py_hash_t
 hash_pointer(void *object)

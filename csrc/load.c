@@ -89,6 +89,7 @@ load_free(struct unpickler *unpickler)
     unpickler->templates = NULL;
     load_memo_free(&unpickler->memo);
     reader_free(&unpickler->reader);
+    safe_free(&unpickler->safe);
     PyMem_Free(unpickler->stack);
     PyMem_Free(unpickler->marks);
     unpickler->stack = unpickler->top = unpickler->fence = unpickler->limit = NULL;
@@ -135,8 +136,7 @@ load_frame(struct unpickler *unpickler)
     return reader_open_frame(&unpickler->reader, (size_t)size);
 }
 
-/* Any other byte. */
-static int
+int
 load_unknown(struct unpickler *unpickler, unsigned char opcode)
 {
     PyObject *error = unpickler->state->stdlib.unpickling_error;
@@ -158,22 +158,14 @@ load_poll(struct unpickler *unpickler)
 /* ---- the loop ----------------------------------------------------------------------------------
  */
 
-/* Raises EOFError where the input ends between opcodes; -1. */
-static int
+int
 load_out_of_input(struct unpickler *unpickler)
 {
-    if (PyErr_ExceptionMatches(unpickler->state->stdlib.unpickling_error)) {
+    if (PyErr_ExceptionMatches(unpickler->state->stdlib.unpickling_error)
+        && reader_offset(&unpickler->reader) < unpickler->reader.most) {
         PyErr_SetString(PyExc_EOFError, "Ran out of input");
     }
     return -1;
-}
-
-/* The next opcode, or -1 with an exception.  May run Python code. */
-ALWAYS_INLINE int
-load_take_opcode(struct unpickler *unpickler)
-{
-    const unsigned char *opcode = reader_take(&unpickler->reader, 1);
-    return unlikely(opcode == NULL) ? load_out_of_input(unpickler) : *opcode;
 }
 
 #if HAS_LABEL_VALUES
@@ -260,7 +252,7 @@ load_run(struct unpickler *unpickler)
     if (unpickler->stack == NULL && load_grow_stack(unpickler) < 0) {
         return NULL;
     }
-    int result = load_opcodes(unpickler);
+    int result = unpickler->policy == NULL ? load_opcodes(unpickler) : safe_opcodes(unpickler);
     load_forget_shapes(unpickler);
     load_forget_templates(unpickler);
     Py_CLEAR(unpickler->spare_dict);

@@ -14,6 +14,7 @@
 #include "load_opcodes.h"
 #include "make.h"
 #include "reader.h"
+#include "safe.h"
 #include "turns.h"
 
 /* Owned objects, for traverse and clear: V(field). */
@@ -21,7 +22,8 @@
     V(persistent_load)       \
     V(buffers)               \
     V(encoding)              \
-    V(errors)
+    V(errors)                \
+    V(policy)
 
 struct unpickler {
     /*  stack ............ fence ............ top ............ limit
@@ -43,6 +45,8 @@ struct unpickler {
     PyObject *buffers;         /* an iterator, or NULL */
     PyObject *encoding;        /* NULL: ASCII */
     PyObject *errors;          /* NULL: strict */
+    PyObject *policy;          /* of fastcopyreg.safe; NULL: anything may be called */
+    struct safe_counts safe;   /* where there is a policy */
     int protocol;
     int fix_imports;
     struct turns turns;
@@ -67,6 +71,12 @@ void load_clear_stack(struct unpickler *unpickler);
 
 /* Drops and frees everything that the machine owns. */
 void load_free(struct unpickler *unpickler);
+
+/* Raises UnpicklingError for a byte that is no opcode; -1. */
+int load_unknown(struct unpickler *unpickler, unsigned char opcode);
+
+/* Raises EOFError where the input ends between opcodes; -1. */
+int load_out_of_input(struct unpickler *unpickler);
 
 /* Doubles the marks.  0, or -1 with an exception. */
 int load_grow_marks(struct unpickler *unpickler);
@@ -143,6 +153,14 @@ load_take(struct unpickler *unpickler)
         return NULL;
     }
     return *--unpickler->top;
+}
+
+/* The next opcode, or -1 with an exception.  May run Python code. */
+ALWAYS_INLINE int
+load_take_opcode(struct unpickler *unpickler)
+{
+    const unsigned char *opcode = reader_take(&unpickler->reader, 1);
+    return unlikely(opcode == NULL) ? load_out_of_input(unpickler) : *opcode;
 }
 
 /* The number of objects in reach. */

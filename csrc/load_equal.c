@@ -5,7 +5,7 @@
 
 /* Parts of the keys of one load that are compared, each counted as often as it is met: a second.
  */
-enum { KEY_COMPARISONS = 1 << 25, FIRST_PAIRS = 16, PAIRS_UNASKED = 64 };
+enum { KEY_COMPARISONS = LOAD_KEY_COMPARISONS, FIRST_PAIRS = 16, PAIRS_UNASKED = 64 };
 
 /* Two tuples, or sets, that == would compare. */
 struct pair {

@@ -164,6 +164,9 @@ import_and_find(struct core_state *state, int protocol, PyObject *module_name, P
 static PyObject *
 find_by_names(struct unpickler *unpickler, PyObject *module_name, PyObject *name)
 {
+    if (unpickler->policy != NULL) {
+        return safe_find(unpickler, module_name, name);
+    }
     struct core_state *state = unpickler->state;
     PyObject *object = load_names_find_unseen(state, module_name, name);
     return object != NULL || PyErr_Occurred()
@@ -222,6 +225,9 @@ load_global_of_bytes(struct unpickler *unpickler, const unsigned char *bytes, si
     if (module_size == 0 || name_size == 0 || unpickler->protocol < 3) {
         return 0;
     }
+    if (unlikely(unpickler->policy != NULL)) {
+        return safe_push_global(unpickler, bytes, size, module_size, name_size);
+    }
     struct global_names *names = load_names_seen(state, bytes, size, module_size, name_size);
     if (names == NULL) {
         PyErr_Clear();
@@ -241,7 +247,7 @@ load_global_of_bytes(struct unpickler *unpickler, const unsigned char *bytes, si
 static PyObject *
 find_class(struct unpickler *unpickler, PyObject *module_name, PyObject *name)
 {
-    if (unpickler->self == NULL) {
+    if (unpickler->self == NULL || unpickler->policy != NULL) {
         return load_find_class(unpickler, module_name, name);
     }
     return PyObject_CallMethodObjArgs(unpickler->self, unpickler->state->str.find_class,

@@ -11,7 +11,7 @@ enum {
     KEY_DEPTH = 10000,
     /* Parts of the tuples within the keys of one pickle, each counted as often as it is met: some
        seconds. */
-    KEY_PARTS = 1 << 29,
+    KEY_PARTS = LOAD_KEY_PARTS,
     /* A key with no more parts, counted so, is hashed and compared in no time. */
     FEW_PARTS = 128
 };

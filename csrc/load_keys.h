@@ -13,6 +13,14 @@
 
 #include "module.h"
 
+/* The most of what is counted in struct key_bounds: of every load, and of one with a policy. */
+enum {
+    LOAD_KEY_PARTS = 1 << 29,
+    LOAD_KEY_COMPARISONS = 1 << 25,
+    SAFE_KEY_PARTS = 1 << 20,
+    SAFE_KEY_COMPARISONS = 1 << 20
+};
+
 /* What is known of the keys of one load. */
 struct key_bounds {
     uint64_t hashed;   /* parts of tuples, each counted as often as it is met */
@@ -38,6 +46,14 @@ ALWAYS_INLINE void
 load_begin_keys(struct core_state *state, struct key_bounds *bounds)
 {
     *bounds = (struct key_bounds){.deep = state->hash_goes_deep};
+}
+
+/* What is counted is as if so much of it had been met that only what a policy allows is left. */
+ALWAYS_INLINE void
+load_bound_keys(struct key_bounds *bounds)
+{
+    bounds->hashed = LOAD_KEY_PARTS - SAFE_KEY_PARTS;
+    bounds->compared = LOAD_KEY_COMPARISONS - SAFE_KEY_COMPARISONS;
 }
 
 /* Whether no key of this load needs to be looked at. */

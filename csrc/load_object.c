@@ -3,6 +3,7 @@
 
 #include "load_rows.h"
 #include "rebuild.h"
+#include "safe_opcodes.h"
 
 /* Moves the objects from `start` up into a new tuple; strong, or NULL. */
 static PyObject *
@@ -163,6 +164,13 @@ load_call(struct unpickler *unpickler, PyObject **arguments)
     pass_taker(unpickler);
     PyObject *object = NULL, *callable = arguments[-1];
     Py_ssize_t count = unpickler->top - arguments;
+    if (unlikely(unpickler->policy != NULL)) {
+        int done = safe_call_loose(unpickler, arguments, &object);
+        if (done != 0) {
+            load_drop_to(unpickler, arguments - 1);
+            return load_push_memoized(unpickler, object);
+        }
+    }
     enum make_outcome outcome = make_taking(unpickler->state, callable, arguments, count, &object);
     if (likely(outcome == MAKE_TAKEN)) {
         unpickler->top = arguments;
@@ -176,7 +184,10 @@ load_call(struct unpickler *unpickler, PyObject **arguments)
     if (load_push_memoized(unpickler, object) < 0) {
         return -1;
     }
-    return outcome == MAKE_TAKEN ? load_rows(unpickler, callable) : 0;
+    return outcome == MAKE_TAKEN
+                   && (likely(unpickler->policy == NULL) || safe_calls_freely(unpickler, callable))
+               ? load_rows(unpickler, callable)
+               : 0;
 }
 
 /* cls.__new__(cls, *arguments) for the arguments from `arguments` to the top of the stack, which
@@ -201,6 +212,14 @@ load_call_new(struct unpickler *unpickler, PyObject **arguments)
     if (!PyType_Check(type) || !rebuild_has_python_new(unpickler->state, type)) {
         return 0;
     }
+    if (unlikely(unpickler->policy != NULL)) {
+        if (!safe_makes_freely(unpickler, (PyObject *)type)) {
+            return 0;
+        }
+        if (safe_count_made(unpickler, arguments, arguments - 1) < 0) {
+            return -1;
+        }
+    }
     pass_taker(unpickler);
     /* A class with a __new__ in Python has a plan only if calling the class does nothing more. */
     PyObject *object = NULL;
@@ -224,6 +243,14 @@ load_plain_object(struct unpickler *unpickler)
     if (!PyType_Check(type) || type->tp_new != PyBaseObject_Type.tp_new
         || PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)) {
         return 0;
+    }
+    if (unlikely(unpickler->policy != NULL)) {
+        if (!safe_makes_freely(unpickler, (PyObject *)type)) {
+            return 0;
+        }
+        if (safe_count_made(unpickler, unpickler->top, unpickler->top - 1) < 0) {
+            return -1;
+        }
     }
     PyObject *object = rebuild_allocate(unpickler->state, type);
     if (object == NULL) {
@@ -347,6 +374,10 @@ load_inst(struct unpickler *unpickler)
     PyObject **start = load_pop_to_mark(unpickler);
     PyObject *cls = start == NULL ? NULL : load_class_of_lines(unpickler);
     if (cls == NULL) {
+        return -1;
+    }
+    if (unpickler->policy != NULL && safe_inst(unpickler, cls, start) < 0) {
+        Py_DECREF(cls);
         return -1;
     }
     PyObject *object = NULL, *arguments = take_tuple(unpickler, start);

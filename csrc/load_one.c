@@ -7,6 +7,7 @@
 #include "load_state.h"
 #include "load_template.h"
 #include "rebuild.h"
+#include "safe.h"
 
 enum {
     LONGEST = 1024, /* bytes of such a pickle */
@@ -178,15 +179,29 @@ find_parts(struct one_call *call, const unsigned char *at, size_t size)
            && (find_arguments(call, at + 3, end) || find_state(call, at + 3, end));
 }
 
+static void
+drop_arguments(PyObject **arguments, int count)
+{
+    while (count-- > 0) {
+        Py_DECREF(arguments[count]);
+    }
+}
+
 /* callable(*arguments); strong, or NULL with an exception.  Runs Python code. */
 static PyObject *
-call_with_atoms(struct core_state *state, const struct one_call *call, PyObject *callable)
+call_with_atoms(struct core_state *state, PyObject *policy, const struct one_call *call,
+                PyObject *callable)
 {
     PyObject *values[1 + ARGUMENTS] = {callable}, **arguments = values + 1, *object = NULL;
     const unsigned char *at = call->arguments;
     int made = 0;
     while (made < call->count && (arguments[made] = load_make_atom(state, &at)) != NULL) {
         made++;
+    }
+    if (policy != NULL && made == call->count
+        && !safe_matches_one((PolicyObject *)policy, callable, arguments, made)) {
+        drop_arguments(arguments, made);
+        return NULL;
     }
     enum make_outcome outcome =
         made < call->count ? MAKE_RAISED : make_taking(state, callable, arguments, made, &object);
@@ -198,9 +213,7 @@ call_with_atoms(struct core_state *state, const struct one_call *call, PyObject 
         object = PyObject_Vectorcall(callable, arguments,
                                      (size_t)made | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     }
-    while (made-- > 0) {
-        Py_DECREF(arguments[made]);
-    }
+    drop_arguments(arguments, made);
     return object;
 }
 
@@ -335,8 +348,47 @@ make_dict(struct core_state *state, const struct one_call *call)
     return dict;
 }
 
+/* The callable as a policy has it, if it allows all that the pickle wants of it but for the
+   arguments; strong, or NULL, with an exception or because the machine is to refuse it.  Runs
+   Python code. */
+static PyObject *
+find_allowed(PyObject *policy, const struct one_call *call)
+{
+    const struct safe_entry *entry = safe_find_one((PolicyObject *)policy, call->module_name,
+                                                   call->size, call->module_size, call->name_size);
+    if (entry == NULL
+        || (call->is_instance
+            && (entry->make.count != FORMS_ANY || (entry->flags & SAFE_TAKES_STATE) == 0))) {
+        return NULL;
+    }
+    for (int i = 0; call->is_instance && i < call->count; i++) {
+        const struct key_bytes *key = &call->keys[i];
+        if (key->size >= 4 && memcmp(key->bytes, "__", 2) == 0) {
+            return NULL;
+        }
+    }
+    return PySys_Audit("pickle.find_class", "OO", entry->module_name, entry->name) < 0
+               ? NULL
+               : Py_NewRef(entry->object);
+}
+
+/* What the pickle describes, where there is a policy: as load_one(). */
+static int
+load_allowed(struct core_state *state, PyObject *policy, const struct one_call *call,
+             PyObject **object)
+{
+    PyObject *callable = find_allowed(policy, call);
+    *object = NULL;
+    if (callable != NULL) {
+        *object = call->is_instance ? make_instance(state, call, callable)
+                                    : call_with_atoms(state, policy, call, callable);
+        Py_DECREF(callable);
+    }
+    return *object != NULL || PyErr_Occurred();
+}
+
 int
-load_one(struct core_state *state, PyObject *bytes, PyObject **object)
+load_one(struct core_state *state, PyObject *policy, PyObject *bytes, PyObject **object)
 {
     struct one_call call;
     const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(bytes);
@@ -347,7 +399,8 @@ load_one(struct core_state *state, PyObject *bytes, PyObject **object)
     }
     if (at[HEAD] == OP_EMPTY_DICT) {
         const unsigned char *end = at + size, *rest = find_items(&call, at + HEAD, end);
-        if (rest == NULL || end - rest != 1 || *rest != OP_STOP) {
+        if (rest == NULL || end - rest != 1 || *rest != OP_STOP
+            || (policy != NULL && !((PolicyObject *)policy)->allows_small)) {
             return 0;
         }
         *object = make_dict(state, &call);
@@ -355,6 +408,9 @@ load_one(struct core_state *state, PyObject *bytes, PyObject **object)
     }
     if (!find_parts(&call, at, size)) {
         return 0;
+    }
+    if (unlikely(policy != NULL)) {
+        return load_allowed(state, policy, &call, object);
     }
     struct global_names *names =
         load_names_seen(state, call.module_name, call.size, call.module_size, call.name_size);
@@ -365,7 +421,7 @@ load_one(struct core_state *state, PyObject *bytes, PyObject **object)
     PyObject *callable = load_find_seen(state, HIGHEST_PROTOCOL, names);
     *object = callable == NULL   ? NULL
               : call.is_instance ? make_instance(state, &call, callable)
-                                 : call_with_atoms(state, &call, callable);
+                                 : call_with_atoms(state, NULL, &call, callable);
     Py_XDECREF(callable);
     return 1;
 }

@@ -13,7 +13,7 @@
 #include "module.h"
 
 /* 1 and what the pickle describes, strong, or NULL with an exception; 0 and nothing done if it is
-   of another form.  Runs Python code. */
-int load_one(struct core_state *state, PyObject *bytes, PyObject **object);
+   of another form, or what the policy, which may be NULL, does not allow.  Runs Python code. */
+int load_one(struct core_state *state, PyObject *policy, PyObject *bytes, PyObject **object);
 
 #endif

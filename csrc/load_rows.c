@@ -173,6 +173,10 @@ make_row(struct unpickler *unpickler, struct row *row, struct maker *maker)
             return -1;
         }
     }
+    if (unlikely(unpickler->policy != NULL) && safe_count_row(unpickler, unpickler->top) < 0) {
+        Py_DECREF(object);
+        return -1;
+    }
     *unpickler->top++ = object;
     return load_memo_put(&unpickler->memo, unpickler->state, unpickler->memo.length, object);
 }

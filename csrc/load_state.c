@@ -206,6 +206,9 @@ shape_of(struct unpickler *unpickler, PyObject *object, int in_slots, PyObject *
     if (!takes_state(unpickler->state, type, in_slots, &setstate)) {
         return NULL;
     }
+    if (unpickler->policy != NULL && !safe_stores(unpickler, object, pairs, count)) {
+        return NULL;
+    }
     version = type_version(type);
     shape = find_shape(unpickler, version);
     unpickler->shapes_used |= UINT32_C(1) << (version % SHAPE_COUNT);
@@ -428,10 +431,15 @@ load_store_state(struct unpickler *unpickler, PyObject **pairs)
         return 0;
     }
     PyObject *namespace = follows == 1 ? find_empty_namespace(unpickler, *below) : NULL;
+    Py_ssize_t count = (unpickler->top - pairs) / 2;
     if (namespace != NULL) {
+        if (unpickler->policy != NULL
+            && (!safe_stores(unpickler, *below, pairs, count)
+                || safe_count_stored(unpickler, pairs, 0, count) < 0)) {
+            return PyErr_Occurred() ? -1 : 0;
+        }
         return store_namespace(unpickler, namespace, pairs);
     }
-    Py_ssize_t count = (unpickler->top - pairs) / 2;
     struct load_shape *shape = shape_of(unpickler, *below, follows == 2, pairs, count);
     if (shape == NULL
         || !(follows == 2 ? store_slots(*below, shape, pairs)
@@ -440,6 +448,10 @@ load_store_state(struct unpickler *unpickler, PyObject **pairs)
     }
     unpickler->state->made_by_plan += shape->setstate != NULL;
     finish_store(unpickler, pairs, follows);
+    if (unlikely(unpickler->policy != NULL)
+        && safe_count_stored(unpickler, pairs, follows == 2, count) < 0) {
+        return -1;
+    }
     return 1;
 }
 

@@ -20,7 +20,7 @@ take_count(struct unpickler *unpickler, int size, const char *what, size_t *coun
         return -1;
     }
     *count = (size_t)value;
-    return 0;
+    return unpickler->policy == NULL ? 0 : safe_check_string(unpickler, *count);
 }
 
 /* ---- integers ----------------------------------------------------------- */
@@ -75,6 +75,10 @@ load_int(struct unpickler *unpickler)
 {
     char *line;
     Py_ssize_t length = take_nonempty_line(unpickler, &line);
+    if (length >= 0 && unpickler->policy != NULL
+        && safe_check_digits(unpickler, (size_t)length) < 0) {
+        return -1;
+    }
     return length < 0 ? -1 : load_push(unpickler, integer_of_line(unpickler, line, length));
 }
 
@@ -83,7 +87,8 @@ load_long(struct unpickler *unpickler)
 {
     char *line;
     Py_ssize_t length = take_nonempty_line(unpickler, &line);
-    if (length < 0) {
+    if (length < 0
+        || (unpickler->policy != NULL && safe_check_digits(unpickler, (size_t)length) < 0)) {
         return -1;
     }
     if (line[length - 2] == 'L') {
@@ -107,6 +112,9 @@ integer_of_bytes(const unsigned char *bytes, size_t size)
 static int
 push_integer(struct unpickler *unpickler, size_t size)
 {
+    if (unpickler->policy != NULL && safe_check_integer(unpickler, size) < 0) {
+        return -1;
+    }
     const unsigned char *bytes = reader_take(&unpickler->reader, size);
     return bytes == NULL ? -1 : load_push(unpickler, integer_of_bytes(bytes, size));
 }
@@ -132,7 +140,7 @@ take_signed_count(struct unpickler *unpickler, const char *what, size_t *count)
                      "%s pickle has negative byte count", what);
         return -1;
     }
-    return 0;
+    return unpickler->policy == NULL ? 0 : safe_check_string(unpickler, *count);
 }
 
 int
@@ -214,7 +222,8 @@ load_string(struct unpickler *unpickler)
 {
     char *line;
     Py_ssize_t length = reader_take_line(&unpickler->reader, &line);
-    if (length < 0) {
+    if (length < 0
+        || (unpickler->policy != NULL && safe_check_string(unpickler, (size_t)length) < 0)) {
         return -1;
     }
     length--;
@@ -316,6 +325,9 @@ load_unicode(struct unpickler *unpickler)
     Py_ssize_t length = reader_take_line(&unpickler->reader, &line);
     if (length < 1) {
         return length < 0 ? -1 : reader_truncated(&unpickler->reader);
+    }
+    if (unpickler->policy != NULL && safe_check_string(unpickler, (size_t)length) < 0) {
+        return -1;
     }
     return load_push(unpickler, PyUnicode_DecodeRawUnicodeEscape(line, length - 1, NULL));
 }

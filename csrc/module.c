@@ -14,6 +14,7 @@
 #include "plan.h"
 #include "reader.h"
 #include "rebuild.h"
+#include "safe_functions.h"
 #include "registry.h"
 #include "steps.h"
 #include "unpickler.h"
@@ -154,7 +155,7 @@ module_exec(PyObject *module)
         found_setup,   frozen_setup, registry_setup,   plan_setup,       values_setup,
         steps_setup,   form_setup,   makers_setup,     make_value_setup, naming_setup,
         pickler_setup, reader_setup, load_equal_setup, rebuild_setup,    unpickler_setup,
-        copier_setup,  places_setup};
+        safe_setup,    copier_setup, places_setup};
     int result = 0;
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {
         result = setups[i](module);
@@ -186,6 +187,10 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->lazy_import_type);
     Py_VISIT(state->copy_helpers);
     Py_VISIT(state->datetime_capsule);
+    Py_VISIT(state->safe_policy);
+    Py_VISIT(state->safe_constructors);
+    Py_VISIT(state->safe_choose);
+    Py_VISIT(state->safe_learner);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_VISIT(state->protocols[i]);
     }
@@ -210,6 +215,10 @@ release_state(struct core_state *state)
     Py_CLEAR(state->lazy_import_type);
     Py_CLEAR(state->copy_helpers);
     Py_CLEAR(state->datetime_capsule);
+    Py_CLEAR(state->safe_policy);
+    Py_CLEAR(state->safe_constructors);
+    Py_CLEAR(state->safe_choose);
+    Py_CLEAR(state->safe_learner);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_CLEAR(state->protocols[i]);
     }

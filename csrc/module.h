@@ -161,6 +161,7 @@
     V(copyfunction_type) \
     V(read_target_type)  \
     V(key_probe_type)    \
+    V(policy_type)       \
     V(unpickler_type)    \
     V(unpickler_memo_type)
 
@@ -264,6 +265,11 @@ struct core_state {
     PyObject *datetime_capsule; /* strong, or NULL; it owns ... */
     void *datetime_api;         /* the C API of datetime; see make_value.c */
     struct value_types value_types; /* see make_value.h */
+    PyObject *safe_policy;          /* of safe.loads(data); NULL before it is needed */
+    PyObject *safe_constructors;    /* a dict that only grows, or NULL */
+    Py_ssize_t safe_registered;     /* how many it had when the policy was made */
+    PyObject *safe_learner;         /* does the loads while it is there, or NULL */
+    PyObject *safe_choose;          /* a function that gives the policy for arguments */
 };
 
 #undef DECLARE_STRING

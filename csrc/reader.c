@@ -96,7 +96,8 @@ reader_truncated(struct reader *reader)
 static void
 reader_drop_window(struct reader *reader)
 {
-    reader->at = reader->end = reader->skipped = NULL;
+    reader->before = reader_offset(reader);
+    reader->at = reader->end = reader->skipped = reader->start = NULL;
     reader->in_frame = 0;
     if (reader->window_is_bytes) {
         reader->window_is_bytes = 0;
@@ -148,7 +149,7 @@ reader_set_window(struct reader *reader, PyObject *input)
     }
     reader_drop_window(reader);
     reader->window = window;
-    reader->at = window.buf;
+    reader->at = reader->start = window.buf;
     reader->end = reader->skipped = reader->at + window.len;
     return window.len;
 }
@@ -156,12 +157,13 @@ reader_set_window(struct reader *reader, PyObject *input)
 int
 reader_open_memory(struct reader *reader, PyObject *input)
 {
+    reader->most = UINT64_MAX;
     if (!PyBytes_CheckExact(input)) {
         return reader_set_window(reader, input) < 0 ? -1 : 0;
     }
     reader->window.obj = Py_NewRef(input);
     reader->window_is_bytes = 1;
-    reader->at = (const unsigned char *)PyBytes_AS_STRING(input);
+    reader->at = reader->start = (const unsigned char *)PyBytes_AS_STRING(input);
     reader->end = reader->skipped = reader->at + PyBytes_GET_SIZE(input);
     return 0;
 }
@@ -196,6 +198,7 @@ int
 reader_open_file(struct reader *reader, PyObject *file)
 {
     struct core_strings *str = &reader->state->str;
+    reader->most = UINT64_MAX;
     if (PyObject_GetOptionalAttr(file, str->peek, &reader->peek) < 0
         || PyObject_GetOptionalAttr(file, str->readinto, &reader->readinto) < 0
         || PyObject_GetOptionalAttr(file, str->read, &reader->read) < 0
@@ -253,6 +256,20 @@ reader_move_file(struct reader *reader)
     Py_DECREF(passed);
     reader->skipped = reader->at;
     return 0;
+}
+
+/* Whether so many more bytes may be taken: 0, or -1 with UnpicklingError. */
+static int
+reader_check_most(struct reader *reader, size_t size)
+{
+    uint64_t taken = reader_offset(reader);
+    if (likely(size <= reader->most && taken <= reader->most - size)) {
+        return 0;
+    }
+    PyErr_Format(reader->state->stdlib.unpickling_error,
+                 "the pickle is longer than %llu bytes, the limit 'size'",
+                 (unsigned long long)reader->most);
+    return -1;
 }
 
 /* Makes what peek() shows the window.  1 if it holds `size` bytes, 0 if not, -1 with an
@@ -384,6 +401,7 @@ grow_from_file(struct reader *reader, PyObject *bytes, size_t filled, size_t siz
             Py_DECREF(bytes);
             return NULL;
         }
+        reader->before += room - filled;
         filled = room;
         room += smaller(room, size - room);
         if (kept) {
@@ -441,6 +459,9 @@ reader_take_bytes(struct reader *reader, size_t size)
     }
     if (reader->read == NULL) {
         reader_truncated(reader);
+        return NULL;
+    }
+    if (reader_check_most(reader, size) < 0) {
         return NULL;
     }
     return take_bytes_beyond(reader, size);
@@ -510,6 +531,7 @@ reader_read_window(struct reader *reader, size_t size)
     }
     shown = reader_set_window(reader, whole);
     Py_DECREF(whole);
+    reader->before -= size; /* they are in the window, and yet to be taken */
     return shown;
 }
 
@@ -538,7 +560,7 @@ reader_take_beyond(struct reader *reader, size_t size)
         reader_truncated(reader);
         return NULL;
     }
-    if (reader_finish(reader) < 0) {
+    if (reader_check_most(reader, size) < 0 || reader_finish(reader) < 0) {
         return NULL;
     }
     int enough = 0;

@@ -31,6 +31,9 @@ struct reader {
     const unsigned char *window_end; /* behind the window, while a frame is open */
     int in_frame;
     const unsigned char *skipped; /* what lies before, the file has left behind */
+    const unsigned char *start;   /* of the window */
+    uint64_t before;              /* bytes that were taken of other windows */
+    uint64_t most;                /* bytes that a policy lets be taken; else UINT64_MAX */
     Py_buffer window;             /* owns the memory of the window; .obj NULL if none */
     int window_is_bytes;          /* then it has nothing but .obj */
     PyObject *read;               /* methods of the file; read NULL: all input is in memory */
@@ -112,13 +115,20 @@ reader_open_frame(struct reader *reader, size_t size)
     if (unlikely(start == NULL)) {
         return -1;
     }
-    if (reader->state->load_dialect.holds_to_frames) {
+    if (reader->state->load_dialect.holds_to_frames || reader->most != UINT64_MAX) {
         reader->window_end = reader->end;
         reader->end = reader->at;
         reader->in_frame = 1;
     }
     reader->at = start;
     return 0;
+}
+
+/* How many bytes have been taken. */
+ALWAYS_INLINE uint64_t
+reader_offset(const struct reader *reader)
+{
+    return reader->before + (uint64_t)(reader->at - reader->start);
 }
 
 /* Moves the file behind what was consumed of the window.  0, or -1 with an exception.  Runs Python

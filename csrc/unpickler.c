@@ -111,7 +111,8 @@ is_small(const struct unpickler *machine)
 {
     return machine->limit - machine->stack <= KEPT_STACK && machine->mark_capacity <= KEPT_MARKS
            && machine->memo.capacity <= KEPT_MEMO && machine->memo.scan.capacity <= KEPT_MEMO
-           && machine->reader.line_capacity <= KEPT_MEMO;
+           && machine->reader.line_capacity <= KEPT_MEMO
+           && machine->safe.nesting_room <= KEPT_STACK;
 }
 
 /* Drops everything that the load has left and keeps the machine for the next call.  The
@@ -183,13 +184,15 @@ PyDoc_STRVAR(
     "buffers of protocol 5.  Raises what pickle.load raises, and imports and calls what the\n"
     "pickle says: never load what you do not trust.");
 
-static PyObject *
-core_load(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject *names)
+PyObject *
+unpickler_load(struct core_state *state, PyObject *policy, PyObject *const *vector,
+               Py_ssize_t count, PyObject *names)
 {
-    struct unpickler *machine = claim_machine(core_state_of_module(module));
+    struct unpickler *machine = claim_machine(state);
     if (machine == NULL) {
         return NULL;
     }
+    machine->policy = Py_XNewRef(policy);
     static char *const option_names[] = OPTION_NAMES("file");
     struct load_options options = {.fix_imports = 1};
     PyObject *object = NULL;
@@ -204,6 +207,12 @@ core_load(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject 
     }
     release_machine(machine);
     return object;
+}
+
+static PyObject *
+core_load(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject *names)
+{
+    return unpickler_load(core_state_of_module(module), NULL, vector, count, names);
 }
 
 PyDoc_STRVAR(
@@ -232,13 +241,13 @@ parse_loads(PyObject *const *vector, Py_ssize_t count, PyObject *names,
     return unpickler_check_options("loads", options);
 }
 
-static PyObject *
-core_loads(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject *names)
+ALWAYS_INLINE PyObject *
+loads(struct core_state *state, PyObject *policy, PyObject *const *vector, Py_ssize_t count,
+      PyObject *names)
 {
-    struct core_state *state = core_state_of_module(module);
     PyObject *object;
     if (is_one_object(count, names) && PyBytes_CheckExact(vector[0])
-        && load_one(state, vector[0], &object)) {
+        && load_one(state, policy, vector[0], &object)) {
         return object;
     }
     struct unpickler *machine = claim_machine(state);
@@ -246,6 +255,7 @@ core_loads(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject
         return NULL;
     }
     int result;
+    machine->policy = Py_XNewRef(policy);
     if (likely(is_one_object(count, names))) {
         machine->fix_imports = 1;
         result = open_data(machine, vector[0]);
@@ -261,6 +271,19 @@ core_loads(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject
     object = result == 0 ? load_run(machine) : NULL;
     release_machine(machine);
     return object;
+}
+
+PyObject *
+unpickler_loads(struct core_state *state, PyObject *policy, PyObject *const *vector,
+                Py_ssize_t count, PyObject *names)
+{
+    return loads(state, policy, vector, count, names);
+}
+
+static PyObject *
+core_loads(PyObject *module, PyObject *const *vector, Py_ssize_t count, PyObject *names)
+{
+    return loads(core_state_of_module(module), NULL, vector, count, names);
 }
 
 /* ---- setup

@@ -37,6 +37,16 @@ struct load_options {
 /* Raises TypeError for more positional arguments than the input.  0, or -1 with it. */
 int unpickler_check_positional(const char *function, Py_ssize_t count);
 
+/* loads() and load() with a policy, which may be NULL.  Strong, or NULL with an exception.  Runs
+   Python code. */
+PyObject *unpickler_loads(struct core_state *state, PyObject *policy, PyObject *const *vector,
+                          Py_ssize_t count, PyObject *names);
+PyObject *unpickler_load(struct core_state *state, PyObject *policy, PyObject *const *vector,
+                         Py_ssize_t count, PyObject *names);
+
+/* Gives an Unpickler object a policy.  0, or -1 with an exception. */
+int unpickler_set_policy(struct core_state *state, PyObject *unpickler, PyObject *policy);
+
 /* Checks the options that must be text.  0, or -1 with an exception. */
 int unpickler_check_options(const char *function, const struct load_options *options);
 

@@ -293,6 +293,24 @@ Unpickler_init(PyObject *op, PyObject *arguments, PyObject *keywords)
     return result;
 }
 
+/* ---- the policy --------------------------------------------------------- */
+
+int
+unpickler_set_policy(struct core_state *state, PyObject *unpickler, PyObject *policy)
+{
+    if (!PyObject_TypeCheck(unpickler, state->unpickler_type)) {
+        PyErr_SetString(PyExc_TypeError, "set_policy() wants an Unpickler");
+        return -1;
+    }
+    UnpicklerObject *self = (UnpicklerObject *)unpickler;
+    if (begin_use(self) < 0) {
+        return -1;
+    }
+    Py_XSETREF(self->machine.policy, Py_NewRef(policy));
+    end_use(self);
+    return 0;
+}
+
 /* ---- methods
  * -------------------------------------------------------------------------------------------- */
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -124,6 +125,8 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    if os.path.isfile(options.name):
+        return _check_pickle(options)
     from . import _check, _names
 
     try:
@@ -146,6 +149,18 @@ def _run(program: Sequence[str]) -> int:
     except _run.CannotRun as reason:
         print(f"fastcopyreg run: {reason}", file=sys.stderr)
         return 2
+
+
+def _check_pickle(options: argparse.Namespace) -> int:
+    from ._safe.explain import explained_file
+
+    try:
+        found = explained_file(options.name, options.allow)
+    except (ImportError, AttributeError, OSError, TypeError, ValueError) as error:
+        print(f"fastcopyreg check: {error}", file=sys.stderr)
+        return 2
+    _print_reports(found, options.json)
+    return 0 if all(found) else 1
 
 
 def _print_reports(reports: Sequence[Any], as_json: bool) -> None:
@@ -197,10 +212,19 @@ def _parser() -> argparse.ArgumentParser:
     explain.set_defaults(run=_explain)
     check = commands.add_parser(
         "check",
-        help="whether a class or an object survives pickling, loading and copying",
-        description="Exit status: 0 if it does, 1 if there are problems, 2 if it was not found.",
+        help="whether a class or an object survives pickling, loading and copying; or what a "
+        "pickle in a file would need",
+        description="Exit status: 0 if it does, or the pickle needs no more than is allowed; 1 if "
+        "there are problems, 2 if it was not found. Nothing of a pickle is run.",
     )
-    check.add_argument("name", metavar="MODULE:NAME")
+    check.add_argument("name", metavar="MODULE:NAME|FILE")
+    check.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="MODULE:NAME",
+        help="what a pickle in a file may find and call; imports it; can be repeated",
+    )
     check.set_defaults(run=_check)
     commands.add_parser(
         "run",

@@ -13,6 +13,12 @@ from types import BuiltinFunctionType, MethodType
 _constructors: dict[object, Callable[..., object]] = {}
 
 
+# What `fastcopyreg.safe` lets a load call by it: (object, "constructor"), and the classes of
+# `register`, of which a load may find the name and set the state: (object, "class").  It only
+# grows, so whoever keeps a policy asks for its length.
+allowed: dict[object, tuple[object, str]] = {}
+
+
 def _identity(constructor: Callable[..., object]) -> object:
     # A bound method is made anew by each access: what it binds is what it is.
     if type(constructor) is MethodType:
@@ -26,6 +32,12 @@ def _identity(constructor: Callable[..., object]) -> object:
 def remember(constructor: Callable[..., object]) -> None:
     """Add *constructor*, already known to be callable; one that is there keeps its place."""
     _constructors.setdefault(_identity(constructor), constructor)
+    allowed.setdefault(_identity(constructor), (constructor, "constructor"))
+
+
+def remember_class(cls: type) -> None:
+    """Add *cls*, whose objects a load may give a state."""
+    allowed.setdefault(("class", id(cls)), (cls, "class"))
 
 
 def registered_constructors() -> tuple[Callable[..., object], ...]:

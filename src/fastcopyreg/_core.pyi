@@ -71,6 +71,48 @@ def loads(
     buffers: Iterable[Buffer] | None = (),
 ) -> Any: ...
 
+# What fastcopyreg.safe is made of.
+class Policy:
+    def __init__(
+        self,
+        rows: tuple[tuple[Any, ...], ...],
+        limits: tuple[int, ...],
+        any_class: bool,
+        refuse: Callable[..., object],
+        attributes: dict[int, dict[str, Any]],
+        helper_type: type,
+        secret: int,
+    ) -> None: ...
+
+def set_safe(choose: Callable[..., Policy], constructors: dict[Any, Any], /) -> None: ...
+def set_policy(unpickler: Unpickler, policy: Policy, /) -> None: ...
+def set_learner(learner: Any, /) -> None: ...
+def policy_loads(policy: Policy, data: Buffer, /, **options: Any) -> Any: ...
+def policy_load(policy: Policy, file: _Readable, /, **options: Any) -> Any: ...
+def safe_load(
+    file: _Readable,
+    *,
+    allow: Any = (),
+    classes: str = "registered",
+    limits: Any = None,
+    fix_imports: bool = True,
+    encoding: str = "ASCII",
+    errors: str = "strict",
+    buffers: Iterable[Buffer] | None = (),
+) -> Any: ...
+def safe_loads(
+    data: Buffer,
+    /,
+    *,
+    allow: Any = (),
+    classes: str = "registered",
+    limits: Any = None,
+    fix_imports: bool = True,
+    encoding: str = "ASCII",
+    errors: str = "strict",
+    buffers: Iterable[Buffer] | None = (),
+) -> Any: ...
+
 class CopyFunction:
     """The type of the copy functions, which bind as methods like the functions they stand for."""
 

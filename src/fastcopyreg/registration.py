@@ -159,6 +159,7 @@ def _put_into_table(registration, place):
     cls = registration.cls
     _registrations[cls] = registration
     _constructors.remember(registration.constructor)
+    _constructors.remember_class(cls)
     if registration.needs_fastcopyreg():
         _constructors.remember(restore)
     _stdlib.register_reducer(cls, registration.reducer, registration.constructor)

@@ -1,0 +1,71 @@
+/* What is asked before the opcodes of a load with a policy, by the loop (safe_loop.c).  Each
+   returns 0 if the opcode is to be executed, 1 if that has been done, -1 with an exception. */
+#ifndef FASTCOPYREG_SAFE_OPCODES_H
+#define FASTCOPYREG_SAFE_OPCODES_H
+
+#include "load.h"
+
+int safe_reduce(struct unpickler *unpickler);
+int safe_newobj(struct unpickler *unpickler, int has_keywords);
+int safe_obj(struct unpickler *unpickler);
+int safe_build(struct unpickler *unpickler);
+int safe_extension(struct unpickler *unpickler, int size);
+int safe_append(struct unpickler *unpickler, PyObject **start);
+int safe_set_items(struct unpickler *unpickler, PyObject **start);
+int safe_add_items(struct unpickler *unpickler, PyObject **start);
+int safe_readonly(struct unpickler *unpickler);
+
+/* INST, once its class is known: 0 or -1. */
+int safe_inst(struct unpickler *unpickler, PyObject *cls, PyObject **start);
+
+/* Takes off what lies from a height up; how deep the deepest of it is. */
+uint64_t safe_take_nesting(struct safe_counts *counts, size_t height);
+
+/* Makes room for another entry.  0, or -1 with MemoryError. */
+int safe_grow_nesting(struct safe_counts *counts);
+
+/* The container at `whole` holds what lies from `parts` up, which is not above it, within `layers`
+   containers that are not on the stack.  0 or -1. */
+ALWAYS_INLINE int
+safe_nest(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint64_t layers)
+{
+    struct safe_counts *counts = &unpickler->safe;
+    size_t from = (size_t)(parts - unpickler->stack), height = (size_t)(whole - unpickler->stack);
+    uint64_t depth = 1 + layers;
+    if (counts->nesting_count > 0
+        && unlikely(counts->nesting[counts->nesting_count - 1].height >= from)) {
+        depth += safe_take_nesting(counts, from);
+    }
+    struct safe_nesting *last =
+        counts->nesting_count == 0 ? NULL : &counts->nesting[counts->nesting_count - 1];
+    if (last != NULL && last->height == height) {
+        last->depth = last->depth > depth ? last->depth : depth;
+    }
+    else {
+        if (unlikely(counts->nesting_count == counts->nesting_room)
+            && safe_grow_nesting(counts) < 0) {
+            return -1;
+        }
+        counts->nesting[counts->nesting_count++] = (struct safe_nesting){height, depth};
+    }
+    return unlikely(depth > counts->most_depth) ? safe_exceed(unpickler, "depth") : 0;
+}
+
+/* The same of an object that is made of them, and counted, with so many more. */
+ALWAYS_INLINE int
+safe_make(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint64_t layers)
+{
+    unpickler->safe.objects += 1 + layers;
+    if (unlikely(unpickler->safe.objects > unpickler->safe.most_objects)) {
+        return safe_exceed(unpickler, "objects");
+    }
+    return safe_nest(unpickler, parts, whole, layers);
+}
+
+/* What lies from `from` up goes away. */
+void safe_trim(struct unpickler *unpickler, PyObject **from);
+
+/* Notes that a helper is on the stack for another time. */
+void safe_note_helper(struct unpickler *unpickler);
+
+#endif

@@ -1,0 +1,1 @@
+"""What `fastcopyreg.safe` is made of: rows, policies, refusals, and what is read off pickles."""

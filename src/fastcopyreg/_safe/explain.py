@@ -1,0 +1,327 @@
+"""`safe.explain`: what a pickle would need, found without running any of it.
+
+The machine of the Python backend goes through the opcodes, but every global is a ghost, which
+cannot be called and has no attributes; what is made of it is a ghost again.
+"""
+
+import io
+import os
+from typing import NamedTuple
+
+from . import machine, rows
+from .policy import lines_of
+
+USES = ("found", "called", "made", "state", "items")
+
+
+class Need(NamedTuple):
+    """A global that a pickle asks for, what is done with it, and whether a policy allows that.
+
+    *uses* are of `found`, `called`, `made` (by `__new__`), `state`, `items`; *offset* is the byte
+    at which it is asked for first.  *why* says what is not allowed, or is an `Allowed`'s note.
+    """
+
+    name: str
+    uses: tuple[str, ...]
+    offset: int
+    allowed: bool
+    why: str
+
+
+class Problem(NamedTuple):
+    """Something at a byte that keeps the pickle from being loaded, whatever is allowed."""
+
+    offset: int
+    what: str
+
+
+class Explanation:
+    """What a pickle needs; true if all of it is allowed.  Readable when printed."""
+
+    def __init__(self, needs, problems):
+        self.needs, self.problems = tuple(needs), tuple(problems)
+
+    def __bool__(self):
+        return not self.problems and all(need.allowed for need in self.needs)
+
+    def to_dict(self):
+        """Return it as plain data."""
+        return {
+            "allowed": bool(self),
+            "needs": [need._asdict() for need in self.needs],
+            "problems": [problem._asdict() for problem in self.problems],
+        }
+
+    def __str__(self):
+        lines = ["allowed" if self else "not allowed"]
+        for need in self.needs:
+            mark = "  " if need.allowed else "! "
+            why = f": {need.why}" if need.why else ""
+            lines.append(f"{mark}{need.name} ({', '.join(need.uses)}; byte {need.offset}){why}")
+        lines += [f"! byte {problem.offset}: {problem.what}" for problem in self.problems]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+class Ghost:
+    """Stands for a global, or for an instance that would be made of one; it does nothing."""
+
+    __slots__ = ("instance", "need", "row")
+
+    def __init__(self, need, row, instance=False):
+        self.need, self.row, self.instance = need, row, instance
+
+
+class _Noted:
+    """A `Need` while it is being found."""
+
+    def __init__(self, name, offset, row, note):
+        self.name, self.offset, self.row = name, offset, row
+        self.uses, self.note, self.faults = {"found"}, note, []
+
+    def need(self, any_class):
+        allowed = (self.row is not None or any_class) and not self.faults
+        why = self.note or ""
+        if not allowed:
+            why = "; ".join(dict.fromkeys(self.faults)) or "it is not allowed"
+        uses = tuple(use for use in USES if use in self.uses)
+        return Need(self.name, uses, self.offset, allowed, why)
+
+
+class Ghosts(machine.Machine):
+    """A machine in which nothing is called."""
+
+    def __init__(self, compiled, source, notes=()):
+        super().__init__(compiled, source, {"buffers": self._buffers()})
+        self.noted = {}
+        self.problems = []
+        self.notes = dict(notes)
+
+    @staticmethod
+    def _buffers():
+        while True:
+            yield bytearray()
+
+    def problem(self, what):
+        self.problems.append(Problem(self.offset, what))
+
+    # --- globals
+
+    def find_class(self, module, name):
+        if self.protocol < 3 and self.fix_imports and machine.compat is not None:
+            if (module, name) in machine.compat.NAME_MAPPING:
+                module, name = machine.compat.NAME_MAPPING[module, name]
+            else:
+                module = machine.compat.IMPORT_MAPPING.get(module, module)
+        return self.find(module, name)
+
+    def find(self, module, name):
+        row = self.policy.by_name.get((module, name))
+        text = f"{module}:{name}"
+        if text not in self.noted:
+            note = self.notes.get((module, name))
+            self.noted[text] = _Noted(text, self.offset, row, note)
+        return Ghost(self.noted[text], row)
+
+    def extension(self, size):
+        try:
+            super().extension(size)
+        except machine.UnpicklingError as error:
+            if getattr(error, "kind", None) != "extension":
+                raise
+            self.problem("an extension code that is not registered here")
+            self.stack.append(Ghost(None, None, True))
+
+    # --- calls
+
+    def use(self, value, use, forms, arguments):
+        """Note that a global is used; a ghost of what that gives."""
+        if type(value) is not Ghost or value.instance:
+            self.problem(f"{use}: something that is no global")
+            return Ghost(None, None, True)
+        need, row = value.need, value.row
+        if need is None:
+            return Ghost(None, None, True)
+        need.uses.add(use)
+        if row is not None and row.helper:
+            return self.ghost_of_helper(need, rows.HELPERS[row.helper], arguments)
+        if row is not None and not self.policy.any_class and not self.fits(forms(row), arguments):
+            need.faults.append(f"not {use} with such arguments")
+        return Ghost(need, row, True)
+
+    def ghost_of_helper(self, need, helper, arguments):
+        if helper in ("reconstructor", "newobj") and arguments:
+            return self.use(arguments[0], "made", lambda row: row.make, arguments[1:0])
+        if helper == "encode":
+            return b""
+        if helper == "getattr" and len(arguments) == 2 and type(arguments[0]) is Ghost:
+            owner, name = arguments
+            if owner.row is not None and type(name) is str:
+                found = self.policy.attributes.get(id(owner.row.object), {})
+                if name in found:
+                    return Ghost(owner.need, self.policy.row(found[name]), True)
+            need.faults.append("getattr of something that is not allowed")
+        return Ghost(None, None, True)
+
+    def fits(self, forms, arguments):
+        if forms is None or any(type(argument) is Ghost for argument in arguments):
+            return forms is None or any(self.may_fit(form, arguments) for form in forms)
+        return self.matches(forms, arguments)
+
+    def may_fit(self, form, arguments):
+        """Whether the arguments may have the form, where nothing is known of a ghost."""
+        specs, repeats = form
+        least = len(specs) - repeats
+        if len(arguments) < least if repeats else len(arguments) != least:
+            return False
+        return all(
+            type(argument) is Ghost
+            or machine.MATCHERS[specs[min(i, len(specs) - 1)].kind](
+                self, specs[min(i, len(specs) - 1)], argument
+            )
+            for i, argument in enumerate(arguments)
+        )
+
+    def op_reduce(self):
+        self.need(2)
+        arguments, value = self.stack[-1], self.stack[-2]
+        if type(arguments) is not tuple:
+            self.problem("arguments that are no tuple")
+            arguments = ()
+        self.finish_call(self.use(value, "called", lambda row: row.call, arguments))
+
+    def newobj(self, keywords):
+        self.need(2 + keywords)
+        top = len(self.stack) - keywords
+        arguments, cls = self.stack[top - 1], self.stack[top - 2]
+        made = self.use(
+            cls, "made", lambda row: row.make, arguments if type(arguments) is tuple else ()
+        )
+        self.count_made(top - 1, top - 2)
+        del self.stack[top - 2 :]
+        self.stack.append(made)
+
+    def instantiate(self, cls, arguments):
+        use = "called" if arguments else "made"
+        return self.use(cls, use, lambda row: row.call if arguments else row.make, arguments)
+
+    def check_instance(self, cls, arguments):
+        pass
+
+    # --- state and items
+
+    def on(self, value, use, flags):
+        """Note that an instance is changed."""
+        need = value.need if type(value) is Ghost else None
+        if type(value) is not Ghost or not value.instance:
+            self.problem(f"{use}: for something that is no instance")
+            return
+        if need is None:
+            return
+        need.uses.add(use)
+        row = value.row
+        if row is not None and not row.flags & flags and not self.policy.any_class:
+            need.faults.append(f"its instances take no {use}")
+
+    def op_build(self):
+        self.need(2)
+        self.on(self.stack[-2], "state", rows.TAKES_STATE | rows.TAKES_UUID)
+        self.nest(len(self.stack) - 1, len(self.stack) - 2)
+        self.stack.pop()
+
+    def append_from(self, start):
+        if not self.ghostly(start, True):
+            super().append_from(start)
+
+    def op_append(self):
+        if self.reach() < 2 or not self.ghostly(len(self.stack) - 1, False):
+            super().op_append()
+
+    def set_from(self, start, marked):
+        if not self.ghostly(start, marked):
+            super().set_from(start, marked)
+
+    def op_additems(self):
+        if not self.marks or not self.ghostly(self.fence, True):
+            super().op_additems()
+
+    def ghostly(self, start, marked):
+        """Take items off that a ghost would take; whether it was one."""
+        if not self.taker(start) or type(self.stack[start - 1]) is not Ghost:
+            return False
+        self.on(self.stack[start - 1], "items", rows.TAKES_ITEMS)
+        self.nest(start, start - 1)
+        if marked:
+            self.marks.pop()
+        del self.stack[start:]
+        return True
+
+    def op_persid(self):
+        self.input.line()
+        self.problem("a persistent id")
+        self.stack.append(Ghost(None, None, True))
+
+    def op_binpersid(self):
+        self.need(1)
+        self.stack.pop()
+        self.problem("a persistent id")
+        self.stack.append(Ghost(None, None, True))
+
+    def op_readonly_buffer(self):
+        self.need(1)
+
+    def stop(self):
+        self.helpers = 0
+        return super().stop()
+
+
+OPERATIONS = {
+    code: (
+        getattr(Ghosts, operation.__name__) if operation.__name__.startswith("op_") else operation
+    )
+    for code, operation in machine.OPERATIONS.items()
+}
+"""The machine's, where a ghost does otherwise."""
+
+Ghosts.operations = OPERATIONS
+
+
+def walked(compiled, data, notes=()):
+    """Return the `Ghosts` that has gone through a pickle; nothing of it was run."""
+    source = data if hasattr(data, "readline") else memoryview(data)
+    ghosts = Ghosts(compiled, source, notes)
+    try:
+        ghosts.load()
+    except RecursionError:
+        ghosts.problem("it is too deep")
+    except Exception as error:
+        offset = getattr(error, "offset", ghosts.offset)
+        ghosts.problems.append(Problem(offset, f"{type(error).__name__}: {error}"))
+    return ghosts
+
+
+def explained(data, policy):
+    """Return the `Explanation` of a pickle by what a `safe.Policy` allows."""
+    table = policy._table
+    notes = {item.names(): item.note for item in table.allowed if item.note}
+    ghosts = walked(machine.Policy(table), data, notes)
+    needs = [noted.need(table.any_class) for noted in ghosts.noted.values()]
+    return Explanation(needs, ghosts.problems)
+
+
+def explained_file(path, allow=()):
+    """Return the `Explanation` of each pickle in a file, one after another."""
+    from ..safe import Policy
+
+    names = []
+    for item in allow:
+        names += lines_of(item) if os.path.isfile(item) else [item]
+    policy = Policy(names)
+    with open(path, "rb") as file:
+        source, found = io.BytesIO(file.read()), []
+    while source.tell() < len(source.getbuffer()):
+        found.append(explained(source, policy))
+        if found[-1].problems:
+            break
+    return found or [explained(b"", policy)]

@@ -1,0 +1,463 @@
+"""Fuzzes the loads of `fastcopyreg.safe`: nothing outside the allowed set is ever called.
+
+    python tests/harness/fuzz_safe.py --count 10000000 --seed 1
+    python tests/harness/fuzz_safe.py --seconds 60
+
+Programs of opcodes are made at random, so that they mostly hold together, and changed at random.
+What judges: canaries, classes and functions that no policy allows, each of which tells if it is
+called, made, subclassed or asked for an attribute it does not have; an audit hook, for imports,
+files, processes and code; and the machine of the Python backend, which must load the same or
+refuse as well.  On a core built with sanitizers, they judge too.  Exit status: 0, or 1 with the
+first pickle that is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import copyreg
+import datetime
+import enum
+import faulthandler
+import os
+import pickle
+import random
+import struct
+import sys
+import time
+import types
+
+from fastcopyreg import _backend, safe
+from fastcopyreg._safe import machine, policy
+
+CALLED = []
+HARMFUL = (
+    "import",
+    "open",
+    "exec",
+    "compile",
+    "os.",
+    "subprocess.",
+    "socket.",
+    "ctypes.",
+    "shutil.",
+)
+WATCHING = False
+
+
+def watch(event, arguments):
+    if WATCHING and event.startswith(HARMFUL):
+        CALLED.append((event, repr(arguments)[:200]))
+
+
+class Meta(type):
+    def __call__(cls, *arguments, **keywords):
+        CALLED.append(("call", cls.__name__))
+        return super().__call__(*arguments, **keywords)
+
+    def __getattr__(cls, name):
+        CALLED.append(("attribute", name))
+        raise AttributeError(name)
+
+
+class Forbidden(metaclass=Meta):
+    """A class that nobody allowed."""
+
+    def __new__(cls, *arguments, **keywords):
+        CALLED.append(("new", cls.__name__))
+        return super().__new__(cls)
+
+    def __setstate__(self, state):
+        CALLED.append(("setstate", state))
+
+    append = extend = add = __setitem__ = __setstate__
+
+
+def forbidden(*arguments, **keywords):
+    CALLED.append(("function", arguments))
+
+
+class Plain:
+    """Allowed, with a __dict__."""
+
+    def inner(self):
+        CALLED.append(("method", self))
+
+
+class Slots:
+    """Allowed, with slots."""
+
+    __slots__ = ("a", "b")
+
+
+class Stating:
+    """Allowed, with a __setstate__."""
+
+    def __setstate__(self, state):
+        self.state = state
+
+
+class Listing(list):
+    """Allowed, and takes items."""
+
+
+class Color(enum.Enum):
+    RED = 1
+    GREEN = 2
+
+
+def made(*arguments):
+    """Allowed: an instance with any arguments."""
+    value = Plain()
+    value.arguments = arguments
+    return value
+
+
+def module_of_canaries():
+    name = "canaries"
+    module = types.ModuleType(name)
+    for value in (Forbidden, forbidden, Plain, Slots, Stating, Listing, Color, made):
+        value.__module__ = name
+        setattr(module, value.__name__, value)
+    module.nested = types.SimpleNamespace(forbidden=forbidden)
+    sys.modules[name] = module
+    return module
+
+
+ALLOWED = (Plain, Slots, Stating, Listing, Color, made)
+GLOBALS = [
+    *(("canaries", value.__name__) for value in ALLOWED),
+    *((row.module, row.name) for row in policy.Table().rows),
+    ("canaries", "Forbidden"),
+    ("canaries", "forbidden"),
+    ("canaries", "nested.forbidden"),
+    ("canaries", "Plain.inner"),
+    ("canaries", "Plain.__init__.__globals__"),
+    ("os", "system"),
+    ("builtins", "eval"),
+    ("subprocess", "Popen"),
+    ("__builtin__", "set"),
+    ("copy_reg", "_reconstructor"),
+    ("not.imported", "x"),
+]
+KEYS = [b"a", b"b", b"x", b"int", b"__class__", b"__setstate__", b"__dict__", b"RED", b"latin1"]
+
+
+def short(text):
+    data = text if isinstance(text, bytes) else text.encode()
+    return b"\x8c" + bytes([len(data)]) + data
+
+
+class Maker:
+    """Makes programs at random that mostly hold together."""
+
+    def __init__(self, source):
+        self.random = source
+        self.memo = 0
+
+    def program(self):
+        self.memo = 0
+        protocol = self.random.choice((0, 1, 2, 2, 3, 4, 4, 5))
+        body = b"\x80" + bytes([protocol]) + self.value(0)
+        if self.random.random() < 0.3:
+            body = self.changed(body)
+        return body + b"."
+
+    def value(self, depth):
+        choose = self.random.random()
+        if depth > 5 or choose < 0.3:
+            made = self.atom()
+        elif choose < 0.55:
+            made = self.container(depth + 1)
+        elif choose < 0.9:
+            made = self.instance(depth + 1)
+        else:
+            made = self.odd(depth + 1)
+        if self.random.random() < 0.4:
+            self.memo += 1
+            made += self.random.choice((b"\x94", b"q" + bytes([(self.memo - 1) % 256])))
+        return made
+
+    def atom(self):
+        r = self.random
+        return r.choice(
+            (
+                b"N",
+                b"\x88",
+                b"\x89",
+                b"K" + bytes([r.randrange(256)]),
+                b"J" + struct.pack("<i", r.choice((-1, 0, 7, 2**31 - 1, -(2**31)))),
+                b"G" + struct.pack(">d", r.choice((0.5, float("inf"), 1e300))),
+                b"I%d\n" % r.choice((0, 1, 5, 10**30)),
+                b"L%dL\n" % r.choice((0, 3, 10**40)),
+                b"\x8a\x09" + bytes(8) + b"\x01",
+                b"C\x04" + bytes(r.choice(((7, 0xD0, 1, 1), (1, 2, 3, 4)))),
+                b"C\x0a\x07\xd0\x01\x01" + bytes(6),
+                b"S'text'\n",
+                b"Vtext\n",
+                b"U\x03abc",
+                b"X\x01\x00\x00\x00a",
+                short(r.choice(KEYS)),
+                short(r.choice(KEYS)),
+                b"\x96" + struct.pack("<Q", 2) + b"xy",
+                b")",
+                b"h" + bytes([r.randrange(self.memo + 1) % 256]),
+                b"h" + bytes([r.randrange(self.memo + 1) % 256]),
+            )
+        )
+
+    def several(self, depth, most=4):
+        return b"".join(self.value(depth) for _ in range(self.random.randrange(most)))
+
+    def pairs(self, depth):
+        count = self.random.randrange(4)
+        return b"".join(short(self.random.choice(KEYS)) + self.value(depth) for _ in range(count))
+
+    def container(self, depth):
+        r = self.random
+        return r.choice(
+            (
+                lambda: b"](" + self.several(depth) + b"e",
+                lambda: b"]" + self.value(depth) + b"a",
+                lambda: b"(" + self.several(depth) + b"l",
+                lambda: b"(" + self.several(depth) + b"t",
+                lambda: self.value(depth) + b"\x85",
+                lambda: self.value(depth) + self.value(depth) + b"\x86",
+                lambda: self.value(depth) * 1 + self.value(depth) + self.value(depth) + b"\x87",
+                lambda: b"}(" + self.pairs(depth) + b"u",
+                lambda: b"}" + self.atom() + self.value(depth) + b"s",
+                lambda: b"(" + self.pairs(depth) + b"d",
+                lambda: b"\x8f(" + self.atom() + self.atom() + b"\x90",
+                lambda: b"(" + self.atom() + self.atom() + b"\x91",
+            )
+        )()
+
+    def named(self):
+        r = self.random
+        module, name = r.choice(GLOBALS) if r.random() < 0.6 else r.choice(GLOBALS[:6])
+        return r.choice(
+            (
+                f"c{module}\n{name}\n".encode(),
+                short(module) + short(name) + b"\x93",
+                short(module) + b"\x94" + short(name) + b"\x94\x93\x94",
+                r.choice((b"\x82\xf0", b"\x82\xf1", b"\x83\xf0\x00", b"\x84\xf2\x00\x00\x00")),
+            )
+        )
+
+    def state(self, depth):
+        r = self.random
+        return r.choice(
+            (
+                lambda: b"}(" + self.pairs(depth) + b"u",
+                lambda: b"}" + short(r.choice(KEYS)) + self.value(depth) + b"s",
+                lambda: b"N}(" + self.pairs(depth) + b"u\x86",
+                lambda: b"}\x94(" + short(r.choice(KEYS)) + b"\x94K\x01u",
+                lambda: self.value(depth),
+            )
+        )()
+
+    def instance(self, depth):
+        r = self.random
+        made = r.choice(
+            (
+                lambda: self.named() + b")\x81",
+                lambda: self.named() + b")\x94\x81\x94",
+                lambda: self.named() + b"(" + self.several(depth) + b"t\x81",
+                lambda: self.named() + b"(" + self.several(depth) + b"tR",
+                lambda: self.named() + self.value(depth) + b"\x85R",
+                lambda: self.named() + self.value(depth) + b"\x85\x94R\x94",
+                lambda: self.named() + self.atom() + self.atom() + b"\x86R",
+                lambda: self.named() + self.named() + self.atom() + b"\x86R",
+                lambda: self.named() + self.named() + b"cbuiltins\nobject\nN\x87R",
+                lambda: self.named() + b")R",
+                lambda: self.named() + b"]" + self.value(depth) + b"a\x85R",
+                lambda: b"(" + self.named() + self.several(depth) + b"o",
+                lambda: b"(" + self.several(depth) + b"icanaries\nPlain\n",
+                lambda: self.named() + b")}\x92",
+            )
+        )()
+        if r.random() < 0.5:
+            made += self.state(depth) + b"b"
+        if r.random() < 0.2:
+            made += r.choice(
+                (
+                    b"(" + self.several(depth) + b"e",
+                    b"(" + self.pairs(depth) + b"u",
+                    self.value(depth) + b"a",
+                    b"(" + self.several(depth) + b"\x90",
+                )
+            )
+        return made
+
+    def odd(self, depth):
+        r = self.random
+        return r.choice(
+            (
+                lambda: self.value(depth) + b"2\x86",
+                lambda: self.value(depth) + b"N0",
+                lambda: b"(" + self.several(depth) + b"1N",
+                lambda: self.named(),
+                lambda: self.named() + self.state(depth) + b"b",
+                lambda: self.value(depth) + self.value(depth) + b"R",
+                lambda: self.value(depth) + self.value(depth) + b"\x81",
+                lambda: self.value(depth) + self.value(depth) + b"b",
+                lambda: self.value(depth) + b"Q",
+                lambda: b"Pid\n",
+                lambda: b"\x97\x98",
+                lambda: self.value(depth) + b"\x98",
+                lambda: b"\x95" + struct.pack("<Q", r.randrange(40)) + self.value(depth),
+            )
+        )()
+
+    def changed(self, body):
+        r, data = self.random, bytearray(body)
+        for _ in range(r.randrange(1, 4)):
+            at = r.randrange(len(data))
+            way = r.randrange(4)
+            if way == 0:
+                data[at] = r.randrange(256)
+            elif way == 1:
+                del data[at : at + r.randrange(1, 4)]
+            elif way == 2:
+                data[at:at] = data[r.randrange(len(data)) :][: r.randrange(1, 12)]
+            else:
+                data[at:at] = r.choice(
+                    b"()0012abdeluosRQit\x81\x85\x86\x87\x90\x91\x92\x93\x94"
+                ).to_bytes(1, "big")
+            if not data:
+                break
+        return bytes(data)
+
+
+def described(value, seen=None, depth=0):
+    """Return what a loaded value is, by structure, running nothing of it."""
+    seen = {} if seen is None else seen
+    if id(value) in seen:
+        return "again", seen[id(value)]
+    kind = type(value)
+    if kind is float:
+        return "float", struct.pack(">d", value)
+    if kind in (int, str, bytes, bool, type(None)):
+        return kind.__name__, value
+    if isinstance(value, type) or kind is types.FunctionType:
+        return "global", value.__qualname__
+    seen[id(value)] = len(seen)
+    inner = lambda part: described(part, seen, depth + 1)  # noqa: E731
+    if depth > 60:
+        return ("deep",)
+    parts = [kind.__name__]
+    if kind is bytearray or kind is memoryview:
+        parts.append(bytes(value))
+    elif isinstance(value, tuple | list | collections.deque):
+        parts += [inner(part) for part in value]
+    elif isinstance(value, dict):
+        parts += [(inner(k), inner(v)) for k, v in dict.items(value)]
+    elif isinstance(value, set | frozenset):
+        parts.append(len(value))
+    elif isinstance(value, datetime.datetime | datetime.time):
+        parts.append(value.replace(tzinfo=None))
+    attributes = getattr(value, "__dict__", None) if kind in ALLOWED else None
+    if type(attributes) is dict:
+        parts += [(inner(k), inner(v)) for k, v in attributes.items()]
+    if kind is Slots:
+        parts += [inner(getattr(value, name, "unset")) for name in Slots.__slots__]
+    return tuple(parts)
+
+
+def outcome(load, data):
+    """Return what a load gave: a value's description, or the type and words of an error."""
+    global WATCHING
+    WATCHING = True
+    try:
+        value = load(data)
+    except Exception as error:
+        return "error", type(error).__name__, str(error)
+    finally:
+        WATCHING = False
+    return "value", described(value)
+
+
+class Judge:
+    """Loads by both backends, and says what is wrong, if anything is."""
+
+    def __init__(self):
+        for code, pair in ((240, ("canaries", "Plain")), (241, ("canaries", "forbidden"))):
+            copyreg.add_extension(*pair, code)
+        copyreg._extension_cache[241] = copyreg._extension_cache[242] = forbidden
+        table = policy.Table(ALLOWED)
+        self.policy = safe.Policy(ALLOWED)
+        self.machine = machine.Policy(table)
+
+    def by_machine(self, data):
+        return machine.Machine(self.machine, data, {}).load()
+
+    def fault(self, data):
+        CALLED.clear()
+        first = outcome(self.policy.loads, data)
+        if CALLED:
+            return f"called: {CALLED}"
+        if _backend.backend != "c":
+            return None
+        second = outcome(self.by_machine, data)
+        if CALLED:
+            return f"called by the Python backend: {CALLED}"
+        if not agree(first, second):
+            return f"the backends differ:\n  c      {first}\n  python {second}"
+        return None
+
+
+def agree(first, second):
+    if first[0] != second[0]:
+        return False
+    if first[0] == "value":
+        return first == second
+    # What pickle itself raises for nonsense is worded as it likes; refusals are the same.
+    if "is not allowed" in first[2] or "is not allowed" in second[2]:
+        return first == second
+    return True
+
+
+def benign(source):
+    """A pickle of allowed objects, for changes."""
+    one = Plain()
+    one.__dict__.update(a=1, b=[one, Color.RED], x=datetime.date(2000, 1, 1))
+    two = Slots()
+    two.a = {"x": (1, 2.5), "y": datetime.timedelta(3)}
+    values = [one, two, Listing([1, 2]), collections.deque([1, 2], 5), {one: 1}, 1j, {1, 2}]
+    return pickle.dumps(source.sample(values, 3), source.randrange(2, 6))
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--count", type=int, default=None, help="how many pickles")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long, without --count")
+    parser.add_argument("--seed", type=int, default=None)
+    options = parser.parse_args(arguments)
+    seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "big")
+    faulthandler.enable()
+    module_of_canaries()
+    sys.addaudithook(watch)
+    judge, source = Judge(), random.Random(seed)
+    maker, begun, count, loaded = Maker(source), time.monotonic(), 0, 0
+    while True:
+        if options.count is not None and count >= options.count:
+            break
+        if options.count is None and time.monotonic() - begun > options.seconds:
+            break
+        count += 1
+        data = maker.changed(benign(source)) if source.random() < 0.1 else maker.program()
+        fault = judge.fault(data)
+        if fault is not None:
+            print(f"seed {seed}, pickle {count}: {data!r}\n{fault}")
+            return 1
+        loaded += outcome_is_value(judge, data) if count % 64 == 0 else 0
+    print(f"{count} pickles, seed {seed}: nothing was called; about {loaded * 64} were loaded")
+    return 0
+
+
+def outcome_is_value(judge, data):
+    return outcome(judge.policy.loads, data)[0] == "value"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

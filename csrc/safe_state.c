@@ -236,7 +236,7 @@ build(struct unpickler *unpickler, PyObject *object, PyObject *object_state)
         return -1;
     }
     Py_INCREF(setstate);
-    int done = setstate_apply(unpickler->state, &unpickler->handed, object, object_state);
+    int done = setstate_apply(unpickler->state, load_handed(unpickler), object, object_state);
     if (done == 0) {
         done = call_setstate(setstate, object, object_state);
     }

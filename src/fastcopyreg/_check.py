@@ -117,7 +117,8 @@ def _part_problems(callee, arguments, state=None, items=None, pairs=None, setter
         yield f"the arguments in its reduce value are a {kind}, not a tuple"
     for what, part in (("list", items), ("dict", pairs)):
         if part is not None and not _has(type(part), "__next__"):
-            yield f"the {what} items in its reduce value are a {class_name(type(part))}, no iterator"
+            kind = class_name(type(part))
+            yield f"the {what} items in its reduce value are a {kind}, no iterator"
     if setter is not None and not callable(setter):
         yield f"the state setter in its reduce value is {shown(setter)}, which is not callable"
 

@@ -56,13 +56,14 @@ copier_by_dispatch(struct copier *copier, PyObject *object, PyObject *function)
     return copy;
 }
 
-/* Below the floor: whether the C stack has room for more levels.  Where its bounds are not known, a
-   call takes as much as any stack has. */
+/* Below the floor: whether the C stack has room for more levels.  Where its bounds are not known,
+   a call takes as much as any stack has. */
 static NOINLINE int
 may_descend_further(struct copier *copier, uintptr_t here)
 {
     uintptr_t begin = (uintptr_t)copier;
-    if (copier->depth >= COPIER_DEPTH || !stack_look(here, STACK_FOR_OTHERS, &copier->stack_floor)) {
+    if (copier->depth >= COPIER_DEPTH
+        || !stack_look(here, STACK_FOR_OTHERS, &copier->stack_floor)) {
         return 0;
     }
     if (copier->stack_floor != 0) {

@@ -159,8 +159,8 @@ PyObject *copier_copy_on_heap(struct copier *copier, PyObject *object);
    they should be. */
 PyObject *copier_hand_over(struct copier *copier, PyObject *object);
 
-/* Asks a visible memo and the tables for an owned object: 1 and its copy, strong; 0 and the route by
-   which it is to be copied; or -1.  May run Python code. */
+/* Asks a visible memo and the tables for an owned object: 1 and its copy, strong; 0 and the route
+   by which it is to be copied; or -1.  May run Python code. */
 int copier_find_visible(struct copier *copier, PyObject *object, struct copyroute **route,
                         PyObject **copy);
 
@@ -249,8 +249,8 @@ PyObject *copier_finish_copy(struct copier *copier, PyObject *object, enum way w
 /* What a Python function returns for an owned object; strong or NULL. */
 PyObject *copier_ask_function(struct copier *copier, PyObject *function, PyObject *object);
 
-/* What an owned object that must be asked says: 1 and the copy that its __deepcopy__ made, 0 and its
-   reduce value, strong; or -1. */
+/* What an owned object that must be asked says: 1 and the copy that its __deepcopy__ made, 0 and
+   its reduce value, strong; or -1. */
 int copier_ask_deeply(struct copier *copier, PyObject *object, unsigned int facts, PyObject **copy,
                       PyObject **reduce_value);
 

@@ -153,7 +153,7 @@ copy_items_of_tuple(struct copier *copier, PyObject *tuple, Py_ssize_t first, Py
 
 PyObject *
 copier_choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, int same, int alone,
-             int foreign)
+                    int foreign)
 {
     PyObject *copy = NULL;
     if (copier->memo.dict != NULL) {

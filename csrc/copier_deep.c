@@ -330,8 +330,7 @@ store_part(struct copier *copier, struct level *level, PyObject *copied)
     int result;
     begin_foreign(copier);
     if (level->stage == AT_ITEM) {
-        PyObject *none =
-            PyObject_CallMethodOneArg(level->copy, copier->state->str.append, copied);
+        PyObject *none = PyObject_CallMethodOneArg(level->copy, copier->state->str.append, copied);
         result = none == NULL ? -1 : 0;
         Py_XDECREF(none);
     }
@@ -467,10 +466,8 @@ begin_object(struct copier *copier, struct levels *levels, PyObject *object, PyO
         return found < 0 ? RAISED : DONE;
     }
     switch (route->kind) {
-    case ROUTE_LIST:
-        return begin_container(copier, levels, LEVEL_LIST, object, PyList_New(0));
-    case ROUTE_DICT:
-        return begin_container(copier, levels, LEVEL_DICT, object, PyDict_New());
+    case ROUTE_LIST: return begin_container(copier, levels, LEVEL_LIST, object, PyList_New(0));
+    case ROUTE_DICT: return begin_container(copier, levels, LEVEL_DICT, object, PyDict_New());
     case ROUTE_TUPLE: return begin_tuple(levels, object);
     case ROUTE_METHOD:
         return open_level(levels, LEVEL_METHOD, object, NULL, NULL) == NULL ? RAISED : PART;

@@ -124,7 +124,8 @@ copier_ask_deeply(struct copier *copier, PyObject *object, unsigned int facts, P
                   PyObject **reduce_value)
 {
     PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
-    int found = surely_lacks_deepcopy(copier, object, facts) ? 0 : copy_by_hook(copier, object, copy);
+    int found =
+        surely_lacks_deepcopy(copier, object, facts) ? 0 : copy_by_hook(copier, object, copy);
     if (found == 0) {
         *reduce_value = ask(copier, object, type);
         found = *reduce_value == NULL ? -1 : 0;

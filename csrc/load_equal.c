@@ -322,9 +322,10 @@ load_check_equals(struct core_state *state, struct key_bounds *bounds, PyObject 
     struct comparison comparison = {.bounds = bounds, .deepest = PAIRS_UNASKED};
     int result = add_equals(state, &comparison, container, key, hash);
     while (result == 0 && comparison.count > 0) {
-        result = check_depth(state, &comparison) < 0                     ? -1
-                 : comparison.pairs[comparison.count - 1].of_sets ? compare_sets(state, &comparison)
-                                                                  : compare_tuples(state, &comparison);
+        result = check_depth(state, &comparison) < 0 ? -1
+                 : comparison.pairs[comparison.count - 1].of_sets
+                     ? compare_sets(state, &comparison)
+                     : compare_tuples(state, &comparison);
     }
     while (comparison.count > 0) {
         drop_pair(&comparison);

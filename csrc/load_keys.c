@@ -5,8 +5,9 @@
 #include "stack.h"
 
 enum {
-    /* Levels of tuples in a key, if the C stack has room for them: hash() needs less than a megabyte
-       of it, and no pickler of these versions writes so many before its recursion limit is raised.
+    /* Levels of tuples in a key, if the C stack has room for them: hash() needs less than a
+       megabyte of it, and no pickler of these versions writes so many before its recursion limit
+       is raised.
      */
     KEY_DEPTH = 10000,
     /* Parts of the tuples within the keys of one pickle, each counted as often as it is met: some
@@ -168,8 +169,8 @@ check_depth(struct core_state *state, struct walk *walk)
     return -1;
 }
 
-/* Whether == may go down so many levels without being looked at; what they take was measured before
-   hash() went there. */
+/* Whether == may go down so many levels without being looked at; what they take was measured
+   before hash() went there. */
 static int
 may_compare(struct core_state *state, size_t depth)
 {

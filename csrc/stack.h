@@ -41,7 +41,8 @@ stack_allows(uintptr_t here, enum stack_reserve reserve, uintptr_t *floor)
     return likely(here >= *floor) || stack_look(here, reserve, floor);
 }
 
-/* Whether less of the C stack is left than an import or a compilation takes.  Runs no Python code. */
+/* Whether less of the C stack is left than an import or a compilation takes.  Runs no Python code.
+ */
 int stack_is_short(void);
 
 /* Whether there is C stack for a call that may be within others without end, where the interpreter
@@ -53,8 +54,8 @@ int stack_is_short(void);
 int stack_check(void);
 #endif
 
-/* How many levels of so many bytes each there is C stack for below the caller, where the interpreter
-   does not see to it: no more than `most`, and that many if nothing is known. */
+/* How many levels of so many bytes each there is C stack for below the caller, where the
+   interpreter does not see to it: no more than `most`, and that many if nothing is known. */
 #if !C_STACK_IS_SEEN
 size_t stack_levels(size_t size, size_t most);
 #endif

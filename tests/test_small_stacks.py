@@ -1,7 +1,7 @@
 """Nesting on C stacks of any size: never a crash, and nothing ends earlier than there.
 
-Each case runs in a process of its own, in a thread with so much C stack. It goes deeper and deeper,
-and says how far it came; where the standard library crashes, that is how far.
+Each case runs in a process of its own, in a thread with so much C stack. It goes deeper and
+deeper, and says how far it came; where the standard library crashes, that is how far.
 """
 
 import collections
@@ -250,7 +250,7 @@ def test_nesting_on_stacks_of_any_size(operation, kind):
     check(operation, kind, [80, 96, 112, 160, 192, 256, 512, 1024], [1000, 10**4])
 
 
-# ---- calls within calls --------------------------------------------------------------------------
+# ---- calls within calls -------------------------------------------------------------------------
 
 
 class Hooked:
@@ -349,7 +349,7 @@ def test_calls_within_calls_never_crash(name, limit):
         assert len(numbers) > 8, "not even a few calls"
 
 
-# ---- the main thread's stack, which grows --------------------------------------------------------
+# ---- the main thread's stack, which grows -------------------------------------------------------
 
 
 def nested_in_main(bytes_of_stack, later, report):
@@ -381,7 +381,7 @@ def test_the_limit_of_the_stack_is_asked_anew():
     assert numbers[1] > 1.5 * numbers[0]
 
 
-# ---- stacks that are not the thread's own --------------------------------------------------------
+# ---- stacks that are not the thread's own -------------------------------------------------------
 
 
 def small(pickle, copy):
@@ -428,7 +428,7 @@ def test_threads_that_c_code_made(kilobytes):
         assert actual == expected or actual == [6 + 2]
 
 
-# ---- keys ----------------------------------------------------------------------------------------
+# ---- keys ---------------------------------------------------------------------------------------
 
 
 def loads_of_keys(which, kilobytes, equal, report):

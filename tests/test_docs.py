@@ -27,7 +27,7 @@ def shop(tmp_path, monkeypatch):
     copyreg.dispatch_table.update(table)
 
 
-@pytest.mark.parametrize("name", ["install.md", "register.md"])
+@pytest.mark.parametrize("name", ["install.md", "reducers.md", "register.md"])
 def test_examples(name, shop):
     if sys.implementation.name != "cpython" and name == "register.md":
         pytest.skip("it shows messages in the words of CPython's pickle")

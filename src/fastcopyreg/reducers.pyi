@@ -1,0 +1,14 @@
+"""What type checkers see of `reducers`."""
+
+import builtins
+from typing import NamedTuple
+
+class Reducer(NamedTuple):
+    name: str
+    enabled: bool
+    types: tuple[type, ...]
+    about: str
+
+def enable(*names: str) -> None: ...
+def disable(*names: str) -> None: ...
+def list() -> builtins.list[Reducer]: ...

@@ -11,7 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # Not there under PYTHONSAFEPATH.
 
-from fastcopyreg import copy, pickle
+from fastcopyreg import copy, pickle, safe
+from race_safe import register_globals
 from workloads import WORKLOADS
 
 SCALE = 0.02
@@ -43,6 +44,13 @@ def train_pickling(workload):
             pickle.dumps(built, protocol)
         for _ in repeats(workload, share):
             pickle.loads(data)
+    train_safe(workload, pickle.dumps(built))
+
+
+def train_safe(workload, data):
+    register_globals(data)
+    for _ in repeats(workload, 2):
+        safe.loads(data)
 
 
 def train_picklers(workload):

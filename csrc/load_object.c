@@ -165,8 +165,11 @@ load_call(struct unpickler *unpickler, PyObject **arguments)
     PyObject *object = NULL, *callable = arguments[-1];
     Py_ssize_t count = unpickler->top - arguments;
     if (unlikely(unpickler->policy != NULL)) {
-        int done = safe_call_loose(unpickler, arguments, &object);
-        if (done != 0) {
+        enum safe_way way = safe_call_loose(unpickler, arguments, &object);
+        if (way == SAFE_BY_CALL) {
+            object = call_off_stack(unpickler, callable, arguments);
+        }
+        if (way != SAFE_AS_USUAL) {
             load_drop_to(unpickler, arguments - 1);
             return load_push_memoized(unpickler, object);
         }
@@ -245,7 +248,7 @@ load_plain_object(struct unpickler *unpickler)
         return 0;
     }
     if (unlikely(unpickler->policy != NULL)) {
-        if (!safe_makes_freely(unpickler, (PyObject *)type)) {
+        if (!safe_makes_plainly(unpickler, (PyObject *)type)) {
             return 0;
         }
         if (safe_count_made(unpickler, unpickler->top, unpickler->top - 1) < 0) {

@@ -569,18 +569,56 @@ safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *argu
     return matched < 0 ? -1 : 0;
 }
 
-int
-safe_call_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **made)
+/* How the core makes what the entry allows to be called, without calling it.  Runs Python code. */
+static enum safe_way
+make_loose(struct unpickler *unpickler, const struct safe_entry *entry, PyObject **arguments,
+           PyObject **made)
 {
     Py_ssize_t count = unpickler->top - arguments;
-    unpickler->safe.loose = count;
+    switch (make_or_read(unpickler->state, entry->object, arguments, count, made)) {
+    case MAKE_DONE: return SAFE_MADE;
+    case MAKE_RAISED: return SAFE_REFUSED;
+    default: return SAFE_AS_USUAL;
+    }
+}
+
+/* safe_call_loose() without counting. */
+static enum safe_way
+ask_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **made)
+{
+    const struct safe_entry *entry = policy_entry(policy_of(unpickler), arguments[-1]);
+    if (likely(entry != NULL && entry->call.count == FORMS_ANY)) {
+        return SAFE_AS_USUAL;
+    }
+    if (entry != NULL && (entry->flags & SAFE_IS_MADE) != 0) {
+        enum safe_way way = make_loose(unpickler, entry, arguments, made);
+        if (way != SAFE_AS_USUAL) {
+            return way;
+        }
+    }
+    Py_ssize_t count = unpickler->top - arguments;
     int done = safe_call(unpickler, arguments[-1], arguments, count, made);
-    if (done >= 0 && safe_make(unpickler, arguments, arguments - 1, 1) < 0) {
+    if (done != 0) {
+        return done < 0 ? SAFE_REFUSED : SAFE_MADE;
+    }
+    if (entry == NULL || (entry->flags & SAFE_IS_VALUE) == 0) {
+        return entry != NULL && (entry->flags & SAFE_IS_CALLED) != 0 ? SAFE_BY_CALL
+                                                                     : SAFE_AS_USUAL;
+    }
+    return make_loose(unpickler, entry, arguments, made);
+}
+
+enum safe_way
+safe_call_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **made)
+{
+    unpickler->safe.loose = unpickler->top - arguments;
+    enum safe_way way = ask_loose(unpickler, arguments, made);
+    if (way != SAFE_REFUSED && safe_make(unpickler, arguments, arguments - 1, 1) < 0) {
         Py_CLEAR(*made);
-        done = -1;
+        way = SAFE_REFUSED;
     }
     unpickler->safe.loose = -1;
-    return done;
+    return way;
 }
 
 int
@@ -598,6 +636,13 @@ safe_makes_freely(struct unpickler *unpickler, PyObject *cls)
 {
     const struct safe_entry *entry = policy_entry(policy_of(unpickler), cls);
     return policy_of(unpickler)->any_class || (entry != NULL && entry->make.count == FORMS_ANY);
+}
+
+int
+safe_makes_plainly(struct unpickler *unpickler, PyObject *cls)
+{
+    const struct safe_entry *entry = policy_entry(policy_of(unpickler), cls);
+    return policy_of(unpickler)->any_class || (entry != NULL && entry->makes_plain);
 }
 
 int
@@ -737,9 +782,8 @@ safe_extension(struct unpickler *unpickler, int size)
 
 /* ---- items -------------------------------------------------------------- */
 
-/* Whether the object takes items as its class says: 0 or -1. */
-static int
-check_takes(struct unpickler *unpickler, PyObject *object)
+int
+safe_check_taker(struct unpickler *unpickler, PyObject *object)
 {
     const PolicyObject *policy = policy_of(unpickler);
     const struct safe_entry *entry = policy_entry(policy, Py_TYPE(object));
@@ -749,63 +793,6 @@ check_takes(struct unpickler *unpickler, PyObject *object)
     return entry != NULL && (entry->flags & SAFE_TAKES_ITEMS) != 0
                ? 0
                : refuse_here(unpickler, "items", object);
-}
-
-/* The object that takes the items from `start` up, or NULL if the loader will miss it. */
-static PyObject *
-taker_of(struct unpickler *unpickler, PyObject **start)
-{
-    size_t below = unpickler->mark_count < 2 ? 0 : unpickler->marks[unpickler->mark_count - 2];
-    PyObject **least = unpickler->fence;
-    if (unpickler->mark_count > 0 && start == unpickler->fence) {
-        least = unpickler->stack + below;
-    }
-    return start > least ? start[-1] : NULL;
-}
-
-int
-safe_append(struct unpickler *unpickler, PyObject **start)
-{
-    PyObject *taker = taker_of(unpickler, start);
-    if (taker == NULL) {
-        return 0;
-    }
-    if (!PyList_CheckExact(taker) && check_takes(unpickler, taker) < 0) {
-        return -1;
-    }
-    return safe_nest(unpickler, start, start - 1, 0);
-}
-
-int
-safe_set_items(struct unpickler *unpickler, PyObject **start)
-{
-    PyObject *taker = taker_of(unpickler, start);
-    if (taker == NULL || (unpickler->top - start) % 2 != 0) {
-        return 0;
-    }
-    if (!PyDict_CheckExact(taker) && check_takes(unpickler, taker) < 0) {
-        return -1;
-    }
-    if (safe_nest(unpickler, start, start - 1, 0) < 0) {
-        return -1;
-    }
-    return safe_check_keys(unpickler, taker, start, unpickler->top, 2);
-}
-
-int
-safe_add_items(struct unpickler *unpickler, PyObject **start)
-{
-    PyObject *taker = taker_of(unpickler, start);
-    if (taker == NULL) {
-        return 0;
-    }
-    if (!PySet_CheckExact(taker) && check_takes(unpickler, taker) < 0) {
-        return -1;
-    }
-    if (safe_nest(unpickler, start, start - 1, 0) < 0) {
-        return -1;
-    }
-    return safe_check_keys(unpickler, taker, start, unpickler->top, 1);
 }
 
 int

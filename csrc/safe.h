@@ -83,9 +83,16 @@ PyObject *safe_find(struct unpickler *unpickler, PyObject *module_name, PyObject
 int safe_push_global(struct unpickler *unpickler, const unsigned char *bytes, size_t size,
                      size_t module_size, size_t name_size);
 
-/* Whether callable(*arguments) may be called, whose arguments lie on top of the stack: safe_call()
-   for load_call(), which counts the call too. */
-int safe_call_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **made);
+/* For load_call(): whether callable(*arguments) may be called, whose arguments lie on top of the
+   stack.  Counts the call. */
+enum safe_way {
+    SAFE_REFUSED = -1,
+    SAFE_AS_USUAL, /* by a plan, if there is one */
+    SAFE_MADE,     /* *made, strong, is what it would return */
+    SAFE_BY_CALL   /* there is no plan */
+};
+
+enum safe_way safe_call_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **made);
 
 /* Whether callable(*arguments) may be called: 0; or 1 and *made, strong, if that was done here. */
 int safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *arguments,
@@ -93,6 +100,9 @@ int safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *
 
 /* Counts the object that is made of what lies from `parts` up, in the place of `whole`. */
 int safe_count_made(struct unpickler *unpickler, PyObject **parts, PyObject **whole);
+
+/* Whether instances of the class may be made by __new__ without arguments; 1 or 0. */
+int safe_makes_plainly(struct unpickler *unpickler, PyObject *cls);
 
 /* Whether instances of the class may be made by __new__ with any arguments; 1 or 0. */
 int safe_makes_freely(struct unpickler *unpickler, PyObject *cls);

@@ -74,6 +74,75 @@ close_hashed(struct unpickler *unpickler, Py_ssize_t stride)
                : safe_check_keys(unpickler, NULL, unpickler->fence, unpickler->top, stride);
 }
 
+/* The object that takes the items from `start` up, or NULL if the loader will miss it. */
+ALWAYS_INLINE PyObject *
+taker_of(struct unpickler *unpickler, PyObject **start)
+{
+    PyObject **least = unpickler->fence;
+    if (unpickler->mark_count > 0 && start == least) {
+        least = unpickler->stack
+                + (unpickler->mark_count < 2 ? 0 : unpickler->marks[unpickler->mark_count - 2]);
+    }
+    return start > least ? start[-1] : NULL;
+}
+
+ALWAYS_INLINE int
+append(struct unpickler *unpickler, PyObject **start)
+{
+    PyObject *taker = taker_of(unpickler, start);
+    if (taker == NULL) {
+        return 0;
+    }
+    if (unlikely(!PyList_CheckExact(taker)) && safe_check_taker(unpickler, taker) < 0) {
+        return -1;
+    }
+    return safe_nest(unpickler, start, start - 1, 0);
+}
+
+/* Keys are texts, mostly. */
+ALWAYS_INLINE int
+check_keys(struct unpickler *unpickler, PyObject *taker, PyObject **start, Py_ssize_t stride)
+{
+    for (PyObject **key = start; key < unpickler->top; key += stride) {
+        if (unlikely(!PyUnicode_CheckExact(*key))) {
+            return safe_check_keys(unpickler, taker, key, unpickler->top, stride);
+        }
+    }
+    return 0;
+}
+
+ALWAYS_INLINE int
+set_items(struct unpickler *unpickler, PyObject **start)
+{
+    PyObject *taker = taker_of(unpickler, start);
+    if (taker == NULL || (unpickler->top - start) % 2 != 0) {
+        return 0;
+    }
+    if (unlikely(!PyDict_CheckExact(taker)) && safe_check_taker(unpickler, taker) < 0) {
+        return -1;
+    }
+    if (safe_nest(unpickler, start, start - 1, 0) < 0) {
+        return -1;
+    }
+    return check_keys(unpickler, taker, start, 2);
+}
+
+static int
+add_items(struct unpickler *unpickler, PyObject **start)
+{
+    PyObject *taker = taker_of(unpickler, start);
+    if (taker == NULL) {
+        return 0;
+    }
+    if (!PySet_CheckExact(taker) && safe_check_taker(unpickler, taker) < 0) {
+        return -1;
+    }
+    if (safe_nest(unpickler, start, start - 1, 0) < 0) {
+        return -1;
+    }
+    return check_keys(unpickler, taker, start, 1);
+}
+
 static int
 pop_one(struct unpickler *unpickler)
 {
@@ -111,16 +180,14 @@ before(struct unpickler *unpickler, int opcode)
     case OP_LIST: return close_marked(unpickler);
     case OP_DICT: return close_hashed(unpickler, 2);
     case OP_FROZENSET: return close_hashed(unpickler, 1);
-    case OP_APPEND:
-        return load_reach(unpickler) < 2 ? 0 : safe_append(unpickler, unpickler->top - 1);
-    case OP_APPENDS:
-        return unpickler->mark_count == 0 ? 0 : safe_append(unpickler, unpickler->fence);
+    case OP_APPEND: return load_reach(unpickler) < 2 ? 0 : append(unpickler, unpickler->top - 1);
+    case OP_APPENDS: return unpickler->mark_count == 0 ? 0 : append(unpickler, unpickler->fence);
     case OP_SETITEM:
-        return load_reach(unpickler) < 3 ? 0 : safe_set_items(unpickler, unpickler->top - 2);
+        return load_reach(unpickler) < 3 ? 0 : set_items(unpickler, unpickler->top - 2);
     case OP_SETITEMS:
-        return unpickler->mark_count == 0 ? 0 : safe_set_items(unpickler, unpickler->fence);
+        return unpickler->mark_count == 0 ? 0 : set_items(unpickler, unpickler->fence);
     case OP_ADDITEMS:
-        return unpickler->mark_count == 0 ? 0 : safe_add_items(unpickler, unpickler->fence);
+        return unpickler->mark_count == 0 ? 0 : add_items(unpickler, unpickler->fence);
     case OP_REDUCE: return safe_reduce(unpickler);
     case OP_NEWOBJ: return safe_newobj(unpickler, 0);
     case OP_NEWOBJ_EX: return safe_newobj(unpickler, 1);

@@ -10,10 +10,10 @@ int safe_newobj(struct unpickler *unpickler, int has_keywords);
 int safe_obj(struct unpickler *unpickler);
 int safe_build(struct unpickler *unpickler);
 int safe_extension(struct unpickler *unpickler, int size);
-int safe_append(struct unpickler *unpickler, PyObject **start);
-int safe_set_items(struct unpickler *unpickler, PyObject **start);
-int safe_add_items(struct unpickler *unpickler, PyObject **start);
 int safe_readonly(struct unpickler *unpickler);
+
+/* Whether an object that is no exact list, dict or set takes items: 0 or -1. */
+int safe_check_taker(struct unpickler *unpickler, PyObject *object);
 
 /* INST, once its class is known: 0 or -1. */
 int safe_inst(struct unpickler *unpickler, PyObject *cls, PyObject **start);

@@ -32,7 +32,9 @@ enum safe_flag {
     SAFE_TAKES_STATE = 2, /* BUILD, with any state */
     SAFE_TAKES_UUID = 4,  /* BUILD, with the state of a UUID */
     SAFE_IS_VALUE = 8,    /* one of safe.STANDARD: who hashes so can be made to collide */
-    SAFE_IS_FACTORY = 16  /* may be the factory of a defaultdict */
+    SAFE_IS_FACTORY = 16, /* may be the factory of a defaultdict */
+    SAFE_IS_MADE = 32,    /* arguments with which make_object() makes it are of its forms */
+    SAFE_IS_CALLED = 64   /* make_object() never makes it */
 };
 
 struct safe_entry {
@@ -45,6 +47,7 @@ struct safe_entry {
     size_t name_size;
     enum safe_helper helper;
     unsigned int flags;
+    int makes_plain;        /* __new__ may be called without arguments */
     struct safe_forms call; /* object(*arguments) */
     struct safe_forms make; /* object.__new__(object, *arguments) */
 };

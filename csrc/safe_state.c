@@ -49,6 +49,9 @@ is_plain_name(PyObject *name)
         return 0;
     }
     Py_ssize_t length = PyUnicode_GET_LENGTH(name);
+    if (likely(PyUnicode_IS_COMPACT_ASCII(name) && *(const char *)PyUnicode_DATA(name) != '_')) {
+        return 1;
+    }
     return length < 4 || PyUnicode_READ_CHAR(name, 0) != '_' || PyUnicode_READ_CHAR(name, 1) != '_'
            || PyUnicode_READ_CHAR(name, length - 1) != '_'
            || PyUnicode_READ_CHAR(name, length - 2) != '_';

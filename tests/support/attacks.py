@@ -220,6 +220,53 @@ for module, name, argument in (
         line_global(module, name) + text(argument) + b"\x85R.",
     )
 
+# --- behind every opcode of a value, so that none of them ends the asking
+
+for name, data in {
+    "FLOAT": b"F1.5\n",
+    "INT": b"I1\n",
+    "LONG": b"L1L\n",
+    "BININT": b"J\x01\x00\x00\x00",
+    "BININT1": b"K\x01",
+    "BININT2": b"M\x01\x00",
+    "LONG1": b"\x8a\x01\x01",
+    "LONG4": b"\x8b\x01\x00\x00\x00\x01",
+    "BINFLOAT": b"G" + bytes(8),
+    "STRING": b"S'x'\n",
+    "BINSTRING": b"T\x01\x00\x00\x00x",
+    "SHORT_BINSTRING": b"U\x01x",
+    "UNICODE": b"Vx\n",
+    "BINUNICODE": text("x"),
+    "SHORT_BINUNICODE": b"\x8c\x01x",
+    "BINUNICODE8": b"\x8d\x01" + bytes(7) + b"x",
+    "BINBYTES": b"B\x01\x00\x00\x00x",
+    "SHORT_BINBYTES": b"C\x01x",
+    "BINBYTES8": b"\x8e\x01" + bytes(7) + b"x",
+    "BYTEARRAY8": b"\x96\x01" + bytes(7) + b"x",
+    "NEWTRUE": b"\x88",
+    "NEWFALSE": b"\x89",
+    "EMPTY_LIST": b"]",
+    "EMPTY_DICT": b"}",
+    "EMPTY_SET": b"\x8f",
+    "EMPTY_TUPLE": b")",
+    "LIST": b"(l",
+    "DICT": b"(d",
+    "TUPLE": b"(t",
+    "TUPLE2": b"NN\x86",
+    "FROZENSET": b"(\x91",
+    "SETITEM": b"}K\x01Ns",
+    "ADDITEMS": b"\x8f(K\x01\x90",
+    "MEMOIZE": b"N\x94",
+    "BINPUT": b"Nq\x00",
+    "LONG_BINPUT": b"Nr\x01\x00\x00\x00",
+    "PUT": b"Np0\n",
+    "GET": b"Np0\n0g0\n",
+    "LONG_BINGET": b"Nq\x000j\x00\x00\x00\x00",
+    "DUP": b"N20",
+    "POP_MARK": b"N(N1",
+}.items():
+    attack("calls", f"a call behind {name}", data + line_global(*TOUCH) + ARGUMENT + b"\x85R\x86.")
+
 # --- names that lead elsewhere
 
 for name in (

@@ -56,15 +56,16 @@ class Limits:
 class Allowed:
     """Something that a load may find and call, with what there is to say about it.
 
-    *item* is a class or another callable.  *name* is `module:qualified name` if pickles call it
-    otherwise than it calls itself.  *note* is for those who read `explain`: what its `__init__`,
-    `__setstate__`, `__hash__` or `__del__` would do with data that somebody made up.
+    *item* is a class or another callable, or with a *name* any object, which is then found and not
+    called.  *name* is `module:qualified name` if pickles call it otherwise than it does itself.
+    *note* is for those who read `explain`: what its `__init__`, `__setstate__`, `__hash__` or
+    `__del__` would do with data that somebody made up.
     """
 
     __slots__ = ("item", "name", "note")
 
     def __init__(self, item, *, name=None, note=None):
-        if not callable(item):
+        if name is None and not callable(item):
             raise TypeError(f"only what can be called can be allowed, not {item!r}")
         self.item, self.name, self.note = item, name, note
 
@@ -123,6 +124,8 @@ def _row_of(allowed):
     if isinstance(item, type):
         flags |= rows.TAKES_ITEMS | rows.TAKES_STATE
         return rows.Row(module, name, item, flags=flags, call=None, make=None)
+    if not callable(item):
+        return rows.Row(module, name, item)
     return rows.Row(module, name, item, flags=flags, call=None)
 
 

@@ -7,6 +7,7 @@ and of values only exact built-in ones are shown.
 from types import BuiltinFunctionType, FunctionType
 
 from .._stdlib import PICKLE
+from .rows import Helper
 
 UnpicklingError = PICKLE["UnpicklingError"]
 
@@ -61,16 +62,45 @@ def _step(container, items):
     return f"[{len(items) - 1}]"
 
 
+def _steps(container, items):
+    """Yield the steps to the last of *items*.
+
+    An empty container among them is taken for one that is being filled, as it mostly is.
+    """
+    begun = 0
+    for number, item in enumerate(items[:-1]):
+        if type(item) in (list, dict) and not item:
+            yield _step(container, items[begun : number + 1])
+            container, begun = item, number + 1
+    if items[begun:]:
+        yield _step(container, items[begun:])
+
+
+def _is_called(value):
+    return isinstance(value, type) or type(value) in (FunctionType, BuiltinFunctionType, Helper)
+
+
 def path_of(objects, marks):
-    """Return the path in the object to what a load was at, from its stack and its MARKs."""
+    """Return the path in the object to what lies on top of the stack, as its MARKs show it."""
     steps = []
-    for number, start in enumerate(marks):
-        end = marks[number + 1] if number + 1 < len(marks) else len(objects)
-        items = objects[start:end]
+    for number, start in enumerate((0, *marks)):
+        end = marks[number] if number < len(marks) else len(objects)
         container = objects[start - 1] if start else None
-        if items:
-            steps.append(_step(container, items))
-    return "".join(steps)
+        if start and _is_called(container):
+            break  # These are its arguments.
+        steps += _steps(container, objects[start:end])
+    return "".join(steps[1:]) if objects else ""
+
+
+# What is refused is not on the stack yet, or has its arguments above it.
+_NOT_PUSHED = {"global", "extension"}
+_UNDER_ANOTHER = {"call", "arguments", "no tuple", "build", "state", "name"}
+
+
+def _looked_at(kind, objects):
+    if kind in _NOT_PUSHED:
+        return (*objects, None)
+    return objects[:-1] if kind in _UNDER_ANOTHER else objects
 
 
 def _global(names):
@@ -170,7 +200,8 @@ _WORDS = {
 
 def refuse(kind, subject, offset, stack):
     """Raise UnpicklingError; *stack* is what lay on the stack, and the heights of its MARKs."""
-    path = path_of(*stack)
+    objects, marks = stack
+    path = path_of(_looked_at(kind, objects), marks)
     where = f"byte {offset}" + (f", at {path} in the object" if path else "")
     if kind == "limit":
         error = UnpicklingError(

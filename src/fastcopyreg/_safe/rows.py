@@ -38,7 +38,15 @@ KINDS = (
 HELPERS = ("", "reconstructor", "newobj", "encode", "getattr", "type")
 """In the order of enum safe_helper in csrc/safe_policy.h."""
 
-TAKES_ITEMS, TAKES_STATE, TAKES_UUID, IS_VALUE, IS_FACTORY = 1, 2, 4, 8, 16
+TAKES_ITEMS, TAKES_STATE, TAKES_UUID, IS_VALUE, IS_FACTORY, IS_MADE, IS_CALLED = (
+    1,
+    2,
+    4,
+    8,
+    16,
+    32,
+    64,
+)
 """As enum safe_flag in csrc/safe_policy.h."""
 
 LEAST, GREATEST = -(2**63), 2**63 - 1
@@ -156,6 +164,15 @@ _ADDRESSES = (
     ipaddress.IPv6Interface,
     ipaddress.IPv6Network,
 )
+_MADE = (
+    complex,
+    slice,
+    datetime.date,
+    datetime.time,
+    datetime.datetime,
+    datetime.timedelta,
+)
+"""The core makes them without calling them, of arguments that have their forms (make_value.c)."""
 _PATHS = (pathlib.PurePath, pathlib.PurePosixPath, pathlib.PureWindowsPath)
 
 
@@ -169,7 +186,8 @@ def _builtins():
     for cls in _PLAIN:
         yield Row("builtins", cls.__name__, cls, flags=IS_FACTORY)
     for cls, forms in _CONTAINERS:
-        yield Row("builtins", cls.__name__, cls, flags=IS_FACTORY, call=forms)
+        way = IS_MADE if cls in _MADE else IS_CALLED if cls is range else 0
+        yield Row("builtins", cls.__name__, cls, flags=IS_FACTORY | way, call=forms)
     once = (NOTHING,)
     yield Row("builtins", "object", object, flags=IS_FACTORY, call=once, make=once)
     yield Row("builtins", "NotImplemented", NotImplemented)
@@ -178,7 +196,11 @@ def _builtins():
 
 def _values(digits):
     """The rows of value types; *digits* is how many a number may have."""
-    with_zone = lambda size: (form(raw(size, size)), form(raw(size, size), ZONE))  # noqa: E731
+
+    def with_zone(size):
+        state = raw(size, size)
+        return form(state), form(state, NONE), form(state, ZONE)
+
     number = text(digits + 64, "0123456789+-.EInfitysNa")
     yield datetime.date, (form(raw(4, 4)),)
     yield datetime.time, with_zone(6)
@@ -217,7 +239,8 @@ def standard(digits):
     """Return all rows of `STANDARD`, of which helpers come first."""
     found = [*_helpers(), *_builtins(), *_collections()]
     for cls, forms in _values(digits):
-        row = Row(cls.__module__, cls.__name__, cls, flags=IS_VALUE, call=forms)
+        flags = IS_VALUE | IS_MADE * (cls in _MADE)
+        row = Row(cls.__module__, cls.__name__, cls, flags=flags, call=forms)
         found.append(row)
         if cls in _PATHS:  # Where they were in 3.13, and are elsewhere.
             other = {"pathlib": "pathlib._local"}.get(cls.__module__, "pathlib")

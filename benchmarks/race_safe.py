@@ -1,7 +1,7 @@
 """Races `safe.loads` against our `loads` on the pickle of every workload.
 
-    python benchmarks/safe.py                          all
-    python benchmarks/safe.py --only 'one-*' --seconds 1
+    python benchmarks/race_safe.py                          all
+    python benchmarks/race_safe.py --only 'one-*' --seconds 1
 
 What the pickles name is registered first, as a program would. Exit status: 1 if `safe.loads` takes
 over `--most` times as long anywhere (1.10 unless given), 0 if not.
@@ -11,31 +11,22 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import importlib
-import pickletools
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # Not there under PYTHONSAFEPATH.
 
 from fastcopyreg import copyreg, pickle, safe
+from fastcopyreg._safe.policy import imported
 from fastcopyreg.bench import Contender, race
 from workloads import WORKLOADS
 
 
 def register_globals(data: bytes) -> None:
     """Registers what the pickle names, as far as STANDARD has it not."""
-    strings: list[str] = []
-    for opcode, argument, _ in pickletools.genops(data):
-        if isinstance(argument, str):
-            strings.append(argument)
-        if opcode.name == "STACK_GLOBAL":
-            module, name = strings[-2:]
-            if f"{module}.{name}" not in safe.STANDARD:
-                value = importlib.import_module(module)
-                for part in name.split("."):
-                    value = getattr(value, part)
-                copyreg.constructor(value)
+    for need in safe.explain(data).needs:
+        if not need.allowed:
+            copyreg.constructor(imported(need.name).item)
 
 
 def main() -> int:

@@ -1,0 +1,696 @@
+"""Loads that can only call what was registered: `fastcopyreg.safe`.
+
+Each test runs on both backends, and where it can, by the machine of the Python backend too.
+"""
+
+import collections
+import copyreg
+import datetime
+import enum
+import io
+import pickle
+import struct
+import sys
+import uuid
+from functools import partial
+
+import pytest
+
+import fastcopyreg
+from fastcopyreg import safe
+from fastcopyreg._safe import machine, policy, rows
+from support import corpus, loading
+
+UnpicklingError = pickle.UnpicklingError
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+
+
+class Point:
+    """Of a plain class."""
+
+    def __init__(self, x=0, y=0):
+        self.x, self.y = x, y
+
+    def __eq__(self, other):
+        return type(other) is Point and vars(self) == vars(other)
+
+    __hash__ = None
+
+    @classmethod
+    def of(cls, text):
+        return cls(*text)
+
+
+class Outer:
+    class Inner(Point):
+        __eq__ = object.__eq__
+        __hash__ = object.__hash__
+
+
+class Sub(Point):
+    """A subclass of what may be allowed."""
+
+
+class Slots:
+    __slots__ = ("a", "b")
+
+    def __getstate__(self):
+        return None, {"a": self.a}
+
+
+class Stating:
+    """With a __setstate__ that takes anything."""
+
+    def __init__(self, state=None):
+        self.state = state
+
+    def __getstate__(self):
+        return {"__odd__": self.state}
+
+    def __setstate__(self, state):
+        self.state = state["__odd__"]
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = "blue"
+
+
+class Right(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+def make_point(x, y):
+    return Point(x, y)
+
+
+class Reduced:
+    def __reduce__(self):
+        return make_point, (1, 2)
+
+
+class Persistent(pickle.Pickler):
+    def persistent_id(self, value):
+        return "point" if isinstance(value, Point) else None
+
+
+def by_python(data, allow=(), classes="registered", limits=None):
+    """The load of the Python backend, whichever is tested."""
+    compiled = machine.Policy(policy.Table(allow, classes, limits))
+    return machine.Machine(compiled, data, {}).load()
+
+
+WAYS = {
+    "loads": safe.loads,
+    "load": lambda data, **options: safe.load(io.BytesIO(data), **options),
+    "Unpickler": lambda data, **options: safe.Unpickler(io.BytesIO(data), **options).load(),
+    "Policy": lambda data, allow=(), **options: safe.Policy(allow, **options).loads(data),
+    "Policy.load": lambda data, allow=(), **options: safe.Policy(allow, **options).load(
+        io.BytesIO(data)
+    ),
+    "Policy.Unpickler": lambda data, allow=(), **options: (
+        safe.Policy(allow, **options).Unpickler(io.BytesIO(data)).load()
+    ),
+    "python": by_python,
+}
+
+
+@pytest.fixture(params=WAYS)
+def load(request):
+    """Every way to load."""
+    return WAYS[request.param]
+
+
+def pickled(value, protocol=pickle.HIGHEST_PROTOCOL):
+    return pickle.dumps(value, protocol)
+
+
+def refused(load, data, words, **options):
+    with pytest.raises(UnpicklingError) as caught:
+        load(data, **options)
+    assert words in str(caught.value)
+    return caught.value
+
+
+# --- what is loaded
+
+
+def standard_values():
+    names = "built-in", "values"
+    built_in = [None, True, 1, 2**70, 1.5, "text", b"bytes", bytearray(b"x"), [1], (1,), {1: 2}]
+    built_in += [{1, 2}, frozenset((1,)), complex(1, 2), range(3), ..., NotImplemented, int]
+    values = corpus.standard_values()
+    return dict(zip(names, (built_in, values), strict=True))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("kind", ["built-in", "values"])
+def test_what_needs_no_allowing_is_loaded_as_pickle_does(kind, protocol):
+    for value in standard_values()[kind]:
+        try:
+            data = pickle.dumps(value, protocol)
+        except TypeError:  # A slice cannot be pickled everywhere.
+            continue
+        expected = loading.outcome(lambda data=data: pickle.loads(data))
+        for way in WAYS.values():
+            given = loading.outcome(lambda way=way, data=data: way(data))
+            if given[0] == "raised" and not_of_standard(value):
+                continue
+            assert given == expected, value
+
+
+def not_of_standard(value):
+    """Whether the corpus has it among the library's values, and STANDARD does not: paths that may
+    be opened, patterns and functions, and what is made of these.
+    """
+    names = {f"{type(value).__module__}.{type(value).__qualname__}"}
+    return not names <= safe.STANDARD.keys()
+
+
+# A slot with a name that the interpreter might have a meaning for.
+WITH_DUNDERS = {"private slots"}
+
+
+@pytest.mark.parametrize("name", sorted(corpus.VALUES.keys() - corpus.HEAVY - WITH_DUNDERS))
+def test_a_pickle_whose_classes_are_allowed_is_loaded_as_pickle_does(name):
+    """The whole corpus: what is refused, all the same, is something that no class is."""
+    for protocol in (2, 3, pickle.HIGHEST_PROTOCOL):
+        try:
+            data = pickle.dumps(corpus.VALUES[name](), protocol)
+            expected = loading.outcome(lambda data=data: pickle.loads(data))
+        except Exception:
+            continue
+        found = safe.explain(data)
+        allow = [need.name for need in found.needs if need.why == "it is not allowed"]
+        limits = safe.Limits(integer_digits=10**6, depth=10**6)
+        if not safe.explain(data, allow=allow, limits=limits):
+            continue
+        chosen = safe.Policy(allow, limits=limits)
+        called = any({"called", "state"} <= set(need.uses) for need in found.needs)
+        if called and "a state for" in str(loading.outcome(partial(chosen.loads, data))):
+            continue  # What a call gives is of a class that the pickle does not name.
+        assert loading.outcome(partial(chosen.loads, data)) == expected
+        file = io.BytesIO(data + b"rest")
+        assert loading.outcome(partial(chosen.load, file)) == expected
+        if expected[0] == "loaded":
+            assert file.read() == b"rest"
+        assert loading.outcome(partial(by_python, data, allow, limits=limits)) == expected
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    "value",
+    [
+        Point(1, 2),
+        [Point(1, 2), Point(3, "x")],
+        {"a": Point(Point(1, 2), [Point()])},
+        Colour.RED,
+        [Colour.BLUE, Right.READ | Right.WRITE],
+        collections.defaultdict(Point, a=Point(5)),
+        {"k": [datetime.datetime(2020, 1, 1), uuid.UUID(int=7)] * 3},
+    ],
+    ids=["one", "two", "nested", "member", "flags", "factory", "values"],
+)
+def test_allowed_classes_are_loaded(load, value, protocol):
+    allow = [Point, Colour, Right]
+    assert load(pickled(value, protocol), allow=allow) == value
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_slots_and_states(load, protocol):
+    slots = Slots()
+    slots.a = [1]
+    data = pickled([slots, Stating("odd")], protocol)
+    one, two = load(data, allow=[Slots, Stating])
+    assert one.a == [1] and not hasattr(one, "b")
+    assert two.state == "odd"
+
+
+def test_nested_classes_and_class_methods(load):
+    inner = Outer.Inner(1)
+    loaded = load(pickled([inner, inner], 4), allow=[Outer.Inner])
+    assert type(loaded[0]) is Outer.Inner and loaded[0] is loaded[1]
+    for protocol in (2, 4):
+        data = pickled(Point.of, protocol)
+        made = data[:-1] + b"X\x02\x00\x00\x00ab\x85R."
+        assert load(made, allow=[Point.of, Point]) == Point("a", "b")
+
+
+def test_python_2_names_are_mapped(load):
+    assert load(b"\x80\x02c__builtin__\nset\n](K\x01e\x85R.") == {1}
+    data = b"\x80\x03c__builtin__\nset\n](K\x01e\x85R."
+    refused(load, data, "__builtin__.set")
+
+
+def test_pickles_keyword_arguments():
+    text = b"U\x02\xe9a."
+    assert safe.loads(text, encoding="latin-1") == "\xe9a"
+    assert safe.loads(text, encoding="bytes") == b"\xe9a"
+    assert safe.loads(text, encoding="ascii", errors="replace") == "\ufffda"
+    data = b"\x80\x02c__builtin__\nset\n](K\x01e\x85R."
+    refused(safe.loads, data, "__builtin__", fix_imports=False)
+    buffers = []
+    value = pickle.PickleBuffer(bytearray(b"out of band"))
+    data = pickle.dumps(value, 5, buffer_callback=buffers.append)
+    assert bytes(safe.loads(data, buffers=buffers)) == b"out of band"
+    assert bytes(safe.load(io.BytesIO(data), buffers=buffers)) == b"out of band"
+    with pytest.raises(TypeError):
+        safe.loads(data, unknown=1)
+    with pytest.raises(TypeError):
+        safe.loads(data, data)
+
+
+# --- what is registered
+
+
+@pytest.fixture
+def registry(monkeypatch, clean_registry):
+    """Registrations that are taken back."""
+    from fastcopyreg import _constructors
+
+    before = dict(_constructors.allowed), dict(_constructors._constructors)
+    yield
+    for table, contents in zip(
+        (_constructors.allowed, _constructors._constructors), before, strict=True
+    ):
+        for key in table.keys() - contents.keys():
+            del table[key]
+    policy._kept.cache_clear()
+    safe.loads(pickled(1), limits=safe.Limits(size=99))
+
+
+def test_a_registered_constructor_is_called(load, registry):
+    data = pickled(Reduced())
+    refused(load, data, f"{__name__}.make_point")
+    fastcopyreg.copyreg.constructor(make_point)
+    assert load(data) == Point(1, 2)
+    refused(load, pickled(Point()), "Point")
+
+
+def test_so_is_the_third_argument_of_pickle(load, registry):
+    fastcopyreg.copyreg.pickle(Sub, lambda sub: (make_point, (sub.x, sub.y)), make_point)
+    assert load(pickled(Sub(3, 4))) == Point(3, 4)
+    copyreg.dispatch_table.pop(Sub)
+    refused(load, pickled(Sub()), "Sub")
+
+
+def test_and_what_register_declares(load, registry):
+    fastcopyreg.register(Point, fields=("x",), state=("y",))
+    assert load(pickled(Point(1, 2))) == Point(1, 2)
+
+
+def test_without_registration_by_default_right_after_one(registry):
+    """The policy of loads(data) is kept, and made anew when something was registered."""
+    data = pickled(Point(1, 2))
+    for _ in range(3):
+        refused(safe.loads, data, "Point")
+    fastcopyreg.copyreg.constructor(Point)
+    for _ in range(3):
+        assert safe.loads(data) == Point(1, 2)
+
+
+# --- what is refused, and how
+
+
+def test_a_refusal_says_what_where_and_how_to_allow_it(load):
+    data = pickle.dumps([1, {"a": ["x", Point()]}], 2)
+    error = refused(load, data, f"the global {__name__}.Point is not allowed")
+    assert f"allow=[{__name__}.Point]" in str(error)
+    assert error.kind == "global"
+    assert data[error.offset : error.offset + 1] == b"c"
+    assert error.path == "[1]['a'][1]"
+
+
+PLACES = {
+    "": Point(),
+    "[2]": [0, 1, Point(), 3],
+    "['k']": {"k": Point()},
+    "['k'][0]": {"j": 1, "k": [Point()]},
+    "[0][0][0]": [[[Point()]]],
+    "[1]['x']['y'][2]": [0, {"w": [1], "x": {"y": [1, 2, Point()]}}],
+    "[5][3]": {4: 1, 5: [0, 1, 2, Point()]},
+}
+
+
+@pytest.mark.parametrize("path", PLACES)
+def test_paths(load, path):
+    for protocol in (1, 2, 4):
+        error = refused(load, pickled(PLACES[path], protocol), "Point")
+        assert error.path == path, protocol
+
+
+def test_a_subclass_of_an_allowed_class_is_not_allowed(load):
+    refused(load, pickled(Sub()), "Sub", allow=[Point])
+
+
+def test_what_an_allowed_function_returns_is_not_allowed(load):
+    data = pickled(Reduced())[:-1] + b"}b."
+    refused(load, data, "a state for an instance of", allow=[make_point])
+
+
+def test_nothing_is_imported(load, monkeypatch):
+    module = "only_for_reimport"
+    monkeypatch.delitem(sys.modules, f"support.{module}", raising=False)
+    refused(load, f"csupport.{module}\nx\n.".encode(), "not allowed")
+    assert f"support.{module}" not in sys.modules
+
+
+def test_an_enum_takes_one_value(load):
+    data = pickled(Colour.RED, 2)
+    name = f"c{__name__}\nColour\n".encode()
+    assert load(data, allow=[Colour]) is Colour.RED
+    functional = name + b"X\x01\x00\x00\x00XX\x01\x00\x00\x00a\x86R."
+    refused(load, functional, "arguments", allow=[Colour])
+
+
+def test_members_by_getattr(load):
+    """As enums were pickled by name, and as some still are."""
+    name = f"cbuiltins\ngetattr\n(c{__name__}\nColour\nVRED\ntR.".encode()
+    assert load(name, allow=[Colour]) is Colour.RED
+    refused(load, name.replace(b"RED", b"mro"), "getattr", allow=[Colour])
+
+
+def test_the_standard_forms_are_for_standard_only(load):
+    data = b"cdecimal\nDecimal\nK\x01\x85R."
+    refused(load, data, "STANDARD allows")
+    import decimal
+
+    assert load(data, allow=[decimal.Decimal]) == 1
+
+
+ANY = [Point(1, 2), Colour.RED, Sub(1)]
+
+
+@pytest.mark.parametrize("value", ANY, ids=["point", "colour", "sub"])
+def test_any_class_is_what_the_old_documentation_says(load, value):
+    loaded = load(pickled(value), classes="any")
+    assert type(loaded) is type(value)
+
+
+def test_any_class_is_no_function_and_imports_nothing(load):
+    refused(load, pickled(Reduced()), "make_point", classes="any")
+    refused(load, b"cnot_imported_yet\nX\n.", "not_imported_yet", classes="any")
+    refused(load, b"\x80\x04\x8c\x09test_safe\x8c\x0bOuter.Inner\x93.", "Outer", classes="any")
+
+
+def test_safe_for_unpickling(load, monkeypatch):
+    monkeypatch.setattr(make_point, "__safe_for_unpickling__", True, raising=False)
+    assert load(pickled(Reduced()), classes="any") == Point(1, 2)
+    refused(load, pickled(Reduced()), "make_point")
+    monkeypatch.setattr(make_point, "__safe_for_unpickling__", 0)
+    refused(load, pickled(Reduced()), "make_point", classes="any")
+
+
+def test_any_class_changes_no_class(load):
+    data = f"c{__name__}\nPoint\n".encode() + b"}X\x01\x00\x00\x00zK\x01sb."
+    refused(load, data, "only instances have a state", classes="any")
+
+
+def test_mistakes_in_arguments():
+    with pytest.raises(ValueError, match="classes"):
+        safe.loads(pickled(1), classes="all")
+    with pytest.raises(TypeError, match="limits"):
+        safe.loads(pickled(1), limits=5)
+    with pytest.raises(TypeError, match="called"):
+        safe.Policy([5])
+    with pytest.raises(ValueError, match="module:qualified name"):
+        safe.Policy(["os.system"])
+    with pytest.raises(TypeError, match="no name"):
+        safe.Policy([type("Nameless", (), {"__call__": lambda self: 1})()])
+    with pytest.raises(ValueError, match="depth"):
+        safe.Limits(depth=-1)
+    with pytest.raises(ValueError, match="string"):
+        safe.Limits(string=1)
+
+
+def test_allow_by_name_by_file_and_with_a_note(tmp_path):
+    data = pickled(Point(1, 2))
+    assert safe.loads(data, allow=[f"{__name__}:Point"]) == Point(1, 2)
+    path = tmp_path / "list"
+    path.write_text(f"# a comment\n{__name__}:Point  # found 1\n\n", encoding="utf-8")
+    assert safe.loads(data, allow=path) == safe.loads(data, allow=str(path)) == Point(1, 2)
+    noted = safe.Allowed(Point, note="its __init__ only stores")
+    assert safe.loads(data, allow=[noted]) == Point(1, 2)
+    assert "its __init__ only stores" in str(safe.explain(data, allow=[noted]))
+    renamed = safe.Allowed(make_point, name="old.module:make")
+    assert safe.loads(b"cold.module\nmake\nK\x01K\x02\x86R.", allow=[renamed]) == Point(1, 2)
+
+
+# --- Unpickler
+
+
+class Identified(safe.Unpickler):
+    def persistent_load(self, pid):
+        return ["found", pid]
+
+
+def test_persistent_ids_are_asked_of_a_subclass_alone():
+    file = io.BytesIO()
+    Persistent(file, 2).dump([Point()])
+    data = file.getvalue()
+    assert Identified(io.BytesIO(data)).load() == [["found", "point"]]
+    assert Identified(io.BytesIO(b"Pname\n.")).load() == ["found", "name"]
+    with pytest.raises(UnpicklingError, match="persistent"):
+        safe.Unpickler(io.BytesIO(data)).load()
+
+
+def test_find_class_is_not_asked():
+    with pytest.raises(TypeError, match="find_class would not be asked"):
+
+        class Finding(safe.Unpickler):
+            def find_class(self, module, name):
+                return getattr(__import__(module), name)
+
+    unpickler = safe.Unpickler(io.BytesIO(), allow=[Point])
+    assert unpickler.find_class(__name__, "Point") is Point
+    with pytest.raises(UnpicklingError):
+        unpickler.find_class("os", "system")
+
+
+def test_an_unpickler_reads_on_and_keeps_its_memo():
+    shared = [1]
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, 2)
+    pickler.dump(shared)
+    pickler.dump([shared, Point()])
+    file.seek(0)
+    unpickler = safe.Unpickler(file, allow=[Point])
+    first = unpickler.load()
+    second = unpickler.load()
+    assert second[0] is first
+    with pytest.raises(EOFError):
+        unpickler.load()
+
+
+# --- limits
+
+
+def limited(**limits):
+    return {"limits": safe.Limits(**limits)}
+
+
+def colliding(count):
+    keys = [i * (2**61 - 1) for i in range(1, count + 1)]
+    return pickled(dict.fromkeys(keys))
+
+
+LIMITED = {
+    "size": (pickled(b"x" * 1000), 1100, 500),
+    "depth": (b"]" * 50 + b"a" * 49 + b".", 50, 49),
+    "depth of tuples": (b")" + b"\x85" * 50 + b".", 50, 49),
+    "depth of objects": (pickled(Point(Point(Point(1)))), 7, 3),
+    "objects": (pickled([[i] for i in range(100)]), 101, 100),
+    "objects that are called": (pickled([datetime.date(2000, 1, 1)] * 2 + [1]), 4, 2),
+    "memo": (pickled([str(i) for i in range(300)]), 400, 200),
+    "string": (pickled("x" * 2000), 2000, 1999),
+    "string of bytes": (pickled(b"x" * 2000), 2000, 1999),
+    "string of a line": (pickled("x" * 2000, 0), 3000, 1999),
+    "integer_digits": (pickled(10**500), 501, 400),
+    "integer_digits of a line": (pickled(10**500, 0), 501, 400),
+    "collisions": (colliding(100), 4950, 4949),
+}
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_limit_is_named(load, name):
+    data, enough, less = LIMITED[name]
+    limit = name.partition(" ")[0]
+    expected = pickle.loads(data)
+    assert load(data, allow=[Point], **limited(**{limit: enough})) == expected
+    refused(load, data, f"the limit '{limit}'", allow=[Point], **limited(**{limit: less}))
+
+
+def test_the_limit_of_size_holds_for_files_that_lie():
+    class Endless:
+        def __init__(self):
+            self.given = 0
+
+        def read(self, size):
+            self.given += size
+            return b"]" * size
+
+        def readline(self):
+            return b"x\n"
+
+    for options in ({}, {"allow": [Point]}):
+        file = Endless()
+        with pytest.raises(UnpicklingError, match="size"):
+            safe.load(file, limits=safe.Limits(size=10_000), **options)
+        assert file.given <= 20_000
+    frame = b"\x80\x04\x95" + struct.pack("<Q", 10**12)
+    with pytest.raises(UnpicklingError, match="size|truncated"):
+        safe.load(io.BytesIO(frame), limits=safe.Limits(size=10_000))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda i: (i * (2**61 - 1),),
+        lambda i: frozenset((i * (2**61 - 1),)),
+        lambda i: uuid.UUID(int=i * (2**61 - 1)),
+        lambda i: range(i * (2**61 - 1), i * (2**61 - 1) + 2),
+    ],
+    ids=["tuple", "frozenset", "uuid", "range"],
+)
+def test_collisions_are_counted_in_all_that_can_collide(load, make):
+    keys = [make(i) for i in range(1, 60)]
+    if len({hash(key) for key in keys}) > 1:
+        pytest.skip("these do not collide in this version")
+    for value in (dict.fromkeys(keys), set(keys), frozenset(keys)):
+        for protocol in (2, 4):
+            data = pickled(value, protocol)
+            refused(load, data, "collisions", **limited(collisions=500))
+            assert load(data, **limited(collisions=5000)) == value
+
+
+def test_collisions_are_counted_for_each_container(load):
+    value = [{n * (2**61 - 1): 1 for n in (1, 2)} for _ in range(100)]
+    assert load(pickled(value), **limited(collisions=100)) == value
+
+
+def test_what_constructors_copy_is_in_proportion():
+    """A memo would have the same long text copied again and again."""
+    text = b"B" + struct.pack("<I", 100_000) + bytes(100_000)
+    again = b"cbuiltins\nbytearray\nq\x00" + text + b"\x85q\x010](" + b"h\x00h\x01R" * 500 + b"e."
+    for way in WAYS.values():
+        refused(way, again, "the limit 'copies'")
+    once = b"cbuiltins\nbytearray\n" + text * 1 + b"\x85R."
+    assert safe.loads(once) == bytes(100_000)
+
+
+def test_keys_that_would_be_hashed_for_years():
+    tuples = b")q\x00" + b"".join(b"0h%ch%c\x86q%c" % (i, i, i + 1) for i in range(60))
+    data = b"}" + tuples + b"Ns."
+    for way in WAYS.values():
+        with pytest.raises((UnpicklingError, RecursionError)):
+            way(data)
+            raise RecursionError  # From 3.14 tuples keep their hashes, and it is loaded at once.
+
+
+# --- explain and learning
+
+
+def test_explain_says_what_is_needed_and_done():
+    data = pickled([Point(1, 2), datetime.date(2000, 1, 1), Stating(1)])
+    found = safe.explain(data)
+    assert not found and not found.problems
+    needs = {need.name: need for need in found.needs}
+    assert needs[f"{__name__}:Point"].uses == ("found", "made", "state")
+    assert not needs[f"{__name__}:Point"].allowed
+    assert needs["datetime:date"].allowed
+    assert safe.explain(data, allow=[Point, Stating])
+    assert safe.explain(io.BytesIO(data), allow=[Point, Stating])
+    assert found.to_dict()["allowed"] is False
+
+
+def test_explain_of_nonsense():
+    for data in (b"", b"junk", b"(" * 10, pickled([1])[:-3]):
+        found = safe.explain(data)
+        assert not found and found.problems
+
+
+@pytest.fixture
+def seen():
+    loads = pickle.loads, fastcopyreg.pickle.loads
+    with safe.learning() as learning:
+        yield learning
+    assert (pickle.loads, fastcopyreg.pickle.loads) == loads
+
+
+def test_learning_records_what_is_needed(seen, tmp_path):
+    data = pickled([Point(1, 2), Colour.RED, datetime.date(2000, 1, 1), Reduced()])
+    for load in (safe.loads, pickle.loads, fastcopyreg.pickle.loads, seen.loads):
+        assert load(data)[0] == Point(1, 2)
+    for load in (safe.load, pickle.load, safe.Policy().load):
+        assert load(io.BytesIO(data))[0] == Point(1, 2)
+    assert seen.globals[__name__, "Point"]["state"] == 7
+    code = seen.allow_list()
+    namespace = {}
+    exec(code, namespace)
+    assert namespace["ALLOW"] == [Colour, Point, make_point]
+    seen.save(tmp_path / "list")
+    learned = tmp_path / "list"
+    assert safe.Policy(learned).allowed >= {(__name__, "Point"), (__name__, "make_point")}
+
+
+def test_after_learning_loads_are_safe_again(tmp_path):
+    data = pickled(Point(1, 2))
+    with safe.learning() as seen:
+        safe.loads(data)
+        seen.save(tmp_path / "list")
+    refused(safe.loads, data, "Point")
+    assert safe.loads(data, allow=tmp_path / "list") == Point(1, 2)
+
+
+def test_learning_within_learning():
+    with safe.learning() as outer:
+        with safe.learning() as inner:
+            safe.loads(pickled(Point()))
+        safe.loads(pickled(Colour.RED))
+    assert [*inner.globals] == [(__name__, "Point")]
+    assert [*outer.globals] == [(__name__, "Colour")]
+
+
+# --- the command line
+
+
+def command(*arguments):
+    from fastcopyreg.__main__ import main
+
+    return main(["check", *arguments])
+
+
+def test_check_of_a_file(tmp_path, capsys):
+    path = tmp_path / "data.pkl"
+    path.write_bytes(pickled({"a": [1, datetime.date(2000, 1, 1)]}))
+    assert command(str(path)) == 0
+    assert "datetime:date" in capsys.readouterr().out
+    path.write_bytes(pickled(1) + pickled(Point(1, 2)))
+    assert command(str(path)) == 1
+    assert f"! {__name__}:Point" in capsys.readouterr().out
+    assert command(str(path), "--allow", f"{__name__}:Point") == 0
+    assert command(str(path), "--json") == 1
+    capsys.readouterr()
+    path.write_bytes(b"")
+    assert command(str(path)) == 1
+    assert command(str(path), "--allow", "no.such.module:x") == 2
+
+
+# --- the rows
+
+
+def test_standard_names_what_it_has():
+    assert safe.STANDARD["datetime.date"] is datetime.date
+    assert "builtins.getattr" not in safe.STANDARD
+    with pytest.raises(TypeError):
+        safe.STANDARD["x"] = 1
+
+
+def test_flags_and_kinds_are_the_cores(c_core):
+    """Rows say numbers that the core knows by names."""
+    assert len(rows.KINDS) == 14 and len(rows.HELPERS) == 6
+    with pytest.raises(TypeError):
+        c_core.Policy((), (), False, None, {}, rows.Helper, 0)
+    with pytest.raises(TypeError):
+        c_core.Policy(((1,),), (1,) * 8, False, None, {}, rows.Helper, 0)

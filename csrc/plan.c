@@ -621,7 +621,7 @@ plan_check_shared_keys(struct core_state *state, struct plan *plan, struct layou
         }
     }
     plan->keys_seen = keys->count;
-    return keys->count > PLAN_SHARED_KEYS;
+    return keys->count > (Py_ssize_t)PLAN_SHARED_KEYS;
 }
 
 int

@@ -38,6 +38,22 @@ copier_hand_over(struct copier *copier, PyObject *object)
     return copy;
 }
 
+void
+copier_before_death(struct copier *copier, PyObject **copy)
+{
+    if (*copy != NULL) {
+        if (copier_before_foreign(copier) < 0) {
+            Py_CLEAR(*copy);
+        }
+        return;
+    }
+    PyObject *raised = PyErr_GetRaisedException();
+    if (copier_before_foreign(copier) < 0) {
+        PyErr_Clear();
+    }
+    PyErr_SetRaisedException(raised);
+}
+
 PyObject *
 copier_by_dispatch(struct copier *copier, PyObject *object, PyObject *function)
 {
@@ -132,7 +148,7 @@ find_new_route(struct copier *copier, PyObject *object)
     Py_INCREF(object);
     struct copyroute *route = copyroute_find(state, type, copier->epoch);
     Py_DECREF(object);
-    copier->collector = collector_hold();
+    copier->collector |= collector_hold();
     return route;
 }
 
@@ -276,7 +292,7 @@ deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
             Py_CLEAR(copy);
         }
     }
-    collector_resume(copier.collector);
+    copier_resume_collector(&copier);
     copymemo_finish(&copier.memo);
     copier_end(state);
     return copy;

@@ -129,7 +129,7 @@ struct copier {
     int exclusive;   /* ... none of which others can present again: see is_alone() below */
     int atoms_hold;  /* the usual atoms may be taken for atoms, in this epoch */
     int tuples_hold; /* and tuples of them are their own copies, whatever the memo */
-    int collector;   /* whether the collector was on; see compat.h */
+    int collector;   /* whether the collector was on and is held off; see compat.h */
     int budget;
     struct turns turns;
     /* The types of what were atoms, by their places among the arguments: */
@@ -305,6 +305,16 @@ int copier_set_items(struct copier *copier, PyObject *items, PyObject *copy);
 int copier_set_state(struct copier *copier, PyObject *source, PyObject *copy,
                      PyObject *copied_state);
 
+/* Lets the collector on again if it was on, and is held off. */
+ALWAYS_INLINE void
+copier_resume_collector(struct copier *copier)
+{
+    if (ALLOCATION_COLLECTS && copier->collector) {
+        copier->collector = 0;
+        collector_resume(1);
+    }
+}
+
 /* Before foreign code that is handed nothing but sources: copies may stay hidden. */
 ALWAYS_INLINE int
 copier_before_asking(struct copier *copier)
@@ -312,7 +322,7 @@ copier_before_asking(struct copier *copier)
     if (copymemo_flush(&copier->memo) < 0) {
         return -1;
     }
-    collector_resume(copier->collector);
+    copier_resume_collector(copier);
     return 0;
 }
 
@@ -327,14 +337,19 @@ copier_before_foreign(struct copier *copier)
     return 0;
 }
 
+/* Also where the first could not be called, or failed: the collector is still held off then. */
 ALWAYS_INLINE void
 copier_after_foreign(struct copier *copier)
 {
     copier->epoch = ++copier->state->copy_epoch;
     copier->atoms_hold = copier->tuples_hold = 0;
     copier->exclusive = copier->unentered == 0;
-    copier->collector = collector_hold();
+    copier->collector |= collector_hold();
 }
+
+/* copier_before_foreign() for what dies once a copy is made, which is dropped if that fails, or
+   was not, with the exception that is set and stays. */
+void copier_before_death(struct copier *copier, PyObject **copy);
 
 /* An ancestor is open whose entry in the memo comes only at its end. */
 ALWAYS_INLINE void

@@ -268,8 +268,8 @@ copier_construct_from(struct copier *copier, struct form_parts *parts)
     }
     free_copies(copies, count);
     int held = are_held(parts->values, count) && are_held(&callable, 1);
-    if (!held && result != NULL && copier_before_foreign(copier) < 0) {
-        Py_CLEAR(result);
+    if (!held) {
+        copier_before_death(copier, &result);
     }
     for (Py_ssize_t i = 0; i < count; i++) {
         Py_DECREF(parts->values[i]);

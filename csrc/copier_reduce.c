@@ -212,9 +212,7 @@ copier_from_value(struct copier *copier, PyObject *object, PyObject *reduce_valu
         Py_DECREF(reduce_value);
         return *copy == NULL ? WAY_RAISED : WAY_DONE;
     }
-    if (*copy != NULL && copier_before_foreign(copier) < 0) {
-        Py_CLEAR(*copy);
-    }
+    copier_before_death(copier, copy);
     Py_DECREF(reduce_value);
     copier_after_foreign(copier);
     return *copy == NULL ? WAY_RAISED : WAY_DONE;
@@ -412,9 +410,9 @@ copy_by_state(struct copier *copier, PyObject *object, PyObject **copy)
         }
         way = *copy == NULL ? WAY_RAISED : WAY_DONE;
     }
-    if (way == WAY_DONE && copier_before_foreign(copier) < 0) {
-        Py_CLEAR(*copy);
-        way = WAY_RAISED;
+    if (way == WAY_DONE || way == WAY_RAISED) {
+        copier_before_death(copier, copy);
+        way = *copy == NULL ? WAY_RAISED : WAY_DONE;
     }
     Py_XDECREF(state);
     Py_DECREF(type);

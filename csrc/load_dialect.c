@@ -54,6 +54,7 @@ probe_all(PyObject *std_loads, struct load_dialect *dialect)
               NULL, sparse_memo_counts),
         PROBE("\x95\x02\x00\x00\x00\x00\x00\x00\x00M\x01\x01.", NULL, holds_to_frames),
         PROBE("T\xff\xff\xff\xff", "negative", binstring_is_signed),
+        PROBE("\x8e\xff\xff\xff\xff\xff\xff\xff\x7f", "too large", allocates_first),
         PROBE("L010\n.", NULL, guesses_base),
         PROBE("P", "persistent", misses_persistent_load_first),
         PROBE("Pid\n.", "\n", persistent_load_breaks_line),

@@ -18,6 +18,8 @@ struct load_dialect {
     /* Where a length of more than 1 MiB is not true, what was read before is still there for the
        next load of the same file (from 3.15). */
     int keeps_window;
+    /* The memory of bytes and bytearrays is asked for before they are read (before 3.15). */
+    int allocates_first;
     /* The count of BINSTRING has a sign (from 3.12). */
     int binstring_is_signed;
     /* The base of INT and LONG is read off the number: 010 is 8, or refused (before 3.14). */

@@ -358,11 +358,27 @@ load_binunicode8(struct unpickler *unpickler)
 
 /* ---- bytes and buffers -------------------------------------------------- */
 
+/* Has the standard library's allocation of so many bytes fail as it does there, if there is no
+   such memory anywhere: 0, or -1 with its exception.  Less is allocated as it arrives. */
+static int
+check_room(struct unpickler *unpickler, size_t size,
+           PyObject *(*allocate)(const char *string, Py_ssize_t size))
+{
+    const size_t address_space = sizeof(size_t) == 8 ? PY_SSIZE_T_MAX >> 7 : PY_SSIZE_T_MAX - 64;
+    if (likely(size <= address_space) || !unpickler->state->load_dialect.allocates_first) {
+        return 0;
+    }
+    PyObject *room = allocate(NULL, (Py_ssize_t)size);
+    Py_XDECREF(room);
+    return room == NULL ? -1 : 0;
+}
+
 static int
 push_counted_bytes(struct unpickler *unpickler, int count_size)
 {
     size_t size;
-    if (take_count(unpickler, count_size, "BINBYTES", &size) < 0) {
+    if (take_count(unpickler, count_size, "BINBYTES", &size) < 0
+        || check_room(unpickler, size, PyBytes_FromStringAndSize) < 0) {
         return -1;
     }
     return load_push(unpickler, reader_take_bytes(&unpickler->reader, size));
@@ -390,7 +406,8 @@ int
 load_bytearray8(struct unpickler *unpickler)
 {
     size_t size;
-    if (take_count(unpickler, 8, "BYTEARRAY8", &size) < 0) {
+    if (take_count(unpickler, 8, "BYTEARRAY8", &size) < 0
+        || check_room(unpickler, size, PyByteArray_FromStringAndSize) < 0) {
         return -1;
     }
     return load_push(unpickler, reader_take_bytearray(&unpickler->reader, size));

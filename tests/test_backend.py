@@ -91,7 +91,7 @@ def test_choosing_again_gives_the_same():
 
 CLAIMS = {
     "free-threading in words": (
-        'sys.version = sys.version.replace("(", "free-threading build (", 1)'
+        'sys.version = sys.version.replace("(", "(free-threading build of ", 1)'
     ),
     "free-threading in the ABI": 'sys.abiflags = "t"',
     "PyPy": 'sys.implementation.name = "pypy"',

@@ -9,6 +9,7 @@ import pytest
 
 import fastcopyreg.copy as copy
 import fastcopyreg.pickle as pickle
+from support import loading
 from support.implementations import requires_core
 
 pytestmark = requires_core
@@ -78,26 +79,56 @@ def test_entries_of_the_memo_are_shown_in_the_order_of_their_indices():
     assert list(unpickler.memo.copy()) == [0, 255]
 
 
-@pytest.mark.parametrize("opcode", [b"\x8d", b"\x8e", b"\x96", b"\x95"])
-def test_lengths_that_no_pickle_has(opcode):
-    longest = sys.maxsize.to_bytes(8, "little")
+@pytest.mark.parametrize("opcode", [b"\x8e", b"\x96"])
+def test_lengths_that_no_memory_holds(opcode):
     with pytest.raises(pickle.UnpicklingError, match="^pickle data was truncated$"):
-        pickle.loads(b"\x80\x05" + opcode + longest + b".")
+        pickle.loads(b"\x80\x05" + opcode + (sys.maxsize >> 13).to_bytes(8, "little") + b".")
+
+
+@pytest.mark.parametrize("opcode", [b"\x8d", b"\x8e", b"\x96", b"\x95"])
+@pytest.mark.parametrize("less", [0, 1, 20, 32, 33, 34, 63])
+def test_lengths_that_no_pickle_has(opcode, less):
+    length = (sys.maxsize - less).to_bytes(8, "little")
+    for lead in (b"\x80\x05", b"\x80\x05" + b"N0" * 40):
+        loading.compare_in_memory(lead + opcode + length + b".")
+
+
+@pytest.mark.skipif(sys.maxsize < 1 << 32, reason="a length below 2**56 is none there")
+@pytest.mark.parametrize("opcode", [b"\x8d", b"\x8e", b"\x96", b"\x95"])
+@pytest.mark.parametrize("length", [1 << 56, 1 << 62])
+def test_lengths_that_no_address_space_has(opcode, length):
+    loading.compare_in_memory(b"\x80\x05" + opcode + length.to_bytes(8, "little") + b".")
 
 
 class Counted:
     seen = None
 
+    def __init__(self, state):
+        self.state = state
+
     def __getstate__(self):
-        return {"a": 1, "b": ["x"]}
+        return self.state
 
     def __setstate__(self, state):
         Counted.seen = sys.getrefcount(state)
 
 
-def test_a_state_has_one_reference_less():
-    pickled = std_pickle.dumps(Counted())
+def counts_of_state(state):
+    """There and here."""
+    pickled = std_pickle.dumps(Counted(state))
     std_pickle.loads(pickled)
     there = Counted.seen
     pickle.loads(pickled)
-    assert Counted.seen == there - 1
+    return there, Counted.seen
+
+
+@pytest.mark.parametrize("state", [("x", 1.5), ("x", ["y"]), "a state", b"a state"], ids=repr)
+def test_a_state_has_one_reference_less(state):
+    there, here = counts_of_state(state)
+    assert here == there - 1
+
+
+@pytest.mark.parametrize("state", [{"a": 1, "b": ["x"]}, ["x"], {1}, 1.5], ids=repr)
+def test_other_states_have_the_same_references(state):
+    there, here = counts_of_state(state)
+    assert here == there

@@ -406,3 +406,108 @@ def test_a_collection_that_is_due_runs():
     finally:
         gc.callbacks.remove(count)
     assert ran.count("start") == ran.count("stop") >= 4
+
+
+# --- copies that fail
+
+
+def fail(*_):
+    raise ValueError("called")
+
+
+def with_hooks(**hooks):
+    return type("Hooked", (), hooks)()
+
+
+def reducing(*value):
+    return with_hooks(__reduce__=lambda self: value)
+
+
+def broken_iterator():
+    yield with_hooks()
+    raise ValueError("called")
+
+
+class OwnList(list):
+    append = fail
+
+
+class OwnDict(dict):
+    __setitem__ = fail
+
+
+class Broken:
+    """A registered class of which a part cannot be copied."""
+
+    __slots__ = ("part",)
+
+    def __init__(self):
+        self.part = RAISES
+
+
+RAISES = with_hooks(__reduce__=fail)
+copyreg.pickle(Broken, lambda obj: (list, (obj.part,)))
+FAILURES = {
+    "reduce": lambda: RAISES,
+    "reduce_ex": lambda: with_hooks(__reduce_ex__=fail),
+    "deepcopy": lambda: with_hooks(__deepcopy__=fail),
+    "getstate": lambda: with_hooks(__getstate__=fail),
+    "setstate": lambda: with_hooks(__getstate__=lambda self: ([],), __setstate__=fail),
+    "part of the state": lambda: with_hooks(__getstate__=lambda self: [[], RAISES]),
+    "constructor": lambda: reducing(fail, ([],)),
+    "argument": lambda: reducing(list, ([], RAISES)),
+    "argument of a plan": Broken,
+    "no tuple": lambda: with_hooks(__reduce__=lambda self: 5),
+    "only a constructor": lambda: reducing(list),
+    "state": lambda: reducing(list, (), RAISES),
+    "state setter": lambda: reducing(list, (), ([],), None, None, fail),
+    "item": lambda: reducing(list, (), None, iter([[], RAISES])),
+    "append": lambda: reducing(OwnList, (), None, iter([[]])),
+    "iterator": lambda: reducing(list, (), None, broken_iterator()),
+    "value": lambda: reducing(dict, (), None, None, iter([(1, RAISES)])),
+    "setitem": lambda: reducing(OwnDict, (), None, None, iter([(1, [])])),
+    "no pair": lambda: reducing(dict, (), None, None, iter([[]])),
+    "attribute": lambda: Plain([], RAISES),
+    "slot": lambda: Slotted([], RAISES),
+    "named tuple": lambda: Named([], RAISES),
+}
+
+
+@pytest.mark.parametrize("enabled", [True, False], ids=["on", "off"])
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_copy_that_fails_leaves_the_collector_as_it_was(failure, enabled):
+    was = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        for many in (0, SMALL, MANY):
+            for wrap in (lambda obj: obj, lambda obj: [[], obj], lambda obj: {1: (2, [obj])}):
+                source = wrap(FAILURES[failure]())
+                with pytest.raises((ValueError, TypeError)):
+                    copies.OURS.deepcopy([*([] for _ in range(many)), source])
+                assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was else gc.disable)()
+
+
+def test_what_only_a_failing_reduce_value_held_finds_the_collector_on():
+    class Dying:
+        def __del__(self):
+            seen.append(gc.isenabled())
+
+        def __deepcopy__(self, memo):
+            return 5
+
+    reducers = {
+        "constructor": lambda self: (fail, (Dying(),)),
+        "argument": lambda self: (list, (Dying(), RAISES)),
+        "state": lambda self: (Plain, (1, 2), [Dying(), RAISES]),
+    }
+    was, seen = gc.isenabled(), []
+    gc.enable()
+    try:
+        for reduce in reducers.values():
+            with pytest.raises(ValueError, match="called"):
+                copies.OURS.deepcopy(with_hooks(__reduce__=reduce))
+    finally:
+        (gc.enable if was else gc.disable)()
+    assert seen == [True] * len(reducers)

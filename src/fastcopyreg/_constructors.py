@@ -4,7 +4,7 @@ The standard library's ``copyreg`` checks such a declaration and forgets it.  He
 the life of the process, as ``dispatch_table`` keeps its reducers.
 """
 
-from collections.abc import Callable
+from _collections_abc import Callable  # up to 3.12 `collections.abc` is another import
 from types import BuiltinFunctionType, MethodType
 
 # Keyed by identity: a constructor need not be hashable, and its ``__eq__`` is never asked.  Each

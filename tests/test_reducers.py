@@ -2,6 +2,7 @@
 library's.
 """
 
+import abc
 import asyncio
 import collections
 import copyreg
@@ -245,9 +246,19 @@ class WithDict:
     x = 1
 
 
-def test_the_dict_of_a_class(enable, travel):
+class WithSlots(WithDict):
+    __slots__ = ("y",)
+
+
+class OfMetaclass(WithDict, metaclass=abc.ABCMeta):
+    pass
+
+
+@pytest.mark.parametrize("cls", [WithDict, WithSlots, OfMetaclass])
+def test_the_dict_of_a_class(enable, travel, copies, cls):
     enable("mappingproxy")
-    assert travel(vars(WithDict)) == vars(WithDict)
+    assert travel(vars(cls)) == vars(cls)
+    assert copies[0](vars(cls)) == copies[1](vars(cls)) == vars(cls)
 
 
 # --- matches

@@ -246,7 +246,7 @@ struct core_state {
     int monitored;
     unsigned steps_threshold; /* how often a function is met before it is read; 0: never */
     struct helper_module helpers[HELPER_COUNT]; /* our Python code; see helpers.h */
-    PyObject *lazy_import_type; /* types.LazyImportType, or NULL */
+    PyObject *lazy_import_type;                 /* types.LazyImportType, or NULL */
     struct partial_places partial_places;
     struct copybuffers *idle_copybuffers; /* between calls of deepcopy; see copymemo.c */
     struct copyroutes *copyroutes;        /* what copy.py does with each type; see copyroute.c */
@@ -262,14 +262,14 @@ struct core_state {
     struct rebuild_cache *rebuild;         /* what is known of types; see rebuild.c */
     int hash_goes_deep;                    /* of tuples; see load_keys.h */
     size_t hash_frame, equal_frame;        /* bytes for each tuple; 0: see load_equal.h */
-    PyObject *datetime_capsule; /* strong, or NULL; it owns ... */
-    void *datetime_api;         /* the C API of datetime; see make_value.c */
-    struct value_types value_types; /* see make_value.h */
-    PyObject *safe_policy;          /* of safe.loads(data); NULL before it is needed */
-    PyObject *safe_constructors;    /* a dict that only grows, or NULL */
-    Py_ssize_t safe_registered;     /* how many it had when the policy was made */
-    PyObject *safe_learner;         /* does the loads while it is there, or NULL */
-    PyObject *safe_choose;          /* a function that gives the policy for arguments */
+    PyObject *datetime_capsule;            /* strong, or NULL; it owns ... */
+    void *datetime_api;                    /* the C API of datetime; see make_value.c */
+    struct value_types value_types;        /* see make_value.h */
+    PyObject *safe_policy;                 /* of safe.loads(data); NULL before it is needed */
+    PyObject *safe_constructors;           /* a dict that only grows, or NULL */
+    Py_ssize_t safe_registered;            /* how many it had when the policy was made */
+    PyObject *safe_learner;                /* does the loads while it is there, or NULL */
+    PyObject *safe_choose;                 /* a function that gives the policy for arguments */
 };
 
 #undef DECLARE_STRING

@@ -2,6 +2,7 @@
 library's.
 """
 
+import abc
 import asyncio
 import collections
 import copyreg
@@ -245,9 +246,19 @@ class WithDict:
     x = 1
 
 
-def test_the_dict_of_a_class(enable, travel):
+class WithSlots(WithDict):
+    __slots__ = ("y",)
+
+
+class OfMetaclass(WithDict, metaclass=abc.ABCMeta):
+    pass
+
+
+@pytest.mark.parametrize("cls", [WithDict, WithSlots, OfMetaclass])
+def test_the_dict_of_a_class(enable, travel, copies, cls):
     enable("mappingproxy")
-    assert travel(vars(WithDict)) == vars(WithDict)
+    assert travel(vars(cls)) == vars(cls)
+    assert copies[0](vars(cls)) == copies[1](vars(cls)) == vars(cls)
 
 
 # --- matches
@@ -413,10 +424,12 @@ def test_a_file_that_is_being_written_is_written_on(enable, poem, mode):
 
 def test_what_a_text_file_was_opened_with(enable, travel, poem):
     enable("file")
-    with open(poem, encoding="latin-1", errors="replace", buffering=1) as file:
-        with travel(file) as after:
-            told = after.encoding, after.errors, after.line_buffering, after.name, after.mode
-            assert told == ("latin-1", "replace", True, poem, "r")
+    with (
+        open(poem, encoding="latin-1", errors="replace", buffering=1) as file,
+        travel(file) as after,
+    ):
+        told = after.encoding, after.errors, after.line_buffering, after.name, after.mode
+        assert told == ("latin-1", "replace", True, poem, "r")
 
 
 def test_files_that_cannot_travel(enable, travel, poem):
@@ -472,20 +485,19 @@ def test_generators_are_refused_with_help(enable, travel, copies):
 @pytest.mark.slow
 def test_another_interpreter_loads_them_without_enabling(enable, poem):
     enable("code", "module", "dict view", "mappingproxy", "match", "memoryview", "lock", "file")
-    file = open(poem, encoding="utf-8")
-    file.readline()
-    value = [
-        compile("6 * 7", "<example>", "eval"),
-        os,
-        {"a": 1}.items(),
-        types.MappingProxyType({"b": 2}),
-        re.search("b", "abc"),
-        memoryview(b"abc"),
-        threading.Lock(),
-        file,
-    ]
-    data = _stdlib.dumps(value)
-    file.close()
+    with open(poem, encoding="utf-8") as file:
+        file.readline()
+        value = [
+            compile("6 * 7", "<example>", "eval"),
+            os,
+            {"a": 1}.items(),
+            types.MappingProxyType({"b": 2}),
+            re.search("b", "abc"),
+            memoryview(b"abc"),
+            threading.Lock(),
+            file,
+        ]
+        data = _stdlib.dumps(value)
     script = """
         import pickle, sys
         code, os, items, proxy, match, view, lock, file = pickle.load(sys.stdin.buffer)

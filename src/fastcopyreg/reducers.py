@@ -129,7 +129,24 @@ def reduce_mappingproxy(proxy):
     owner = getattr(proxy.get("__dict__"), "__objclass__", None)
     if isinstance(owner, type) and vars(owner) == proxy:
         return vars, (owner,)
-    return proxy_of, (_underlying(proxy, dict),)
+    shown = _underlying(proxy, dict)
+    if type(shown) is dict and "__module__" in shown and "__doc__" in shown:
+        # From 3.15 on the descriptor of `__dict__` is one for all classes and tells none of them.
+        for owner in _classes():
+            if _underlying(vars(owner), dict) is shown:
+                return vars, (owner,)
+    return proxy_of, (shown,)
+
+
+def _classes():
+    """Yield each class that there is, also those that the collector was told to leave out."""
+    found, met = [object], set()
+    while found:
+        cls = found.pop()
+        if id(cls) not in met:  # Its metaclass may have a hash of its own.
+            met.add(id(cls))
+            yield cls
+            found += type.__subclasses__(cls)
 
 
 def proxy_of(mapping):

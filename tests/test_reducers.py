@@ -7,6 +7,7 @@ import collections
 import copyreg
 import io
 import os
+import queue
 import re
 import subprocess
 import sys
@@ -348,6 +349,9 @@ def test_what_holds_locks(enable, travel):
     event = threading.Event()
     event.set()
     assert travel(event).is_set()
+    waiting = queue.Queue()
+    waiting.put("x")
+    assert travel(waiting).get(timeout=1) == "x"
     twice = threading.Lock()
     one, other = travel([twice, twice])
     assert one is other
@@ -413,10 +417,12 @@ def test_a_file_that_is_being_written_is_written_on(enable, poem, mode):
 
 def test_what_a_text_file_was_opened_with(enable, travel, poem):
     enable("file")
-    with open(poem, encoding="latin-1", errors="replace", buffering=1) as file:
-        with travel(file) as after:
-            told = after.encoding, after.errors, after.line_buffering, after.name, after.mode
-            assert told == ("latin-1", "replace", True, poem, "r")
+    with (
+        open(poem, encoding="latin-1", errors="replace", buffering=1) as file,
+        travel(file) as after,
+    ):
+        told = after.encoding, after.errors, after.line_buffering, after.name, after.mode
+        assert told == ("latin-1", "replace", True, poem, "r")
 
 
 def test_files_that_cannot_travel(enable, travel, poem):
@@ -472,7 +478,7 @@ def test_generators_are_refused_with_help(enable, travel, copies):
 @pytest.mark.slow
 def test_another_interpreter_loads_them_without_enabling(enable, poem):
     enable("code", "module", "dict view", "mappingproxy", "match", "memoryview", "lock", "file")
-    file = open(poem, encoding="utf-8")
+    file = reducers.open_again(poem, "r", {"encoding": "utf-8"}, 0)
     file.readline()
     value = [
         compile("6 * 7", "<example>", "eval"),

@@ -246,9 +246,21 @@ class WithDict:
     x = 1
 
 
-def test_the_dict_of_a_class(enable, travel):
+class WithoutDict:
+    __slots__ = ("x",)
+
+
+@needs_gc
+@pytest.mark.parametrize("cls", [WithDict, WithoutDict, int, collections.OrderedDict])
+def test_the_dict_of_a_class(enable, travel, cls):
     enable("mappingproxy")
-    assert travel(vars(WithDict)) == vars(WithDict)
+    assert travel(vars(cls)) == vars(cls)
+
+
+def test_a_mapping_like_that_of_a_class(enable, travel):
+    enable("mappingproxy")
+    shown = {"__module__": "x", "__doc__": None}
+    assert travel(types.MappingProxyType(shown)) == shown
 
 
 # --- matches

@@ -4,7 +4,7 @@
 
 Each suite is run twice by this interpreter, with FASTCOPYREG_INSTALL=0 and =1.  What a suite needs
 is installed with pip into FOLDER (build/suites), beside the environment; the tests come from the
-project's wheel, or where that has none from its sdist or its repository.  Where an outcome differs,
+project's wheel, or where that has none from its repository.  Where an outcome differs,
 all is run again, both ways, before it is reported: some tests are not stable.  Exit status: 1 if
 one differs.  Not part of CI; the counts are in docs/compatibility.md.
 """
@@ -13,11 +13,10 @@ import argparse
 import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-# Each: what pip installs, the sdist or repository with the tests (or None), pytest's arguments.
+# Each: what pip installs, the repository with the tests (None: the wheel), pytest's arguments.
 SUITES = {
     "cloudpickle": (
         ["cloudpickle", "psutil"],
@@ -30,9 +29,21 @@ SUITES = {
         None,
         ["--pyargs", "joblib.test.test_numpy_pickle", "joblib.test.test_parallel"],
     ),
-    "attrs": (["attrs", "hypothesis", "cloudpickle"], "attrs", ["tests"]),
-    "distributed": (["distributed"], "distributed", ["distributed/protocol/tests"]),
-    "sqlalchemy": (["sqlalchemy", "pytest-xdist"], "sqlalchemy", ["test/base", "test/orm"]),
+    "attrs": (
+        ["attrs", "hypothesis", "cloudpickle"],
+        "https://github.com/python-attrs/attrs",
+        ["tests"],
+    ),
+    "distributed": (
+        ["distributed"],
+        "https://github.com/dask/distributed",
+        ["distributed/protocol/tests"],
+    ),
+    "sqlalchemy": (
+        ["sqlalchemy", "pytest-xdist"],
+        "https://github.com/sqlalchemy/sqlalchemy",
+        ["test/base", "test/orm"],
+    ),
     "numpy": (
         ["numpy", "hypothesis"],
         None,
@@ -53,16 +64,8 @@ def prepare(name, folder):
         return folder / name, libraries
     sources = folder / name / "sources"
     if not sources.is_dir():
-        sources.mkdir()
-        if origin.startswith("https:"):
-            clone = ["git", "clone", "-q", "--depth", "1", origin, sources / name]
-            subprocess.run(clone, check=True)
-        else:
-            download = ["download", "--no-deps", "--no-binary", ":all:", "-d", sources, origin]
-            subprocess.run([*pip, *download], check=True)
-            with tarfile.open(next(sources.glob("*.tar.gz"))) as archive:
-                archive.extractall(sources, filter="data")
-    return next(path for path in sources.iterdir() if path.is_dir()), libraries
+        subprocess.run(["git", "clone", "-q", "--depth", "1", origin, sources], check=True)
+    return sources, libraries
 
 
 def run(place, libraries, arguments, installed):

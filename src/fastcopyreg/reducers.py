@@ -26,6 +26,7 @@ from importlib.util import MAGIC_NUMBER
 from typing import NamedTuple
 
 from . import _stdlib, copyreg
+from ._holders import subclasses_of
 
 __all__ = ("Reducer", "disable", "enable", "list")
 
@@ -126,10 +127,18 @@ def reduce_mappingproxy(proxy):
     Kept: the proxy and the mapping behind it, as with a view of a dict; of a class's ``__dict__``
     the class.  Lost: nothing.  A shallow copy shows the same mapping.
     """
-    owner = getattr(proxy.get("__dict__"), "__objclass__", None)
-    if isinstance(owner, type) and vars(owner) == proxy:
-        return vars, (owner,)
-    return proxy_of, (_underlying(proxy, dict),)
+    mapping = _underlying(proxy, dict)
+    owner = _class_of(mapping)
+    return (vars, (owner,)) if owner is not None else (proxy_of, (mapping,))
+
+
+def _class_of(mapping):
+    """Return the class whose ``__dict__`` this is, None if it is none's."""
+    if type(mapping) is dict and "__doc__" in mapping:  # Every class has that.
+        for cls in (object, *subclasses_of([object])):
+            if _underlying(vars(cls), dict) is mapping:
+                return cls
+    return None
 
 
 def proxy_of(mapping):

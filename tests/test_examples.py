@@ -1,11 +1,14 @@
 """Each example, README's too, runs, says what it should, and warns of nothing."""
 
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import fastcopyreg
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -38,8 +41,17 @@ def test_the_worker_pool_under_every_start_method():
     )
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="needs distributed")
+def test_the_dask_cluster():
+    swapped = fastcopyreg.backend == "c"
+    pattern = rf"with the swap in every process: {swapped}\n50000 objects there and back: [\d.]+ "
+    assert re.match(pattern, run(EXAMPLES / "dask_cluster.py"))
+
+
 def test_no_example_is_left_out():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {*OUTPUTS, "worker_pool.py"}
+    others = {"worker_pool.py", "dask_cluster.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*OUTPUTS, *others}
 
 
 def test_the_readme_can_be_followed(tmp_path):

@@ -273,7 +273,7 @@ def test_a_child_has_what_its_parent_had(kind):
 
 def test_a_twin_is_known_both_ways_or_not_at_all():
     """A fork between two entries would let a child make a third `ForkingPickler`."""
-    from fastcopyreg.install import Substitutes, _twin, twins
+    from fastcopyreg.install import Substitutes, twin_of, twins
 
     class Base:
         pass
@@ -284,9 +284,9 @@ def test_a_twin_is_known_both_ways_or_not_at_all():
     class Derived(Base):
         pass
 
-    twin = _twin(Derived, Substitutes([(Base, Other)]))
+    twin = twin_of(Derived, Substitutes([(Base, Other)]))
     try:
-        assert _twin(twin, Substitutes([(Other, Base)])) is Derived
+        assert twin_of(twin, Substitutes([(Other, Base)])) is Derived
     finally:
         for key in [key for key in twins if key[0] in (Derived, twin)]:
             del twins[key]

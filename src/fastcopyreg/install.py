@@ -13,6 +13,7 @@ If it is loaded, a twin of that class over our Pickler takes its place, with the
 reducers.  If it is not, its import makes the class over ours.
 """
 
+import _operator as operator
 import os
 import sys
 from _thread import RLock, get_ident
@@ -160,7 +161,7 @@ class Substitutes:
         return [(name, *self._pairs[id(value)]) for name, value in items if value in self]
 
 
-def _twin(cls, substitutes):
+def twin_of(cls, substitutes):
     """Return *cls* made again over the substitutes of its bases; the same one each time."""
     bases = tuple(map(substitutes.get, cls.__bases__))
     if (cls, bases) not in twins:
@@ -181,19 +182,50 @@ def _twin(cls, substitutes):
 def _moved(value, class_cell, substitutes):
     """Return an attribute of a class as its twin has it.
 
-    A method that says ``super()`` has the class that it was written in as a closure variable.
+    A method that says ``super()`` has the class that it was written in as a closure variable, one
+    of a class that was made in a function may have its base as one.
     """
-    if type(value) is not FunctionType or "__class__" not in value.__code__.co_freevars:
+    if type(value) in (staticmethod, classmethod):
+        function = _moved(value.__func__, class_cell, substitutes)
+        return value if function is value.__func__ else type(value)(function)
+    if type(value) is property:
+        functions = value.fget, value.fset, value.fdel
+        moved = [_moved(function, class_cell, substitutes) for function in functions]
+        same = all(map(operator.is_, functions, moved))
+        return value if same else property(*moved, value.__doc__)
+    if type(value) is not FunctionType:
         return substitutes.get(value)
-    cells = zip(value.__code__.co_freevars, value.__closure__, strict=True)
-    closure = tuple(class_cell if name == "__class__" else cell for name, cell in cells)
+    return _moved_function(value, class_cell, substitutes)
+
+
+def _moved_function(function, class_cell, substitutes):
+    old = function.__closure__ or ()
+    names = function.__code__.co_freevars
+    new = [
+        class_cell if name == "__class__" else _moved_cell(cell, substitutes)
+        for name, cell in zip(names, old, strict=True)
+    ]
+    if all(map(operator.is_, old, new)):
+        return substitutes.get(function)
     moved = FunctionType(
-        value.__code__, value.__globals__, value.__name__, value.__defaults__, closure
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        tuple(new),
     )
-    moved.__kwdefaults__ = value.__kwdefaults__
-    moved.__qualname__ = value.__qualname__
-    moved.__dict__.update(value.__dict__)
+    moved.__kwdefaults__ = function.__kwdefaults__
+    moved.__qualname__ = function.__qualname__
+    moved.__dict__.update(function.__dict__)
     return moved
+
+
+def _moved_cell(cell, substitutes):
+    try:
+        contents = cell.cell_contents
+    except ValueError:  # It is empty.
+        return cell
+    return CellType(substitutes.get(contents)) if contents in substitutes else cell
 
 
 def _add_multiprocessing(substitutes):
@@ -202,7 +234,7 @@ def _add_multiprocessing(substitutes):
     cls = namespace.get("ForkingPickler")
     if not isinstance(cls, type) or not any(base in substitutes for base in cls.__bases__):
         return
-    substitutes.add(cls, _twin(cls, substitutes))
+    substitutes.add(cls, twin_of(cls, substitutes))
     register = namespace.get("register")
     if type(register) is MethodType and register.__self__ is cls:
         substitutes.add(register, MethodType(register.__func__, substitutes.get(cls)))
@@ -334,7 +366,7 @@ class Swap:
                 holder.set(name, original)
 
 
-def _pairs():
+def standard_pairs():
     """Return (the standard library's object, ours) for each name where the two differ."""
     return [
         (old, vars(drop_in)[name])
@@ -379,7 +411,7 @@ def install(*, children=False):
 
 
 def _install_core():
-    swap = Swap(_pairs(), _core.set_type_module)
+    swap = Swap(standard_pairs(), _core.set_type_module)
     _under_way.append((get_ident(), swap))
     try:
         unreachable = swap.enter()

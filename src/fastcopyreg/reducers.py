@@ -26,6 +26,7 @@ from importlib.util import MAGIC_NUMBER
 from typing import NamedTuple
 
 from . import _stdlib, copyreg
+from ._holders import subclasses_of
 
 __all__ = ("Reducer", "disable", "enable", "list")
 
@@ -126,27 +127,18 @@ def reduce_mappingproxy(proxy):
     Kept: the proxy and the mapping behind it, as with a view of a dict; of a class's ``__dict__``
     the class.  Lost: nothing.  A shallow copy shows the same mapping.
     """
-    owner = getattr(proxy.get("__dict__"), "__objclass__", None)
-    if isinstance(owner, type) and vars(owner) == proxy:
-        return vars, (owner,)
-    shown = _underlying(proxy, dict)
-    if type(shown) is dict and "__module__" in shown and "__doc__" in shown:
-        # From 3.15 on the descriptor of `__dict__` is one for all classes and tells none of them.
-        for owner in _classes():
-            if _underlying(vars(owner), dict) is shown:
-                return vars, (owner,)
-    return proxy_of, (shown,)
+    mapping = _underlying(proxy, dict)
+    owner = _class_of(mapping)
+    return (vars, (owner,)) if owner is not None else (proxy_of, (mapping,))
 
 
-def _classes():
-    """Yield each class that there is, also those that the collector was told to leave out."""
-    found, met = [object], set()
-    while found:
-        cls = found.pop()
-        if id(cls) not in met:  # Its metaclass may have a hash of its own.
-            met.add(id(cls))
-            yield cls
-            found += type.__subclasses__(cls)
+def _class_of(mapping):
+    """Return the class whose ``__dict__`` this is, None if it is none's."""
+    if type(mapping) is dict and "__doc__" in mapping:  # Every class has that.
+        for cls in (object, *subclasses_of([object])):
+            if _underlying(vars(cls), dict) is mapping:
+                return cls
+    return None
 
 
 def proxy_of(mapping):

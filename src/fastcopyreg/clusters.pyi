@@ -1,0 +1,8 @@
+"""What type checkers see of `clusters`."""
+
+from .install import InstallReport
+
+LIBRARIES: dict[str, tuple[str, ...]]
+
+def remake(*names: str) -> InstallReport: ...
+def restore() -> None: ...

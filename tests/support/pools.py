@@ -1,0 +1,165 @@
+"""A program that sends registered objects between processes in every way there is.
+
+    python pools.py METHOD
+
+It prints what happens, exceptions too, so that two runs of it can be compared: one with the swap
+and one without.  A run that hangs ends by itself, with the traceback of every thread.
+"""
+
+import copyreg
+import faulthandler
+import multiprocessing
+import os
+import re
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor, process
+from multiprocessing import managers, shared_memory
+
+DEADLINE = 100
+
+
+class Config:
+    """As in the documentation of copyreg: something that holds what cannot be pickled."""
+
+    def __init__(self, name, retries, path):
+        self.name, self.retries, self.path = name, retries, path
+        self.lock = threading.Lock()
+
+    def __eq__(self, other):
+        return (self.name, self.retries, self.path) == (other.name, other.retries, other.path)
+
+    __hash__ = None
+
+
+def reduce_config(config):
+    return Config, (config.name, config.retries, config.path)
+
+
+class Refusing:
+    """Cannot be pickled."""
+
+    def __reduce__(self):
+        raise ValueError("refuses to be pickled")
+
+
+class Poisonous:
+    """Cannot be loaded."""
+
+    def __reduce__(self):
+        return raise_on_load, ()
+
+
+def raise_on_load():
+    raise LookupError("refuses to be loaded")
+
+
+# At the top of the module, so that a worker that starts anew registers it too.
+copyreg.pickle(Config, reduce_config)
+
+
+def bump(config):
+    return Config(config.name, config.retries + 1, config.path)
+
+
+def end(_):
+    os._exit(3)
+
+
+def make(kind):
+    return {"refusing": Refusing, "poisonous": Poisonous}[kind]()
+
+
+def echo(get, put):
+    """Send back what arrives, until None does."""
+    while (item := get()) is not None:
+        put(item)
+
+
+def outcome(function, *arguments):
+    try:
+        return function(*arguments)
+    except Exception as error:
+        return f"{type(error).__name__}: {re.sub('0x[0-9a-f]+', '', str(error))}"
+
+
+def configs(count):
+    return [Config(f"c{i}", i, ("a", i)) for i in range(count)]
+
+
+def pools(context):
+    """Pool and ProcessPoolExecutor: the documentation's example, and many objects both ways."""
+    with context.Pool(2) as pool:
+        yield "example", [c.retries for c in pool.map(bump, configs(4))]
+        many = configs(5_000)
+        yield "many", pool.map(bump, many) == [bump(c) for c in many]
+        yield "argument", outcome(pool.apply, bump, (Refusing(),))
+        # A result that cannot be loaded is waited for without end, there too.
+        yield "refusing", outcome(pool.apply_async(make, ("refusing",)).get, 30)
+        yield "goes on", pool.apply(bump, (Config("a", 1, "b"),)).retries
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        yield "executor", list(pool.map(bump, many, chunksize=500)) == [bump(c) for c in many]
+        yield "argument", outcome(pool.submit(bump, Refusing()).result, 30)
+        yield "refusing", outcome(pool.submit(make, "refusing").result, 30)
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        yield "poisonous", type(pool.submit(make, "poisonous").exception(30)).__name__
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        broken = pool.submit(end, 1).exception(30)
+        yield "died", isinstance(broken, process.BrokenProcessPool)
+
+
+def channels(context):
+    """Queues, a pipe, a manager and shared memory."""
+    there, back = context.Queue(), context.SimpleQueue()
+    child = context.Process(target=echo, args=(there.get, back.put))
+    child.start()
+    there.put(Refusing())  # Its feeder thread says so on stderr, and goes on.
+    for config in configs(100):
+        there.put(config)
+    yield "queue", [back.get().retries for _ in range(100)] == list(range(100))
+    there.put(None)
+    child.join(30)
+    yield "simple queue", outcome(back.put, Refusing())
+    near, far = context.Pipe()
+    child = context.Process(target=echo, args=(far.recv, far.send))
+    child.start()
+    near.send(configs(3))
+    yield "pipe", near.recv() == configs(3)
+    yield "pipe refusing", outcome(near.send, Refusing())
+    near.send(None)
+    child.join(30)
+    yield "exit", child.exitcode
+    with managers.SyncManager(ctx=context) as manager:
+        shared = manager.dict(a=Config("a", 1, "b"))
+        shared["b"] = bump(shared["a"])
+        yield "manager", [c.retries for c in shared.values()]
+        yield "manager refusing", outcome(shared.__setitem__, "c", Refusing())
+        yield "manager goes on", len(shared)
+    memory = shared_memory.SharedMemory(create=True, size=16)
+    try:
+        with context.Pool(1) as pool:
+            yield (
+                "shared memory",
+                pool.apply(write_into, (memory, b"shared")),
+                bytes(memory.buf[:6]),
+            )
+    finally:
+        memory.close()
+        memory.unlink()
+
+
+def write_into(memory, data):
+    memory.buf[: len(data)] = data
+    return len(data)
+
+
+def main():
+    faulthandler.dump_traceback_later(DEADLINE, exit=True)
+    context = multiprocessing.get_context(sys.argv[1])
+    for part in (pools, channels):
+        for line in part(context):
+            print(*line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -40,7 +40,8 @@ class Policy:
         self.attributes = table.attributes
         self.by_name, self.by_id = {}, {}
         for row in table.rows:
-            self.by_name.setdefault((row.module, row.name), row)
+            if not row.flags & rows.IS_UNNAMED:
+                self.by_name.setdefault((row.module, row.name), row)
             self.by_id.setdefault(id(row.object), row)
         self.rows = table.rows  # They keep the objects alive, whose addresses are keys.
 

@@ -386,6 +386,30 @@ load_allowed(struct core_state *state, PyObject *policy, const struct one_call *
     return *object != NULL || PyErr_Occurred();
 }
 
+PyObject *
+load_atom(struct core_state *state, PyObject *bytes)
+{
+    const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(bytes);
+    size_t size = (size_t)PyBytes_GET_SIZE(bytes);
+    const unsigned char *end = at + size;
+    if (size < 4 || size > LONGEST || at[0] != OP_PROTO || at[1] > HIGHEST_PROTOCOL) {
+        return NULL;
+    }
+    if (at[2] == OP_FRAME) {
+        if (!has_head(at, size)) {
+            return NULL;
+        }
+        at += HEAD;
+    }
+    else {
+        at += 2;
+    }
+    size_t atom = atom_size(at, end);
+    return atom != 0 && (size_t)(end - at) == atom + 1 && end[-1] == OP_STOP
+               ? load_make_atom(state, &at)
+               : NULL;
+}
+
 int
 load_one(struct core_state *state, PyObject *policy, PyObject *bytes, PyObject **object)
 {

@@ -4,11 +4,7 @@
 #include "load.h"
 #include "safe_opcodes.h"
 
-enum {
-    /* What may be copied of arguments however short the pickle is. */
-    FREE_COPIES = 1000000,
-    FIRST_ROOM = 64
-};
+enum { FIRST_ROOM = 64 };
 
 static PolicyObject *
 policy_of(const struct unpickler *unpickler)
@@ -104,17 +100,14 @@ safe_check_digits(struct unpickler *unpickler, size_t digits)
 }
 
 int
-safe_charge(struct unpickler *unpickler, uint64_t amount)
+safe_check_charge(struct unpickler *unpickler)
 {
     struct safe_counts *counts = &unpickler->safe;
-    counts->charged += amount;
-    if (likely(counts->charged <= FREE_COPIES)) {
-        return 0;
-    }
     uint64_t read = reader_offset(&unpickler->reader) - counts->begin;
     uint64_t copies = policy_of(unpickler)->limits.copies;
-    return (counts->charged - FREE_COPIES) / (copies + 1) > read ? safe_exceed(unpickler, "copies")
-                                                                 : 0;
+    return (counts->charged - SAFE_FREE_COPIES) / (copies + 1) > read
+               ? safe_exceed(unpickler, "copies")
+               : 0;
 }
 
 /* ---- how deep ----------------------------------------------------------- */

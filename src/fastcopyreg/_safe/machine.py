@@ -499,7 +499,6 @@ class Machine:
         for name in half:
             if not is_plain_name(name):
                 self.refuse("name", name)
-        self.charge(len(half))
 
     def check_state(self, state):
         if type(state) is not tuple:
@@ -513,8 +512,6 @@ class Machine:
     def build(self, value, state):
         setstate = find_on(type(value), "__setstate__")
         if setstate is not None:
-            if type(state) is dict:
-                self.charge(len(state))
             bind = getattr(type(setstate), "__get__", None)
             bound = setstate if bind is None else bind(setstate, value, type(value))
             bound(state)
@@ -930,6 +927,8 @@ class Machine:
         if ways == rows.TAKES_UUID and not is_uuid_state(state):
             self.refuse("state", state)
         self.nest(len(self.stack) - 1, len(self.stack) - 2)
+        halves = state if type(state) is tuple and len(state) == 2 else (state,)
+        self.charge(sum(len(half) for half in halves if type(half) is dict))
         self.stack.pop()
         self.build(value, state)
 

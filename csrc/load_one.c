@@ -347,6 +347,13 @@ make_dict(struct core_state *state, const struct one_call *call)
     return dict;
 }
 
+/* Whether it is a class whose instances find attributes where they lie. */
+static int
+finds_attributes_as_usual(PyObject *cls)
+{
+    return PyType_Check(cls) && ((PyTypeObject *)cls)->tp_getattro == PyObject_GenericGetAttr;
+}
+
 /* The callable as a policy has it, if it allows all that the pickle wants of it but for the
    arguments; strong, or NULL, with an exception or because the machine is to refuse it.  Runs
    Python code. */
@@ -357,7 +364,8 @@ find_allowed(PyObject *policy, const struct one_call *call)
                                                    call->size, call->module_size, call->name_size);
     if (entry == NULL
         || (call->is_instance
-            && (entry->make.count != FORMS_ANY || (entry->flags & SAFE_TAKES_STATE) == 0))) {
+            && (entry->make.count != FORMS_ANY || (entry->flags & SAFE_TAKES_STATE) == 0
+                || !finds_attributes_as_usual(entry->object)))) {
         return NULL;
     }
     for (int i = 0; call->is_instance && i < call->count; i++) {

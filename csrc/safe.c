@@ -562,7 +562,8 @@ safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *argu
     return matched < 0 ? -1 : 0;
 }
 
-/* How the core makes what the entry allows to be called, without calling it.  Runs Python code. */
+/* Makes what the entry allows to be called without calling it, if the core can.  Runs Python code.
+ */
 static enum safe_way
 make_loose(struct unpickler *unpickler, const struct safe_entry *entry, PyObject **arguments,
            PyObject **made)
@@ -571,7 +572,7 @@ make_loose(struct unpickler *unpickler, const struct safe_entry *entry, PyObject
     switch (make_or_read(unpickler->state, entry->object, arguments, count, made)) {
     case MAKE_DONE: return SAFE_MADE;
     case MAKE_RAISED: return SAFE_REFUSED;
-    default: return SAFE_AS_USUAL;
+    default: return SAFE_BY_CALL;
     }
 }
 
@@ -585,7 +586,7 @@ ask_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **made)
     }
     if (entry != NULL && (entry->flags & SAFE_IS_MADE) != 0) {
         enum safe_way way = make_loose(unpickler, entry, arguments, made);
-        if (way != SAFE_AS_USUAL) {
+        if (way != SAFE_BY_CALL) {
             return way;
         }
     }

@@ -1052,18 +1052,12 @@ def _put_line(machine):
     machine.put(index)
 
 
-def _no_check(length):
-    return None
-
-
-Machine.no_check = staticmethod(_no_check)
-
 OPERATIONS = {
     ord("("): Machine.op_mark,
     ord("0"): Machine.op_pop,
     ord("1"): Machine.op_pop_mark,
     ord("2"): Machine.op_dup,
-    ord("F"): _line(b"F", "no_check"),
+    ord("F"): _line(b"F", "check_string"),
     ord("I"): _line(b"I", "check_digits"),
     ord("J"): _number(4, True),
     ord("K"): _number(1),

@@ -399,6 +399,19 @@ long_is_small(PyObject *integer)
 #endif
 }
 
+/* The value of such an int. */
+static inline long long
+long_small_value(PyObject *integer)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyUnstable_Long_CompactValue((PyLongObject *)integer);
+#else
+    return Py_SIZE(integer) == 0
+               ? 0
+               : Py_SIZE(integer) * (long long)((PyLongObject *)integer)->ob_digit[0];
+#endif
+}
+
 /* The hash of an object that is hashed by its address, as types are. */
 static inline Py_hash_t
 hash_pointer(void *object)

@@ -348,6 +348,13 @@ make_dict(struct core_state *state, const struct one_call *call)
     return dict;
 }
 
+/* Whether it is a class whose instances find attributes where they lie. */
+static int
+finds_attributes_as_usual(PyObject *cls)
+{
+    return PyType_Check(cls) && ((PyTypeObject *)cls)->tp_getattro == PyObject_GenericGetAttr;
+}
+
 /* The callable as a policy has it, if it allows all that the pickle wants of it but for the
    arguments; strong, or NULL, with an exception or because the machine is to refuse it.  Runs
    Python code. */
@@ -358,7 +365,8 @@ find_allowed(PyObject *policy, const struct one_call *call)
                                                    call->size, call->module_size, call->name_size);
     if (entry == NULL
         || (call->is_instance
-            && (entry->make.count != FORMS_ANY || (entry->flags & SAFE_TAKES_STATE) == 0))) {
+            && (entry->make.count != FORMS_ANY || (entry->flags & SAFE_TAKES_STATE) == 0
+                || !finds_attributes_as_usual(entry->object)))) {
         return NULL;
     }
     for (int i = 0; call->is_instance && i < call->count; i++) {
@@ -385,6 +393,30 @@ load_allowed(struct core_state *state, PyObject *policy, const struct one_call *
         Py_DECREF(callable);
     }
     return *object != NULL || PyErr_Occurred();
+}
+
+PyObject *
+load_atom(struct core_state *state, PyObject *bytes)
+{
+    const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(bytes);
+    size_t size = (size_t)PyBytes_GET_SIZE(bytes);
+    const unsigned char *end = at + size;
+    if (size < 4 || size > LONGEST || at[0] != OP_PROTO || at[1] > HIGHEST_PROTOCOL) {
+        return NULL;
+    }
+    if (at[2] == OP_FRAME) {
+        if (!has_head(at, size)) {
+            return NULL;
+        }
+        at += HEAD;
+    }
+    else {
+        at += 2;
+    }
+    size_t atom = atom_size(at, end);
+    return atom != 0 && (size_t)(end - at) == atom + 1 && end[-1] == OP_STOP
+               ? load_make_atom(state, &at)
+               : NULL;
 }
 
 int

@@ -16,4 +16,8 @@
    of another form, or what the policy, which may be NULL, does not allow.  Runs Python code. */
 int load_one(struct core_state *state, PyObject *policy, PyObject *bytes, PyObject **object);
 
+/* The object of a pickle that is one number, text, None or bool: strong, or NULL with or without
+   an exception.  Runs no Python code. */
+PyObject *load_atom(struct core_state *state, PyObject *bytes);
+
 #endif

@@ -25,6 +25,7 @@
 
 #include "load_template.h"
 #include "rebuild.h"
+#include "safe_opcodes.h"
 #include "setstate.h"
 
 #if KNOWN_LAYOUT

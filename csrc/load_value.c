@@ -154,7 +154,9 @@ int
 load_float(struct unpickler *unpickler)
 {
     char *line, *end;
-    if (take_nonempty_line(unpickler, &line) < 0) {
+    Py_ssize_t length = take_nonempty_line(unpickler, &line);
+    if (length < 0
+        || (unpickler->policy != NULL && safe_check_string(unpickler, (size_t)length) < 0)) {
         return -1;
     }
     double value = PyOS_string_to_double(line, &end, PyExc_OverflowError);

@@ -4,11 +4,7 @@
 #include "load.h"
 #include "safe_opcodes.h"
 
-enum {
-    /* What may be copied of arguments however short the pickle is. */
-    FREE_COPIES = 1000000,
-    FIRST_ROOM = 64
-};
+enum { FIRST_ROOM = 64 };
 
 static PolicyObject *
 policy_of(const struct unpickler *unpickler)
@@ -104,17 +100,14 @@ safe_check_digits(struct unpickler *unpickler, size_t digits)
 }
 
 int
-safe_charge(struct unpickler *unpickler, uint64_t amount)
+safe_check_charge(struct unpickler *unpickler)
 {
     struct safe_counts *counts = &unpickler->safe;
-    counts->charged += amount;
-    if (likely(counts->charged <= FREE_COPIES)) {
-        return 0;
-    }
     uint64_t read = reader_offset(&unpickler->reader) - counts->begin;
     uint64_t copies = policy_of(unpickler)->limits.copies;
-    return (counts->charged - FREE_COPIES) / (copies + 1) > read ? safe_exceed(unpickler, "copies")
-                                                                 : 0;
+    return (counts->charged - SAFE_FREE_COPIES) / (copies + 1) > read
+               ? safe_exceed(unpickler, "copies")
+               : 0;
 }
 
 /* ---- how deep ----------------------------------------------------------- */
@@ -569,7 +562,8 @@ safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *argu
     return matched < 0 ? -1 : 0;
 }
 
-/* How the core makes what the entry allows to be called, without calling it.  Runs Python code. */
+/* Makes what the entry allows to be called without calling it, if the core can.  Runs Python code.
+ */
 static enum safe_way
 make_loose(struct unpickler *unpickler, const struct safe_entry *entry, PyObject **arguments,
            PyObject **made)
@@ -578,7 +572,7 @@ make_loose(struct unpickler *unpickler, const struct safe_entry *entry, PyObject
     switch (make_or_read(unpickler->state, entry->object, arguments, count, made)) {
     case MAKE_DONE: return SAFE_MADE;
     case MAKE_RAISED: return SAFE_REFUSED;
-    default: return SAFE_AS_USUAL;
+    default: return SAFE_BY_CALL;
     }
 }
 
@@ -592,7 +586,7 @@ ask_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **made)
     }
     if (entry != NULL && (entry->flags & SAFE_IS_MADE) != 0) {
         enum safe_way way = make_loose(unpickler, entry, arguments, made);
-        if (way != SAFE_AS_USUAL) {
+        if (way != SAFE_BY_CALL) {
             return way;
         }
     }

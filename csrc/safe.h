@@ -114,10 +114,6 @@ int safe_calls_freely(struct unpickler *unpickler, PyObject *callable);
    as it lies on the stack; 1 or 0, and nothing raised. */
 int safe_stores(struct unpickler *unpickler, PyObject *object, PyObject **pairs, Py_ssize_t count);
 
-/* Counts BUILD where load_store_state() has done it; the state was at `pairs` - 1. */
-int safe_count_stored(struct unpickler *unpickler, PyObject **pairs, int in_slots,
-                      Py_ssize_t count);
-
 /* Rows of load_rows.c: the object that was just made. */
 int safe_count_row(struct unpickler *unpickler, PyObject **whole);
 
@@ -136,8 +132,5 @@ int safe_match(struct unpickler *unpickler, const PolicyObject *policy,
 /* Counts keys that are about to be hashed, every `stride`th object, for the container. */
 int safe_check_keys(struct unpickler *unpickler, const void *container, PyObject *const *keys,
                     PyObject *const *end, Py_ssize_t stride);
-
-/* Charges what is copied of arguments. */
-int safe_charge(struct unpickler *unpickler, uint64_t amount);
 
 #endif

@@ -1,5 +1,5 @@
 /* Forms of arguments: see safe_forms.h. */
-#include "safe.h"
+#include "safe_opcodes.h"
 
 /* ---- reading ------------------------------------------------------------ */
 
@@ -15,7 +15,7 @@ read_characters(struct safe_spec *spec, PyObject *characters)
     const char *bytes = PyUnicode_AsUTF8AndSize(characters, &size);
     for (Py_ssize_t i = 0; bytes != NULL && i < size; i++) {
         unsigned int character = (unsigned char)bytes[i] & 127;
-        spec->characters[character / 64] |= UINT64_C(1) << (character % 64);
+        spec->characters[character] = 1;
     }
     return bytes == NULL ? -1 : 0;
 }
@@ -140,8 +140,9 @@ matches_int(struct unpickler *unpickler, const struct safe_spec *spec, PyObject 
     if (!PyLong_CheckExact(object)) {
         return 0;
     }
-    int overflow;
-    long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
+    int overflow = 0;
+    long long value = long_is_small(object) ? long_small_value(object)
+                                            : PyLong_AsLongLongAndOverflow(object, &overflow);
     if (overflow == 0) {
         return spec->low <= value && value <= spec->high;
     }
@@ -169,7 +170,7 @@ matches_text(struct unpickler *unpickler, const struct safe_spec *spec, PyObject
         }
         const unsigned char *text = PyUnicode_1BYTE_DATA(object);
         for (Py_ssize_t i = 0; i < length; i++) {
-            if ((spec->characters[text[i] / 64] >> (text[i] % 64) & 1) == 0) {
+            if (!spec->characters[text[i]]) {
                 return 0;
             }
         }

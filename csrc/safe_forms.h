@@ -31,8 +31,8 @@ struct safe_spec {
     enum safe_kind kind;
     long long low;
     long long high;
-    PyObject *object;       /* or NULL */
-    uint64_t characters[2]; /* of ASCII, a bit each */
+    PyObject *object;              /* or NULL */
+    unsigned char characters[128]; /* of ASCII: whether a text may have it */
     int any_character;
 };
 

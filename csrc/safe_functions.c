@@ -5,6 +5,7 @@
    for the policy of its keyword arguments. */
 #include "safe_functions.h"
 
+#include "load_one.h"
 #include "safe.h"
 #include "unpickler.h"
 
@@ -148,11 +149,17 @@ load_safely(PyObject *module, loader load, PyObject *const *vector, Py_ssize_t c
     if (unlikely(names != NULL)) {
         return load_with_keywords(state, load, vector, count, names);
     }
-    PyObject *policy = usual_policy(state);
+    PyObject *policy = usual_policy(state), *object = NULL;
     if (policy == NULL) {
         return NULL;
     }
-    PyObject *object = load(state, policy, vector, count, names);
+    if (load == unpickler_loads && count == 1 && PyBytes_CheckExact(vector[0])
+        && ((PolicyObject *)policy)->allows_small) {
+        object = load_atom(state, vector[0]);
+    }
+    if (object == NULL && !PyErr_Occurred()) {
+        object = load(state, policy, vector, count, names);
+    }
     Py_DECREF(policy);
     return object;
 }

@@ -62,6 +62,35 @@ safe_make(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint6
     return safe_nest(unpickler, parts, whole, layers);
 }
 
+/* Whether what was charged is too much for what was read. */
+int safe_check_charge(struct unpickler *unpickler);
+
+/* What may be copied of arguments however short the pickle is. */
+enum { SAFE_FREE_COPIES = 1000000 };
+
+/* Charges what is copied of arguments.  0, or -1 with UnpicklingError. */
+ALWAYS_INLINE int
+safe_charge(struct unpickler *unpickler, uint64_t amount)
+{
+    unpickler->safe.charged += amount;
+    return likely(unpickler->safe.charged <= SAFE_FREE_COPIES) ? 0 : safe_check_charge(unpickler);
+}
+
+/* Counts BUILD where load_store_state() has done it; the state was at `pairs` - 1. */
+ALWAYS_INLINE int
+safe_count_stored(struct unpickler *unpickler, PyObject **pairs, int in_slots, Py_ssize_t count)
+{
+    PyObject **whole = pairs - 2 - in_slots;
+    unpickler->safe.objects += (uint64_t)in_slots;
+    if (unlikely(unpickler->safe.objects > unpickler->safe.most_objects)) {
+        return safe_exceed(unpickler, "objects");
+    }
+    if (safe_nest(unpickler, whole + 1, whole, (uint64_t)in_slots) < 0) {
+        return -1;
+    }
+    return safe_charge(unpickler, (uint64_t)count);
+}
+
 /* What lies from `from` up goes away. */
 void safe_trim(struct unpickler *unpickler, PyObject **from);
 

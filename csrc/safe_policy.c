@@ -46,9 +46,10 @@ static void
 index_entry(PolicyObject *policy, uint32_t number)
 {
     const struct safe_entry *entry = &policy->entries[number - 1];
-    if (policy_find(policy, entry->module_bytes, entry->module_size, entry->name_bytes,
-                    entry->name_size)
-        == NULL) {
+    if ((entry->flags & SAFE_IS_UNNAMED) == 0
+        && policy_find(policy, entry->module_bytes, entry->module_size, entry->name_bytes,
+                       entry->name_size)
+               == NULL) {
         size_t place = place_of_names(entry->module_bytes, entry->module_size, entry->name_bytes,
                                       entry->name_size);
         while (policy->by_name[place & policy->mask] != 0) {

@@ -34,7 +34,8 @@ enum safe_flag {
     SAFE_IS_VALUE = 8,    /* one of safe.STANDARD: who hashes so can be made to collide */
     SAFE_IS_FACTORY = 16, /* may be the factory of a defaultdict */
     SAFE_IS_MADE = 32,    /* arguments with which make_object() makes it are of its forms */
-    SAFE_IS_CALLED = 64   /* make_object() never makes it */
+    SAFE_IS_CALLED = 64,  /* make_object() never makes it */
+    SAFE_IS_UNNAMED = 128 /* no names lead to it */
 };
 
 struct safe_entry {

@@ -88,7 +88,7 @@ check_half(struct unpickler *unpickler, PyObject *half)
             return refuse(unpickler, "name", name);
         }
     }
-    return safe_charge(unpickler, (uint64_t)PyDict_GET_SIZE(half));
+    return 0;
 }
 
 /* Whether it is a state that __setstate__ does not take: None, a dict, or two of these. */
@@ -121,26 +121,35 @@ is_natural(PyObject *number, PyObject *end)
                : PyObject_RichCompareBool(number, end, Py_LT) > 0;
 }
 
+/* Whether it is the text, in ASCII. */
+static int
+is_text(PyObject *object, PyObject *text)
+{
+    return PyUnicode_CheckExact(object) && PyUnicode_Compare(object, text) == 0;
+}
+
 /* The state of a UUID: {'int': ..., 'is_safe': ...}, of which the last may be missing. */
 static int
 is_uuid_state(const PolicyObject *policy, PyObject *object_state)
 {
-    struct core_state *state = policy->state;
-    if (!PyDict_CheckExact(object_state) || PyDict_GET_SIZE(object_state) > 2) {
+    const struct core_strings *str = &policy->state->str;
+    PyObject *name, *value;
+    Py_ssize_t position = 0;
+    int has_int = 0;
+    if (!PyDict_CheckExact(object_state)) {
         return 0;
     }
-    PyObject *number = PyDict_GetItemWithError(object_state, state->str.int_);
-    if (number == NULL || !is_natural(number, policy->uuid_end)) {
-        PyErr_Clear();
-        return 0;
+    while (PyDict_Next(object_state, &position, &name, &value)) {
+        int is_int = is_text(name, str->int_);
+        has_int |= is_int;
+        if (is_int ? !is_natural(value, policy->uuid_end)
+                   : !is_text(name, str->is_safe)
+                         || (value != Py_None
+                             && !is_natural(value, policy->state->small_integers[2]))) {
+            return 0;
+        }
     }
-    if (PyDict_GET_SIZE(object_state) == 1) {
-        return 1;
-    }
-    PyObject *is_safe = PyDict_GetItemWithError(object_state, state->str.is_safe);
-    PyErr_Clear();
-    return is_safe != NULL
-           && (is_safe == Py_None || is_natural(is_safe, state->small_integers[2]));
+    return has_int;
 }
 
 /* ---- BUILD -------------------------------------------------------------- */
@@ -228,23 +237,38 @@ store_state(struct unpickler *unpickler, PyObject *object, PyObject *object_stat
 static int
 build(struct unpickler *unpickler, PyObject *object, PyObject *object_state)
 {
+    /* A __setstate__ of the class that need not be called. */
+    int done = setstate_apply(unpickler->state, load_handed(unpickler), object, object_state);
+    if (done != 0) {
+        return done < 0 ? -1 : 0;
+    }
     PyObject *setstate = type_lookup(Py_TYPE(object), unpickler->state->str.setstate);
     if (setstate == NULL) {
         return check_state(unpickler, object_state) < 0
                    ? -1
                    : store_state(unpickler, object, object_state);
     }
-    if (PyDict_CheckExact(object_state)
-        && safe_charge(unpickler, (uint64_t)PyDict_GET_SIZE(object_state)) < 0) {
-        return -1;
-    }
     Py_INCREF(setstate);
-    int done = setstate_apply(unpickler->state, load_handed(unpickler), object, object_state);
-    if (done == 0) {
-        done = call_setstate(setstate, object, object_state);
-    }
+    done = call_setstate(setstate, object, object_state);
     Py_DECREF(setstate);
-    return done < 0 ? -1 : 0;
+    return done;
+}
+
+/* Charges what is copied of a state: 0, or -1 with UnpicklingError. */
+static int
+charge_state(struct unpickler *unpickler, PyObject *object_state)
+{
+    uint64_t amount = 0;
+    if (PyDict_CheckExact(object_state)) {
+        amount = (uint64_t)PyDict_GET_SIZE(object_state);
+    }
+    else if (PyTuple_CheckExact(object_state) && PyTuple_GET_SIZE(object_state) == 2) {
+        for (int i = 0; i < 2; i++) {
+            PyObject *half = PyTuple_GET_ITEM(object_state, i);
+            amount += PyDict_CheckExact(half) ? (uint64_t)PyDict_GET_SIZE(half) : 0;
+        }
+    }
+    return safe_charge(unpickler, amount);
 }
 
 int
@@ -264,22 +288,11 @@ safe_build(struct unpickler *unpickler)
     if (safe_nest(unpickler, unpickler->top - 1, unpickler->top - 2, 0) < 0) {
         return -1;
     }
+    if (charge_state(unpickler, object_state) < 0) {
+        return -1;
+    }
     unpickler->top--;
     int result = build(unpickler, object, object_state);
     Py_DECREF(object_state);
     return result < 0 ? -1 : 1;
-}
-
-int
-safe_count_stored(struct unpickler *unpickler, PyObject **pairs, int in_slots, Py_ssize_t count)
-{
-    PyObject **whole = pairs - 2 - in_slots;
-    unpickler->safe.objects += (uint64_t)in_slots;
-    if (unpickler->safe.objects > unpickler->safe.most_objects) {
-        return safe_exceed(unpickler, "objects");
-    }
-    if (safe_nest(unpickler, whole + 1, whole, (uint64_t)in_slots) < 0) {
-        return -1;
-    }
-    return safe_charge(unpickler, (uint64_t)count);
 }

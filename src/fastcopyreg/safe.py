@@ -159,6 +159,14 @@ class Unpickler(_BaseUnpickler):
                 "safe.Unpickler may find"
             )
 
+    if _backend.backend == "c":
+
+        def __new__(cls, *arguments, **options):
+            # From its first moment on, whatever a subclass initialises.
+            self = super().__new__(cls)
+            _give_policy(self, _policy.choose())
+            return self
+
     def __init__(self, file, *, allow=(), classes="registered", limits=None, **options):
         super().__init__(file, **options)
         compiled = _policy.choose(allow, classes, limits)

@@ -23,11 +23,17 @@ class _Readable(Protocol):
     def readline(self) -> bytes: ...
 
 class Allowed:
-    item: Callable[..., Any]
+    item: Any
     name: str | None
     note: str | None
+    subclasses: bool
     def __init__(
-        self, item: Callable[..., Any], *, name: str | None = None, note: str | None = None
+        self,
+        item: Any,
+        *,
+        name: str | None = None,
+        note: str | None = None,
+        subclasses: bool = False,
     ) -> None: ...
 
 _Allow = Iterable[Callable[..., Any] | str | Allowed] | str | PathLike[str]

@@ -437,6 +437,7 @@ def main(arguments=None):
     faulthandler.enable()
     module_of_canaries()
     sys.addaudithook(watch)
+    print(f"backend {_backend.backend}, seed {seed}", flush=True)
     judge, source = Judge(), random.Random(seed)
     maker, begun, count, loaded = Maker(source), time.monotonic(), 0, 0
     while True:

@@ -40,7 +40,8 @@ class Policy:
         self.attributes = table.attributes
         self.by_name, self.by_id = {}, {}
         for row in table.rows:
-            self.by_name.setdefault((row.module, row.name), row)
+            if not row.flags & rows.IS_UNNAMED:
+                self.by_name.setdefault((row.module, row.name), row)
             self.by_id.setdefault(id(row.object), row)
         self.rows = table.rows  # They keep the objects alive, whose addresses are keys.
 
@@ -498,7 +499,6 @@ class Machine:
         for name in half:
             if not is_plain_name(name):
                 self.refuse("name", name)
-        self.charge(len(half))
 
     def check_state(self, state):
         if type(state) is not tuple:
@@ -512,8 +512,6 @@ class Machine:
     def build(self, value, state):
         setstate = find_on(type(value), "__setstate__")
         if setstate is not None:
-            if type(state) is dict:
-                self.charge(len(state))
             bind = getattr(type(setstate), "__get__", None)
             bound = setstate if bind is None else bind(setstate, value, type(value))
             bound(state)
@@ -929,6 +927,8 @@ class Machine:
         if ways == rows.TAKES_UUID and not is_uuid_state(state):
             self.refuse("state", state)
         self.nest(len(self.stack) - 1, len(self.stack) - 2)
+        halves = state if type(state) is tuple and len(state) == 2 else (state,)
+        self.charge(sum(len(half) for half in halves if type(half) is dict))
         self.stack.pop()
         self.build(value, state)
 
@@ -1052,18 +1052,12 @@ def _put_line(machine):
     machine.put(index)
 
 
-def _no_check(length):
-    return None
-
-
-Machine.no_check = staticmethod(_no_check)
-
 OPERATIONS = {
     ord("("): Machine.op_mark,
     ord("0"): Machine.op_pop,
     ord("1"): Machine.op_pop_mark,
     ord("2"): Machine.op_dup,
-    ord("F"): _line(b"F", "no_check"),
+    ord("F"): _line(b"F", "check_string"),
     ord("I"): _line(b"I", "check_digits"),
     ord("J"): _number(4, True),
     ord("K"): _number(1),

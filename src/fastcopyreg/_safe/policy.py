@@ -59,15 +59,17 @@ class Allowed:
     *item* is a class or another callable, or with a *name* any object, which is then found and not
     called.  *name* is `module:qualified name` if pickles call it otherwise than it does itself.
     *note* is for those who read `explain`: what its `__init__`, `__setstate__`, `__hash__` or
-    `__del__` would do with data that somebody made up.
+    `__del__` would do with data that somebody made up.  With *subclasses*, objects of the present
+    subclasses of a class, which a pickle cannot name, may be given state and items too.
     """
 
-    __slots__ = ("item", "name", "note")
+    __slots__ = ("item", "name", "note", "subclasses")
 
-    def __init__(self, item, *, name=None, note=None):
+    def __init__(self, item, *, name=None, note=None, subclasses=False):
         if name is None and not callable(item):
             raise TypeError(f"only what can be called can be allowed, not {item!r}")
         self.item, self.name, self.note = item, name, note
+        self.subclasses = bool(subclasses)
 
     def names(self):
         """Return module and qualified name; raise TypeError if it has none."""
@@ -129,6 +131,20 @@ def _row_of(allowed):
     return rows.Row(module, name, item, flags=flags, call=None)
 
 
+def _subclass_rows(allowed):
+    """Return a row for each subclass, none of which can be found."""
+    if not allowed.subclasses:
+        return []
+    found, waiting = [], [allowed.item]
+    while waiting:
+        for cls in type.__subclasses__(waiting.pop()):
+            if cls not in found:
+                found.append(cls)
+                waiting.append(cls)
+    flags = rows.TAKES_ITEMS | rows.TAKES_STATE | rows.IS_UNNAMED
+    return [rows.Row("", "", cls, flags=flags) for cls in found]
+
+
 def _attributes(found):
     """Return {id(cls): {name: object}}: what pickles of old protocols get by getattr."""
     attributes = {}
@@ -167,6 +183,7 @@ class Table:
         self.allowed = allowed_items(allow)
         standard = rows.standard(self.limits.integer_digits)
         own = [_row_of(item) for item in self.allowed]
+        own += [row for item in self.allowed for row in _subclass_rows(item)]
         known = {id(row.object) for row in (*own, *standard)}
         self.rows = (*own, *standard, *_registered(known))
         self.attributes = _attributes(self.rows)

@@ -212,4 +212,5 @@ def refuse(kind, subject, offset, stack):
         what, remedy = _WORDS[kind](subject)
         error = UnpicklingError(f"{what} is not allowed ({where}); {remedy}")
     error.kind, error.offset, error.path = kind, offset, path
+    del subject, stack, objects  # The traceback shall not keep what a pickle has made.
     raise error

@@ -38,7 +38,7 @@ KINDS = (
 HELPERS = ("", "reconstructor", "newobj", "encode", "getattr", "type")
 """In the order of enum safe_helper in csrc/safe_policy.h."""
 
-TAKES_ITEMS, TAKES_STATE, TAKES_UUID, IS_VALUE, IS_FACTORY, IS_MADE, IS_CALLED = (
+TAKES_ITEMS, TAKES_STATE, TAKES_UUID, IS_VALUE, IS_FACTORY, IS_MADE, IS_CALLED, IS_UNNAMED = (
     1,
     2,
     4,
@@ -46,6 +46,7 @@ TAKES_ITEMS, TAKES_STATE, TAKES_UUID, IS_VALUE, IS_FACTORY, IS_MADE, IS_CALLED =
     16,
     32,
     64,
+    128,
 )
 """As enum safe_flag in csrc/safe_policy.h."""
 

@@ -369,14 +369,15 @@ copier_close_unentered(struct copier *copier)
 /* The slow part of copier_keeps_class(). */
 int copier_memo_lacks(struct copier *copier, PyTypeObject *type);
 
-/* Whether the class of an object is its own copy as the argument of copyreg.__newobj__: a memo that
-   can be seen is asked about it, too, up to 3.13 always and since then where its own class is not
-   `type`, which is an atom. */
+/* Whether the class of an object is its own copy as the argument of copyreg.__newobj__: a memo
+   that can be seen is asked about it, too, up to 3.13 always and since then where its own class is
+   not `type`, which is an atom. */
 ALWAYS_INLINE int
 copier_keeps_class(struct copier *copier, PyTypeObject *type)
 {
     return likely(copier->memo.dict == NULL)
-           || (copier->state->copyroutes->atoms_first && Py_IS_TYPE((PyObject *)type, &PyType_Type))
+           || (copier->state->copyroutes->atoms_first
+               && Py_IS_TYPE((PyObject *)type, &PyType_Type))
            || copier_memo_lacks(copier, type);
 }
 

@@ -59,7 +59,8 @@ def test_what_is_known_of_dead_classes_is_freed(function, make):
     tracemalloc.start()
     try:
         grown_by(function, make, 500)
-        grown = grown_by(function, make, OFTEN)
+        # What earlier tests made large fills with the dead once; what is kept grows each time.
+        grown = min(grown_by(function, make, OFTEN) for _ in range(2))
     finally:
         tracemalloc.stop()
     assert grown < 50 * OFTEN  # a table holds some hundreds of the dead; each takes 200 and more

@@ -7,6 +7,7 @@ calls that found the file at its end.
 
 import io
 import struct
+import sys
 
 import pytest
 
@@ -147,13 +148,10 @@ def test_failures_in_memory_are_the_same(kind):
 def test_memo_indices_of_four_bytes(index, lead):
     """On 32 bits the larger ones are negative."""
     packed = struct.pack("<I", index)
-    for data in (
-        lead + b"j" + packed + b".",
-        lead + b"]r" + packed + b"0K\x05j" + packed + b"\x86.",
-        lead + b"r" + packed + b".",
-    ):
-        for way in loading.MEMORY:
-            expected = loading.outcome_in_memory(loading.STANDARD, way, data)
-            if expected[1] is MemoryError:  # ours takes any index: docs/compatibility.md
-                expected = loading.outcome(lambda: (5, []))
-            assert loading.outcome_in_memory(loading.OURS, way, data) == expected, way
+    looked_up = lead + b"j" + packed + b"."
+    stored = (lead + b"]r" + packed + b"0K\x05j" + packed + b"\x86.", lead + b"r" + packed + b".")
+    # Up to 3.14 the standard library's memo is an array of 16 bytes and more for each index, which
+    # on 64 bits is allocated, or not, as the machine's memory allows; ours takes any index.
+    compares_stores = index < 2**16 or sys.maxsize < 2**32 or sys.version_info >= (3, 15)
+    for data in (looked_up, *(stored if compares_stores else ())):
+        loading.compare_in_memory(data)

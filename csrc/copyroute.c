@@ -282,8 +282,8 @@ get_route(struct copyroutes *routes, PyTypeObject *type)
 }
 
 /* The facts of a type whose versions are used up (each change of a class with a thousand members
-   takes one), so that they are found for every call, and none of its look-ups is cached: nothing is
-   known where its __deepcopy__ decides. */
+   takes one).  They are found for every call and no look-up on the type is cached, so nothing else
+   is asked where a __deepcopy__ decides. */
 static unsigned int
 facts_without_version(struct core_state *state, PyTypeObject *type)
 {

@@ -13,12 +13,10 @@ from workloads import WORKLOADS
 
 def cases():
     for name, operation in operations.OPERATION.items():
-        sides = [(operations.STDLIB, operation.standard)]
-        if operation.is_ours:
-            sides.append((operations.OURS, operation.ours))
+        sides = (operations.STDLIB, operations.OURS)[: 1 + operation.is_ours]
         for workload in WORKLOADS:
             if name in workload.operations:
-                for side, function in sides:
+                for side, function in zip(sides, operation.functions(workload), strict=False):
                     yield pytest.param(
                         workload, operation, function, id=f"{name}-{workload.name}-{side}"
                     )

@@ -215,7 +215,17 @@ def set_state_of(each, state):
 
 
 MEMBERS = 1000
-Level = enum.Enum("Level", {f"LEVEL_{i}": i for i in range(MEMBERS)}, module=__name__)
+ENUMS = 5  # A class that gets a thousand attributes has no cached look-up any more.
+
+
+def _level(number):
+    name = f"Level{number}"
+    values = range(number, MEMBERS, ENUMS)
+    return enum.Enum(name, {f"LEVEL_{value}": value for value in values}, module=__name__)
+
+
+Level0, Level1, Level2, Level3, Level4 = map(_level, range(ENUMS))
+LEVELS = [*Level0, *Level1, *Level2, *Level3, *Level4]
 
 
 def of(cls: Callable[..., Any]) -> Callable[[int], list[Any]]:
@@ -237,8 +247,7 @@ def filled(cls: Callable[..., Any], fill: Callable[[Any, int], Any]) -> Callable
 
 
 def make_levels(n):
-    members = list(Level)
-    return [members[i % MEMBERS] for i in range(n)]
+    return [LEVELS[i % MEMBERS] for i in range(n)]
 
 
 HOOKS: dict[str, tuple[Callable[[int], list[Any]], tuple[str, ...]]] = {

@@ -281,6 +281,15 @@ get_route(struct copyroutes *routes, PyTypeObject *type)
     return (struct copyroute *)entry;
 }
 
+/* The facts of a type whose versions are used up (each change of a class with a thousand members
+   takes one).  They are found for every call and no look-up on the type is cached, so nothing else
+   is asked where a __deepcopy__ decides. */
+static unsigned int
+facts_without_version(struct core_state *state, PyTypeObject *type)
+{
+    return type_lookup(type, state->str.deepcopy) != NULL ? 0 : clone_facts(state, type);
+}
+
 /* Finds facts and plan again if the type or its metaclass has changed: of the way nothing holds
    then.  0 or -1. */
 static int
@@ -295,11 +304,14 @@ analyse(struct core_state *state, struct copyroute *route)
     route->plan = NULL;
     route->generation = route->epoch = 0;
     route->version = version;
+    if (version == 0) {
+        route->facts = facts_without_version(state, type);
+        route->metaclass_version = 0;
+        return 0;
+    }
     route->facts = clone_facts(state, type);
     route->metaclass_version = type_assign_version(Py_TYPE((PyObject *)type), state->str.name);
-    return version == 0                                                   ? 0
-           : clone_plan_make(state, type, route->facts, &route->plan) < 0 ? -1
-                                                                          : 0;
+    return clone_plan_make(state, type, route->facts, &route->plan) < 0 ? -1 : 0;
 }
 
 static int

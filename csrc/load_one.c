@@ -405,7 +405,7 @@ load_atom(struct core_state *state, PyObject *bytes)
         return NULL;
     }
     if (at[2] == OP_FRAME) {
-        if (!has_head(at, size)) {
+        if (size <= HEAD || read_little_endian(at + 3, 8) != size - HEAD) {
             return NULL;
         }
         at += HEAD;

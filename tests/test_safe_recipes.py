@@ -146,6 +146,6 @@ def test_arrays_of_numpy():
             assert loaded.dtype == expected.dtype and numpy.array_equal(loaded, expected)
     with pytest.raises(pickle.UnpicklingError, match="numpy"):
         safe.loads(pickle.dumps(values[0]))
-    bad = pickle.dumps(values[0]).replace(b"\x8c\x07ndarray", b"\x8c\x07memmaps")
-    with pytest.raises(pickle.UnpicklingError, match="memmaps|not allowed"):
+    bad = pickle.dumps(values[0], 4).replace(b"ndarray", b"memmaps")
+    with pytest.raises(pickle.UnpicklingError, match="memmaps"):
         policy.loads(bad)

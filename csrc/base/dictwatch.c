@@ -1,0 +1,135 @@
+/* Whether dicts that others may change have changed: see dictwatch.h. */
+#include "base/dictwatch.h"
+
+#if HAS_DICT_WATCHERS
+
+#define COUNT_NAME "fastcopyreg._core.watch_count"
+
+/* The capsule of this interpreter, borrowed, or NULL.  Allocates nothing: it serves the watcher
+   too, which must not fail. */
+static PyObject *
+find_capsule(void)
+{
+    PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get()), *key, *value;
+    Py_ssize_t position = 0;
+    while (dict != NULL && PyDict_Next(dict, &position, &key, &value)) {
+        if (PyCapsule_IsValid(value, COUNT_NAME)) {
+            return value;
+        }
+    }
+    return NULL;
+}
+
+static int
+count_change(PyDict_WatchEvent Py_UNUSED(event), PyObject *Py_UNUSED(dict),
+             PyObject *Py_UNUSED(key), PyObject *Py_UNUSED(value))
+{
+    PyObject *capsule = find_capsule();
+    if (capsule != NULL) {
+        struct dictwatch_count *count = PyCapsule_GetPointer(capsule, COUNT_NAME);
+        count->changes++;
+    }
+    return 0;
+}
+
+static void
+free_count(PyObject *capsule)
+{
+    PyMem_Free(PyCapsule_GetPointer(capsule, COUNT_NAME));
+}
+
+/* A new capsule in the interpreter's dict, borrowed; NULL with an exception. */
+static PyObject *
+add_capsule(void)
+{
+    PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
+    struct dictwatch_count *count = PyMem_Calloc(1, sizeof(struct dictwatch_count));
+    if (dict == NULL || count == NULL) {
+        PyMem_Free(count);
+        return NULL;
+    }
+    PyObject *capsule = PyCapsule_New(count, COUNT_NAME, free_count);
+    if (capsule == NULL) {
+        PyMem_Free(count);
+        return NULL;
+    }
+    int added = PyDict_SetItemString(dict, COUNT_NAME, capsule);
+    Py_DECREF(capsule);
+    if (added < 0) {
+        return NULL;
+    }
+    count->watcher = PyDict_AddWatcher(count_change);
+    return capsule;
+}
+
+void
+dictwatch_setup(struct dictwatch *watch)
+{
+    *watch = (struct dictwatch){.capsule = find_capsule()};
+    if (watch->capsule == NULL) {
+        watch->capsule = add_capsule();
+    }
+    PyErr_Clear();
+    Py_XINCREF(watch->capsule);
+    if (watch->capsule != NULL) {
+        watch->count = PyCapsule_GetPointer(watch->capsule, COUNT_NAME);
+    }
+}
+
+/* The watcher stays with the interpreter. */
+void
+dictwatch_teardown(struct dictwatch *watch)
+{
+    watch->complete = 0;
+    Py_CLEAR(watch->capsule);
+}
+
+void
+dictwatch_restart(struct dictwatch *watch)
+{
+    watch->dicts = 0;
+    watch->complete = watch->capsule != NULL && watch->count->watcher >= 0;
+    watch->seen = watch->complete ? watch->count->changes : 0;
+}
+
+void
+dictwatch_add(struct dictwatch *watch, PyObject *dict)
+{
+    if (watch->complete && PyDict_Watch(watch->count->watcher, dict) < 0) {
+        PyErr_Clear();
+        watch->complete = 0;
+    }
+}
+
+#else
+
+void
+dictwatch_setup(struct dictwatch *watch)
+{
+    *watch = (struct dictwatch){0};
+}
+
+void
+dictwatch_teardown(struct dictwatch *Py_UNUSED(watch))
+{
+}
+
+void
+dictwatch_restart(struct dictwatch *watch)
+{
+    watch->dicts = 0;
+    watch->complete = 1;
+}
+
+void
+dictwatch_add(struct dictwatch *watch, PyObject *dict)
+{
+    if (watch->dicts == DICTWATCH_DICTS) {
+        watch->complete = 0;
+        return;
+    }
+    watch->dict[watch->dicts] = dict;
+    watch->version[watch->dicts++] = dict_version(dict);
+}
+
+#endif

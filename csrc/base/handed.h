@@ -1,0 +1,54 @@
+/* What foreign code was handed during a load, and the standard library's memo would hold.
+
+   The memo of a load leaves out what dies unnoticed (load_memo.h).  A list or dict that is given
+   to a function does not: it may have been filled with what nothing else holds, so that its death
+   is theirs.  Such containers, with those that lie in them, live until the load ends, and die in
+   the order in which the memo would drop them: each knows how many entries there were.
+
+   A container with one reference was not handed before.  One with more may be in the memo, or be
+   kept already: it is looked through once.  It must not take more memory than the memo that holds
+   all: what is handed goes into a place of the memo near by that is not used, of which each has
+   one; what lies in it, or finds none, into an array. */
+#ifndef FASTCOPYREG_BASE_HANDED_H
+#define FASTCOPYREG_BASE_HANDED_H
+
+#include "base/idmap.h"
+
+struct handed {
+    PyObject **items; /* of the memo, and whether each is used; borrowed */
+    unsigned char *used;
+    PyObject **kept; /* owned, in the order in which they were handed */
+    uint32_t *marks; /* the entries of the memo when each was */
+    size_t count;
+    size_t room;
+    struct idmap shared; /* those with more references that were looked through, kept too */
+    size_t mark;          /* the entries of the memo at this moment */
+};
+
+/* Whether it can be filled, or what lies in it. */
+ALWAYS_INLINE int
+handed_may_be_filled(PyObject *object)
+{
+    return PyList_CheckExact(object) || PyDict_CheckExact(object)
+           || (PyTuple_CheckExact(object) && PyObject_GC_IsTracked(object));
+}
+
+/* Keeps a container that may be filled.  0, or -1 with MemoryError.  Runs no Python code. */
+int handed_keep_container(struct handed *handed, PyObject *container);
+
+/* Keeps an object if it is one; `handed` may be NULL, for nobody to keep it. */
+ALWAYS_INLINE int
+handed_keep(struct handed *handed, PyObject *object)
+{
+    return handed == NULL || !handed_may_be_filled(object) ? 0
+                                                           : handed_keep_container(handed, object);
+}
+
+/* Drops those that were handed when the memo had as many entries as `mark` or more, the last
+   first. May run Python code. */
+void handed_drop(struct handed *handed, size_t mark);
+
+/* Gives all memory back; nothing is kept. */
+void handed_free(struct handed *handed);
+
+#endif

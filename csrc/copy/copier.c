@@ -1,0 +1,337 @@
+/* deepcopy: what is done with any object, by its route; see copier.h. */
+#include "copy/copier.h"
+
+#include "copy/copyfunction.h"
+
+/* ---- signals and threads ----------------------------------------------- */
+
+int
+copier_attend(struct copier *copier)
+{
+    copier->budget = COPIER_BUDGET;
+    if (!poll_is_due(&copier->poll)) {
+        return 0;
+    }
+    if (copier_before_asking(copier) < 0) {
+        return -1;
+    }
+    int result = poll_take(copier->state, &copier->poll);
+    copier_after_foreign(copier);
+    return result;
+}
+
+/* ---- any object -------------------------------------------------------- */
+
+PyObject *
+copier_hand_over(struct copier *copier, PyObject *object)
+{
+    if (copymemo_show(&copier->memo) < 0 || copier_before_foreign(copier) < 0) {
+        return NULL;
+    }
+    Py_INCREF(object);
+    PyObject *copy = PyObject_CallFunctionObjArgs(copier->state->stdlib.copy_deepcopy, object,
+                                                  copier->memo.dict, NULL);
+    Py_DECREF(object);
+    copier_after_foreign(copier);
+    return copy;
+}
+
+void
+copier_before_death(struct copier *copier, PyObject **copy)
+{
+    if (*copy != NULL) {
+        if (copier_before_foreign(copier) < 0) {
+            Py_CLEAR(*copy);
+        }
+        return;
+    }
+    PyObject *raised = PyErr_GetRaisedException();
+    if (copier_before_foreign(copier) < 0) {
+        PyErr_Clear();
+    }
+    PyErr_SetRaisedException(raised);
+}
+
+PyObject *
+copier_by_dispatch(struct copier *copier, PyObject *object, PyObject *function)
+{
+    if (copymemo_show(&copier->memo) < 0 || copier_before_foreign(copier) < 0) {
+        return NULL;
+    }
+    Py_INCREF(object);
+    Py_INCREF(function);
+    PyObject *copy = PyObject_CallFunctionObjArgs(function, object, copier->memo.dict, NULL);
+    Py_DECREF(function);
+    copier_after_foreign(copier);
+    if (copy != NULL && copy != object && copymemo_keep(&copier->memo, object, copy) < 0) {
+        Py_CLEAR(copy);
+    }
+    Py_DECREF(object);
+    return copy;
+}
+
+/* Below the floor: whether the C stack has room for more levels.  Where its bounds are not known,
+   a call takes as much as any stack has. */
+static NOINLINE int
+may_descend_further(struct copier *copier, uintptr_t here)
+{
+    uintptr_t begin = (uintptr_t)copier;
+    if (copier->depth >= COPIER_DEPTH
+        || !stack_look(here, STACK_FOR_OTHERS, &copier->stack_floor)) {
+        return 0;
+    }
+    if (copier->stack_floor != 0) {
+        return 1;
+    }
+    if (begin < here || begin - here > COPIER_STACK || Py_EnterRecursiveCall("")) {
+        if (PyErr_Occurred()) {
+            PyErr_Clear();
+        }
+        return 0;
+    }
+    Py_LeaveRecursiveCall();
+    copier->stack_floor = here < COPIER_STEP ? 0 : here - COPIER_STEP;
+    return 1;
+}
+
+/* Whether the C stack has room for more levels. */
+ALWAYS_INLINE int
+may_descend(struct copier *copier)
+{
+    char here;
+    return likely((uintptr_t)&here >= copier->stack_floor)
+           || may_descend_further(copier, (uintptr_t)&here);
+}
+
+static PyObject *
+copy_by_route(struct copier *copier, struct copyroute *route, PyObject *object, int alone)
+{
+    PyObject *copy;
+    if (unlikely(!may_descend(copier))) {
+        return copier_copy_on_heap(copier, object);
+    }
+    copier->depth++;
+    switch (route->kind) {
+    case ROUTE_LIST: copy = copier_copy_list(copier, object, alone); break;
+    case ROUTE_TUPLE: copy = copier_copy_tuple(copier, object, alone); break;
+    case ROUTE_DICT: copy = copier_copy_dict(copier, object, alone); break;
+    case ROUTE_CLONE: copy = copier_copy_default(copier, route, object, alone); break;
+    case ROUTE_METHOD: copy = copier_copy_method(copier, object); break;
+    case ROUTE_DISPATCH: copy = copier_by_dispatch(copier, object, route->function); break;
+    default:
+        copy = copier_by_reduction(copier, object, route->function, route->facts, alone);
+        break;
+    }
+    copier->depth--;
+    return copy;
+}
+
+/* The route of a type that was not found in this epoch yet; NULL without an exception if the
+   tables are to be asked by the standard library, as often as it does, as classes of its metaclass
+   have a hash of their own. */
+static NOINLINE struct copyroute *
+find_new_route(struct copier *copier, PyObject *object)
+{
+    struct core_state *state = copier->state;
+    PyTypeObject *type = Py_TYPE(object);
+    if (unlikely(!copyroute_is_plain_key((PyObject *)type))) {
+        return NULL;
+    }
+    if (copyroute_is_pure(state, type)) {
+        return copyroute_find(state, type, copier->epoch);
+    }
+    if (copier_before_foreign(copier) < 0) {
+        return NULL;
+    }
+    Py_INCREF(object);
+    struct copyroute *route = copyroute_find(state, type, copier->epoch);
+    Py_DECREF(object);
+    copier->collector |= collector_hold();
+    return route;
+}
+
+ALWAYS_INLINE struct copyroute *
+find_route(struct copier *copier, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    struct copyroutes *routes = copier->state->copy->routes;
+    struct copyroute *route = copier->last_route;
+    if (unlikely(route == NULL || copyroute_type(route) != type)) {
+        route = copyroute_known(routes, type);
+    }
+    if (route == NULL
+        || (route->epoch != copier->epoch && !copyroute_confirm(routes, route, copier->epoch))) {
+        route = find_new_route(copier, object);
+    }
+    copier->last_route = route;
+    return route;
+}
+
+/* An object for whose type no route was found: 1 and the standard library's copy, or -1 with an
+   exception, which may be that of finding it. */
+static int
+hand_over_unrouted(struct copier *copier, PyObject *object, PyObject **copy)
+{
+    *copy = PyErr_Occurred() ? NULL : copier_hand_over(copier, object);
+    return *copy == NULL ? -1 : 1;
+}
+
+int
+copier_find_visible(struct copier *copier, PyObject *object, struct copyroute **route,
+                    PyObject **copy)
+{
+    struct copyroutes *routes = copier->state->copy->routes;
+    *copy = NULL;
+    *route = routes->atoms_first ? find_route(copier, object) : NULL;
+    if (*route == NULL && routes->atoms_first) {
+        return hand_over_unrouted(copier, object, copy);
+    }
+    if (*route != NULL && (*route)->kind == ROUTE_ATOMIC) {
+        *copy = Py_NewRef(object);
+        return 1;
+    }
+    int found = copymemo_find_visible(&copier->memo, object, copy);
+    if (found != 0) {
+        return found;
+    }
+    if (*route == NULL) {
+        *route = find_route(copier, object);
+    }
+    if (*route == NULL) {
+        return hand_over_unrouted(copier, object, copy);
+    }
+    if ((*route)->kind <= ROUTE_CLASS) {
+        *copy = Py_NewRef(object);
+    }
+    return *copy != NULL;
+}
+
+/* With a memo that can be seen, the object is owned all the way. */
+static NOINLINE PyObject *
+copy_visibly(struct copier *copier, PyObject *object)
+{
+    struct copyroute *route;
+    PyObject *copy;
+    Py_INCREF(object);
+    if (copier_find_visible(copier, object, &route, &copy) == 0) {
+        copy = copy_by_route(copier, route, object, 0);
+    }
+    Py_DECREF(object);
+    return copy;
+}
+
+int
+copier_memo_lacks(struct copier *copier, PyTypeObject *type)
+{
+    PyObject *copy = NULL;
+    int found = copymemo_find_visible(&copier->memo, (PyObject *)type, &copy);
+    Py_XDECREF(copy);
+    if (found < 0) {
+        PyErr_Clear();
+    }
+    return found == 0;
+}
+
+PyObject *
+copier_copy_object(struct copier *copier, PyObject *object, int alone)
+{
+    if (unlikely(!copier->atoms_hold)) {
+        if (!copier_look(copier)) {
+            return copier_hand_over(copier, object);
+        }
+        if (copier->atoms_hold && is_usual_atom(object)) {
+            return Py_NewRef(object);
+        }
+    }
+    if (unlikely(copier->memo.dict != NULL)) {
+        return copy_visibly(copier, object);
+    }
+    PyObject *copy = alone ? NULL : copymemo_find(&copier->memo, object);
+    if (copy != NULL && !copier->state->copy->routes->atoms_first) {
+        return Py_NewRef(copy);
+    }
+    struct copyroute *route = find_route(copier, object);
+    if (unlikely(route == NULL)) {
+        return PyErr_Occurred() ? NULL : copier_hand_over(copier, object);
+    }
+    if (copy != NULL && route->kind != ROUTE_ATOMIC) {
+        return Py_NewRef(copy);
+    }
+    return route->kind <= ROUTE_CLASS ? Py_NewRef(object)
+                                      : copy_by_route(copier, route, object, alone);
+}
+
+/* Has a collection that is due run now, while the copies are hidden from it, and not as soon as
+   the copy is handed out.  0, or -1 with what a signal handler raised.  Runs Python code. */
+static int
+let_collector_run(struct copier *copier)
+{
+    if (copier->memo.buffers->pending_count < COPYHIDE_FROM || !collector_is_due()) {
+        return 0;
+    }
+    copymemo_hide_pending(&copier->memo);
+    return PyErr_CheckSignals();
+}
+
+static PyObject *
+deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
+{
+    struct copier copier = {.state = state, .budget = COPIER_BUDGET};
+    PyObject *copy = NULL;
+    if (copier_may_begin(state) < 0) {
+        return NULL;
+    }
+    copier.stack_floor = stack_begin((uintptr_t)&copier, state->types->infos->busy > 0);
+    copier_begin(state);
+    copier_after_foreign(&copier);
+    if (copymemo_start(state, &copier.memo, memo) == 0) {
+        copy = copier_copy_object(&copier, object, 0);
+        if (copy != NULL && let_collector_run(&copier) < 0) {
+            Py_CLEAR(copy);
+        }
+    }
+    copier_resume_collector(&copier);
+    copymemo_finish(&copier.memo);
+    copier_end(state);
+    return copy;
+}
+
+/* A call that has a memo is mostly one of a __deepcopy__ within a copy, and so a level of nesting
+   on the C stack, which the interpreter may not count. */
+PyObject *
+copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo)
+{
+    int is_plain = copyroute_is_plain_key((PyObject *)Py_TYPE(object));
+    if (memo == NULL && likely(is_plain)) {
+        return deepcopy(state, object, NULL);
+    }
+    if (memo == NULL) {
+        return PyObject_CallOneArg(state->stdlib.copy_deepcopy, object);
+    }
+    if (!is_plain || !PyDict_CheckExact(memo)) {
+        return PyObject_CallFunctionObjArgs(state->stdlib.copy_deepcopy, object, memo, NULL);
+    }
+    if (thread_enter_level() != 0) {
+        return NULL;
+    }
+    PyObject *copy = deepcopy(state, object, memo);
+    thread_leave_level();
+    return copy;
+}
+
+int
+copier_setup(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    return default_setup(state) < 0 || copyroute_setup(state) < 0 || copier_state_setup(state) < 0
+               ? -1
+               : copyfunction_setup(module);
+}
+
+void
+copier_teardown(struct core_state *state)
+{
+    copymemo_teardown(state);
+    copyroute_teardown(state);
+}
+

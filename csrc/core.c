@@ -1,0 +1,280 @@
+/* The extension module: its state, and its setup as a flat list. */
+#include "base/state.h"
+
+#include "copy/copier.h"
+#include "types/bound.h"
+#include "base/namecache.h"
+#include "types/frozen.h"
+#include "load/load_equal.h"
+#include "values/value_construct.h"
+#include "types/constructors.h"
+#include "base/typenames.h"
+#include "dump/pickler.h"
+#include "base/places.h"
+#include "types/typeinfo.h"
+#include "load/reader.h"
+#include "types/rebuild.h"
+#include "load/safe_functions.h"
+#include "base/registry.h"
+#include "plans/plan.h"
+#include "load/unpickler.h"
+
+#define STRING_ENTRY(field, text) {offsetof(struct core_strings, field), text},
+#define STDLIB_ENTRY(field, module, attribute) \
+    {offsetof(struct core_stdlib, field), module, attribute},
+
+static const struct {
+    size_t offset;
+    const char *text;
+} string_table[] = {CORE_STRINGS(STRING_ENTRY)};
+
+static const struct {
+    size_t offset;
+    const char *module;
+    const char *attribute;
+} stdlib_table[] = {CORE_STDLIB(STDLIB_ENTRY)}, optional_table[] = {CORE_OPTIONAL(STDLIB_ENTRY)};
+
+#define FIELD(base, offset) ((PyObject **)((char *)(base) + (offset)))
+
+static int
+setup_strings(struct core_state *state)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(string_table); i++) {
+        PyObject *string = PyUnicode_InternFromString(string_table[i].text);
+        if (string == NULL) {
+            return -1;
+        }
+        *FIELD(&state->str, string_table[i].offset) = string;
+    }
+    return 0;
+}
+
+/* Takes the standard library's own objects, which we share and never replace. */
+static int
+setup_stdlib(struct core_state *state)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(stdlib_table); i++) {
+        PyObject *module = PyImport_ImportModule(stdlib_table[i].module);
+        if (module == NULL) {
+            return -1;
+        }
+        PyObject *object = PyObject_GetAttrString(module, stdlib_table[i].attribute);
+        Py_DECREF(module);
+        if (object == NULL) {
+            return -1;
+        }
+        *FIELD(&state->stdlib, stdlib_table[i].offset) = object;
+    }
+    return 0;
+}
+
+/* Takes what only some versions have. */
+static int
+setup_optional(struct core_state *state)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(optional_table); i++) {
+        PyObject *module = PyImport_ImportModule(optional_table[i].module);
+        PyObject *name = module == NULL ? NULL : PyUnicode_FromString(optional_table[i].attribute);
+        PyObject **field = FIELD(&state->stdlib, optional_table[i].offset);
+        int found = name == NULL ? -1 : PyObject_GetOptionalAttr(module, name, field);
+        Py_XDECREF(module);
+        Py_XDECREF(name);
+        if (found < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+setup_constants(struct core_state *state)
+{
+    state->empty_tuple = PyTuple_New(0);
+    if (state->empty_tuple == NULL) {
+        return -1;
+    }
+    for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
+        state->protocols[i] = PyLong_FromLong(i);
+        if (state->protocols[i] == NULL) {
+            return -1;
+        }
+    }
+    for (int i = 0; i < 256; i++) {
+        state->small_integers[i] = PyLong_FromLong(i);
+        if (state->small_integers[i] == NULL) {
+            return -1;
+        }
+    }
+    for (int i = 0; i < 128; i++) {
+        const char character = (char)i;
+        state->ascii_characters[i] = PyUnicode_FromStringAndSize(&character, 1);
+        if (state->ascii_characters[i] == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int
+core_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
+{
+    PyObject *object = PyType_FromModuleAndSpec(module, spec, NULL);
+    if (object == NULL) {
+        return -1;
+    }
+    *type = (PyTypeObject *)object;
+    return PyModule_AddType(module, *type);
+}
+
+int
+core_add_functions(PyObject *module, PyMethodDef *functions, const char *owner)
+{
+    PyObject *owner_name = PyUnicode_InternFromString(owner);
+    int result = owner_name == NULL ? -1 : 0;
+    for (; result == 0 && functions->ml_name != NULL; functions++) {
+        PyObject *function = PyCFunction_NewEx(functions, module, owner_name);
+        result = PyModule_AddObjectRef(module, functions->ml_name, function);
+        Py_XDECREF(function);
+    }
+    Py_XDECREF(owner_name);
+    return result;
+}
+
+static int
+module_exec(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    if (setup_strings(state) < 0 || setup_stdlib(state) < 0 || setup_optional(state) < 0
+        || setup_constants(state) < 0) {
+        return -1;
+    }
+    if (dialect_probe(&state->dialect) < 0 || load_dialect_probe(&state->load_dialect) < 0) {
+        return -1;
+    }
+    static int (*const setups[])(PyObject *) = {
+        namecache_setup,   frozen_setup, registry_setup,   typeinfo_setup,       values_setup,
+        plan_setup,   bound_setup,   constructors_setup,     value_construct_setup, typenames_setup,
+        pickler_setup, reader_setup, load_equal_setup, rebuild_setup,    unpickler_setup,
+        safe_setup,    copier_setup, places_setup};
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {
+        result = setups[i](module);
+    }
+    return result;
+}
+
+#define VISIT_STRING(field, text) Py_VISIT(state->str.field);
+#define VISIT_OBJECT(field, module, attribute) Py_VISIT(state->stdlib.field);
+#define VISIT_TYPE(field) Py_VISIT(state->field);
+#define CLEAR_STRING(field, text) Py_CLEAR(state->str.field);
+#define CLEAR_OBJECT(field, module, attribute) Py_CLEAR(state->stdlib.field);
+#define CLEAR_TYPE(field) Py_CLEAR(state->field);
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    struct core_state *state = core_state_of_module(module);
+    CORE_STRINGS(VISIT_STRING)
+    CORE_STDLIB(VISIT_OBJECT)
+    CORE_OPTIONAL(VISIT_OBJECT)
+    CORE_TYPES(VISIT_TYPE)
+    Py_VISIT(state->empty_tuple);
+    Py_VISIT(state->values->pickle_complex_code);
+    Py_VISIT(state->types->namedtuple_code);
+    for (int i = 0; i < HELPER_COUNT; i++) {
+        Py_VISIT(state->helpers[i].module);
+    }
+    Py_VISIT(state->plans->lazy_import_type);
+    Py_VISIT(state->copy->copy_helpers);
+    Py_VISIT(state->values->datetime_capsule);
+    Py_VISIT(state->load->safe_policy);
+    Py_VISIT(state->load->safe_constructors);
+    Py_VISIT(state->load->safe_choose);
+    Py_VISIT(state->load->safe_learner);
+    for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
+        Py_VISIT(state->protocols[i]);
+    }
+    return 0;
+}
+
+/* Drops what the state owns. */
+static void
+release_state(struct core_state *state)
+{
+    CORE_STRINGS(CLEAR_STRING)
+    CORE_STDLIB(CLEAR_OBJECT)
+    CORE_OPTIONAL(CLEAR_OBJECT)
+    CORE_TYPES(CLEAR_TYPE)
+    Py_CLEAR(state->empty_tuple);
+    Py_CLEAR(state->values->pickle_complex_code);
+    Py_CLEAR(state->types->namedtuple_code);
+    for (int i = 0; i < HELPER_COUNT; i++) {
+        state->helpers[i].status = HELPER_OFF;
+        Py_CLEAR(state->helpers[i].module);
+    }
+    Py_CLEAR(state->plans->lazy_import_type);
+    Py_CLEAR(state->copy->copy_helpers);
+    Py_CLEAR(state->values->datetime_capsule);
+    Py_CLEAR(state->load->safe_policy);
+    Py_CLEAR(state->load->safe_constructors);
+    Py_CLEAR(state->load->safe_choose);
+    Py_CLEAR(state->load->safe_learner);
+    for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
+        Py_CLEAR(state->protocols[i]);
+    }
+    for (int i = 0; i < 256; i++) {
+        Py_CLEAR(state->small_integers[i]);
+    }
+    for (int i = 0; i < 128; i++) {
+        Py_CLEAR(state->ascii_characters[i]);
+    }
+}
+
+/* All of it is done here, and nothing when the module is found to be garbage: a finaliser that is
+   run while garbage is cleared may still call us.  No cycle is of the state alone; types, dicts
+   and functions are cleared, and so let go of the module. */
+static void
+module_free(void *module)
+{
+    struct core_state *state = core_state_of_module((PyObject *)module);
+    release_state(state);
+    pickler_teardown(state);
+    unpickler_teardown(state);
+    copier_teardown(state);
+    constructors_teardown(state);
+    bound_teardown(state);
+    plan_teardown(state);
+    rebuild_teardown(state);
+    typeinfo_teardown(state);
+    frozen_teardown(state);
+    namecache_teardown(state);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+struct PyModuleDef core_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "fastcopyreg._core",
+    .m_doc = "The C core of fastcopyreg: pickle and copy at C speed.",
+    .m_size = sizeof(struct core_state),
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+
+PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&core_module);
+}

@@ -1,0 +1,194 @@
+/* The pickler's numbering of objects: a log, a table, and the rule that lets them differ.
+
+   The simple memo is one hash table from object to number, in which every object that is
+   saved is looked up and entered, and which owns them all.  It is what most of the time of
+   a dump goes to: each entry is a cache miss in a table of 16-byte entries.
+
+   Here the numbering is a log, an array of pointers in the order of their numbers, and the
+   table beside it holds only positions of the log (4 bytes each).  An object is entered
+   into the table, and owned, only when somebody could present it a second time:
+
+     An entry may stay out of the table ("deferred") while nobody but the one holder
+     from whom the pickler has just read it holds the object, while every object that was
+     opened before it and is not numbered yet is held by one holder too, and while no
+     foreign code has run since.  Foreign code is whatever may run Python or drop a last
+     reference.  Before any of it runs, memo_flush() enters and owns all entries.
+
+   The second condition is for cycles through objects that are numbered after their
+   children (tuples, frozen sets, arguments of a reduction): such an object, if shared, may
+   come by again before it has a number, and its children with it.
+
+   An entry may also be counted only (memo_skip): the arguments tuple of a reduction that
+   nobody else can have.
+
+   A memo that was assigned has numbers of its own choice; then, and only then, `indices`
+   lies beside the log.  The next number is always the count of entries.
+
+   The __dict__ of an instance may be numbered before it is made (memo_put_unmade): the log
+   has the instance then.  What others could get hold of is made before foreign code runs, by
+   the pickler, which finds such entries by MEMO_UNMADE.
+
+   Where reference counts say nothing (builds without the GIL), nothing is deferred. */
+#ifndef FASTCOPYREG_DUMP_MEMO_H
+#define FASTCOPYREG_DUMP_MEMO_H
+
+#include "base/compat.h"
+
+struct memo {
+    uintptr_t *log;      /* objects by position, with marks; 0: counted only */
+    uint32_t *table;     /* position + 1 of an object, 0: free; open addressing */
+    size_t mask;         /* of the table; its size is a power of two */
+    size_t entered;      /* objects in the table */
+    size_t count;        /* entries in the log */
+    size_t capacity;     /* of the log */
+    size_t flushed;      /* entries before this one are owned, and none is deferred */
+    Py_ssize_t *indices; /* NULL: the number of an entry is its position */
+    size_t unmade;       /* entries of dicts that are not made yet ... */
+    size_t unmade_from;  /* ... none of which lies before this one */
+    size_t generation;   /* changes whenever entries are taken away or renumbered */
+};
+
+#define MEMO_DEFERRED ((uintptr_t)1) /* not in the table */
+#define MEMO_UNMADE ((uintptr_t)2)   /* stands for the __dict__ of the object */
+#define MEMO_MARKS (MEMO_DEFERRED | MEMO_UNMADE)
+
+/* Makes it an empty memo.  0, or -1 with MemoryError. */
+int memo_init(struct memo *memo);
+
+/* Drops all entries, keeping up to a cap of memory.  May run Python code. */
+void memo_clear(struct memo *memo);
+
+/* Drops all entries and frees everything.  May run Python code. */
+void memo_destroy(struct memo *memo);
+
+/* Enters and owns every entry.  To be called before any foreign code.  0 or -1. */
+int memo_flush_entries(struct memo *memo);
+
+/* Enters an object that is at hand under any number.  For memos that are assigned, and
+   for objects that are numbered a second time.  0 or -1. */
+int memo_set(struct memo *memo, PyObject *object, Py_ssize_t index);
+
+/* Makes *copy a memo with the same entries.  The source is flushed.  0 or -1. */
+int memo_copy(struct memo *copy, const struct memo *memo);
+
+/* Makes room for one more entry in log, table and indices.  0 or -1. */
+int memo_grow_log(struct memo *memo);
+int memo_grow_table(struct memo *memo);
+
+ALWAYS_INLINE size_t
+memo_hash(uintptr_t object)
+{
+    return object >> 4;
+}
+
+/* The position of the object in the log, or -1. */
+ALWAYS_INLINE Py_ssize_t
+memo_find(const struct memo *memo, PyObject *object)
+{
+    size_t mask = memo->mask;
+    for (size_t i = memo_hash((uintptr_t)object) & mask;; i = (i + 1) & mask) {
+        uint32_t entry = memo->table[i];
+        if (entry == 0) {
+            return -1;
+        }
+        if (memo->log[entry - 1] == (uintptr_t)object) {
+            return (Py_ssize_t)entry - 1;
+        }
+    }
+}
+
+/* The number of the entry at a position. */
+ALWAYS_INLINE Py_ssize_t
+memo_index(const struct memo *memo, Py_ssize_t position)
+{
+    return likely(memo->indices == NULL) ? position : memo->indices[position];
+}
+
+/* Dicts that are not made are left as they are. */
+ALWAYS_INLINE int
+memo_flush(struct memo *memo)
+{
+    return memo->flushed == memo->count ? 0 : memo_flush_entries(memo);
+}
+
+ALWAYS_INLINE int
+memo_reserve(struct memo *memo)
+{
+    return unlikely(memo->count == memo->capacity) ? memo_grow_log(memo) : 0;
+}
+
+/* Numbers an object that may be presented again.  It is borrowed until the next flush.
+   0 or -1. */
+ALWAYS_INLINE int
+memo_put(struct memo *memo, PyObject *object)
+{
+    if (memo_reserve(memo) < 0) {
+        return -1;
+    }
+    if (unlikely((memo->entered + 1) * 2 > memo->mask) && memo_grow_table(memo) < 0) {
+        return -1;
+    }
+    size_t mask = memo->mask, i = memo_hash((uintptr_t)object) & mask;
+    for (; memo->table[i] != 0; i = (i + 1) & mask) {
+        if (unlikely(memo->log[memo->table[i] - 1] == (uintptr_t)object)) {
+            return memo_set(memo, object, (Py_ssize_t)memo->count);
+        }
+    }
+    memo->log[memo->count] = (uintptr_t)object;
+    if (unlikely(memo->indices != NULL)) {
+        memo->indices[memo->count] = (Py_ssize_t)memo->count;
+    }
+    memo->table[i] = (uint32_t)++memo->count;
+    memo->entered++;
+    return 0;
+}
+
+/* Numbers an object under the rule above.  0 or -1. */
+ALWAYS_INLINE int
+memo_defer(struct memo *memo, PyObject *object)
+{
+    if (memo_reserve(memo) < 0) {
+        return -1;
+    }
+    if (unlikely(memo->indices != NULL)) {
+        memo->indices[memo->count] = (Py_ssize_t)memo->count;
+    }
+    memo->log[memo->count++] = (uintptr_t)object | MEMO_DEFERRED;
+    return 0;
+}
+
+/* Numbers the __dict__ of an instance, which is numbered itself, before it is made. */
+ALWAYS_INLINE int
+memo_put_unmade(struct memo *memo, PyObject *instance)
+{
+    if (memo_reserve(memo) < 0) {
+        return -1;
+    }
+    if (unlikely(memo->indices != NULL)) {
+        memo->indices[memo->count] = (Py_ssize_t)memo->count;
+    }
+    if (memo->unmade++ == 0) {
+        memo->unmade_from = memo->count;
+    }
+    memo->log[memo->count++] = (uintptr_t)instance | MEMO_UNMADE;
+    return 0;
+}
+
+/* Puts the dict where its instance stood for it, and owns it.  0 or -1. */
+int memo_make(struct memo *memo, size_t position, PyObject *dict);
+
+/* Counts an entry that nobody can fetch.  0 or -1. */
+ALWAYS_INLINE int
+memo_skip(struct memo *memo)
+{
+    if (memo_reserve(memo) < 0) {
+        return -1;
+    }
+    if (unlikely(memo->indices != NULL)) {
+        memo->indices[memo->count] = (Py_ssize_t)memo->count;
+    }
+    memo->log[memo->count++] = 0;
+    return 0;
+}
+
+#endif

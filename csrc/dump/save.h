@@ -1,0 +1,573 @@
+/* One dump: its state, and what every kind of object is saved with.
+
+   save() writes an object at `out` and returns the place behind it, or NULL with an
+   exception.  All the save functions are of that form.
+
+   Ownership.  The object is borrowed: somebody holds it at the moment of the call.
+   Whoever runs foreign code while it needs the object owns it over that time.
+   Whether a save function may run Python code depends on the object, so all of them may.
+
+   Foreign code.  save_foreign() stands before every call that may run Python or drop a
+   last reference.  It gives the memo its owners (memo.h) and starts a new epoch: what was
+   read from objects before is not relied upon after.
+
+   `single` says that only its holder has the object, from whom it was just read once, and
+   that the same holds for all that is open and not numbered; see memo.h. */
+#ifndef FASTCOPYREG_DUMP_SAVE_H
+#define FASTCOPYREG_DUMP_SAVE_H
+
+#include "base/errors.h"
+#include "base/prefetch.h"
+#include "dump/memo.h"
+#include "types/typeinfo.h"
+#include "base/stack.h"
+#include "base/poll.h"
+#include "dump/writer.h"
+
+/* Values that were read and are to be written: a stack on the heap; see save_snapshot.c. */
+struct snapshots {
+    PyObject **values; /* strong; NULL: a slot that is not set */
+    size_t count;
+    size_t capacity;
+};
+
+/* What was found in an object that is written by a plan. */
+struct fields {
+    struct layout_values *values; /* of a __dict__ that is not made, and not empty */
+    PyObject *dict;               /* strong; a __dict__ that is made, and not empty */
+    int single_dict;              /* nobody else has it */
+    Py_ssize_t set;               /* slots that are set */
+    int in_place;                 /* they are read where they lie, not from a snapshot */
+};
+
+struct pickler {
+    struct core_state *state;
+    struct writer writer;
+    struct memo memo;
+    int protocol;
+    int bin;  /* whether binary opcodes are written; users may change it */
+    int fast; /* whether nothing is memoized; users may change it */
+    int fix_imports;
+    int observable;           /* whether the memo can be looked at when the dump is done */
+    int saved_by_id;          /* persistent_id has answered for the object that was asked about */
+    int unsettled;            /* foreign code ran at the boundary before the object at hand */
+    int answer;               /* how the object at hand comes apart; see save_reduce.c */
+    int known_object;         /* the object came by among its own arguments; see save_newobj.c */
+    int poll_at_next;         /* signals are to be seen to at the next object */
+    int unnumbered;           /* shared objects that are open and have no number yet */
+    int fast_nesting;         /* containers open in fast mode */
+    uint64_t epoch;           /* another number after each run of foreign code, of any dump */
+    uint64_t dump;            /* another number for each dump, and after a change of its memo */
+    size_t generation;        /* of the memo, under this number */
+    size_t callable_position; /* where in the memo the one lies that a reduction called last */
+    struct snapshots snapshots;
+    char *class_end;          /* what begin_newobj() has come to; see save_reduce.c */
+    char *bound_end;         /* what save_bound_ready() or find_reduce_value() has come to */
+    int nested_forms;         /* objects open that are written by forms; see save_bound.c */
+    uintptr_t stack_floor;    /* how far down the C stack it may go without asking; see stack.h */
+    struct fields fields;     /* between save_find_fields() and save_by_default() */
+    struct value_parts value; /* between save_find_value() and what writes it */
+    struct poll poll;
+    PyObject
+        *asked; /* what the reducer of the first object has returned already, or NULL; strong */
+    PyObject *fast_memo;
+    PyObject *dispatch_table; /* the pickler's own, or NULL */
+    PyObject *persistent_id;  /* the hooks, or NULL */
+    PyObject *reducer_override;
+    PyObject *override_types; /* a tuple of the types that it looks at; NULL: all */
+    PyObject *buffer_callback;
+};
+
+/* ---- foreign code ------------------------------------------------------- */
+
+/* Makes the dicts that are numbered and not made, all of which were numbered since this was done
+   last.  0, or -1 with an exception.  May run Python code, on 3.11 by the collector. */
+int save_make_dicts(struct pickler *pickler);
+
+/* To be called before foreign code.  0, or -1 with an exception. */
+ALWAYS_INLINE int
+save_foreign(struct pickler *pickler)
+{
+    pickler->epoch = ++pickler->state->epoch;
+    if (unlikely(memo_flush(&pickler->memo) < 0)) {
+        return -1;
+    }
+    return unlikely(pickler->memo.unmade != 0) ? save_make_dicts(pickler) : 0;
+}
+
+/* Drops a reference that was held over foreign code; it may be the last one.  Returns
+   `out`, or NULL with an exception. */
+char *save_release_last(struct pickler *pickler, PyObject *object, char *out);
+
+ALWAYS_INLINE char *
+save_release(struct pickler *pickler, PyObject *object, char *out)
+{
+    if (unlikely(Py_REFCNT(object) == 1)) {
+        return save_release_last(pickler, object, out);
+    }
+    Py_DECREF(object);
+    return out;
+}
+
+/* Before an object that was held since `epoch` is let go.  If foreign code has run meanwhile, it
+   may have taken the object from those who held it then: who is left need not be the one from
+   whom it was read, and must not look like the only one ever.  So the memo owns what it has
+   numbered since.  Returns `out`, or NULL with an exception. */
+ALWAYS_INLINE char *
+save_flush(struct pickler *pickler, uint64_t epoch, char *out)
+{
+    if (likely(epoch == pickler->epoch) || out == NULL) {
+        return out;
+    }
+    return memo_flush(&pickler->memo) < 0 ? NULL : out;
+}
+
+/* Around a level of nesting: its object is owned, and the depth is limited, by the interpreter's
+   count and by the C stack.  0 or -1. */
+ALWAYS_INLINE int
+save_open(struct pickler *pickler, PyObject *object)
+{
+    if (unlikely(stack_enter(&pickler->stack_floor, " while pickling an object") < 0)) {
+        return -1;
+    }
+    Py_INCREF(object);
+    return 0;
+}
+
+ALWAYS_INLINE char *
+save_close(struct pickler *pickler, PyObject *object, char *out)
+{
+    Py_LeaveRecursiveCall();
+    return save_release(pickler, object, out);
+}
+
+/* ---- memo --------------------------------------------------------------- */
+
+/* Writes the opcode that numbers an object, in protocols before 4. */
+char *save_put_op(struct pickler *pickler, Py_ssize_t index, char *out);
+
+/* Writes GET of an object that has the number `index`; the text or the long form. */
+char *save_get_op(struct pickler *pickler, Py_ssize_t index, char *out);
+
+/* Numbers an object and says so. */
+ALWAYS_INLINE char *
+save_memoize(struct pickler *pickler, PyObject *object, int unique, char *out)
+{
+    if (unlikely(pickler->fast)) {
+        return out;
+    }
+    struct memo *memo = &pickler->memo;
+    size_t index = memo->count;
+    if ((unique ? memo_defer(memo, object) : memo_put(memo, object)) < 0) {
+        return NULL;
+    }
+    if (likely(pickler->protocol >= 4)) {
+        return write_op(out, OP_MEMOIZE);
+    }
+    return save_put_op(pickler, (Py_ssize_t)index, out);
+}
+
+ALWAYS_INLINE char *
+save_get(struct pickler *pickler, Py_ssize_t position, char *out)
+{
+    Py_ssize_t index = memo_index(&pickler->memo, position);
+    if (likely(pickler->bin != 0)) {
+        if (likely(index < 256)) { /* a negative one too, which a program can assign */
+            out[0] = OP_BINGET;
+            out[1] = (char)(unsigned char)index;
+            return out + 2;
+        }
+        if (likely((uint64_t)index <= UINT32_MAX)) {
+            return write_u32(write_op(out, OP_LONG_BINGET), (uint32_t)index);
+        }
+    }
+    return save_get_op(pickler, index, out);
+}
+
+/* ---- kinds of objects --------------------------------------------------- */
+
+/* At a boundary: closes frames, sees to signals, asks persistent_id; then saves. */
+char *save_slow(struct pickler *pickler, PyObject *object, int unique, char *out);
+
+/* Where a part begins: closes a full frame, with a file writes it, and sees to signals. */
+char *save_pass_boundary(struct pickler *pickler, char *out);
+
+/* The same without foreign code, for dumps without a file.  Signals are seen to at the
+   next object. */
+char *save_end_frame(struct pickler *pickler, char *out);
+
+/* The pairs of a live dict from a position of PyDict_Next on, of a walk that began when
+   it had `size`. */
+char *save_dict_rest(struct pickler *pickler, PyObject *dict, Py_ssize_t position, Py_ssize_t size,
+                     char *out);
+
+/* Anything but the types that save_inside() knows at once. */
+char *save_object(struct pickler *pickler, PyObject *object, int unique, char *out);
+
+char *save_long_large(struct pickler *pickler, PyObject *integer, char *out);
+char *save_float_text(struct pickler *pickler, PyObject *real, char *out);
+char *save_bool_text(struct pickler *pickler, PyObject *object, char *out);
+char *save_str_large(struct pickler *pickler, PyObject *string, int unique, char *out);
+char *save_bytes(struct pickler *pickler, PyObject *bytes, int unique, char *out);
+char *save_bytearray(struct pickler *pickler, PyObject *bytearray, int unique, char *out);
+char *save_picklebuffer(struct pickler *pickler, PyObject *buffer, char *out);
+char *save_tuple(struct pickler *pickler, PyObject *tuple, int unique, char *out);
+char *save_list(struct pickler *pickler, PyObject *list, int unique, char *out);
+char *save_dict(struct pickler *pickler, PyObject *dict, int unique, char *out);
+/* What is in a dict, or an object that is one, that is not empty, as dicts are written. */
+char *save_dict_contents(struct pickler *pickler, PyObject *dict, char *out);
+char *save_set(struct pickler *pickler, PyObject *set, int unique, char *out);
+char *save_frozenset(struct pickler *pickler, PyObject *frozenset, int unique, char *out);
+
+/* A tuple in parts: MARK if it has one, the elements (save_elements_inside), the opcode.
+   save_tuple_end() numbers the tuple, or gets it if it came by among its elements. */
+char *save_tuple_mark(struct pickler *pickler, Py_ssize_t size, char *out);
+char *save_tuple_op(struct pickler *pickler, Py_ssize_t size, char *out);
+char *save_tuple_end(struct pickler *pickler, PyObject *tuple, char *out);
+
+/* The next of an iterator, which is foreign code; strong.  NULL at the end, or with an
+   exception.  `quiet`: the epoch in which the iterator runs none, and the holder holds what it
+   yields once more; 0: none. */
+PyObject *save_next_item(struct pickler *pickler, PyObject *iterator, uint64_t quiet);
+
+/* Items of a reduction, from an iterator.  A quiet one of pairs is an OrderedDict's. */
+char *save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, uint64_t quiet,
+                     char *out);
+char *save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, uint64_t quiet,
+                     char *out);
+
+/* The elements of a list, as those of an iterator over it. */
+char *save_own_elements(struct pickler *pickler, PyObject *list, Py_ssize_t index, char *out);
+
+/* The pairs of a dict that had `size` when the reduction was made, as those of the iterator
+   over its items(). */
+char *save_own_items(struct pickler *pickler, PyObject *dict, Py_ssize_t size, char *out);
+
+/* Room on the stack of snapshots for `size` more values.  0, or -1 with MemoryError. */
+int save_reserve_snapshot(struct pickler *pickler, Py_ssize_t size);
+
+/* The uppermost `size` values as a new list, which nobody else ever sees; they were read in
+   `epoch`, each from the one holder that was looked at. */
+char *save_snapshot_list(struct pickler *pickler, Py_ssize_t size, uint64_t epoch, char *out);
+
+/* Drops the uppermost values; `out` as it is, or NULL. */
+char *save_drop_snapshot(struct pickler *pickler, Py_ssize_t size, char *out);
+
+/* Between two calls: gives memory above a cap back. */
+void save_trim_snapshots(struct pickler *pickler);
+
+/* By name; `name` is what a reducer returned, or NULL. */
+char *save_global(struct pickler *pickler, PyObject *object, PyObject *name, char *out);
+char *save_type(struct pickler *pickler, PyObject *type, char *out);
+
+/* By reduction: looks the reducer up and calls it.  The plan is that of the object's type. */
+char *save_by_reducer(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+                      char *out);
+
+/* Whether the object can be written by the plan of its type, without a call; what was
+   found in it is in pickler->fields, for save_by_default() to take at once. */
+int save_find_fields(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out);
+char *save_by_default(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+                   char *out);
+
+/* Arguments of __new__, by the plan: whether they can be written here and now; and a tuple of
+   one that is short. */
+int save_find_arguments(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out);
+char *save_short_argument(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out);
+
+/* What stands between the class and the state of an object whose plan nests: arguments,
+   NEWOBJ, the number of the object, items.  Nothing follows if pickler->known_object. */
+char *save_nested_parts(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+                        char *out);
+
+/* Whether the dump and the memo are of the form for which plans are written; renews the number
+   of the dump first if entries were taken out of its memo. */
+int save_dump_is_planned(struct pickler *pickler, struct typeinfo *info);
+
+/* The same for values of the standard library; what was read is in pickler->value. */
+int save_find_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out);
+char *save_by_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+                    char *out);
+
+/* Compares what a reducer gave with what is known of such values, if it is the first in a protocol
+   for which values are known, and is the reducer of which it is known: copyreg's own function,
+   registered, or the object itself.  0, or -1 with what a signal handler raised. */
+int save_check_value(struct pickler *pickler, PyObject *object, int registered,
+                     PyObject *reduce_value);
+
+/* Whether the class of a plan can be written here and now, without foreign code: it has a
+   number, which plan->class_index is then, or is found under its names.  For dumps without
+   a file, or where no frame can end. */
+int save_find_class(struct pickler *pickler, struct typeinfo *info, PyObject *type);
+
+/* Such a class by name, which has no number yet.  It gets one, and the plan remembers it. */
+char *save_write_class(struct pickler *pickler, struct typeinfo *info, PyObject *type, char *out);
+
+/* A reduce value that is at hand.  `object` NULL: nothing is memoized. */
+char *save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out);
+
+/* A reduce value that was made here, which is how protocols without an opcode for a type
+   write it.  Steals it; NULL is an exception. */
+char *save_built(struct pickler *pickler, PyObject *object, PyObject *reduce_value, char *out);
+
+/* In fast mode: notices cycles.  0, or -1 with an exception. */
+int save_fast_enter(struct pickler *pickler, PyObject *container);
+char *save_fast_leave(struct pickler *pickler, PyObject *container, char *out);
+
+/* ---- scalars, in line --------------------------------------------------- */
+
+/* LONG1 with as few bytes of two's complement as do; up to 8. */
+ALWAYS_INLINE char *
+write_long1(char *out, int64_t value)
+{
+    uint64_t magnitude = value < 0 ? ~(uint64_t)value : (uint64_t)value;
+    int size = 5;
+    while (size < 8 && (magnitude >> (8 * size - 1)) != 0) {
+        size++;
+    }
+    out[0] = (char)OP_LONG1;
+    out[1] = (char)size;
+    write_u64(out + 2, (uint64_t)value);
+    return out + 2 + size;
+}
+
+/* An integer as protocols 2 and later have it. */
+ALWAYS_INLINE char *
+write_integer(char *out, int64_t value)
+{
+    if ((uint64_t)value < 256) {
+        out[0] = OP_BININT1;
+        out[1] = (char)(unsigned char)value;
+        return out + 2;
+    }
+    if ((uint64_t)value < 65536) {
+        return write_u16(write_op(out, OP_BININT2), (uint16_t)value);
+    }
+    if (value >= INT32_MIN && value <= INT32_MAX) {
+        return write_u32(write_op(out, OP_BININT), (uint32_t)(int32_t)value);
+    }
+    return write_long1(out, value);
+}
+
+ALWAYS_INLINE char *
+save_long(struct pickler *pickler, PyObject *integer, char *out)
+{
+    int64_t value;
+    if (unlikely(!pickler->bin || !long_as_small(integer, &value))) {
+        return save_long_large(pickler, integer, out);
+    }
+    if (unlikely(pickler->protocol < 2 && (value < INT32_MIN || value > INT32_MAX))) {
+        return save_long_large(pickler, integer, out);
+    }
+    return write_integer(out, value);
+}
+
+ALWAYS_INLINE char *
+write_real(char *out, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, 8);
+    *out++ = OP_BINFLOAT;
+    for (int i = 0; i < 8; i++) {
+        out[i] = (char)(unsigned char)(bits >> (56 - 8 * i));
+    }
+    return out + 8;
+}
+
+ALWAYS_INLINE char *
+save_float(struct pickler *pickler, PyObject *real, char *out)
+{
+    if (unlikely(!pickler->bin)) {
+        return save_float_text(pickler, real, out);
+    }
+    return write_real(out, PyFloat_AS_DOUBLE(real));
+}
+
+/* The opcode that makes a tuple, in protocols 2 and later. */
+ALWAYS_INLINE int
+tuple_opcode(Py_ssize_t size)
+{
+    return size > 3    ? OP_TUPLE
+           : size == 3 ? OP_TUPLE3
+           : size == 2 ? OP_TUPLE2
+           : size == 1 ? OP_TUPLE1
+                       : OP_EMPTY_TUPLE;
+}
+
+ALWAYS_INLINE char *
+save_bool(struct pickler *pickler, PyObject *object, char *out)
+{
+    if (unlikely(pickler->protocol < 2)) {
+        return save_bool_text(pickler, object, out);
+    }
+    return write_op(out, object == Py_True ? OP_NEWTRUE : OP_NEWFALSE);
+}
+
+/* A str, which is looked up in the memo here. */
+ALWAYS_INLINE char *
+save_str(struct pickler *pickler, PyObject *string, int unique, char *out)
+{
+    if (!unique) {
+        Py_ssize_t position = memo_find(&pickler->memo, string);
+        if (position >= 0) {
+            return save_get(pickler, position, out);
+        }
+    }
+    if (likely(PyUnicode_IS_COMPACT_ASCII(string) && pickler->bin && pickler->protocol >= 4)) {
+        size_t size = (size_t)PyUnicode_GET_LENGTH(string);
+        if (likely(size < 256)) {
+            out[0] = (char)OP_SHORT_BINUNICODE;
+            out[1] = (char)(unsigned char)size;
+            out = write_bytes(out + 2, (const char *)PyUnicode_1BYTE_DATA(string), size);
+            return save_memoize(pickler, string, unique, out);
+        }
+    }
+    return save_str_large(pickler, string, unique, out);
+}
+
+/* Whether nobody but the one who was asked holds the object. */
+ALWAYS_INLINE int
+save_is_unique(struct pickler *pickler, PyObject *object)
+{
+    return has_one_reference(object) && pickler->unnumbered == 0;
+}
+
+/* Whether it is written in line, and runs no foreign code but at a boundary or if it is
+   large and there is a file. */
+ALWAYS_INLINE int
+save_is_scalar(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    return type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type
+           || object == Py_None || type == &PyBool_Type;
+}
+
+/* The types that are written at once; everything else is for save_object().  `list`: where the
+   object is number `index`, or NULL. */
+ALWAYS_INLINE char *
+save_inside_list(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *object,
+                 int unique, char *out)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (type == &PyUnicode_Type) {
+        return save_str(pickler, object, unique, out);
+    }
+    if (type == &PyLong_Type) {
+        return save_long(pickler, object, out);
+    }
+    if (type == &PyFloat_Type) {
+        return save_float(pickler, object, out);
+    }
+    if (object == Py_None) {
+        return write_op(out, OP_NONE);
+    }
+    if (type == &PyBool_Type) {
+        return save_bool(pickler, object, out);
+    }
+    if (list != NULL) {
+        prefetch_next(list, index, object);
+    }
+    return save_object(pickler, object, unique, out);
+}
+
+ALWAYS_INLINE char *
+save_inside(struct pickler *pickler, PyObject *object, int unique, char *out)
+{
+    return save_inside_list(pickler, NULL, 0, object, unique, out);
+}
+
+/* Any object that may come by again: the root, names, parts of reductions. */
+ALWAYS_INLINE char *
+save(struct pickler *pickler, PyObject *object, char *out)
+{
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, object, 0, out);
+    }
+    return save_inside(pickler, object, 0, out);
+}
+
+/* Whether reducer_override() is to be asked about the objects of a type. */
+static inline int
+save_asks_override(const struct pickler *pickler, PyTypeObject *type)
+{
+    if (likely(pickler->reducer_override == NULL)) {
+        return 0;
+    }
+    PyObject *types = pickler->override_types;
+    int asks = types == NULL;
+    for (Py_ssize_t i = 0; !asks && i < PyTuple_GET_SIZE(types); i++) {
+        asks = PyType_IsSubtype(type, (PyTypeObject *)PyTuple_GET_ITEM(types, i));
+    }
+    return asks;
+}
+
+/* An object that is owned by the caller, who knows whether its holder was the only one. */
+ALWAYS_INLINE char *
+save_owned(struct pickler *pickler, PyObject *object, int unique, char *out)
+{
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, object, unique, out);
+    }
+    return save_inside(pickler, object, unique, out);
+}
+
+/* What was read, once, from a container or instance that holds it. */
+ALWAYS_INLINE char *
+save_child(struct pickler *pickler, PyObject *object, char *out)
+{
+    int unique = save_is_unique(pickler, object);
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, object, unique, out);
+    }
+    return save_inside(pickler, object, unique, out);
+}
+
+/* A value that is held by the one from whom it was read in `epoch`, and by a snapshot. */
+ALWAYS_INLINE char *
+save_snapshot_value(struct pickler *pickler, PyObject *value, uint64_t epoch, char *out)
+{
+    int unique = KNOWN_LAYOUT && Py_REFCNT(value) == 2 && pickler->unnumbered == 0
+                 && epoch == pickler->epoch;
+    return save_owned(pickler, value, unique, out);
+}
+
+/* Whether what begins at `index` of a list is one item without MARK. */
+static inline int
+save_stands_alone(const struct pickler *pickler, Py_ssize_t index, Py_ssize_t size)
+{
+    return size - index == 1 && (index == 0 || pickler->state->dialect.single_last_item);
+}
+
+/* The same of what was read from a list, as number `index`. */
+ALWAYS_INLINE char *
+save_item(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item, char *out)
+{
+    int unique = save_is_unique(pickler, item);
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, item, unique, out);
+    }
+    return save_inside_list(pickler, list, index, item, unique, out);
+}
+
+/* The elements of a tuple, with a note on one that could not be saved. */
+ALWAYS_INLINE char *
+save_elements_inside(struct pickler *pickler, PyObject *tuple, char *out)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
+        out = save_child(pickler, PyTuple_GET_ITEM(tuple, i), out);
+        if (unlikely(out == NULL)) {
+            error_note("when serializing %T item %zd", tuple, i);
+            return NULL;
+        }
+    }
+    return out;
+}
+
+/* Room for a few opcodes behind something that was saved. */
+ALWAYS_INLINE char *
+save_room(struct pickler *pickler, char *out)
+{
+    return writer_room(&pickler->writer, out);
+}
+
+#endif

@@ -1,0 +1,588 @@
+/* Reducers that are run as plans: see save_bound.h. */
+#include "dump/save_bound.h"
+
+#include "base/errors.h"
+#include "types/bound.h"
+#include "base/registry.h"
+
+/* Reads what the form needs once an epoch of a pickler.  Whether it can be used now. */
+static int
+bound_make_ready(struct pickler *pickler, struct bound_plan *bound, PyObject *function,
+                enum bound_origin origin)
+{
+    if (!bound_look_up(pickler->state, bound, function)) {
+        return 0;
+    }
+    bound->callable_position = memo_find(&pickler->memo, bound->callable);
+    bound->of_method = origin != OF_TABLE;
+    bound->dump = pickler->dump;
+    bound->epoch = pickler->epoch;
+    return 1;
+}
+
+/* Whether the temporaries of a reducer can be counted and left out. */
+static int
+pickler_is_plain(const struct pickler *pickler)
+{
+    return pickler->protocol >= 4 && pickler->bin && !pickler->fast && !pickler->observable
+           && pickler->persistent_id == NULL;
+}
+
+/* Makes a form ready that was so before, if all that led to it then would lead to it now: no
+   reducer is looked up, and no plan. */
+static NOINLINE int
+bound_is_made_ready(struct bound_plan *bound, struct pickler *pickler, PyTypeObject *type)
+{
+    return bound_is_registered(pickler->state, bound, type) && pickler_is_plain(pickler)
+           && pickler->dispatch_table == NULL && pickler->reducer_override == NULL
+           && bound_make_ready(pickler, bound, bound->function, OF_TABLE);
+}
+
+ALWAYS_INLINE int
+bound_is_ready(struct bound_plan *bound, struct pickler *pickler, PyTypeObject *type)
+{
+    return bound->type == type
+           && (likely(bound->epoch == pickler->epoch && bound->dump == pickler->dump)
+               || bound_is_made_ready(bound, pickler, type));
+}
+
+/* ---- reading an object
+ * ---------------------------------------------------------------------------- */
+
+/* Whether writing the value takes a few bytes and nothing but them: no room is asked for,
+   no foreign code runs. */
+ALWAYS_INLINE int
+is_small_atom(PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    int64_t number;
+    if (type == &PyUnicode_Type) {
+        return PyUnicode_IS_COMPACT_ASCII(value) && PyUnicode_GET_LENGTH(value) <= ATOM_LENGTH;
+    }
+    if (type == &PyLong_Type) {
+        return long_as_small(value, &number);
+    }
+    return type == &PyFloat_Type || value == Py_None || type == &PyBool_Type;
+}
+
+/* What was read of one object. */
+struct snapshot {
+    PyObject *values[BOUND_PARTS_MAX];
+    uint32_t unique; /* a bit for each value that only the object holds */
+    int count;
+    int small; /* all are small atoms */
+};
+
+/* Whether the object's attributes can come by only through the object.  If others hold its
+   __dict__, that can be saved by itself, and its values look as if they had never been
+   seen: only the dict holds them. */
+ALWAYS_INLINE int
+holds_alone(const struct bound_plan *bound, PyObject *object)
+{
+    if (!bound->instance) {
+        return 1;
+    }
+    PyObject *dict = layout_find_dict(object, bound->type);
+    return dict == NULL || has_one_reference(dict);
+}
+
+/* Reads all parts.  0 if one is missing, or not to be had this way. */
+ALWAYS_INLINE int
+take_snapshot(struct bound_plan *bound, PyObject *object, struct snapshot *snapshot)
+{
+    if (unlikely(!holds_alone(bound, object))) {
+        return 0;
+    }
+    snapshot->count = bound->size;
+    snapshot->small = 1;
+    for (int i = 0; i < snapshot->count; i++) {
+        struct part *part = &bound->parts[i];
+        PyObject *value = bound_read_part(part, bound->type, object);
+        if (unlikely(value == NULL)) {
+            return 0;
+        }
+        snapshot->values[i] = value;
+        snapshot->small &= is_small_atom(value);
+    }
+    return 1;
+}
+
+/* Notes which values only the object holds, before others are held here. */
+static void
+find_single(const struct bound_plan *bound, struct snapshot *snapshot)
+{
+    snapshot->unique = 0;
+    for (int i = 0; i < snapshot->count; i++) {
+        int unique = bound->parts[i].once && has_one_reference(snapshot->values[i]);
+        snapshot->unique |= (uint32_t)unique << i;
+    }
+}
+
+/* ---- writing it
+ * -------------------------------------------------------------------------------------- */
+
+/* What a dump of one object goes by. */
+struct bound_save {
+    struct bound_plan *bound;
+    PyObject *object;
+    int unique;
+    uint64_t epoch;         /* in which the snapshot was taken */
+    struct typeinfo *new_class; /* of a small object whose class has no number yet */
+    struct snapshot snapshot;
+};
+
+ALWAYS_INLINE char *
+write_value(struct pickler *pickler, struct bound_save *direct, int index, char *out)
+{
+    int unique = (direct->snapshot.unique >> index & 1) && direct->epoch == pickler->epoch
+                 && pickler->unnumbered == 0;
+    PyObject *value = direct->snapshot.values[index];
+    if (unlikely(out >= pickler->writer.limit)) {
+        return save_slow(pickler, value, unique, out);
+    }
+    return save_inside(pickler, value, unique, out);
+}
+
+/* The plan of a class that has no number yet, if it can be written without foreign code; NULL
+   if that way is not open. */
+static struct typeinfo *
+find_new_class(struct pickler *pickler, PyObject *callable)
+{
+    if (!PyType_Check(callable) || pickler->writer.write != NULL) {
+        return NULL;
+    }
+    PyTypeObject *type = (PyTypeObject *)callable;
+    struct typeinfo *info = typeinfo_find(pickler->state, type);
+    return info->type == type && info->version != 0 && info->class_dump != pickler->dump
+                   && save_find_class(pickler, info, callable)
+               ? info
+               : NULL;
+}
+
+static NOINLINE char *
+write_new_callable(struct pickler *pickler, struct bound_save *direct, char *out)
+{
+    struct bound_plan *bound = direct->bound;
+    PyObject *callable = bound->callable;
+    struct typeinfo *info = find_new_class(pickler, callable);
+    char *behind = info != NULL ? save_write_class(pickler, info, callable, out)
+                                : save(pickler, callable, out);
+    if (behind == NULL) {
+        error_note("when serializing %T reconstructor", direct->object);
+        return NULL;
+    }
+    if (bound->callable == callable) {
+        bound->callable_position = memo_find(&pickler->memo, callable);
+    }
+    return behind;
+}
+
+ALWAYS_INLINE char *
+write_callable(struct pickler *pickler, struct bound_save *direct, char *out)
+{
+    Py_ssize_t position = direct->bound->callable_position;
+    return likely(position >= 0) ? save_get(pickler, position, out)
+                                 : write_new_callable(pickler, direct, out);
+}
+
+ALWAYS_INLINE char *
+write_arguments(struct pickler *pickler, struct bound_save *direct, char *out)
+{
+    int count = direct->bound->argument_count;
+    out = count > 3 ? write_op(out, OP_MARK) : out;
+    for (int i = 0; i < count; i++) {
+        out = write_value(pickler, direct, i, out);
+        if (unlikely(out == NULL)) {
+            error_note("when serializing tuple item %d", i);
+            return NULL;
+        }
+    }
+    out = save_room(pickler, out);
+    if (out == NULL) {
+        return NULL;
+    }
+    out = save_tuple_op(pickler, count, out);
+    if (count == 0) {
+        return out;
+    }
+    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+}
+
+ALWAYS_INLINE char *
+write_construction(struct pickler *pickler, struct bound_save *direct, char *out)
+{
+    out = write_callable(pickler, direct, out);
+    if (out != NULL && unlikely(out >= pickler->writer.limit)) {
+        out = save_pass_boundary(pickler, out);
+    }
+    if (unlikely(out == NULL)) {
+        return NULL;
+    }
+    out = write_arguments(pickler, direct, out);
+    if (unlikely(out == NULL)) {
+        error_note("when serializing %T reconstructor arguments", direct->object);
+        return NULL;
+    }
+    return write_op(out, OP_REDUCE);
+}
+
+/* The items of the state's dict. */
+static char *
+write_items(struct pickler *pickler, struct bound_save *direct, char *out)
+{
+    struct bound_plan *bound = direct->bound;
+    const struct plan *plan = bound->plan;
+    int count = bound->state_count;
+    out = count > 1 ? write_op(out, OP_MARK) : out;
+    for (int i = 0; i < count; i++) {
+        uint16_t key_step = plan->operands[bound->keys_at + 2 * i];
+        PyObject *key = PyTuple_GET_ITEM(plan->constants, plan->list[key_step].a);
+        out = save(pickler, key, out);
+        out = out == NULL ? NULL : write_value(pickler, direct, bound->argument_count + i, out);
+        if (out == NULL) {
+            error_note("when serializing dict item %R", key);
+            error_note("when serializing %T state", direct->object);
+            return NULL;
+        }
+    }
+    out = save_room(pickler, out);
+    return out == NULL || count == 0 ? out : write_op(out, count > 1 ? OP_SETITEMS : OP_SETITEM);
+}
+
+static char *
+write_state(struct pickler *pickler, struct bound_save *direct, char *out)
+{
+    if (unlikely(out >= pickler->writer.limit)) {
+        out = save_pass_boundary(pickler, out);
+        if (out == NULL) {
+            return NULL;
+        }
+    }
+    if (memo_skip(&pickler->memo) < 0) {
+        return NULL;
+    }
+    out = write_op(write_op(out, OP_EMPTY_DICT), OP_MEMOIZE);
+    out = write_items(pickler, direct, out);
+    return out == NULL ? NULL : write_op(out, OP_BUILD);
+}
+
+/* The object has no number until its arguments are written; whoever presents it again
+   before that must find its parts. */
+static char *
+write_object(struct pickler *pickler, struct bound_save *direct, char *out)
+{
+    int unique = direct->unique;
+    pickler->unnumbered += !unique;
+    out = write_construction(pickler, direct, out);
+    pickler->unnumbered -= !unique;
+    if (out == NULL) {
+        return NULL;
+    }
+    unique = unique && direct->epoch == pickler->epoch;
+    if (!unique) {
+        Py_ssize_t position = memo_find(&pickler->memo, direct->object);
+        if (unlikely(position >= 0)) {
+            return save_get(pickler, position, write_op(out, OP_POP));
+        }
+    }
+    out = save_memoize(pickler, direct->object, unique, out);
+    return out == NULL || direct->bound->state_count < 0 ? out : write_state(pickler, direct, out);
+}
+
+/* Whether nothing that is written of this object can end a frame, ask for room or run
+   foreign code, so that its parts need not be owned. */
+ALWAYS_INLINE int
+fits_in_window(struct pickler *pickler, struct bound_save *direct, const char *out)
+{
+    struct bound_plan *bound = direct->bound;
+    if (!direct->snapshot.small
+        || pickler->writer.limit - out
+               <= direct->snapshot.count * (Py_ssize_t)ATOM_ROOM + bound->room) {
+        return 0;
+    }
+    direct->new_class = NULL;
+    if (likely(bound->callable_position >= 0)) {
+        return 1;
+    }
+    direct->new_class = find_new_class(pickler, bound->callable);
+    return direct->new_class != NULL;
+}
+
+/* A class that is met for the first time in this dump. */
+static NOINLINE char *
+write_small_class(struct pickler *pickler, const struct bound_save *direct, char *out)
+{
+    struct bound_plan *bound = direct->bound;
+    out = save_write_class(pickler, direct->new_class, bound->callable, out);
+    if (out == NULL) {
+        error_note("when serializing %T reconstructor", direct->object);
+    }
+    bound->callable_position = (Py_ssize_t)direct->new_class->class_index;
+    return out;
+}
+
+/* A small atom. */
+ALWAYS_INLINE char *
+write_atom(struct pickler *pickler, PyObject *value, int unique, char *out)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (type == &PyFloat_Type) {
+        return save_float(pickler, value, out);
+    }
+    if (type == &PyLong_Type) {
+        return save_long(pickler, value, out);
+    }
+    if (type == &PyUnicode_Type) {
+        return save_str(pickler, value, unique && has_one_reference(value), out);
+    }
+    return value == Py_None ? write_op(out, OP_NONE) : save_bool(pickler, value, out);
+}
+
+/* Numbers a temporary that nobody else will ever see. */
+ALWAYS_INLINE char *
+write_skipped(struct pickler *pickler, char *out)
+{
+    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+}
+
+static char *
+write_small_state(struct pickler *pickler, const struct bound_save *direct, int unique, char *out)
+{
+    const struct bound_plan *bound = direct->bound;
+    const struct plan *plan = bound->plan;
+    out = write_skipped(pickler, write_op(out, OP_EMPTY_DICT));
+    if (out != NULL && bound->state_count > 1) {
+        out = write_op(out, OP_MARK);
+    }
+    for (int i = 0; out != NULL && i < bound->state_count; i++) {
+        int part = bound->argument_count + i;
+        uint16_t key_step = plan->operands[bound->keys_at + 2 * i];
+        PyObject *key = PyTuple_GET_ITEM(plan->constants, plan->list[key_step].a);
+        out = save_str(pickler, key, 0, out);
+        out = out == NULL ? NULL
+                          : write_atom(pickler, direct->snapshot.values[part],
+                                       unique && bound->parts[part].once, out);
+    }
+    if (out != NULL && bound->state_count > 0) {
+        out = write_op(out, bound->state_count > 1 ? OP_SETITEMS : OP_SETITEM);
+    }
+    return out == NULL ? NULL : write_op(out, OP_BUILD);
+}
+
+/* The same as write_object() where all is small: nothing but bytes is written, so that the
+   object cannot come by meanwhile. */
+ALWAYS_INLINE char *
+write_small(struct pickler *pickler, const struct bound_save *direct, char *out)
+{
+    const struct bound_plan *bound = direct->bound;
+    int count = bound->argument_count, unique = direct->unique && pickler->unnumbered == 0;
+    if (likely(direct->new_class == NULL)) {
+        out = save_get(pickler, bound->callable_position, out);
+    }
+    else if ((out = write_small_class(pickler, direct, out)) == NULL) {
+        return NULL;
+    }
+    out = count > 3 ? write_op(out, OP_MARK) : out;
+    for (int i = 0; i < count; i++) {
+        out = write_atom(pickler, direct->snapshot.values[i], unique && bound->parts[i].once, out);
+        if (unlikely(out == NULL)) {
+            return NULL;
+        }
+    }
+    out = save_tuple_op(pickler, count, out);
+    out = count == 0 ? out : write_skipped(pickler, out);
+    if (unlikely(out == NULL)) {
+        return NULL;
+    }
+    out = save_memoize(pickler, direct->object, direct->unique, write_op(out, OP_REDUCE));
+    return out == NULL || bound->state_count < 0
+               ? out
+               : write_small_state(pickler, direct, pickler->unnumbered == 0, out);
+}
+
+/* ---- whatever it is ---------------------------------------------------- */
+
+/* The same where anything may run: what the form and the snapshot name is owned, and the
+   form is kept for this object. */
+static NOINLINE char *
+write_owning(struct pickler *pickler, struct bound_save *direct, char *out)
+{
+    struct snapshot *snapshot = &direct->snapshot;
+    struct bound_plan *bound = direct->bound;
+    PyObject *code = Py_NewRef(bound->code), *callable = Py_NewRef(bound->callable);
+    find_single(bound, snapshot);
+    for (int i = 0; i < snapshot->count; i++) {
+        Py_INCREF(snapshot->values[i]);
+    }
+    bound->busy++;
+    pickler->nested_forms++;
+    out = write_object(pickler, direct, out);
+    out = save_flush(pickler, direct->epoch, out);
+    pickler->nested_forms--;
+    bound->busy--;
+    for (int i = 0; i < snapshot->count; i++) {
+        out = save_release(pickler, snapshot->values[i], out);
+    }
+    Py_DECREF(code);
+    return save_release(pickler, callable, out);
+}
+
+/* The snapshot lies on the C stack: where forms are nested more deeply than this, the
+   functions are called, so that nothing nests less deeply than in the standard library, whose
+   threads may have a stack of 64 KiB. */
+enum { NESTED_FORMS = 32 };
+
+/* Reads the object, and writes it: a small one at once, another one as a level of nesting,
+   which is open already for whoever was asked in the general way. */
+ALWAYS_INLINE enum outcome
+save_by_form(struct pickler *pickler, struct bound_plan *bound, PyObject *object, int unique, int open,
+             char **out)
+{
+    struct bound_save direct;
+    direct.bound = bound;
+    direct.object = object;
+    direct.unique = unique;
+    direct.epoch = pickler->epoch;
+    if (unlikely(!take_snapshot(bound, object, &direct.snapshot))) {
+        return OUTCOME_BAIL;
+    }
+    int small = fits_in_window(pickler, &direct, *out);
+    if (!small && pickler->nested_forms >= NESTED_FORMS) {
+        return OUTCOME_BAIL;
+    }
+    pickler->state->plans->reduced_by_plan++;
+    if (small) {
+        *out = write_small(pickler, &direct, *out);
+    }
+    else if (open) {
+        *out = write_owning(pickler, &direct, *out);
+    }
+    else if (save_open(pickler, object) < 0) {
+        return OUTCOME_RAISED;
+    }
+    else {
+        *out = save_close(pickler, object, write_owning(pickler, &direct, *out));
+    }
+    if (unlikely(*out == NULL)) {
+        error_note("when serializing %T object", object);
+        return OUTCOME_RAISED;
+    }
+    return OUTCOME_DONE;
+}
+
+enum outcome
+save_bound_ready(struct pickler *pickler, PyObject *object, int unique, char *out)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    struct bound_plan *bound = bound_at(pickler->state, type);
+    if (!bound_is_ready(bound, pickler, type)
+        || (bound->of_method && bound_method_is_shadowed(pickler->state, bound, object))) {
+        return OUTCOME_BAIL;
+    }
+    enum outcome outcome = save_by_form(pickler, bound, object, unique, 0, &out);
+    pickler->bound_end = out;
+    return outcome;
+}
+
+/* ---- whose plan it is
+ * -------------------------------------------------------------------------------------- */
+
+/* Remembers for how long the form can be made ready without asking what its function is. */
+static void
+stamp_form(struct pickler *pickler, struct bound_plan *bound, PyObject *callable)
+{
+    struct core_state *state = pickler->state;
+    PyObject *registered;
+    int lasts = PyFunction_Check(callable) && pickler->dispatch_table == NULL
+                && registry_find_lasting(state, bound->type, &registered) && registered == callable;
+    bound->function = callable;
+    bound->metaclass_version =
+        lasts ? type_assign_version(Py_TYPE((PyObject *)bound->type), state->str.name) : 0;
+    bound->stamp = bound->metaclass_version != 0 ? namecache_stamp(state) : 0;
+}
+
+/* The form of the plan for the object's type, made ready; NULL if there is none. */
+static struct bound_plan *
+find_bound_plan(struct pickler *pickler, const struct reducer *reducer, PyTypeObject *type,
+          enum bound_origin origin)
+{
+    if (!pickler_is_plain(pickler) || save_asks_override(pickler, type)
+        || registry_find_is_foreign(pickler->state, pickler->dispatch_table, type)) {
+        return NULL;
+    }
+    struct bound_plan *bound = bound_of(pickler->state, reducer->plan, type);
+    if (bound == NULL || !bound_make_ready(pickler, bound, reducer->function, origin)) {
+        return NULL;
+    }
+    stamp_form(pickler, bound, reducer->callable);
+    return bound;
+}
+
+/* Makes the reduce value by the plan. */
+static enum outcome
+make_reduce_value(struct pickler *pickler, const struct reducer *reducer, PyObject *object,
+                  PyObject **reduce_value)
+{
+    if (save_foreign(pickler) < 0) {
+        return OUTCOME_RAISED;
+    }
+    switch (reducer_run(pickler->state, reducer, object, reduce_value)) {
+    case OUTCOME_DONE: return OUTCOME_VALUE;
+    case OUTCOME_RAISED: return OUTCOME_RAISED;
+    default: return OUTCOME_BAIL;
+    }
+}
+
+enum outcome
+save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObject *callable,
+            PyObject *object, enum bound_origin origin, int unique, char **out,
+            PyObject **reduce_value)
+{
+    struct reducer reducer;
+    PyObject *protocol =
+        origin == OF_METHOD_EX ? pickler->state->protocols[pickler->protocol] : NULL;
+    enum outcome verdict = reducer_meet(pickler->state, callable, protocol, &reducer);
+    if (verdict == OUTCOME_HOT) {
+        if (save_foreign(pickler) < 0 || reducer_read(pickler->state, &reducer) < 0) {
+            return OUTCOME_RAISED;
+        }
+        verdict = reducer_meet(pickler->state, callable, protocol, &reducer);
+    }
+    if (verdict != OUTCOME_DONE) {
+        if (reducer.refused) {
+            trial_failed(trial, guard);
+        }
+        return OUTCOME_BAIL;
+    }
+    struct bound_plan *bound = reducer.count == 0 && reducer.keywords == NULL
+                            ? find_bound_plan(pickler, &reducer, Py_TYPE(object), origin)
+                            : NULL;
+    if (bound != NULL) {
+        enum outcome outcome = save_by_form(pickler, bound, object, unique, 1, out);
+        if (outcome != OUTCOME_BAIL) {
+            trial_succeeded(trial);
+            return outcome;
+        }
+    }
+    /* To make the reduce value takes as long as to call the function that makes it. */
+    trial_failed(trial, guard);
+    return make_reduce_value(pickler, &reducer, object, reduce_value);
+}
+
+enum outcome
+save_bound_method(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObject *object,
+                   int unique, char **out, PyObject **reduce_value)
+{
+    int takes_protocol;
+    PyObject *method = bound_find_method(pickler->state, object, &takes_protocol);
+    if (method == NULL) {
+        return OUTCOME_BAIL;
+    }
+    Py_INCREF(method);
+    enum outcome outcome =
+        save_bound(pickler, trial, guard, method, object,
+                    takes_protocol ? OF_METHOD_EX : OF_METHOD, unique, out, reduce_value);
+    *out = save_release(pickler, method, *out);
+    return outcome;
+}
+

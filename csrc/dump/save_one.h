@@ -1,0 +1,38 @@
+/* A pickle that is one object: dumps() of an object that its reducer takes apart into a class and
+   atoms.
+
+   The simple way is that of any dump: a pickler is taken, the object is saved, and what it is made
+   of is numbered in the memo.  For a pickle of sixty bytes that is most of the work, and the memo
+   is never asked: nothing is in the pickle but this object, and nothing in it comes by twice.  So
+   neither a pickler nor a memo is needed, and the pickle is written in one pass.
+
+   What the reducer gives is read by a form (bound.h), or the reducer is called if it is known that
+   it always has to be.  Writing it runs no Python code and changes nothing.  So whatever is not
+   as it has to be is left to the dump, at any point. */
+#ifndef FASTCOPYREG_DUMP_SAVE_ONE_H
+#define FASTCOPYREG_DUMP_SAVE_ONE_H
+
+#include "types/bound.h"
+
+/* The parts of save_one_object() for types that may have a form, and for other classes. */
+int dump_by_bound_plan(struct core_state *state, PyObject *object, PyObject *protocol,
+                        PyObject **pickle);
+int dump_by_call(struct core_state *state, PyObject *object, PyObject *protocol,
+                        PyObject **pickle, PyObject **reduce_value);
+
+/* 1 and what dumps() returns for the object: strong, or NULL with an exception.  0 if it is to be
+   dumped as any other; then *reduce_value is what its reducer returned if it was called already,
+   strong.  May run Python code. */
+ALWAYS_INLINE int
+save_one_object(struct core_state *state, PyObject *object, PyObject *protocol, PyObject **pickle,
+            PyObject **reduce_value)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (bound_is_of(state, type)) {
+        return dump_by_bound_plan(state, object, protocol, pickle);
+    }
+    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+           && dump_by_call(state, object, protocol, pickle, reduce_value);
+}
+
+#endif

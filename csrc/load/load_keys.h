@@ -1,0 +1,98 @@
+/* Keys that are tuples within tuples, or sets.
+
+   Such a key may be deep, and a pickle of a few bytes makes one in which the same tuple is met a
+   million times over a million times.  hash() goes down to any depth but in the newest versions,
+   and up to 3.13 into each tuple as often as it is met; and == of two keys that are equal, and not
+   the same object, meets all their parts, in all versions.  It would overflow the C stack, or keep
+   the interpreter busy for years.  Before a load hands such a key to a dict or set, it is looked
+   at here: what it will be compared with (load_equal.c), and up to 3.13 its depth and its parts.
+   From 3.14 tuples keep their hashes: the innermost are hashed first, and hash() need not go down.
+ */
+#ifndef FASTCOPYREG_LOAD_LOAD_KEYS_H
+#define FASTCOPYREG_LOAD_LOAD_KEYS_H
+
+#include "base/state.h"
+
+/* The most of what is counted in struct key_bounds: of every load, and of one with a policy. */
+enum {
+    LOAD_KEY_PARTS = 1 << 29,
+    LOAD_KEY_COMPARISONS = 1 << 25,
+    SAFE_KEY_PARTS = 1 << 20,
+    SAFE_KEY_COMPARISONS = 1 << 20
+};
+
+/* What is known of the keys of one load. */
+struct key_bounds {
+    uint64_t hashed;   /* parts of tuples, each counted as often as it is met */
+    uint32_t compared; /* the same of keys that may be equal */
+    int deep;          /* hash() of a tuple goes down to any depth */
+    int shared;        /* something with parts was taken from the memo, or duplicated */
+};
+
+/* Whether its parts are compared as those of sets. */
+ALWAYS_INLINE int
+key_is_set(PyObject *key)
+{
+    return Py_TYPE(key)->tp_richcompare == PyFrozenSet_Type.tp_richcompare;
+}
+
+ALWAYS_INLINE int
+key_has_parts(PyObject *key)
+{
+    return PyTuple_Check(key) || key_is_set(key);
+}
+
+ALWAYS_INLINE void
+load_begin_keys(struct core_state *state, struct key_bounds *bounds)
+{
+    *bounds = (struct key_bounds){.deep = state->load->hash_goes_deep};
+}
+
+/* What is counted is as if so much of it had been met that only what a policy allows is left. */
+ALWAYS_INLINE void
+load_bound_keys(struct key_bounds *bounds)
+{
+    bounds->hashed = LOAD_KEY_PARTS - SAFE_KEY_PARTS;
+    bounds->compared = LOAD_KEY_COMPARISONS - SAFE_KEY_COMPARISONS;
+}
+
+/* Whether no key of this load needs to be looked at. */
+ALWAYS_INLINE int
+load_keys_are_plain(const struct key_bounds *bounds)
+{
+    return !bounds->shared && !bounds->deep;
+}
+
+/* Takes note of an object that is on the stack for another time. */
+ALWAYS_INLINE void
+load_note_again(struct key_bounds *bounds, PyObject *object)
+{
+    const unsigned long without_parts =
+        Py_TPFLAGS_UNICODE_SUBCLASS | Py_TPFLAGS_TYPE_SUBCLASS | Py_TPFLAGS_LONG_SUBCLASS;
+    if (!PyType_HasFeature(Py_TYPE(object), without_parts) && key_has_parts(object)) {
+        bounds->shared = 1;
+    }
+}
+
+/* Whether a key with parts may be hashed, and compared with the keys of the container, which may
+   be no dict or set, or NULL: 0, or -1 with RecursionError, UnpicklingError, or what hash()
+   raises.  Runs Python code (hash and equality). */
+int load_check_nested_key(struct core_state *state, struct key_bounds *bounds, PyObject *container,
+                          PyObject *key);
+
+/* The same of any key, which for most is no question: no opcode makes more parts than one, but for
+   those that take an object again. */
+ALWAYS_INLINE int
+load_check_key(struct core_state *state, struct key_bounds *bounds, PyObject *container,
+               PyObject *key)
+{
+    if (likely(!bounds->shared && !(bounds->deep && PyTuple_Check(key))) || !key_has_parts(key)) {
+        return 0;
+    }
+    return load_check_nested_key(state, bounds, container, key);
+}
+
+/* Whether a set of these may be made without asking for each.  Runs no Python code. */
+int load_keys_are_few(const struct key_bounds *bounds, PyObject **keys, PyObject **end);
+
+#endif

@@ -1,0 +1,150 @@
+/* The memo of a load: index -> object.
+
+   In full, it is the standard library's: an array for indices that follow one another,
+   a dict for what lies far beyond them, so that a huge index in a short pickle costs no
+   memory; the index of MEMOIZE is the number of entries.
+
+   With a prescan (prescan.h) it stores only what is fetched later, and what must be
+   kept all the same: an object whose death a program could notice is alive until the
+   end of the load in the standard library, because the memo holds it, so it is here.
+   Nobody notices the death of an exact str, bytes, number, tuple, list or dict: none of
+   them has a finalizer or a weak reference, and what they contain is in the memo by
+   itself (or in copyreg's cache of extension codes), as is an argument of a call; a
+   pickle in which something is not keeps all.  A container that foreign code was handed is kept
+   beside the memo (handed.h). */
+#ifndef FASTCOPYREG_LOAD_LOAD_MEMO_H
+#define FASTCOPYREG_LOAD_LOAD_MEMO_H
+
+#include "base/handed.h"
+#include "load/prescan.h"
+
+struct load_memo {
+    PyObject **items; /* in full: NULL where absent; prescanned: set where wanted[i] */
+    size_t capacity;
+    size_t reach;     /* in full: an index not below it may belong into the dict */
+    size_t end;       /* in full: behind the last of items that is set */
+    size_t length;    /* the index of the next MEMOIZE */
+    PyObject *sparse; /* in full: index -> object for the others, or NULL */
+    struct prescan scan;
+    int prescanned;
+    struct handed handed; /* prescanned: what is kept beside it */
+};
+
+/* In full: takes a reference of its own.  0, or -1 with an exception.  Dropping a value
+   put there before may run Python code. */
+int load_memo_put_full(struct load_memo *memo, struct core_state *state, size_t index,
+                       PyObject *value);
+
+/* In full: the value, strong, or NULL with UnpicklingError. */
+PyObject *load_memo_get_full(struct load_memo *memo, struct core_state *state, size_t index);
+
+/* Prepares for a prescanned load.  0, or -1 with an exception. */
+int load_memo_begin_prescanned(struct load_memo *memo);
+
+/* Drops all entries, from the last to the first.  May run Python code. */
+void load_memo_clear(struct load_memo *memo);
+
+/* Frees the memory too. */
+void load_memo_free(struct load_memo *memo);
+
+/* A new dict {index: object}, or NULL with an exception. */
+PyObject *load_memo_as_dict(struct load_memo *memo);
+
+/* Fills an empty memo from such a dict.  0, or -1 with an exception. */
+int load_memo_from_dict(struct load_memo *memo, struct core_state *state, PyObject *dict);
+
+/* Whether the death of the object goes unnoticed; see above. */
+ALWAYS_INLINE int
+dies_unnoticed(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
+        return 0;
+    }
+    return type == &PyUnicode_Type || type == &PyTuple_Type || type == &PyDict_Type
+           || type == &PyList_Type || type == &PyLong_Type || type == &PyFloat_Type
+           || type == &PyBytes_Type || type == &PyBool_Type || object == Py_None;
+}
+
+/* Whether MEMOIZE of a container that is not fetched stores nothing. */
+ALWAYS_INLINE int
+load_memo_skips(struct load_memo *memo)
+{
+    return memo->prescanned && !memo->scan.keeps_all && !memo->scan.wanted[memo->length];
+}
+
+/* Prescanned: keeps a value that nobody fetches; steals it. */
+ALWAYS_INLINE void
+load_memo_keep(struct load_memo *memo, size_t index, PyObject *value)
+{
+    memo->items[index] = value;
+    memo->scan.wanted[index] = 1;
+}
+
+/* Stores, or skips, a value that nobody fetches.  `unnoticed`: its death is known to go so. */
+ALWAYS_INLINE void
+load_memo_put_unwanted(struct load_memo *memo, size_t index, PyObject *value, int unnoticed)
+{
+    if (unlikely(memo->scan.keeps_all || !(unnoticed || dies_unnoticed(value)))) {
+        load_memo_keep(memo, index, Py_NewRef(value));
+    }
+}
+
+/* Prescanned: only indices that the prescan has met. */
+ALWAYS_INLINE void
+load_memo_put_prescanned(struct load_memo *memo, size_t index, PyObject *value, int unnoticed)
+{
+    assert(index <= memo->length && index < memo->scan.count);
+    if (index == memo->length) {
+        memo->length++;
+    }
+    else if (memo->scan.wanted[index]) {
+        Py_SETREF(memo->items[index], Py_NewRef(value));
+        return;
+    }
+    if (likely(!memo->scan.wanted[index])) {
+        load_memo_put_unwanted(memo, index, value, unnoticed);
+    }
+    else {
+        memo->items[index] = Py_NewRef(value);
+    }
+}
+
+/* 0, or -1 with an exception. */
+ALWAYS_INLINE int
+load_memo_put_kind(struct load_memo *memo, struct core_state *state, size_t index, PyObject *value,
+                   int unnoticed)
+{
+    if (memo->prescanned) {
+        load_memo_put_prescanned(memo, index, value, unnoticed);
+        return 0;
+    }
+    if (likely(index < memo->reach && memo->items[index] == NULL && memo->sparse == NULL)) {
+        memo->items[index] = Py_NewRef(value);
+        memo->length++;
+        if (likely(index >= memo->end)) {
+            memo->end = index + 1;
+        }
+        return 0;
+    }
+    return load_memo_put_full(memo, state, index, value);
+}
+
+ALWAYS_INLINE int
+load_memo_put(struct load_memo *memo, struct core_state *state, size_t index, PyObject *value)
+{
+    return load_memo_put_kind(memo, state, index, value, 0);
+}
+
+/* The value, strong, or NULL with UnpicklingError. */
+ALWAYS_INLINE PyObject *
+load_memo_get(struct load_memo *memo, struct core_state *state, size_t index)
+{
+    if (memo->prescanned) {
+        assert(index < memo->length && memo->scan.wanted[index]);
+        return Py_NewRef(memo->items[index]);
+    }
+    return load_memo_get_full(memo, state, index);
+}
+
+#endif

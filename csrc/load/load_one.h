@@ -1,0 +1,23 @@
+/* A pickle that is one call with atoms as arguments, one instance with a state of atoms, or one
+   dict of atoms: what a program gets that loads its objects one at a time.
+
+   The machine would be set up, the pickle scanned for what its memo fetches, and the opcodes
+   executed one by one, for an object that takes less time to make.  Here all opcodes are compared
+   with the form that pickling such an object gives; nothing has happened yet when that fails, and
+   the machine (load.h) does everything.  Else all that it would do is done at once: nothing in
+   such a pickle is fetched from the memo, and the state dict is seen by nobody where its values
+   can go straight into the instance (load_state.h). */
+#ifndef FASTCOPYREG_LOAD_LOAD_ONE_H
+#define FASTCOPYREG_LOAD_LOAD_ONE_H
+
+#include "base/state.h"
+
+/* 1 and what the pickle describes, strong, or NULL with an exception; 0 and nothing done if it is
+   of another form, or what the policy, which may be NULL, does not allow.  Runs Python code. */
+int load_one(struct core_state *state, PyObject *policy, PyObject *bytes, PyObject **object);
+
+/* The object of a pickle that is one number, text, None or bool: strong, or NULL with or without
+   an exception.  Runs no Python code. */
+PyObject *load_atom(struct core_state *state, PyObject *bytes);
+
+#endif

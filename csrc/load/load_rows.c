@@ -1,0 +1,219 @@
+/* Objects of one class, one after another.
+
+   What most lists of objects are in a pickle: fetch the class, some numbers and texts, make a
+   tuple of them, call.  The simple way executes seven opcodes for each, of which the last looks up
+   how the class is called, and that this still holds.  Here the opcodes of a row are expected, and
+   executed as they are found; the values are put where the stack would have them, above its top.
+   Wherever something else is found, the stack is raised over what is there, and the load goes on
+   from that opcode, as if nothing had been special.
+
+   No foreign code runs from row to row, so that what was found of the class holds.  (On 3.11 the
+   collector runs in the middle of allocations, so there are no rows there.)  The class is on
+   nobody's stack, but in the memo, from which it is fetched. */
+#include "load/load_rows.h"
+
+#include "load/load_atoms.h"
+#include "load/load_inline.h"
+#include "types/construct.h"
+
+#if KNOWN_LAYOUT && !ALLOCATION_COLLECTS
+
+enum {
+    /* Fewer than the 1,000 of a batch, between which there are too few opcodes to poll for. */
+    ROWS_BETWEEN_POLLS = 512,
+    /* So many objects of one load are followed by none that can be made here. */
+    MOST_MISSES = 16,
+    LONGEST_NUMBER = 9, /* with its opcode */
+    LEAST_ROW = 7       /* the bytes of one with one argument */
+};
+
+/* The row at hand. */
+struct row {
+    PyObject **values; /* above the top of the stack, behind the place of the class */
+    int count;
+    int marked; /* behind a MARK */
+    const unsigned char *at;
+};
+
+/* Whether the opcode at hand, of which 5 bytes are there, fetches the class: its size; or 0. */
+ALWAYS_INLINE size_t
+size_of_fetch(const struct unpickler *unpickler, const unsigned char *at, PyObject *cls)
+{
+    size_t size, index;
+    if (likely(*at == OP_BINGET)) {
+        size = 2;
+        index = at[1];
+    }
+    else if (*at == OP_LONG_BINGET) {
+        size = 5;
+        index = (size_t)read_little_endian(at + 1, 4);
+    }
+    else {
+        return 0;
+    }
+    assert(index < unpickler->memo.length && unpickler->memo.scan.wanted[index]);
+    return unpickler->memo.items[index] == cls ? size : 0;
+}
+
+/* The text at hand, and its MEMOIZE; 1, 0 if it is not all there, or -1 with an exception. */
+ALWAYS_INLINE int
+make_text(struct unpickler *unpickler, struct row *row, const unsigned char *end)
+{
+    const unsigned char *bytes = row->at + 2;
+    size_t size = row->at[1];
+    if ((size_t)(end - bytes) <= size || bytes[size] != OP_MEMOIZE) {
+        return 0;
+    }
+    PyObject *text = load_make_string(unpickler->state, bytes, size);
+    if (text == NULL) {
+        return -1;
+    }
+    row->values[row->count++] = text;
+    row->at = bytes + size + 1;
+    return load_memo_put_kind(&unpickler->memo, unpickler->state, unpickler->memo.length, text, 1)
+                   < 0
+               ? -1
+               : 1;
+}
+
+/* The value at hand, of which LONGEST_NUMBER bytes are there: the same. */
+ALWAYS_INLINE int
+value_construct(struct unpickler *unpickler, struct row *row, const unsigned char *end)
+{
+    PyObject *value;
+    switch (*row->at) {
+    case OP_SHORT_BINUNICODE: return make_text(unpickler, row, end);
+    case OP_NONE:
+    case OP_NEWTRUE:
+    case OP_NEWFALSE:
+    case OP_BININT1:
+    case OP_BININT2:
+    case OP_BININT:
+    case OP_BINFLOAT: value = load_make_atom(unpickler->state, &row->at); break;
+    case OP_BINGET:
+        value = Py_NewRef(unpickler->memo.items[row->at[1]]);
+        load_note_again(&unpickler->key_bounds, value);
+        row->at += 2;
+        break;
+    default: return 0;
+    }
+    if (value == NULL) {
+        return -1;
+    }
+    row->values[row->count++] = value;
+    return 1;
+}
+
+/* Passes the opcodes that make a tuple of the values and call.  Whether they are there, and nobody
+   will see the tuple. */
+ALWAYS_INLINE int
+pass_call(struct unpickler *unpickler, struct row *row)
+{
+    static const unsigned char takers[] = {0, OP_TUPLE1, OP_TUPLE2, OP_TUPLE3};
+    const unsigned char *at = row->at;
+    if (at[0] != (row->marked ? OP_TUPLE : takers[row->count]) || at[1] != OP_MEMOIZE
+        || at[2] != OP_REDUCE || at[3] != OP_MEMOIZE || !load_memo_skips(&unpickler->memo)) {
+        return 0;
+    }
+    unpickler->memo.length++;
+    row->at = at + 4;
+    return 1;
+}
+
+/* Raises the stack over the class and the values.  0, or -1 with an exception. */
+static int
+leave_row(struct unpickler *unpickler, struct row *row, PyObject *cls)
+{
+    *unpickler->top++ = Py_NewRef(cls);
+    int marked = row->marked ? load_mark(unpickler) : 0;
+    unpickler->top += row->count;
+    return marked;
+}
+
+/* Executes the opcodes of a row from the class to its arguments.  1 if the object is to be made; 0
+   if the row was left, or not begun; -1 with an exception. */
+ALWAYS_INLINE int
+take_row(struct unpickler *unpickler, struct row *row, PyObject *cls, int count)
+{
+    const unsigned char *end = unpickler->reader.end;
+    row->at = unpickler->reader.at;
+    size_t size = end - row->at < LEAST_ROW ? 0 : size_of_fetch(unpickler, row->at, cls);
+    if (size == 0) {
+        return 0;
+    }
+    row->at += size;
+    row->count = 0;
+    row->marked = row->at < end && *row->at == OP_MARK;
+    row->at += row->marked;
+    int made = row->marked == (count > 3);
+    while (made > 0 && row->count < count) {
+        made = end - row->at < LONGEST_NUMBER ? 0 : value_construct(unpickler, row, end);
+    }
+    if (made > 0) {
+        made = end - row->at >= 4 && pass_call(unpickler, row);
+    }
+    unpickler->reader.at = row->at;
+    if (made <= 0 && leave_row(unpickler, row, cls) < 0) {
+        return -1;
+    }
+    return made;
+}
+
+/* Makes the object of a row, and puts it where the class would be.  0, or -1 with an exception. */
+ALWAYS_INLINE int
+make_row(struct unpickler *unpickler, struct row *row, struct constructor *constructor)
+{
+    PyObject *object;
+    enum outcome outcome = construct_by_taking(unpickler->state, constructor, row->values, &object);
+    if (unlikely(outcome != OUTCOME_TAKEN)) {
+        for (int i = 0; i < row->count; i++) {
+            Py_DECREF(row->values[i]);
+        }
+        if (outcome != OUTCOME_DONE) {
+            return -1;
+        }
+    }
+    if (unlikely(unpickler->policy != NULL) && safe_count_row(unpickler, unpickler->top) < 0) {
+        Py_DECREF(object);
+        return -1;
+    }
+    *unpickler->top++ = object;
+    return load_memo_put(&unpickler->memo, unpickler->state, unpickler->memo.length, object);
+}
+
+int
+load_rows(struct unpickler *unpickler, PyObject *cls)
+{
+    int count;
+    struct constructor *constructor = NULL;
+    const struct reader *reader = &unpickler->reader;
+    if (!unpickler->memo.prescanned || unpickler->rows_missed >= MOST_MISSES
+        || reader->end - reader->at < LEAST_ROW || size_of_fetch(unpickler, reader->at, cls) == 0
+        || (constructor = construct_find_taking(unpickler->state, cls, &count)) == NULL) {
+        return 0;
+    }
+    int made = 0, rows = 0;
+    for (; rows < ROWS_BETWEEN_POLLS; rows++) {
+        if (unpickler->limit - unpickler->top <= count && load_grow_stack(unpickler) < 0) {
+            return -1;
+        }
+        struct row row;
+        row.values = unpickler->top + 1;
+        made = take_row(unpickler, &row, cls, count);
+        if (made <= 0 || (made = make_row(unpickler, &row, constructor)) < 0) {
+            break;
+        }
+    }
+    unpickler->rows_missed += rows == 0;
+    return made < 0 || rows < ROWS_BETWEEN_POLLS ? made : load_poll(unpickler);
+}
+
+#else
+
+int
+load_rows(struct unpickler *Py_UNUSED(unpickler), PyObject *Py_UNUSED(cls))
+{
+    return 0;
+}
+
+#endif

@@ -1,0 +1,456 @@
+/* State stored straight into the instance, without the dict that SETITEMS would fill for
+   BUILD to empty again.
+
+   The simple way makes the state dict, and BUILD looks up __setstate__ and __dict__,
+   makes the instance's dict and copies every item into it.  Where nobody can tell the
+   difference, the values go from the stack to the places of the attributes: the values
+   of an instance whose __dict__ was never made, or its slots.  Nobody can if
+
+   - the state dict is empty, and only the stack holds it; a memo that holds it too is
+     one in which it may be looked at;
+   - the type finds attributes in the usual way and has no __setstate__, or one that does what
+   BUILD would do (setstate.h); an instance without attributes cannot have one either; slots it
+   sets in the usual way;
+   - the instance has no __dict__ yet and no attribute in it, or none of the slots set;
+   - the keys are exact strings that name different attributes, all of which the type's
+     instances have shared keys or slots for.
+
+   A SimpleNamespace without attributes has an empty dict of its own, which is filled in the place
+   of the state.
+
+   What of this depends on the type and the keys is worked out once and remembered for
+   the load as a shape: the type's version, the very keys, and where each goes.  The keys
+   are the same objects in the pickle of every further instance. */
+#include "load/load_state.h"
+
+#include "load/load_template.h"
+#include "types/rebuild.h"
+#include "load/safe_opcodes.h"
+#include "types/setstate.h"
+
+enum {
+    SHAPE_COUNT = 16,
+    /* The shared keys of a type have at most 30 names. */
+    SHAPE_KEYS = 30
+};
+
+static_assert(SHAPE_COUNT <= 32, "shapes_used has 32 bits");
+
+struct load_shape {
+    unsigned int version; /* of the type; 0: no shape */
+    int count;
+    int in_slots;
+    int greatest;       /* of the places in the values */
+    PyObject *setstate; /* of the type, which updates the __dict__; borrowed, or NULL */
+    PyObject *keys[SHAPE_KEYS];
+    Py_ssize_t places[SHAPE_KEYS];
+};
+
+struct load_shapes {
+    struct load_shape shapes[SHAPE_COUNT];
+};
+
+static void
+forget_shape(struct load_shape *shape)
+{
+    shape->version = 0;
+    while (shape->count > 0) {
+        Py_DECREF(shape->keys[--shape->count]);
+    }
+}
+
+void
+load_forget_shapes(struct unpickler *unpickler)
+{
+    for (int i = 0; unpickler->shapes_used != 0; i++, unpickler->shapes_used >>= 1) {
+        if ((unpickler->shapes_used & 1) != 0) {
+            forget_shape(&unpickler->shapes->shapes[i]);
+        }
+    }
+}
+
+/* The shape's place for a version and number of keys, or NULL without memory. */
+static struct load_shape *
+find_shape(struct unpickler *unpickler, unsigned int version)
+{
+    if (unlikely(unpickler->shapes == NULL)) {
+        unpickler->shapes = PyMem_Calloc(1, sizeof(struct load_shapes));
+        if (unpickler->shapes == NULL) {
+            return NULL;
+        }
+    }
+    return &unpickler->shapes->shapes[version % SHAPE_COUNT];
+}
+
+ALWAYS_INLINE int
+fits_shape(const struct load_shape *shape, unsigned int version, int in_slots, PyObject **pairs,
+           Py_ssize_t count)
+{
+    if (unlikely(shape->version != version || shape->count != count
+                 || shape->in_slots != in_slots)) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (unlikely(shape->keys[i] != pairs[2 * i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Where the keys go in the values.  Those that are there are interned already, which
+   BUILD would do with them.  1, or 0 if not all have a place of their own. */
+static int
+find_values(struct load_shape *shape, PyTypeObject *type)
+{
+    uint8_t indices[SHAPE_KEYS];
+    if (!rebuild_find_keys(type, shape->keys, 1, shape->count, indices)) {
+        return 0;
+    }
+    shape->greatest = 0;
+    for (int i = 0; i < shape->count; i++) {
+        shape->places[i] = indices[i];
+        shape->greatest = indices[i] > shape->greatest ? indices[i] : shape->greatest;
+    }
+    return 1;
+}
+
+/* Which slots the keys name.  1, or 0 if not all have a slot of their own. */
+static int
+find_slots(struct load_shape *shape, PyTypeObject *type)
+{
+    for (int i = 0; i < shape->count; i++) {
+        PyObject *name = Py_NewRef(shape->keys[i]);
+        PyUnicode_InternInPlace(&name); /* as setattr does */
+        shape->places[i] = layout_slot_offset(type, name);
+        Py_DECREF(name);
+        for (int j = 0; j < i; j++) {
+            if (shape->places[j] == shape->places[i]) {
+                return 0;
+            }
+        }
+        if (shape->places[i] < 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Works out the shape of a type and keys.  1, or 0 if it has none. */
+static int
+learn_shape(struct load_shape *shape, PyTypeObject *type, unsigned int version, int in_slots,
+            PyObject **pairs, Py_ssize_t count)
+{
+    forget_shape(shape);
+    if (count > SHAPE_KEYS) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!PyUnicode_CheckExact(pairs[2 * i])) {
+            return 0;
+        }
+    }
+    shape->in_slots = in_slots;
+    for (; shape->count < count; shape->count++) {
+        shape->keys[shape->count] = Py_NewRef(pairs[2 * shape->count]);
+    }
+    if (!(in_slots ? find_slots(shape, type) : find_values(shape, type))) {
+        forget_shape(shape);
+        return 0;
+    }
+    shape->version = version;
+    return 1;
+}
+
+/* Whether the type's instances take their state in the usual way, or have a __setstate__ that
+ * does: setstate, or NULL. */
+static int
+takes_state(struct core_state *state, PyTypeObject *type, int in_slots, PyObject **setstate)
+{
+    unsigned int needed =
+        REBUILD_PLAIN_STATE | (in_slots ? REBUILD_PLAIN_SETATTR : REBUILD_OWN_DICT);
+    unsigned int facts = rebuild_facts(state, type);
+    *setstate = NULL;
+    if ((facts & needed) == needed) {
+        return 1;
+    }
+    *setstate = in_slots || (facts & REBUILD_CALLED_SETSTATE) != 0
+                    ? NULL
+                    : setstate_find_update(state, type);
+    return *setstate != NULL;
+}
+
+/* Whether a shape that fits still is one: its __setstate__ may do something else by now. */
+ALWAYS_INLINE int
+shape_holds(struct core_state *state, const struct load_shape *shape)
+{
+    return likely(shape->setstate == NULL) || setstate_updates(state, shape->setstate);
+}
+
+/* The shape of the instance's type and these keys, or NULL. */
+static struct load_shape *
+shape_of(struct unpickler *unpickler, PyObject *object, int in_slots, PyObject **pairs,
+         Py_ssize_t count)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    unsigned int version = type_version(type);
+    struct load_shape *shape = find_shape(unpickler, version);
+    if (unlikely(shape == NULL)) {
+        return NULL;
+    }
+    if (likely(version != 0 && fits_shape(shape, version, in_slots, pairs, count))) {
+        return shape_holds(unpickler->state, shape) ? shape : NULL;
+    }
+    PyObject *setstate;
+    if (!takes_state(unpickler->state, type, in_slots, &setstate)) {
+        return NULL;
+    }
+    if (unpickler->policy != NULL && !safe_stores(unpickler, object, pairs, count)) {
+        return NULL;
+    }
+    version = type_version(type);
+    shape = find_shape(unpickler, version);
+    unpickler->shapes_used |= UINT32_C(1) << (version % SHAPE_COUNT);
+    if (!learn_shape(shape, type, version, in_slots, pairs, count)) {
+        return NULL;
+    }
+    shape->setstate = setstate;
+    return shape;
+}
+
+/* Moves values into the instance's own.  1, or 0 if it has attributes already. */
+ALWAYS_INLINE int
+store_values(PyObject *object, const struct load_shape *shape, PyObject **pairs)
+{
+    struct layout_values *values = layout_unmade_values(object, Py_TYPE(object));
+    if (unlikely(values == NULL || layout_values_count(values) != 0
+                 || !layout_values_hold(values, shape->greatest))) {
+        return 0;
+    }
+    for (int i = 0; i < shape->count; i++) {
+        layout_values_append(values, (int)shape->places[i], pairs[2 * i + 1]);
+    }
+    return 1;
+}
+
+/* Moves values into slots.  1, or 0 if one of them is set already. */
+ALWAYS_INLINE int
+store_slots(PyObject *object, const struct load_shape *shape, PyObject **pairs)
+{
+    for (int i = 0; i < shape->count; i++) {
+        if (unlikely(*layout_slot(object, shape->places[i]) != NULL)) {
+            return 0;
+        }
+    }
+    for (int i = 0; i < shape->count; i++) {
+        *layout_slot(object, shape->places[i]) = pairs[2 * i + 1];
+    }
+    return 1;
+}
+
+/* ---- one object -------------------------------------------------------- */
+
+ALWAYS_INLINE int
+fits_bytes(const struct load_shape *shape, const struct key_bytes *keys)
+{
+    for (int i = 0; i < shape->count; i++) {
+        PyObject *key = shape->keys[i];
+        if ((size_t)PyUnicode_GET_LENGTH(key) != keys[i].size
+            || memcmp(PyUnicode_DATA(key), keys[i].bytes, keys[i].size) != 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Learns the shape of a type and keys, which are made for it.  1, 0 if it has none, or -1. */
+static int
+learn_one_shape(struct core_state *state, PyTypeObject *type, int in_slots,
+                const struct key_bytes *keys, PyObject **pairs, Py_ssize_t count)
+{
+    PyObject *setstate;
+    if (!takes_state(state, type, in_slots, &setstate)) {
+        return 0;
+    }
+    Py_ssize_t made = 0;
+    while (made < count
+           && (pairs[2 * made] = load_make_string(state, keys[made].bytes, keys[made].size))
+                  != NULL) {
+        made++;
+    }
+    int learnt = made < count ? -1
+                              : learn_shape(state->load->one_shape, type, type_version(type), in_slots,
+                                            pairs, count);
+    while (made-- > 0) {
+        Py_CLEAR(pairs[2 * made]);
+    }
+    state->load->one_shape->setstate = setstate;
+    return learnt;
+}
+
+int
+load_store_one(struct core_state *state, PyObject *object, int in_slots,
+               const struct key_bytes *keys, PyObject **pairs, Py_ssize_t count)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (unlikely(state->load->one_shape == NULL)) {
+        state->load->one_shape = PyMem_Calloc(1, sizeof(struct load_shape));
+        if (state->load->one_shape == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+    struct load_shape *shape = state->load->one_shape;
+    unsigned int version = type_version(type);
+    if (unlikely(version == 0 || shape->version != version || shape->count != count
+                 || shape->in_slots != in_slots || !fits_bytes(shape, keys))) {
+        int learnt = learn_one_shape(state, type, in_slots, keys, pairs, count);
+        if (learnt <= 0) {
+            return learnt;
+        }
+    }
+    if (unlikely(!shape_holds(state, shape))) {
+        return 0;
+    }
+    return in_slots ? store_slots(object, shape, pairs) : store_values(object, shape, pairs);
+}
+
+void
+load_forget_one_shape(struct core_state *state)
+{
+    if (state->load->one_shape != NULL) {
+        forget_shape(state->load->one_shape);
+        PyMem_Free(state->load->one_shape);
+        state->load->one_shape = NULL;
+    }
+}
+
+/* ---- many -------------------------------------------------------------- */
+
+/* What follows SETITEMS: 1 if BUILD with the dict as state, 2 if TUPLE2 and BUILD with
+   the dict as slot state of a tuple that nobody will see, else 0. */
+ALWAYS_INLINE int
+state_that_follows(struct unpickler *unpickler)
+{
+    const unsigned char *at = unpickler->reader.at;
+    Py_ssize_t there = unpickler->reader.end - at;
+    if (there > 0 && at[0] == OP_BUILD) {
+        return 1;
+    }
+    if (there < 2 || at[0] != OP_TUPLE2) {
+        return 0;
+    }
+    if (at[1] == OP_BUILD) {
+        return 2;
+    }
+    return there > 2 && at[1] == OP_MEMOIZE && at[2] == OP_BUILD
+                   && load_memo_skips(&unpickler->memo)
+               ? 2
+               : 0;
+}
+
+/* Drops the keys and the state from the stack, and passes the opcodes that made of it. */
+static void
+finish_store(struct unpickler *unpickler, PyObject **pairs, int follows)
+{
+    for (PyObject **key = pairs; key < unpickler->top; key += 2) {
+        Py_DECREF(*key);
+    }
+    unpickler->top = pairs - 1;
+    load_keep_spare_dict(unpickler, *unpickler->top);
+    if (follows == 1) {
+        unpickler->reader.at++;
+        return;
+    }
+    load_drop_to(unpickler, unpickler->top - 1); /* None */
+    int memoized = unpickler->reader.at[1] == OP_MEMOIZE;
+    unpickler->memo.length += (size_t)memoized;
+    unpickler->reader.at += 2 + memoized;
+}
+
+/* The dict of a SimpleNamespace if that is empty, as BUILD would fill it; borrowed, or NULL. */
+static PyObject *
+find_empty_namespace(struct unpickler *unpickler, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (type != unpickler->state->values->builtin.simple_namespace) {
+        return NULL;
+    }
+    PyObject *dict = layout_find_dict(object, type);
+    return dict != NULL && PyDict_CheckExact(dict) && PyDict_GET_SIZE(dict) == 0 ? dict : NULL;
+}
+
+/* Fills the dict of a SimpleNamespace from the pairs, whose keys are interned first as BUILD does.
+   1, 0 if BUILD has to do it, or -1 with an exception.  The pairs are there still unless it is 1.
+ */
+static int
+fill_namespace(struct unpickler *unpickler, PyObject *dict, PyObject **pairs)
+{
+    for (PyObject **key = pairs; key < unpickler->top; key += 2) {
+        if (!PyUnicode_CheckExact(*key)) {
+            return 0;
+        }
+    }
+    for (PyObject **key = pairs; key < unpickler->top; key += 2) {
+        PyUnicode_InternInPlace(key);
+    }
+    int filled = load_fill_dict(unpickler, dict, pairs);
+    for (PyObject **pair = pairs; filled == 0 && pair < unpickler->top; pair += 2) {
+        if (PyDict_SetItem(dict, pair[0], pair[1]) < 0) {
+            return -1;
+        }
+    }
+    if (filled >= 0) {
+        load_drop_to(unpickler, pairs);
+    }
+    return filled < 0 ? -1 : 1;
+}
+
+/* load_store_state() where it would have a dict made for the state of a SimpleNamespace. */
+static int
+store_namespace(struct unpickler *unpickler, PyObject *dict, PyObject **pairs)
+{
+    int filled = fill_namespace(unpickler, dict, pairs);
+    if (filled > 0) {
+        finish_store(unpickler, pairs, 1);
+    }
+    return filled;
+}
+
+int
+load_store_state(struct unpickler *unpickler, PyObject **pairs)
+{
+    int follows = state_that_follows(unpickler);
+    if (follows == 0) {
+        return 0;
+    }
+    PyObject *dict = pairs[-1], **below = pairs - 1 - follows;
+    if (below < unpickler->fence || !PyDict_CheckExact(dict) || PyDict_GET_SIZE(dict) != 0
+        || !has_one_reference(dict) || (follows == 2 && pairs[-2] != Py_None)) {
+        return 0;
+    }
+    PyObject *namespace = follows == 1 ? find_empty_namespace(unpickler, *below) : NULL;
+    Py_ssize_t count = (unpickler->top - pairs) / 2;
+    if (namespace != NULL) {
+        if (unpickler->policy != NULL
+            && (!safe_stores(unpickler, *below, pairs, count)
+                || safe_count_stored(unpickler, pairs, 0, count) < 0)) {
+            return PyErr_Occurred() ? -1 : 0;
+        }
+        return store_namespace(unpickler, namespace, pairs);
+    }
+    struct load_shape *shape = shape_of(unpickler, *below, follows == 2, pairs, count);
+    if (shape == NULL
+        || !(follows == 2 ? store_slots(*below, shape, pairs)
+                          : store_values(*below, shape, pairs))) {
+        return 0;
+    }
+    unpickler->state->plans->made_by_plan += shape->setstate != NULL;
+    finish_store(unpickler, pairs, follows);
+    if (unlikely(unpickler->policy != NULL)
+        && safe_count_stored(unpickler, pairs, follows == 2, count) < 0) {
+        return -1;
+    }
+    return 1;
+}
+

@@ -1,0 +1,23 @@
+/* Dicts with the same keys, filled by copying one of them. */
+#ifndef FASTCOPYREG_LOAD_LOAD_TEMPLATE_H
+#define FASTCOPYREG_LOAD_LOAD_TEMPLATE_H
+
+#include "load/load.h"
+
+/* SETITEMS of the pairs into an exact dict: 1 if that is done and the pairs are off the
+   stack, 0 if the items have to be set one by one, -1 with an exception.  Runs no Python
+   code. */
+int load_fill_dict(struct unpickler *unpickler, PyObject *dict, PyObject **pairs);
+
+/* The same for an empty dict, at least one pair, and only by templates that are kept between
+   loads; 1: the references of the pairs are the dict's now. */
+int load_fill_by_kept(struct core_state *state, PyObject *dict, PyObject **pairs,
+                      Py_ssize_t count);
+
+/* Drops the templates of a load. */
+void load_forget_templates(struct unpickler *unpickler);
+
+/* Drops those that are kept between loads. */
+void load_drop_kept_templates(struct core_state *state);
+
+#endif

@@ -1,0 +1,639 @@
+/* The input of a load: see reader.h. */
+#include "load/reader.h"
+
+enum {
+    /* What peek() is asked for. */
+    PREFETCH_SIZE = 128 * 1024,
+    /* No more than this is allocated at once on the word of the pickle; after that, as
+       much again as has arrived. */
+    FIRST_CHUNK_SIZE = 1024 * 1024
+};
+
+/* ---- the memory that readinto() fills ----------------------------------- */
+
+/* readinto() is handed a memoryview, which the file may keep.  The view therefore
+   belongs to an object of its own, which owns the memory: a kept view stays valid, and
+   as its use is counted here, nobody who holds one can change what was read. */
+typedef struct {
+    PyObject_HEAD PyObject *owner; /* a bytes or bytearray object */
+    char *memory;
+    Py_ssize_t size;
+    Py_ssize_t views;
+} ReadTargetObject;
+
+static int
+target_getbuffer(PyObject *self, Py_buffer *view, int flags)
+{
+    ReadTargetObject *target = (ReadTargetObject *)self;
+    if (PyBuffer_FillInfo(view, self, target->memory, target->size, 0, flags) < 0) {
+        return -1;
+    }
+    target->views++;
+    return 0;
+}
+
+static void
+target_releasebuffer(PyObject *self, Py_buffer *Py_UNUSED(view))
+{
+    ((ReadTargetObject *)self)->views--;
+}
+
+static void
+target_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    Py_DECREF(((ReadTargetObject *)self)->owner);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot target_slots[] = {
+    {Py_tp_dealloc, target_dealloc},
+    {Py_bf_getbuffer, target_getbuffer},
+    {Py_bf_releasebuffer, target_releasebuffer},
+    {0, NULL},
+};
+
+static PyType_Spec target_spec = {
+    .name = "fastcopyreg._core.ReadTarget",
+    .basicsize = sizeof(ReadTargetObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = target_slots,
+};
+
+int
+reader_setup(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    PyObject *type = PyType_FromModuleAndSpec(module, &target_spec, NULL);
+    state->load->read_target_type = (PyTypeObject *)type;
+    return type == NULL ? -1 : 0;
+}
+
+/* A new target over `size` bytes inside `owner`, or NULL. */
+static ReadTargetObject *
+target_new(struct core_state *state, PyObject *owner, char *memory, size_t size)
+{
+    PyTypeObject *type = state->load->read_target_type;
+    ReadTargetObject *target = (ReadTargetObject *)type->tp_alloc(type, 0);
+    if (target != NULL) {
+        target->owner = Py_NewRef(owner);
+        target->memory = memory;
+        target->size = (Py_ssize_t)size;
+    }
+    return target;
+}
+
+/* ---- the file ----------------------------------------------------------- */
+
+int
+reader_truncated(struct reader *reader)
+{
+    PyErr_SetString(reader->state->stdlib.unpickling_error, "pickle data was truncated");
+    return -1;
+}
+
+static void
+reader_drop_window(struct reader *reader)
+{
+    reader->before = reader_offset(reader);
+    reader->at = reader->end = reader->skipped = reader->start = NULL;
+    reader->in_frame = 0;
+    if (reader->window_is_bytes) {
+        reader->window_is_bytes = 0;
+        Py_CLEAR(reader->window.obj);
+    }
+    else if (reader->window.obj != NULL) {
+        PyBuffer_Release(&reader->window);
+    }
+}
+
+/* ---- frames ------------------------------------------------------------- */
+
+/* What is asked for does not lie before the end.  1 if that was the end of a frame, which
+   is closed; 0 if it is the end of the window; -1 with UnpicklingError if it would lie
+   across the end of a frame. */
+static int
+reader_pass_frame(struct reader *reader)
+{
+    if (!reader->in_frame) {
+        return 0;
+    }
+    if (reader->at < reader->end) {
+        PyErr_SetString(reader->state->stdlib.unpickling_error,
+                        "pickle exhausted before end of frame");
+        return -1;
+    }
+    reader_close_frame(reader);
+    return 1;
+}
+
+int
+reader_refuse_frame(struct reader *reader)
+{
+    PyErr_SetString(reader->state->stdlib.unpickling_error,
+                    "beginning of a new frame before end of current frame");
+    return -1;
+}
+
+/* ---- the window --------------------------------------------------------- */
+
+/* Makes a bytes-like object the window, all of which the file has left behind.  Its
+   size, or -1 with an exception. */
+static Py_ssize_t
+reader_set_window(struct reader *reader, PyObject *input)
+{
+    Py_buffer window;
+    if (PyObject_GetBuffer(input, &window, PyBUF_CONTIG_RO) < 0) {
+        return -1;
+    }
+    reader_drop_window(reader);
+    reader->window = window;
+    reader->at = reader->start = window.buf;
+    reader->end = reader->skipped = reader->at + window.len;
+    return window.len;
+}
+
+int
+reader_open_memory(struct reader *reader, PyObject *input)
+{
+    reader->most = UINT64_MAX;
+    if (!PyBytes_CheckExact(input)) {
+        return reader_set_window(reader, input) < 0 ? -1 : 0;
+    }
+    reader->window.obj = Py_NewRef(input);
+    reader->window_is_bytes = 1;
+    reader->at = reader->start = (const unsigned char *)PyBytes_AS_STRING(input);
+    reader->end = reader->skipped = reader->at + PyBytes_GET_SIZE(input);
+    return 0;
+}
+
+/* Whether it is an object of a type of C with this name, which nobody can change. */
+static int
+is_exactly(PyObject *object, const char *name)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    return PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE) && strcmp(type->tp_name, name) == 0;
+}
+
+/* Whether readinto() is io's own, of a file that reads from nothing of others.  A buffered reader
+   passes the memory on to its raw file.  Runs no Python code. */
+static int
+is_readinto_of_io(PyObject *readinto, PyObject *raw_name)
+{
+    PyObject *file = readinto != NULL && PyCFunction_CheckExact(readinto)
+                         ? PyCFunction_GET_SELF(readinto)
+                         : NULL;
+    if (file == NULL || !is_exactly(file, "_io.BufferedReader")) {
+        return file != NULL && (is_exactly(file, "_io.BytesIO") || is_exactly(file, "_io.FileIO"));
+    }
+    PyObject *raw = PyObject_GetAttr(file, raw_name);
+    int trusted = raw != NULL && is_exactly(raw, "_io.FileIO");
+    PyErr_Clear(); /* a ValueError, once it is detached */
+    Py_XDECREF(raw);
+    return trusted;
+}
+
+int
+reader_open_file(struct reader *reader, PyObject *file)
+{
+    struct core_strings *str = &reader->state->str;
+    reader->most = UINT64_MAX;
+    if (PyObject_GetOptionalAttr(file, str->peek, &reader->peek) < 0
+        || PyObject_GetOptionalAttr(file, str->readinto, &reader->readinto) < 0
+        || PyObject_GetOptionalAttr(file, str->read, &reader->read) < 0
+        || PyObject_GetOptionalAttr(file, str->readline, &reader->readline) < 0) {
+        reader_close(reader);
+        return -1;
+    }
+    if (reader->readline == NULL || reader->read == NULL) {
+        PyErr_SetString(PyExc_TypeError, "file must have 'read' and 'readline' attributes");
+        reader_close(reader);
+        return -1;
+    }
+    reader->readinto_is_trusted = is_readinto_of_io(reader->readinto, str->raw);
+    return 0;
+}
+
+void
+reader_close(struct reader *reader)
+{
+    reader_drop_window(reader);
+#define CLEAR_FIELD(field) Py_CLEAR(reader->field);
+    READER_OBJECTS(CLEAR_FIELD)
+#undef CLEAR_FIELD
+}
+
+void
+reader_free(struct reader *reader)
+{
+    reader_close(reader);
+    PyMem_Free(reader->line);
+    reader->line = NULL;
+    reader->line_capacity = 0;
+}
+
+/* method(size): a new reference, or NULL with an exception.  Runs Python code. */
+static PyObject *
+call_with_size(PyObject *method, size_t size)
+{
+    PyObject *argument = PyLong_FromSize_t(size);
+    if (argument == NULL) {
+        return NULL;
+    }
+    PyObject *result = PyObject_CallOneArg(method, argument);
+    Py_DECREF(argument);
+    return result;
+}
+
+int
+reader_move_file(struct reader *reader)
+{
+    PyObject *passed = call_with_size(reader->read, (size_t)(reader->at - reader->skipped));
+    if (passed == NULL) {
+        return -1;
+    }
+    Py_DECREF(passed);
+    reader->skipped = reader->at;
+    return 0;
+}
+
+/* Whether so many more bytes may be taken: 0, or -1 with UnpicklingError. */
+static int
+reader_check_most(struct reader *reader, size_t size)
+{
+    uint64_t taken = reader_offset(reader);
+    if (likely(size <= reader->most && taken <= reader->most - size)) {
+        return 0;
+    }
+    PyErr_Format(reader->state->stdlib.unpickling_error,
+                 "the pickle is longer than %llu bytes, the limit 'size'",
+                 (unsigned long long)reader->most);
+    return -1;
+}
+
+/* Makes what peek() shows the window.  1 if it holds `size` bytes, 0 if not, -1 with an
+   exception.  Runs Python code. */
+static int
+reader_peek(struct reader *reader, size_t size)
+{
+    PyObject *data = call_with_size(reader->peek, PREFETCH_SIZE);
+    if (data == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_NotImplementedError)) {
+            return -1;
+        }
+        PyErr_Clear();
+        Py_CLEAR(reader->peek);
+        return 0;
+    }
+    Py_ssize_t shown = reader_set_window(reader, data);
+    Py_DECREF(data);
+    if (shown < 0) {
+        return -1;
+    }
+    reader->skipped = reader->at;
+    return size <= (size_t)shown;
+}
+
+/* read(size) into memory.  0, or -1 with an exception.  Runs Python code. */
+static int
+fill_by_read(struct reader *reader, char *memory, size_t size)
+{
+    PyObject *data = call_with_size(reader->read, size);
+    if (data == NULL) {
+        return -1;
+    }
+    int result = -1;
+    if (!PyBytes_Check(data)) {
+        PyErr_Format(PyExc_ValueError, "read() returned non-bytes object (%R)", Py_TYPE(data));
+    }
+    else if ((size_t)PyBytes_GET_SIZE(data) < size) {
+        reader_truncated(reader);
+    }
+    else {
+        memcpy(memory, PyBytes_AS_STRING(data), size);
+        result = 0;
+    }
+    Py_DECREF(data);
+    return result;
+}
+
+/* readinto(view); what it says it read, or -1 with an exception.  Runs Python code. */
+static Py_ssize_t
+call_readinto(struct reader *reader, PyObject *target)
+{
+    PyObject *view = PyMemoryView_FromObject(target);
+    if (view == NULL) {
+        return -1;
+    }
+    PyObject *count = PyObject_CallOneArg(reader->readinto, view);
+    Py_DECREF(view);
+    if (count == NULL) {
+        return -1;
+    }
+    Py_ssize_t size = PyLong_AsSsize_t(count);
+    Py_DECREF(count);
+    if (size < 0 && !PyErr_Occurred()) {
+        PyErr_SetString(PyExc_ValueError, "readinto() returned negative size");
+    }
+    return size;
+}
+
+/* Fills `size` bytes at `memory`, inside *owner, from the file.  If the file kept a view
+   of them, *kept is set: the owner must not be used then, but copied.  0, or -1 with an
+   exception.  Runs Python code. */
+static int
+fill_from_file(struct reader *reader, PyObject *owner, char *memory, size_t size, int *kept)
+{
+    if (reader_finish(reader) < 0) {
+        return -1;
+    }
+    if (reader->readinto == NULL) {
+        return fill_by_read(reader, memory, size);
+    }
+    if (!reader->readinto_is_trusted) {
+        memset(memory, 0, size); /* nobody is shown what was there before, whatever it says */
+    }
+    ReadTargetObject *target = target_new(reader->state, owner, memory, size);
+    if (target == NULL) {
+        return -1;
+    }
+    Py_ssize_t count = call_readinto(reader, (PyObject *)target);
+    *kept |= target->views > 0 || Py_REFCNT(target) > 1;
+    Py_DECREF(target);
+    if (count < 0) {
+        return -1;
+    }
+    return (size_t)count < size ? reader_truncated(reader) : 0;
+}
+
+/* ---- bytes of any size -------------------------------------------------- */
+
+static size_t
+smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Gives *bytes a copy of its own of the first `used` bytes, with room for `size`.  0, or
+   -1 with an exception and *bytes NULL. */
+static int
+replace_bytes(PyObject **bytes, size_t used, size_t size)
+{
+    PyObject *copy = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (copy != NULL) {
+        memcpy(PyBytes_AS_STRING(copy), PyBytes_AS_STRING(*bytes), used);
+    }
+    Py_SETREF(*bytes, copy);
+    return copy == NULL ? -1 : 0;
+}
+
+/* Fills a bytes object from `filled` to `size`, growing it as data arrives; returns the
+   whole, strong, or NULL with an exception.  Steals bytes.  Runs Python code. */
+static PyObject *
+grow_from_file(struct reader *reader, PyObject *bytes, size_t filled, size_t size)
+{
+    size_t room = (size_t)PyBytes_GET_SIZE(bytes);
+    for (;;) {
+        int kept = 0;
+        char *memory = PyBytes_AS_STRING(bytes) + filled;
+        if (fill_from_file(reader, bytes, memory, room - filled, &kept) < 0) {
+            Py_DECREF(bytes);
+            return NULL;
+        }
+        reader->before += room - filled;
+        filled = room;
+        room += smaller(room, size - room);
+        if (kept) {
+            if (replace_bytes(&bytes, filled, room) < 0) {
+                return NULL;
+            }
+        }
+        else if (room > filled && _PyBytes_Resize(&bytes, (Py_ssize_t)room) < 0) {
+            return NULL;
+        }
+        if (filled == size) {
+            return bytes;
+        }
+    }
+}
+
+/* The rest of the window, which is less, and the beginning of the file. */
+static PyObject *
+take_bytes_beyond(struct reader *reader, size_t size)
+{
+    size_t there = (size_t)(reader->end - reader->at);
+    size_t room = smaller(size, there >= FIRST_CHUNK_SIZE ? there * 2 : FIRST_CHUNK_SIZE);
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)room);
+    if (bytes == NULL) {
+        return NULL;
+    }
+    if (there > 0) {
+        memcpy(PyBytes_AS_STRING(bytes), reader->at, there);
+        reader->at = reader->end;
+    }
+    return grow_from_file(reader, bytes, there, size);
+}
+
+/* Even no bytes are asked of the file, or missed, at the end of the window, as in the
+   standard library.  One byte is an object of its own, not the interpreter's. */
+PyObject *
+reader_take_bytes(struct reader *reader, size_t size)
+{
+    size_t there = (size_t)(reader->end - reader->at);
+    if (likely(size <= there && there > 0)) {
+        PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+        if (bytes != NULL) {
+            memcpy(PyBytes_AS_STRING(bytes), reader->at, size);
+            reader->at += size;
+        }
+        return bytes;
+    }
+    int passed = reader_pass_frame(reader);
+    if (passed < 0) {
+        reader->at = reader->end; /* they are taken all the same */
+        return NULL;
+    }
+    if (passed > 0) {
+        return reader_take_bytes(reader, size);
+    }
+    if (reader->read == NULL) {
+        reader_truncated(reader);
+        return NULL;
+    }
+    if (reader_check_most(reader, size) < 0) {
+        return NULL;
+    }
+    return take_bytes_beyond(reader, size);
+}
+
+PyObject *
+reader_take_bytearray(struct reader *reader, size_t size)
+{
+    size_t there = (size_t)(reader->end - reader->at);
+    if (likely(size <= there && there > 0)) {
+        PyObject *result =
+            PyByteArray_FromStringAndSize((const char *)reader->at, (Py_ssize_t)size);
+        reader->at += size;
+        return result;
+    }
+    PyObject *bytes = reader_take_bytes(reader, size);
+    if (bytes == NULL) {
+        return NULL;
+    }
+    PyObject *result = PyByteArray_FromStringAndSize(PyBytes_AS_STRING(bytes), (Py_ssize_t)size);
+    Py_DECREF(bytes);
+    return result;
+}
+
+/* ---- windows ------------------------------------------------------------ */
+
+/* Makes `size` bytes the window, of which the first chunk is read; stolen.  The window that is
+   there stays if it fails.  Their size, 0 if they are not all there, or -1 with an exception.
+   Runs Python code. */
+static Py_ssize_t
+reader_replace_window(struct reader *reader, PyObject *chunk, size_t size)
+{
+    PyObject *whole = NULL;
+    if (PyBytes_GET_SIZE(chunk) < FIRST_CHUNK_SIZE) {
+        Py_DECREF(chunk);
+        return 0;
+    }
+    if (replace_bytes(&chunk, FIRST_CHUNK_SIZE, smaller(size, 2 * FIRST_CHUNK_SIZE)) == 0) {
+        whole = grow_from_file(reader, chunk, FIRST_CHUNK_SIZE, size);
+    }
+    Py_ssize_t shown = whole == NULL ? -1 : reader_set_window(reader, whole);
+    Py_XDECREF(whole);
+    return shown;
+}
+
+/* Reads a window of `size` bytes (or what read() makes of it).  Its size, or -1 with an
+   exception.  Runs Python code. */
+static Py_ssize_t
+reader_read_window(struct reader *reader, size_t size)
+{
+    PyObject *data = call_with_size(reader->read, smaller(size, FIRST_CHUNK_SIZE));
+    if (data == NULL) {
+        return -1;
+    }
+    if (size > FIRST_CHUNK_SIZE && PyBytes_Check(data)
+        && reader->state->load_dialect.keeps_window) {
+        return reader_replace_window(reader, data, size);
+    }
+    Py_ssize_t shown = reader_set_window(reader, data);
+    Py_DECREF(data);
+    if (shown < FIRST_CHUNK_SIZE || (size_t)shown >= size) {
+        return shown;
+    }
+    PyObject *whole = reader_take_bytes(reader, size);
+    if (whole == NULL) {
+        return -1;
+    }
+    shown = reader_set_window(reader, whole);
+    Py_DECREF(whole);
+    reader->before -= size; /* they are in the window, and yet to be taken */
+    return shown;
+}
+
+/* How much of the window was taken. */
+static size_t
+taken_of_window(const struct reader *reader)
+{
+    const char *start = reader->window_is_bytes ? PyBytes_AS_STRING(reader->window.obj)
+                                                : (const char *)reader->window.buf;
+    return reader->window.obj == NULL ? 0 : (size_t)((const char *)reader->at - start);
+}
+
+const unsigned char *
+reader_take_beyond(struct reader *reader, size_t size)
+{
+    if (size > PY_SSIZE_T_MAX - taken_of_window(reader)) {
+        PyErr_SetString(reader->state->stdlib.unpickling_error,
+                        "read would overflow (invalid bytecode)");
+        return NULL;
+    }
+    int passed = reader_pass_frame(reader);
+    if (passed != 0) {
+        return passed < 0 ? NULL : reader_take(reader, size);
+    }
+    if (reader->read == NULL) {
+        reader_truncated(reader);
+        return NULL;
+    }
+    if (reader_check_most(reader, size) < 0 || reader_finish(reader) < 0) {
+        return NULL;
+    }
+    int enough = 0;
+    if (reader->peek != NULL && size < PREFETCH_SIZE) {
+        enough = reader_peek(reader, size);
+    }
+    if (enough == 0) {
+        Py_ssize_t shown = reader_read_window(reader, size);
+        enough = shown < 0 ? -1 : (size_t)shown >= size;
+        if (enough == 0) {
+            reader_truncated(reader);
+        }
+    }
+    if (enough <= 0) {
+        return NULL;
+    }
+    const unsigned char *bytes = reader->at;
+    reader->at += size;
+    return bytes;
+}
+
+/* Copies a line to where it is ended by a NUL.  Its length, or -1 with an exception. */
+static Py_ssize_t
+reader_keep_line(struct reader *reader, const unsigned char *start, size_t size, char **line)
+{
+    if (size >= reader->line_capacity) {
+        char *grown = PyMem_Realloc(reader->line, size + 1);
+        if (grown == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        reader->line = grown;
+        reader->line_capacity = size + 1;
+    }
+    memcpy(reader->line, start, size);
+    reader->line[size] = '\0';
+    *line = reader->line;
+    return (Py_ssize_t)size;
+}
+
+Py_ssize_t
+reader_take_line(struct reader *reader, char **line)
+{
+    const unsigned char *start = reader->at;
+    size_t there = (size_t)(reader->end - start);
+    const unsigned char *newline = there == 0 ? NULL : memchr(start, '\n', there);
+    if (newline != NULL) {
+        reader->at = newline + 1;
+        return reader_keep_line(reader, start, (size_t)(newline + 1 - start), line);
+    }
+    int passed = reader_pass_frame(reader);
+    if (passed != 0) {
+        return passed < 0 ? -1 : reader_take_line(reader, line);
+    }
+    if (reader->read == NULL) {
+        return reader_truncated(reader);
+    }
+    if (reader_finish(reader) < 0) {
+        return -1;
+    }
+    PyObject *data = PyObject_CallNoArgs(reader->readline);
+    if (data == NULL) {
+        return -1;
+    }
+    Py_ssize_t size = reader_set_window(reader, data);
+    Py_DECREF(data);
+    if (size < 0) {
+        return -1;
+    }
+    if (size == 0 || reader->end[-1] != '\n') {
+        return reader_truncated(reader);
+    }
+    start = reader->at;
+    reader->at = reader->end;
+    return reader_keep_line(reader, start, (size_t)size, line);
+}

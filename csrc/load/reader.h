@@ -1,0 +1,151 @@
+/* The input of a load: bytes in memory, or a file read as little as its methods allow.
+
+   A reader shows a window [at, end) of input.  What lies in memory is one window; a
+   file is seen window by window: what peek() shows without moving the file (and is
+   taken from it once consumed), a frame, a line, or exactly the bytes asked for, so
+   that the file stands right behind the pickle when the load is over.  Whatever of a
+   window was not consumed when the next one is read is dropped, as the standard
+   library does; only a malformed pickle has such a rest.
+
+   From 3.14.10 the standard library holds opcodes to their frames: none may lie across
+   the end of one.  Where the running one does, the window ends with the frame until the
+   frame is used up.
+
+   Lengths come from the input and are never trusted: memory is allocated for what is
+   there, and from a file grows with what arrives. */
+#ifndef FASTCOPYREG_LOAD_READER_H
+#define FASTCOPYREG_LOAD_READER_H
+
+#include "base/state.h"
+
+/* Owned objects, for traverse and clear: V(field). */
+#define READER_OBJECTS(V) \
+    V(read)               \
+    V(readinto)           \
+    V(readline)           \
+    V(peek)
+
+struct reader {
+    const unsigned char *at;         /* the next byte */
+    const unsigned char *end;        /* behind the window, or behind the frame in it */
+    const unsigned char *window_end; /* behind the window, while a frame is open */
+    int in_frame;
+    const unsigned char *skipped; /* what lies before, the file has left behind */
+    const unsigned char *start;   /* of the window */
+    uint64_t before;              /* bytes that were taken of other windows */
+    uint64_t most;                /* bytes that a policy lets be taken; else UINT64_MAX */
+    Py_buffer window;             /* owns the memory of the window; .obj NULL if none */
+    int window_is_bytes;          /* then it has nothing but .obj */
+    PyObject *read;               /* methods of the file; read NULL: all input is in memory */
+    PyObject *readinto;
+    PyObject *readline;
+    PyObject *peek;
+    int readinto_is_trusted; /* to write what it says it wrote */
+    char *line;              /* the last line read, ended by a NUL */
+    size_t line_capacity;
+    struct core_state *state;
+};
+
+/* Takes the methods of a file.  0, or -1 with an exception and nothing taken.  Runs
+   Python code. */
+int reader_open_file(struct reader *reader, PyObject *file);
+
+/* Reads from a bytes-like object.  0, or -1 with an exception. */
+int reader_open_memory(struct reader *reader, PyObject *input);
+
+/* Drops the window and the file; keeps nothing but the line buffer. */
+void reader_close(struct reader *reader);
+void reader_free(struct reader *reader);
+
+/* The next `size` bytes, valid until the reader is used again; NULL with an exception.
+   May run Python code. */
+const unsigned char *reader_take_beyond(struct reader *reader, size_t size);
+
+ALWAYS_INLINE const unsigned char *
+reader_take(struct reader *reader, size_t size)
+{
+    const unsigned char *bytes = reader->at;
+    if (likely(size <= (size_t)(reader->end - bytes))) {
+        reader->at = bytes + size;
+        return bytes;
+    }
+    return reader_take_beyond(reader, size);
+}
+
+/* The rest of the line with its newline, in *line ended by a NUL; its length, or -1
+   with an exception.  The caller may write into it.  May run Python code. */
+Py_ssize_t reader_take_line(struct reader *reader, char **line);
+
+/* The next `size` bytes as a new bytes object, or a new bytearray; NULL with an
+   exception.  What the window lacks is read straight into it.  May run Python code. */
+PyObject *reader_take_bytes(struct reader *reader, size_t size);
+PyObject *reader_take_bytearray(struct reader *reader, size_t size);
+
+/* Raises UnpicklingError for a frame inside another; -1. */
+int reader_refuse_frame(struct reader *reader);
+
+/* Forgets an open frame. */
+ALWAYS_INLINE void
+reader_close_frame(struct reader *reader)
+{
+    if (reader->in_frame) {
+        reader->in_frame = 0;
+        reader->end = reader->window_end;
+    }
+}
+
+/* Whether what remains of an open frame forbids to open another: 0, or -1 with
+   UnpicklingError. */
+ALWAYS_INLINE int
+reader_check_no_frame(struct reader *reader)
+{
+    if (unlikely(reader->in_frame && reader->at < reader->end)) {
+        return reader_refuse_frame(reader);
+    }
+    reader_close_frame(reader);
+    return 0;
+}
+
+/* Opens a frame of `size` bytes behind what is taken, all of which are read.  0, or -1 with an
+   exception. May run Python code. */
+ALWAYS_INLINE int
+reader_open_frame(struct reader *reader, size_t size)
+{
+    const unsigned char *start = reader_take(reader, size);
+    if (unlikely(start == NULL)) {
+        return -1;
+    }
+    if (reader->state->load_dialect.holds_to_frames || reader->most != UINT64_MAX) {
+        reader->window_end = reader->end;
+        reader->end = reader->at;
+        reader->in_frame = 1;
+    }
+    reader->at = start;
+    return 0;
+}
+
+/* How many bytes have been taken. */
+ALWAYS_INLINE uint64_t
+reader_offset(const struct reader *reader)
+{
+    return reader->before + (uint64_t)(reader->at - reader->start);
+}
+
+/* Moves the file behind what was consumed of the window.  0, or -1 with an exception.  Runs Python
+   code. */
+int reader_move_file(struct reader *reader);
+
+/* The same, if there is anything to pass. */
+ALWAYS_INLINE int
+reader_finish(struct reader *reader)
+{
+    return likely(reader->at <= reader->skipped) ? 0 : reader_move_file(reader);
+}
+
+/* Raises UnpicklingError "pickle data was truncated"; -1. */
+int reader_truncated(struct reader *reader);
+
+/* Adds the type through which readinto() is shown memory.  0, or -1 with an exception. */
+int reader_setup(PyObject *module);
+
+#endif

@@ -1,0 +1,136 @@
+/* Loads that can only call what was allowed: what the loader asks before it finds, calls, fills
+   or changes anything, where it has a policy (safe_policy.h).
+
+   A load with a policy has a loop of its own (safe_loop.c), which asks before the opcodes that
+   matter; so the loop of other loads asks nothing.  Where the loader does several opcodes at once,
+   it asks at that place: each such place says `unpickler->policy != NULL`.  What always holds:
+
+   - A global comes from the policy's table by its exact names, or from nowhere.  Nothing is
+     imported and no attribute is read for it; extension codes are names too.
+   - A callable is called only if the table has the very object, with arguments of its forms.
+   - State goes into instances of allowed classes only, items into exact built-in containers and
+     instances of allowed classes.
+   - Every refusal is an UnpicklingError that says where; limits (struct safe_limits) too.
+
+   Functions return 0 for "go on", 1 for "done", -1 with an exception, unless they say otherwise.
+   What they ask runs no Python code but to word a refusal, and to hash keys. */
+#ifndef FASTCOPYREG_LOAD_SAFE_H
+#define FASTCOPYREG_LOAD_SAFE_H
+
+#include "load/safe_policy.h"
+
+struct unpickler;
+
+/* How deep a container on the stack is; containers without an entry were fetched from the memo.
+   Heights grow from entry to entry. */
+struct safe_nesting {
+    size_t height;
+    uint64_t depth;
+};
+
+/* A hash of a key within one container, and how many keys had it. */
+struct safe_hash {
+    uint64_t print;
+    uint64_t count;
+};
+
+/* What one load has used. */
+struct safe_counts {
+    uint64_t objects;
+    uint64_t most_objects;
+    uint64_t most_depth;
+    uint64_t charged;
+    uint64_t collisions;
+    uint64_t sets;      /* that were made by a call */
+    size_t offset;      /* of the opcode at hand, where it has read its argument since */
+    uint64_t begin;     /* of the pickle in the input */
+    Py_ssize_t loose;   /* arguments on top of the stack that no tuple holds; -1: none */
+    Py_ssize_t helpers; /* on the stack, or wherever else they went */
+    int met_helper;
+    PyObject *buffer; /* the last of the caller's; strong, or NULL */
+    struct safe_nesting *nesting;
+    size_t nesting_count;
+    size_t nesting_room;
+    struct safe_hash *hashes;
+    size_t hash_count;
+    size_t hash_room;
+};
+
+/* The loop of a load with a policy. */
+int safe_opcodes(struct unpickler *unpickler);
+
+/* Frees what the counts hold. */
+void safe_free(struct safe_counts *counts);
+
+/* Raises UnpicklingError for something at the opcode at hand, in words of
+   fastcopyreg/_safe/refusals.py; -1.  `subject` may be NULL. */
+int safe_refuse(struct unpickler *unpickler, const char *kind, PyObject *subject);
+
+/* Raises UnpicklingError for a limit; -1. */
+int safe_exceed(struct unpickler *unpickler, const char *limit);
+
+/* Lengths that a pickle announces or has: of a text or bytes, of an integer in bytes, and of one
+   in digits. */
+int safe_check_string(struct unpickler *unpickler, size_t size);
+int safe_check_integer(struct unpickler *unpickler, size_t size);
+int safe_check_digits(struct unpickler *unpickler, size_t digits);
+
+/* The global of these names, which are as in this version of Python; strong, or NULL with an
+   exception. */
+PyObject *safe_find(struct unpickler *unpickler, PyObject *module_name, PyObject *name);
+
+/* load_global_of_bytes(). */
+int safe_push_global(struct unpickler *unpickler, const unsigned char *bytes, size_t size,
+                     size_t module_size, size_t name_size);
+
+/* For load_call(): whether callable(*arguments) may be called, whose arguments lie on top of the
+   stack.  Counts the call. */
+enum safe_way {
+    SAFE_REFUSED = -1,
+    SAFE_AS_USUAL, /* by a plan, if there is one */
+    SAFE_MADE,     /* *made, strong, is what it would return */
+    SAFE_BY_CALL   /* there is no plan */
+};
+
+enum safe_way safe_call_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **made);
+
+/* Whether callable(*arguments) may be called: 0; or 1 and *made, strong, if that was done here. */
+int safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *arguments,
+              Py_ssize_t count, PyObject **made);
+
+/* Counts the object that is made of what lies from `parts` up, in the place of `whole`. */
+int safe_count_made(struct unpickler *unpickler, PyObject **parts, PyObject **whole);
+
+/* Whether instances of the class may be made by __new__ without arguments; 1 or 0. */
+int safe_makes_plainly(struct unpickler *unpickler, PyObject *cls);
+
+/* Whether instances of the class may be made by __new__ with any arguments; 1 or 0. */
+int safe_makes_freely(struct unpickler *unpickler, PyObject *cls);
+
+/* Whether the callable may be called with any arguments, and no helper was met; 1 or 0. */
+int safe_calls_freely(struct unpickler *unpickler, PyObject *callable);
+
+/* Whether state under these keys, which are every second of `pairs`, may be stored in the instance
+   as it lies on the stack; 1 or 0, and nothing raised. */
+int safe_stores(struct unpickler *unpickler, PyObject *object, PyObject **pairs, Py_ssize_t count);
+
+/* Rows of load_rows.c: the object that was just made. */
+int safe_count_row(struct unpickler *unpickler, PyObject **whole);
+
+/* For load_one.c, which has no machine.  The callable of these names if the pickle may be read
+   there: borrowed, or NULL. */
+const struct safe_entry *safe_find_one(const PolicyObject *policy, const unsigned char *bytes,
+                                       size_t size, size_t module_size, size_t name_size);
+int safe_matches_one(const PolicyObject *policy, PyObject *callable, PyObject *const *arguments,
+                     Py_ssize_t count);
+
+/* 1 if the arguments have one of the forms, 0 if not, -1 with an exception.  `unpickler` may be
+   NULL: then what costs more than its arguments has no form.  Runs Python code for SPEC_KEYS. */
+int safe_match(struct unpickler *unpickler, const PolicyObject *policy,
+               const struct safe_forms *forms, PyObject *const *arguments, Py_ssize_t count);
+
+/* Counts keys that are about to be hashed, every `stride`th object, for the container. */
+int safe_check_keys(struct unpickler *unpickler, const void *container, PyObject *const *keys,
+                    PyObject *const *end, Py_ssize_t stride);
+
+#endif

@@ -1,0 +1,100 @@
+/* What is asked before the opcodes of a load with a policy, by the loop (safe_loop.c).  Each
+   returns 0 if the opcode is to be executed, 1 if that has been done, -1 with an exception. */
+#ifndef FASTCOPYREG_LOAD_SAFE_OPCODES_H
+#define FASTCOPYREG_LOAD_SAFE_OPCODES_H
+
+#include "load/load.h"
+
+int safe_reduce(struct unpickler *unpickler);
+int safe_newobj(struct unpickler *unpickler, int has_keywords);
+int safe_obj(struct unpickler *unpickler);
+int safe_build(struct unpickler *unpickler);
+int safe_extension(struct unpickler *unpickler, int size);
+int safe_readonly(struct unpickler *unpickler);
+
+/* Whether an object that is no exact list, dict or set takes items: 0 or -1. */
+int safe_check_taker(struct unpickler *unpickler, PyObject *object);
+
+/* INST, once its class is known: 0 or -1. */
+int safe_inst(struct unpickler *unpickler, PyObject *cls, PyObject **start);
+
+/* Takes off what lies from a height up; how deep the deepest of it is. */
+uint64_t safe_take_nesting(struct safe_counts *counts, size_t height);
+
+/* Makes room for another entry.  0, or -1 with MemoryError. */
+int safe_grow_nesting(struct safe_counts *counts);
+
+/* The container at `whole` holds what lies from `parts` up, which is not above it, within `layers`
+   containers that are not on the stack.  0 or -1. */
+ALWAYS_INLINE int
+safe_nest(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint64_t layers)
+{
+    struct safe_counts *counts = &unpickler->safe;
+    size_t from = (size_t)(parts - unpickler->stack), height = (size_t)(whole - unpickler->stack);
+    uint64_t depth = 1 + layers;
+    if (counts->nesting_count > 0
+        && unlikely(counts->nesting[counts->nesting_count - 1].height >= from)) {
+        depth += safe_take_nesting(counts, from);
+    }
+    struct safe_nesting *last =
+        counts->nesting_count == 0 ? NULL : &counts->nesting[counts->nesting_count - 1];
+    if (last != NULL && last->height == height) {
+        last->depth = last->depth > depth ? last->depth : depth;
+    }
+    else {
+        if (unlikely(counts->nesting_count == counts->nesting_room)
+            && safe_grow_nesting(counts) < 0) {
+            return -1;
+        }
+        counts->nesting[counts->nesting_count++] = (struct safe_nesting){height, depth};
+    }
+    return unlikely(depth > counts->most_depth) ? safe_exceed(unpickler, "depth") : 0;
+}
+
+/* The same of an object that is made of them, and counted, with so many more. */
+ALWAYS_INLINE int
+safe_make(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint64_t layers)
+{
+    unpickler->safe.objects += 1 + layers;
+    if (unlikely(unpickler->safe.objects > unpickler->safe.most_objects)) {
+        return safe_exceed(unpickler, "objects");
+    }
+    return safe_nest(unpickler, parts, whole, layers);
+}
+
+/* Whether what was charged is too much for what was read. */
+int safe_check_charge(struct unpickler *unpickler);
+
+/* What may be copied of arguments however short the pickle is. */
+enum { SAFE_FREE_COPIES = 1000000 };
+
+/* Charges what is copied of arguments.  0, or -1 with UnpicklingError. */
+ALWAYS_INLINE int
+safe_charge(struct unpickler *unpickler, uint64_t amount)
+{
+    unpickler->safe.charged += amount;
+    return likely(unpickler->safe.charged <= SAFE_FREE_COPIES) ? 0 : safe_check_charge(unpickler);
+}
+
+/* Counts BUILD where load_store_state() has done it; the state was at `pairs` - 1. */
+ALWAYS_INLINE int
+safe_count_stored(struct unpickler *unpickler, PyObject **pairs, int in_slots, Py_ssize_t count)
+{
+    PyObject **whole = pairs - 2 - in_slots;
+    unpickler->safe.objects += (uint64_t)in_slots;
+    if (unlikely(unpickler->safe.objects > unpickler->safe.most_objects)) {
+        return safe_exceed(unpickler, "objects");
+    }
+    if (safe_nest(unpickler, whole + 1, whole, (uint64_t)in_slots) < 0) {
+        return -1;
+    }
+    return safe_charge(unpickler, (uint64_t)count);
+}
+
+/* What lies from `from` up goes away. */
+void safe_trim(struct unpickler *unpickler, PyObject **from);
+
+/* Notes that a helper is on the stack for another time. */
+void safe_note_helper(struct unpickler *unpickler);
+
+#endif

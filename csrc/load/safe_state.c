@@ -1,0 +1,298 @@
+/* BUILD in a load with a policy: what may be changed, and by what.
+
+   State goes into an instance of a class that the policy has, under names that are exact strings
+   and not the interpreter's.  __setstate__ is looked for on the class and nowhere else: what the
+   pickle has put into the instance is not asked.  Where the class has none, the rest is done as
+   rebuild.c does it. */
+#include "load/safe.h"
+
+#include "load/load.h"
+#include "types/rebuild.h"
+#include "load/safe_opcodes.h"
+#include "types/setstate.h"
+
+static PolicyObject *
+policy_of(const struct unpickler *unpickler)
+{
+    return (PolicyObject *)unpickler->policy;
+}
+
+static int
+refuse(struct unpickler *unpickler, const char *kind, PyObject *subject)
+{
+    unpickler->safe.offset = (size_t)reader_offset(&unpickler->reader) - 1;
+    return safe_refuse(unpickler, kind, subject);
+}
+
+/* ---- what takes state --------------------------------------------------- */
+
+/* How an object takes state, of SAFE_TAKES_STATE and SAFE_TAKES_UUID. */
+static unsigned int
+ways_of(const PolicyObject *policy, PyObject *object)
+{
+    const struct safe_entry *entry = policy_entry(policy, Py_TYPE(object));
+    if (PyType_Check(object) || PyModule_Check(object) || PyFunction_Check(object)
+        || PyCFunction_Check(object) || PyMethod_Check(object)) {
+        return 0;
+    }
+    if (policy->any_class) {
+        return SAFE_TAKES_STATE;
+    }
+    return entry == NULL ? 0 : entry->flags & (SAFE_TAKES_STATE | SAFE_TAKES_UUID);
+}
+
+/* Whether it is the name of an attribute of the program's. */
+static int
+is_plain_name(PyObject *name)
+{
+    if (!PyUnicode_CheckExact(name)) {
+        return 0;
+    }
+    Py_ssize_t length = PyUnicode_GET_LENGTH(name);
+    if (likely(PyUnicode_IS_COMPACT_ASCII(name) && *(const char *)PyUnicode_DATA(name) != '_')) {
+        return 1;
+    }
+    return length < 4 || PyUnicode_READ_CHAR(name, 0) != '_' || PyUnicode_READ_CHAR(name, 1) != '_'
+           || PyUnicode_READ_CHAR(name, length - 1) != '_'
+           || PyUnicode_READ_CHAR(name, length - 2) != '_';
+}
+
+int
+safe_stores(struct unpickler *unpickler, PyObject *object, PyObject **pairs, Py_ssize_t count)
+{
+    if ((ways_of(policy_of(unpickler), object) & SAFE_TAKES_STATE) == 0) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!is_plain_name(pairs[2 * i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Whether all names of half a state are plain: 0, or -1 with UnpicklingError. */
+static int
+check_half(struct unpickler *unpickler, PyObject *half)
+{
+    if (half == Py_None) {
+        return 0;
+    }
+    if (!PyDict_CheckExact(half)) {
+        return refuse(unpickler, "state", half);
+    }
+    PyObject *name, *value;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(half, &position, &name, &value)) {
+        if (!is_plain_name(name)) {
+            return refuse(unpickler, "name", name);
+        }
+    }
+    return 0;
+}
+
+/* Whether it is a state that __setstate__ does not take: None, a dict, or two of these. */
+static int
+check_state(struct unpickler *unpickler, PyObject *object_state)
+{
+    if (!PyTuple_CheckExact(object_state)) {
+        return check_half(unpickler, object_state);
+    }
+    if (PyTuple_GET_SIZE(object_state) != 2) {
+        return refuse(unpickler, "state", object_state);
+    }
+    return check_half(unpickler, PyTuple_GET_ITEM(object_state, 0)) < 0
+                   || check_half(unpickler, PyTuple_GET_ITEM(object_state, 1)) < 0
+               ? -1
+               : 0;
+}
+
+/* Whether it is an exact int from 0 to below `end`. */
+static int
+is_natural(PyObject *number, PyObject *end)
+{
+    if (!PyLong_CheckExact(number)) {
+        return 0;
+    }
+    int overflow;
+    long long value = PyLong_AsLongLongAndOverflow(number, &overflow);
+    return overflow < 0 || (overflow == 0 && value < 0)
+               ? 0
+               : PyObject_RichCompareBool(number, end, Py_LT) > 0;
+}
+
+/* Whether it is the text, in ASCII. */
+static int
+is_text(PyObject *object, PyObject *text)
+{
+    return PyUnicode_CheckExact(object) && PyUnicode_Compare(object, text) == 0;
+}
+
+/* The state of a UUID: {'int': ..., 'is_safe': ...}, of which the last may be missing. */
+static int
+is_uuid_state(const PolicyObject *policy, PyObject *object_state)
+{
+    const struct core_strings *str = &policy->state->str;
+    PyObject *name, *value;
+    Py_ssize_t position = 0;
+    int has_int = 0;
+    if (!PyDict_CheckExact(object_state)) {
+        return 0;
+    }
+    while (PyDict_Next(object_state, &position, &name, &value)) {
+        int is_int = is_text(name, str->int_);
+        has_int |= is_int;
+        if (is_int ? !is_natural(value, policy->uuid_end)
+                   : !is_text(name, str->is_safe)
+                         || (value != Py_None
+                             && !is_natural(value, policy->state->small_integers[2]))) {
+            return 0;
+        }
+    }
+    return has_int;
+}
+
+/* ---- BUILD -------------------------------------------------------------- */
+
+/* type.__setstate__(object, object_state).  0 or -1.  Runs Python code. */
+static int
+call_setstate(PyObject *setstate, PyObject *object, PyObject *object_state)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    descrgetfunc bind = Py_TYPE(setstate)->tp_descr_get;
+    PyObject *returned, *bound = NULL;
+    if (PyFunction_Check(setstate)) {
+        PyObject *arguments[] = {NULL, object, object_state};
+        returned =
+            PyObject_Vectorcall(setstate, arguments + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    else {
+        bound = bind == NULL ? Py_NewRef(setstate) : bind(setstate, object, (PyObject *)type);
+        returned = bound == NULL ? NULL : PyObject_CallOneArg(bound, object_state);
+    }
+    Py_XDECREF(bound);
+    Py_XDECREF(returned);
+    return returned == NULL ? -1 : 0;
+}
+
+/* Sets items in the __dict__ of an instance under interned names.  0 or -1.  Runs Python code. */
+static int
+set_items(struct unpickler *unpickler, PyObject *object, PyObject *half)
+{
+    PyObject *name, *value, *dict = PyObject_GetAttr(object, unpickler->state->str.dict);
+    if (dict == NULL) {
+        return -1;
+    }
+    int result = 0;
+    if (!PyDict_CheckExact(dict)) {
+        result = refuse(unpickler, "items", dict);
+    }
+    Py_ssize_t position = 0;
+    while (result == 0 && PyDict_Next(half, &position, &name, &value)) {
+        Py_INCREF(name);
+        Py_INCREF(value);
+        PyUnicode_InternInPlace(&name);
+        result = PyDict_SetItem(dict, name, value);
+        Py_DECREF(name);
+        Py_DECREF(value);
+    }
+    Py_DECREF(dict);
+    return result;
+}
+
+/* Sets attributes of an instance.  0 or -1.  Runs Python code. */
+static int
+set_attributes(PyObject *object, PyObject *half)
+{
+    PyObject *name, *value;
+    Py_ssize_t position = 0;
+    int result = 0;
+    while (result == 0 && PyDict_Next(half, &position, &name, &value)) {
+        Py_INCREF(name);
+        Py_INCREF(value);
+        result = PyObject_SetAttr(object, name, value);
+        Py_DECREF(name);
+        Py_DECREF(value);
+    }
+    return result;
+}
+
+/* Stores a state that has been checked, where the class has no __setstate__.  0 or -1. */
+static int
+store_state(struct unpickler *unpickler, PyObject *object, PyObject *object_state)
+{
+    PyObject *dict_half = object_state, *slot_half = Py_None;
+    if (PyTuple_CheckExact(object_state)) {
+        dict_half = PyTuple_GET_ITEM(object_state, 0);
+        slot_half = PyTuple_GET_ITEM(object_state, 1);
+    }
+    if (dict_half != Py_None && set_items(unpickler, object, dict_half) < 0) {
+        return -1;
+    }
+    return slot_half == Py_None ? 0 : set_attributes(object, slot_half);
+}
+
+/* BUILD of an object that takes state.  __setstate__ is found on the class as it lies there.  0 or
+   -1.  Runs Python code. */
+static int
+build(struct unpickler *unpickler, PyObject *object, PyObject *object_state)
+{
+    /* A __setstate__ of the class that need not be called. */
+    int done = setstate_apply(unpickler->state, load_handed(unpickler), object, object_state);
+    if (done != 0) {
+        return done < 0 ? -1 : 0;
+    }
+    PyObject *setstate = type_lookup(Py_TYPE(object), unpickler->state->str.setstate);
+    if (setstate == NULL) {
+        return check_state(unpickler, object_state) < 0
+                   ? -1
+                   : store_state(unpickler, object, object_state);
+    }
+    Py_INCREF(setstate);
+    done = call_setstate(setstate, object, object_state);
+    Py_DECREF(setstate);
+    return done;
+}
+
+/* Charges what is copied of a state: 0, or -1 with UnpicklingError. */
+static int
+charge_state(struct unpickler *unpickler, PyObject *object_state)
+{
+    uint64_t amount = 0;
+    if (PyDict_CheckExact(object_state)) {
+        amount = (uint64_t)PyDict_GET_SIZE(object_state);
+    }
+    else if (PyTuple_CheckExact(object_state) && PyTuple_GET_SIZE(object_state) == 2) {
+        for (int i = 0; i < 2; i++) {
+            PyObject *half = PyTuple_GET_ITEM(object_state, i);
+            amount += PyDict_CheckExact(half) ? (uint64_t)PyDict_GET_SIZE(half) : 0;
+        }
+    }
+    return safe_charge(unpickler, amount);
+}
+
+int
+safe_build(struct unpickler *unpickler)
+{
+    if (load_reach(unpickler) < 2) {
+        return 0;
+    }
+    PyObject *object_state = unpickler->top[-1], *object = unpickler->top[-2];
+    unsigned int ways = ways_of(policy_of(unpickler), object);
+    if (ways == 0) {
+        return refuse(unpickler, "build", object);
+    }
+    if (ways == SAFE_TAKES_UUID && !is_uuid_state(policy_of(unpickler), object_state)) {
+        return refuse(unpickler, "state", object_state);
+    }
+    if (safe_nest(unpickler, unpickler->top - 1, unpickler->top - 2, 0) < 0) {
+        return -1;
+    }
+    if (charge_state(unpickler, object_state) < 0) {
+        return -1;
+    }
+    unpickler->top--;
+    int result = build(unpickler, object, object_state);
+    Py_DECREF(object_state);
+    return result < 0 ? -1 : 1;
+}

@@ -1,0 +1,144 @@
+/* Plans of Python functions: the steps that fastcopyreg/compiler.py read from their bytecode.
+
+   compiler.py opens with what the steps mean; this is their form in C, and the store in
+   which they are kept.  A plan belongs to a code object and remembers nothing that the
+   function looks up, so it keeps no class, function or module alive: names, constants and
+   the code are all that it owns.  Whoever runs it reads globals, cells and defaults from
+   the function at hand.  Plans are made whole, and never changed.
+
+   A function is read when it has been met often enough to pay for the reading, once. */
+#ifndef FASTCOPYREG_PLANS_PLAN_H
+#define FASTCOPYREG_PLANS_PLAN_H
+
+#include "base/weaktable.h"
+#include "base/state.h"
+
+/* In the order of KINDS in fastcopyreg/_steps.py, which is compared when the compiler is
+   first needed. */
+#define STEP_KINDS(V) \
+    V(OBJECT)         \
+    V(PROTOCOL)       \
+    V(BOUND)          \
+    V(BOUND_KEYWORD)  \
+    V(DEFAULT)        \
+    V(CONSTANT)       \
+    V(GLOBAL)         \
+    V(CELL)           \
+    V(ATTRIBUTE)      \
+    V(ATTRIBUTE_OR)   \
+    V(TYPE)           \
+    V(FRESH)          \
+    V(TUPLE)          \
+    V(LIST)           \
+    V(DICT)           \
+    V(EXPECT)         \
+    V(BRANCH_TRUE)    \
+    V(BRANCH_IS)      \
+    V(RETURN)         \
+    V(RETURN_VALUE)   \
+    V(LEAVE)          \
+    V(NEW)            \
+    V(CLASS)          \
+    V(ARGUMENT)       \
+    V(EXPECT_CLASS)   \
+    V(STORE)          \
+    V(STORE_GENERIC)  \
+    V(STORE_ITEM)     \
+    V(RETURN_NEW)     \
+    V(RETURN_TUPLE)   \
+    V(RETURN_CALL)
+
+#define STEP_CONSTANT_OF(kind) STEP_##kind,
+enum step_kind { STEP_KINDS(STEP_CONSTANT_OF) STEP_KIND_COUNT };
+#undef STEP_CONSTANT_OF
+
+struct step {
+    uint16_t kind, a, b, c;
+};
+
+/* How many functions may go into a plan: an __init__ and those of the bases that it calls. */
+enum { PLAN_FUNCTIONS_MAX = 8 };
+
+struct plan {
+    uint64_t number; /* of this plan; addresses come again */
+    size_t count;
+    struct step *list;
+    size_t operand_count;
+    uint16_t *operands;
+    PyObject *names;     /* tuple of interned str */
+    PyObject *constants; /* tuple */
+    int bound;           /* arguments that are given before the object */
+    int takes_protocol;  /* and the protocol behind it */
+    PyObject *keywords;  /* a tuple of the names under which others are given; NULL: none */
+    int leaves_only;     /* displays are of nothing that is made here, but for the arguments */
+    /* Of constructors: */
+    int required, accepted;
+    size_t function_count;
+    uint16_t function_at[PLAN_FUNCTIONS_MAX]; /* place in the __mro__ of each function */
+    int of_new;                                /* the function is __new__, not __init__ */
+};
+
+enum plan_status {
+    PLAN_UNREAD,
+    PLAN_REFUSED,
+    PLAN_READY,
+    /* Of a __setstate__, which has no steps: all that it does is ... */
+    PLAN_UPDATES, /* self.__dict__.update(state) */
+    PLAN_REPLACES /* self.__dict__ = state */
+};
+
+/* What is known of a code object. */
+struct plan_entry {
+    struct weaktable_entry weaktable_entry;
+    unsigned met;
+    enum plan_status status;
+    struct plan *plan; /* if ready */
+};
+
+/* Code is looked at until there are too many that live.  What is known of dead code is freed by
+   typeinfo_leave(), when nothing is under way. */
+struct plan_store {
+    struct weaktable table;
+    uint64_t read; /* how many plans were made */
+};
+
+/* Makes the store, adds plan_counts() and set_plan_threshold() to the module, and reads
+   FASTCOPYREG_PLANS_AFTER, the number of times that a function is met before it is read (0:
+   never).  0, or -1 with an exception. */
+int plan_setup(PyObject *module);
+
+/* Frees the store and all plans. */
+void plan_teardown(struct core_state *state);
+
+/* What is known of a code object, meeting it once more; borrowed until typeinfo_leave(), or NULL
+   without an exception where nothing more can be kept. Runs no Python code. */
+struct plan_entry *plan_meet(struct core_state *state, PyObject *code);
+
+/* What is known of a code object, without meeting it.  That it is refused is so until
+   namecache_stamp() is another.  Runs no Python code. */
+enum plan_status plan_status(struct core_state *state, PyObject *code);
+
+/* Whether the entry has been met often enough, and was not read yet. */
+int plan_is_hot(struct core_state *state, const struct plan_entry *entry);
+
+struct reducer;
+
+/* Reads a reducer with the compiler.  0, or -1 with an exception that is not the compiler's.
+   Runs Python code: the entry is to be met again afterwards. */
+int plan_read_reducer(struct core_state *state, const struct reducer *reducer);
+
+/* Reads a constructor, a class or function, with the compiler.  1 and *steps, which the
+   caller owns, 0 if it is refused, or -1 with an exception.  Runs Python code. */
+int plan_read_constructor(struct core_state *state, PyObject *constructor, struct plan **plan);
+
+/* Reads a __setstate__, a function, with the compiler.  0, or -1 with an exception.  Runs Python
+   code: the entry is to be met again afterwards. */
+int plan_read_setstate(struct core_state *state, PyObject *function);
+
+void plan_free(struct plan *plan);
+
+/* Whether functions are to be called because somebody watches calls: a tracer, a profiler,
+   a tool of sys.monitoring.  Runs no Python code. */
+int calls_observed(struct core_state *state);
+
+#endif

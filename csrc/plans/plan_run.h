@@ -1,0 +1,85 @@
+/* Running a plan step by step, on an array of values.
+
+   This is the general way, which any plan can go.  It only loads, so that it can be left at
+   any step as if nothing had been done.  No function here runs Python code; where the
+   collector may run at an allocation (3.11), what it makes is no more than the called
+   function would make. */
+#ifndef FASTCOPYREG_PLANS_PLAN_RUN_H
+#define FASTCOPYREG_PLANS_PLAN_RUN_H
+
+#include "plans/plan.h"
+
+/* What a plan is run with; all borrowed. */
+struct plan_run {
+    struct core_state *state;
+    const struct plan *plan;
+    PyObject *const *functions;
+    PyObject *object; /* of reducers */
+    PyObject *protocol;
+    PyObject *const *bound;
+    PyObject *keywords;
+    PyTypeObject *cls; /* of constructors */
+    PyObject *const *arguments;
+    Py_ssize_t argument_count;
+    PyObject **values; /* strong, one for each step */
+    size_t end;        /* the step that the path ended with */
+};
+
+/* Runs up to the end of a path.  OUTCOME_DONE and run->end, OUTCOME_BAIL or OUTCOME_RAISED.  The
+   values are to be dropped with plan_run_release() in any case. */
+enum outcome plan_run(struct plan_run *run);
+
+void plan_run_release(struct plan_run *run);
+
+enum { REDUCER_BOUND_MAX = 8 };
+
+/* A reducer as a function, the arguments that methods and partials give it besides the object,
+   and its plan; all borrowed, until Python code runs. */
+struct reducer {
+    PyObject *callable;
+    PyObject *function;
+    PyObject *bound[REDUCER_BOUND_MAX];
+    int count;
+    PyObject *keywords; /* a dict that a partial binds, or NULL */
+    int refused;        /* the function has no plan, and gets none */
+    PyObject *protocol; /* which it is given behind the object, or NULL */
+    const struct plan *plan;
+};
+
+/* Finds what is needed to look into partials. */
+void reducer_setup(struct core_state *state);
+
+/* Meets a reducer, which is given an object and a protocol (NULL: the object alone).
+   OUTCOME_DONE if it has a plan that can be run now, OUTCOME_HOT if it is to be read, after
+   which it is to be met again.  Runs no Python code. */
+enum outcome reducer_meet(struct core_state *state, PyObject *callable, PyObject *protocol,
+                                  struct reducer *reducer);
+
+/* Reads a reducer that is due.  0, or -1 with an exception.  Runs Python code. */
+int reducer_read(struct core_state *state, const struct reducer *reducer);
+
+/* The reduce value of an object by a reducer's plan, strong. */
+enum outcome reducer_run(struct core_state *state, const struct reducer *reducer,
+                              PyObject *object, PyObject **reduce_value);
+
+/* An attribute that is there to be loaded; strong. */
+enum outcome read_attribute(struct core_state *state, PyObject *owner, PyObject *name,
+                                 PyObject **value);
+
+/* A global of a function, or else a builtin; borrowed. */
+PyObject *read_global(struct core_state *state, PyObject *function, PyObject *name);
+
+/* The same; *index remembers where it was (layout_find_name). */
+PyObject *read_global_at(struct core_state *state, PyObject *function, PyObject *name,
+                         Py_ssize_t *index);
+
+/* A default of a parameter; borrowed, NULL if there is none. */
+PyObject *read_default(PyObject *function, size_t parameter);
+
+/* The contents of a closure cell; borrowed, NULL if it is empty. */
+PyObject *read_cell(PyObject *function, size_t index);
+
+/* Whether the value is true: 1, 0, or -1 if telling would run code. */
+int read_truth(PyObject *value);
+
+#endif

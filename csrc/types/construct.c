@@ -1,0 +1,818 @@
+/* Constructors that are run as plans: see construct.h. */
+#include "types/construct.h"
+
+#include "base/namecache.h"
+#include "base/helpers.h"
+#include "base/layout.h"
+#include "values/value_classes.h"
+#include "values/value_construct.h"
+#include "types/constructors.h"
+#include "plans/plan_run.h"
+
+/* ---- reading a class or function ---------------------------------------- */
+
+/* Whether type.__call__ does no more for the class than object.__new__ and __init__ (or
+   tuple.__new__), and instances are allocated as usual. */
+static int
+class_is_ordinary(PyTypeObject *type)
+{
+    return Py_TYPE(type)->tp_call == PyType_Type.tp_call
+           && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
+           && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)
+           && type->tp_alloc == PyType_GenericAlloc;
+}
+
+/* Whether a store of the name into an instance does no more than to keep the value. */
+static int
+store_is_ordinary(struct constructor *constructor, PyTypeObject *type, PyObject *name)
+{
+    return layout_slot_offset(type, name) >= 0
+           || (class_values_take(&constructor->under_stores, type_lookup(type, name))
+               && (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) || type->tp_dictoffset > 0));
+}
+
+static int
+stores_are_ordinary(struct constructor *constructor, PyTypeObject *type)
+{
+    const struct plan *plan = constructor->plan;
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct step *step = &plan->list[i];
+        if (step->kind == STEP_STORE && type->tp_setattro != PyObject_GenericSetAttr) {
+            return 0;
+        }
+        if ((step->kind == STEP_STORE || step->kind == STEP_STORE_GENERIC)
+            && !store_is_ordinary(constructor, type, PyTuple_GET_ITEM(plan->names, step->a))) {
+            return 0;
+        }
+        if (step->kind == STEP_STORE_ITEM && !PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* The function that a class of the __mro__ has under a name; borrowed, or NULL. */
+static PyObject *
+function_at(PyTypeObject *type, uint16_t place, PyObject *name)
+{
+    if (place >= PyTuple_GET_SIZE(type->tp_mro)) {
+        return NULL;
+    }
+    PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(type->tp_mro, place);
+    PyObject *found = base->tp_dict == NULL ? NULL : PyDict_GetItemWithError(base->tp_dict, name);
+    if (found != NULL && Py_IS_TYPE(found, &PyStaticMethod_Type)) {
+        /* A __new__; what a staticmethod wraps, it gives without running code. */
+        found = Py_TYPE(found)->tp_descr_get(found, NULL, (PyObject *)type);
+        Py_XDECREF(found);
+    }
+    return found != NULL && PyFunction_Check(found) ? found : NULL;
+}
+
+/* Finds the functions whose code went into the plan. */
+static int
+find_functions(struct core_state *state, struct constructor *constructor, PyTypeObject *type)
+{
+    const struct plan *plan = constructor->plan;
+    PyObject *name = plan->of_new ? state->str.new : state->str.init;
+    for (size_t i = 0; i < plan->function_count; i++) {
+        PyObject *function = function_at(type, plan->function_at[i], name);
+        if (function == NULL) {
+            return 0;
+        }
+        constructor->functions[i] = function;
+        constructor->codes[i] = Py_NewRef(PyFunction_GET_CODE(function));
+    }
+    return 1;
+}
+
+/* The index of a name in the keys that instances share; -1. */
+static Py_ssize_t
+shared_index(PyTypeObject *type, PyObject *name)
+{
+    struct layout_keys *keys =
+        PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) ? layout_shared_keys(type) : NULL;
+    for (Py_ssize_t i = 0; keys != NULL && i < keys->count; i++) {
+        if (layout_entries(keys)[i].key == name) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static int
+place_store(struct constructor *constructor, PyTypeObject *type, const struct step *step)
+{
+    const struct step *value = &constructor->plan->list[step->b];
+    PyObject *name = PyTuple_GET_ITEM(constructor->plan->names, step->a);
+    if (value->kind != STEP_ARGUMENT || constructor->store_count == STORES_MAX) {
+        return 0;
+    }
+    struct store *store = &constructor->stores[constructor->store_count];
+    store->argument = value->a;
+    store->parameter = value->b;
+    store->name = name;
+    store->place = layout_slot_offset(type, name);
+    store->is_slot = store->place >= 0;
+    if (!store->is_slot) {
+        store->place = shared_index(type, name);
+    }
+    for (int i = 0; i < constructor->store_count; i++) {
+        /* Classes may have a slot under two names. */
+        if (constructor->stores[i].is_slot == store->is_slot && constructor->stores[i].place == store->place) {
+            return 0;
+        }
+    }
+    constructor->store_count++;
+    return store->place >= 0;
+}
+
+/* Whether each of as many arguments as there are stores is stored once. */
+static int
+stores_each_once(const struct constructor *constructor)
+{
+    uint32_t stored = 0;
+    for (int i = 0; i < constructor->store_count; i++) {
+        if (constructor->stores[i].argument >= constructor->store_count) {
+            return 0;
+        }
+        stored |= UINT32_C(1) << constructor->stores[i].argument;
+    }
+    return stored == (UINT32_C(1) << constructor->store_count) - 1;
+}
+
+/* Whether the collector looks at all instances, which have neither a __dict__ nor items. */
+static int
+instance_is_bare(PyTypeObject *type)
+{
+    const unsigned long more = Py_TPFLAGS_MANAGED_DICT | Py_TPFLAGS_IMMUTABLETYPE;
+    return PyType_IS_GC(type) && type->tp_is_gc == NULL && type->tp_itemsize == 0
+           && type->tp_dictoffset == 0 && !PyType_HasFeature(type, more);
+}
+
+/* Whether a default may be missed that nothing is stored of: a call without it is an error. */
+static int
+leaves_default_out(const struct constructor *constructor)
+{
+    const struct plan *plan = constructor->plan;
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct step *step = &plan->list[i];
+        int stored = step->kind != STEP_ARGUMENT || step->a < plan->required;
+        for (int j = 0; j < constructor->store_count && !stored; j++) {
+            stored = constructor->stores[j].argument == step->a;
+        }
+        if (!stored) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Whether the plan is a line of stores of arguments, so that it need not be run by steps. */
+static void
+find_stores(struct constructor *constructor, PyTypeObject *type)
+{
+    const struct plan *plan = constructor->plan;
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct step *step = &plan->list[i];
+        int stores = step->kind == STEP_STORE || step->kind == STEP_STORE_GENERIC;
+        if ((stores && !place_store(constructor, type, step))
+            || (!stores && step->kind != STEP_ARGUMENT && step->kind != STEP_CONSTANT
+                && step->kind != STEP_NEW && step->kind != STEP_RETURN_NEW)) {
+            return;
+        }
+    }
+    if (leaves_default_out(constructor)) {
+        return;
+    }
+    constructor->plain = constructor->in_slots = 1;
+    for (int i = 0; i < constructor->store_count; i++) {
+        constructor->in_slots &= constructor->stores[i].is_slot;
+    }
+    constructor->takes = stores_each_once(constructor) ? constructor->store_count : -1;
+    constructor->is_bare = HAS_UNTRACKED_NEW && constructor->in_slots && instance_is_bare(type);
+}
+
+/* Takes a plan of a class that was just read; whether it can be used. */
+static int
+take_class_plan(struct core_state *state, struct constructor *constructor, PyTypeObject *type)
+{
+    PyObject *tuple_new = (PyObject *)&PyTuple_Type;
+    if (constructor->plan->of_new ? !PyType_IsSubtype(type, (PyTypeObject *)tuple_new)
+                             : type->tp_new != PyBaseObject_Type.tp_new) {
+        return 0;
+    }
+    if (!stores_are_ordinary(constructor, type) || !find_functions(state, constructor, type)) {
+        return 0;
+    }
+    constructor->plain = constructor->store_count = 0;
+    find_stores(constructor, type);
+    return 1;
+}
+
+/* The entry that a callable has: its key, and the version of a class. */
+static PyObject *
+key_of(struct core_state *state, PyObject *callable, unsigned *version)
+{
+    *version = 0;
+    if (PyFunction_Check(callable)) {
+        return PyFunction_GET_CODE(callable);
+    }
+    *version = type_assign_version((PyTypeObject *)callable, state->str.init);
+    return callable;
+}
+
+/* Whether the compiler can look at it without asking the metaclass. */
+static int
+is_readable(struct core_state *state, PyObject *callable)
+{
+    return !PyType_Check(callable) || metaclass_leaves_alone(state, (PyTypeObject *)callable);
+}
+
+/* Whether there may be a plan: of a class that is looked at for its __setstate__, it is only asked
+   whether the class is known. */
+static int
+has_constructor_to_read(PyObject *callable)
+{
+    return !PyType_Check(callable) || !value_class_may_set_state((PyTypeObject *)callable);
+}
+
+int
+construct_read(struct core_state *state, PyObject *callable)
+{
+    unsigned before, version;
+    PyObject *key = Py_NewRef(key_of(state, callable, &before));
+    struct plan *plan = NULL;
+    int readable = is_readable(state, callable);
+    int read = readable && has_constructor_to_read(callable)
+                   ? plan_read_constructor(state, callable, &plan)
+                   : 0;
+    struct value_class *known = NULL;
+    if (read == 0 && readable && before != 0) {
+        read = value_class_read(state, callable, &known);
+    }
+    /* Whatever ran meanwhile may have changed the callable, and the table. */
+    struct constructor *constructor =
+        key_of(state, callable, &version) == key && version == before && read >= 0
+            ? constructors_meet(state->types->constructors, key, version)
+            : NULL;
+    if (constructor == NULL || constructor->status != PLAN_UNREAD) {
+        plan_free(plan);
+        value_class_free(known);
+    }
+    else {
+        constructor->readings++;
+        constructor->plan = plan;
+        constructor->known = known;
+        int usable = plan != NULL
+                     && (version == 0 || take_class_plan(state, constructor, (PyTypeObject *)callable));
+        constructor->status = usable || known != NULL ? PLAN_READY : PLAN_REFUSED;
+    }
+    Py_DECREF(key);
+    Py_DECREF(callable);
+    return read < 0 ? -1 : 0;
+}
+
+/* ---- callables that are called ------------------------------------------ */
+
+/* What a function or class has as long as it is the one that was read. */
+ALWAYS_INLINE uintptr_t
+guard_of(PyObject *callable)
+{
+    return PyFunction_Check(callable) ? (uintptr_t)PyFunction_GET_CODE(callable)
+           : PyType_Check(callable)   ? type_version((PyTypeObject *)callable)
+                                      : 0;
+}
+
+ALWAYS_INLINE struct called *
+place_of_called(struct constructors *constructors, PyObject *callable)
+{
+    return &constructors->called[((uintptr_t)callable >> 4) % CALLED_COUNT];
+}
+
+static void
+note_called(struct constructors *constructors, PyObject *callable)
+{
+    *place_of_called(constructors, callable) = (struct called){callable, guard_of(callable)};
+}
+
+/* Whether nothing is known of the callable but that it is to be called.  If another is at its
+   address by now, with code at the same address too, it is called, which is always right. */
+ALWAYS_INLINE int
+is_called(struct core_state *state, PyObject *callable)
+{
+    const struct called *called = place_of_called(state->types->constructors, callable);
+    uintptr_t guard = called->callable == callable ? guard_of(callable) : 0;
+    return guard != 0 && guard == called->guard;
+}
+
+/* The entry of a class or function if it has a plan that can be used: OUTCOME_DONE and *maker;
+   else OUTCOME_BAIL, or OUTCOME_HOT and the callable in *due. */
+static enum outcome
+find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned version,
+           struct constructor **constructor, PyObject **due)
+{
+    *constructor = constructors_meet(state->types->constructors, key, version);
+    if (*constructor == NULL || (*constructor)->status == PLAN_REFUSED) {
+        note_called(state->types->constructors, callable);
+        return OUTCOME_BAIL;
+    }
+    if ((*constructor)->status == PLAN_READY) {
+        return calls_observed(state) ? OUTCOME_BAIL : OUTCOME_DONE;
+    }
+    if (++(*constructor)->met < state->plans->threshold || !helper_may_run(state, HELPER_COMPILER)
+        || !helper_may_run(state, HELPER_VALUES)) {
+        return OUTCOME_BAIL;
+    }
+    *due = Py_NewRef(callable);
+    return OUTCOME_HOT;
+}
+
+/* ---- instances --------------------------------------------------------------------------------
+ */
+
+/* Whether what the version of the class does not cover is as it was when the plan was read. */
+ALWAYS_INLINE int
+typeinfo_holds(const struct constructor *constructor)
+{
+    for (size_t i = 0; i < constructor->plan->function_count; i++) {
+        if (PyFunction_GET_CODE(constructor->functions[i]) != constructor->codes[i]
+            || code_is_monitored(constructor->codes[i])) {
+            return 0;
+        }
+    }
+    return class_values_hold(&constructor->under_stores);
+}
+
+/* Stores at places, without references: the values are those of a fresh instance, in the order of
+   the stores.  How many it has stored. */
+ALWAYS_INLINE int
+store_at_places(const struct constructor *constructor, PyTypeObject *type, PyObject *object, PyObject **values)
+{
+    struct layout_values *inside = constructor->in_slots ? NULL : layout_unmade_values(object, type);
+    for (int i = 0; i < constructor->store_count; i++) {
+        const struct store *store = &constructor->stores[i];
+        if (store->is_slot) {
+            *layout_slot(object, store->place) = values[i];
+        }
+        else if (inside != NULL && layout_values_hold(inside, (int)store->place)) {
+            layout_values_append(inside, (int)store->place, values[i]);
+        }
+        else {
+            return i;
+        }
+    }
+    return constructor->store_count;
+}
+
+/* Arguments and defaults for the stores; 0 if a default is missing. */
+ALWAYS_INLINE int
+gather(const struct constructor *constructor, PyObject *const *arguments, Py_ssize_t count, PyObject **values)
+{
+    for (int i = 0; i < constructor->store_count; i++) {
+        const struct store *store = &constructor->stores[i];
+        values[i] = store->argument < count ? arguments[store->argument]
+                                            : read_default(constructor->functions[0], store->parameter);
+        if (unlikely(values[i] == NULL)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* The arguments are taken if they may be and each is stored once. */
+ALWAYS_INLINE enum outcome
+make_plain(struct core_state *state, const struct constructor *constructor, PyTypeObject *type,
+           PyObject *const *arguments, Py_ssize_t count, int may_take, PyObject **made)
+{
+    PyObject *values[STORES_MAX];
+    if (!gather(constructor, arguments, count, values)) {
+        return OUTCOME_BAIL;
+    }
+    PyObject *object = layout_new_instance(type, state->empty_tuple);
+    if (object == NULL) {
+        return OUTCOME_RAISED;
+    }
+    int stored = store_at_places(constructor, type, object, values);
+    *made = object;
+    if (may_take && stored == constructor->store_count && count == constructor->takes) {
+        return OUTCOME_TAKEN;
+    }
+    for (int i = 0; i < stored; i++) {
+        Py_INCREF(values[i]);
+    }
+    for (int i = stored; i < constructor->store_count; i++) {
+        if (PyObject_GenericSetAttr(object, constructor->stores[i].name, values[i]) < 0) {
+            Py_CLEAR(*made);
+            return OUTCOME_RAISED;
+        }
+    }
+    return OUTCOME_DONE;
+}
+
+enum outcome
+construct_by_stores(struct core_state *state, const struct constructor *constructor, PyObject *const *arguments,
+               Py_ssize_t count, PyObject **made)
+{
+    return make_plain(state, constructor, (PyTypeObject *)constructor->weaktable_entry.key, arguments, count, 0, made);
+}
+
+/* ---- by steps
+ * ------------------------------------------------------------------------------------- */
+
+static int
+run_store(struct plan_run *run, const struct step *step, PyObject *object)
+{
+    PyObject *value = run->values[step->b];
+    if (step->kind != STEP_STORE_ITEM) {
+        return PyObject_GenericSetAttr(object, PyTuple_GET_ITEM(run->plan->names, step->a),
+                                       value);
+    }
+    PyObject *dict = PyObject_GenericGetDict(object, NULL);
+    int stored =
+        dict == NULL
+            ? -1
+            : PyDict_SetItem(dict, PyTuple_GET_ITEM(run->plan->constants, step->a), value);
+    Py_XDECREF(dict);
+    return stored;
+}
+
+/* The way that a path went, once more. */
+static size_t
+next_step(struct plan_run *run, size_t number)
+{
+    const struct step *step = &run->plan->list[number];
+    int holds = step->kind == STEP_BRANCH_TRUE ? read_truth(run->values[step->a])
+                : step->kind == STEP_BRANCH_IS ? run->values[step->a] == run->values[step->b]
+                                               : 1;
+    return holds ? number + 1 : step->c;
+}
+
+/* A path that ended in RETURN_NEW: the instance, and its stores in order. */
+static PyObject *
+finish_new(struct plan_run *run)
+{
+    PyObject *object = layout_new_instance(run->cls, run->state->empty_tuple);
+    for (size_t i = 0; object != NULL && i != run->end; i = next_step(run, i)) {
+        const struct step *step = &run->plan->list[i];
+        if (step->kind >= STEP_STORE && step->kind <= STEP_STORE_ITEM
+            && run_store(run, step, object) < 0) {
+            Py_CLEAR(object);
+        }
+    }
+    return object;
+}
+
+/* A path that ended in RETURN_TUPLE: tuple.__new__(cls, items). */
+static PyObject *
+finish_tuple(struct plan_run *run)
+{
+    const struct step *end = &run->plan->list[run->end];
+    PyObject *object = tuple_allocate(run->cls, end->b);
+    for (size_t i = 0; object != NULL && i < end->b; i++) {
+        PyTuple_SET_ITEM(object, (Py_ssize_t)i,
+                         Py_NewRef(run->values[run->plan->operands[end->a + i]]));
+    }
+    return object;
+}
+
+/* A path that ended in RETURN_CALL, with positional arguments only. */
+static enum outcome
+finish_call(struct plan_run *run, PyObject **made)
+{
+    const struct step *end = &run->plan->list[run->end];
+    const uint16_t *operands = run->plan->operands + end->b;
+    PyObject *callee = run->values[end->a], *arguments[STORES_MAX];
+    if (!PyType_Check(callee) || operands[1] != 0 || operands[0] > STORES_MAX) {
+        return OUTCOME_BAIL;
+    }
+    for (size_t i = 0; i < operands[0]; i++) {
+        arguments[i] = run->values[operands[2 + i]];
+    }
+    return construct_object(run->state, callee, arguments, operands[0], made);
+}
+
+static enum outcome
+finish(struct plan_run *run, PyObject **made)
+{
+    switch (run->plan->list[run->end].kind) {
+    case STEP_RETURN_NEW: *made = finish_new(run); break;
+    case STEP_RETURN_TUPLE: *made = finish_tuple(run); break;
+    default: return finish_call(run, made);
+    }
+    return *made == NULL ? OUTCOME_RAISED : OUTCOME_DONE;
+}
+
+/* The plan is not changed or freed while it runs: nothing that it does runs Python code. */
+static enum outcome
+make_by_steps(struct core_state *state, struct constructor *constructor, PyTypeObject *type,
+              PyObject *const *functions, PyObject *const *arguments, Py_ssize_t count,
+              PyObject **made)
+{
+    enum { AT_HAND = 64 };
+    PyObject *at_hand[AT_HAND], **values = at_hand;
+    size_t size = constructor->plan->count;
+    if (size > AT_HAND && (values = PyMem_New(PyObject *, size)) == NULL) {
+        PyErr_NoMemory();
+        return OUTCOME_RAISED;
+    }
+    memset(values, 0, size * sizeof(PyObject *));
+    struct plan_run run = {.state = state,
+                            .plan = constructor->plan,
+                            .functions = functions,
+                            .cls = type,
+                            .arguments = arguments,
+                            .argument_count = count,
+                            .values = values};
+    enum outcome read = plan_run(&run);
+    enum outcome outcome = read == OUTCOME_DONE  ? finish(&run, made)
+                                : read == OUTCOME_BAIL ? OUTCOME_BAIL
+                                                    : OUTCOME_RAISED;
+    for (size_t i = 0; i < size; i++) {
+        Py_XDECREF(values[i]);
+    }
+    if (values != at_hand) {
+        PyMem_Free(values);
+    }
+    return outcome;
+}
+
+/* The same, as long as it is worth trying. */
+static enum outcome
+try_steps(struct core_state *state, struct constructor *constructor, PyTypeObject *type,
+          PyObject *const *functions, PyObject *const *arguments, Py_ssize_t count,
+          PyObject **made)
+{
+    uint64_t guard = namecache_stamp(state);
+    if (trial_rests(&constructor->trial, guard)) {
+        return OUTCOME_BAIL;
+    }
+    enum outcome outcome =
+        make_by_steps(state, constructor, type, functions, arguments, count, made);
+    if (outcome == OUTCOME_BAIL) {
+        trial_failed(&constructor->trial, guard);
+    }
+    else {
+        trial_succeeded(&constructor->trial);
+    }
+    return outcome;
+}
+
+/* ---- classes and functions
+ * ---------------------------------------------------------------------------- */
+
+/* find_maker() for a class whose plan takes so many arguments. */
+static enum outcome
+find_class_maker(struct core_state *state, PyTypeObject *type, Py_ssize_t count,
+                 struct constructor **constructor, PyObject **due)
+{
+    unsigned version = class_is_ordinary(type) ? type_assign_version(type, state->str.init) : 0;
+    if (version == 0) {
+        return OUTCOME_BAIL;
+    }
+    enum outcome found =
+        find_maker(state, (PyObject *)type, (PyObject *)type, version, constructor, due);
+    if (found == OUTCOME_DONE && (*constructor)->known == NULL
+        && (count < (*constructor)->plan->required || count > (*constructor)->plan->accepted
+            || !typeinfo_holds(*constructor))) {
+        return OUTCOME_BAIL;
+    }
+    return found;
+}
+
+static enum outcome
+make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arguments,
+              Py_ssize_t count, PyObject **made)
+{
+    struct constructor *constructor;
+    if (PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) {
+        return value_construct(state, type, arguments, count, made);
+    }
+    enum outcome found = find_class_maker(state, type, count, &constructor, made);
+    if (found != OUTCOME_DONE) {
+        return found;
+    }
+    if (constructor->known != NULL) {
+        return value_class_construct(state, constructor->known, type, arguments, count, made);
+    }
+    return constructor->plain ? construct_by_stores(state, constructor, arguments, count, made)
+                        : try_steps(state, constructor, type, constructor->functions, arguments, count, made);
+}
+
+struct constructor *
+construct_find_stores(struct core_state *state, PyObject *callable, Py_ssize_t count)
+{
+    struct constructor *constructor;
+    PyObject *due = NULL;
+    if (state->plans->threshold == 0 || !PyType_Check(callable)
+        || !PyType_HasFeature((PyTypeObject *)callable, Py_TPFLAGS_HEAPTYPE)) {
+        return NULL;
+    }
+    enum outcome found =
+        find_class_maker(state, (PyTypeObject *)callable, count, &constructor, &due);
+    Py_XDECREF(due);
+    return found == OUTCOME_DONE && constructor->plain ? constructor : NULL;
+}
+
+static enum outcome
+make_of_function(struct core_state *state, PyObject *function, PyObject *const *arguments,
+                 Py_ssize_t count, PyObject **made)
+{
+    struct constructor *constructor;
+    enum outcome found =
+        find_maker(state, function, PyFunction_GET_CODE(function), 0, &constructor, made);
+    if (found != OUTCOME_DONE) {
+        return found;
+    }
+    if (count < constructor->plan->required || count > constructor->plan->accepted
+        || code_is_monitored(constructor->weaktable_entry.key)) {
+        return OUTCOME_BAIL;
+    }
+    return try_steps(state, constructor, NULL, &function, arguments, count, made);
+}
+
+enum outcome
+construct_object(struct core_state *state, PyObject *callable, PyObject *const *arguments,
+            Py_ssize_t count, PyObject **made)
+{
+    if (state->plans->threshold == 0) {
+        return OUTCOME_BAIL;
+    }
+    state->types->constructors->busy++;
+    enum outcome outcome =
+        PyType_Check(callable)
+            ? make_of_class(state, (PyTypeObject *)callable, arguments, count, made)
+        : PyFunction_Check(callable) ? make_of_function(state, callable, arguments, count, made)
+                                     : OUTCOME_BAIL;
+    state->types->constructors->busy--;
+    /* The class that a function calls was counted. */
+    state->plans->made_by_plan += outcome == OUTCOME_DONE && !PyFunction_Check(callable);
+    return outcome;
+}
+
+int
+construct_by_setstate(struct core_state *state, PyObject *object, PyObject *object_state)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    struct constructor *constructor;
+    PyObject *due;
+    if (!PyDict_CheckExact(object_state) || !value_class_may_set_state(type)
+        || state->plans->threshold == 0) {
+        return 0;
+    }
+    enum outcome found = find_class_maker(state, type, 0, &constructor, &due);
+    if (found == OUTCOME_HOT) {
+        return construct_read(state, due);
+    }
+    int set = found == OUTCOME_DONE && constructor->known != NULL
+              && value_class_set_state(state, constructor->known, object, object_state);
+    state->plans->made_by_plan += set != 0;
+    return set;
+}
+
+/* make_plain() that moves the arguments if it can. */
+static enum outcome
+take_plainly(struct core_state *state, const struct constructor *constructor, PyTypeObject *type,
+             PyObject **arguments, Py_ssize_t count, PyObject **made)
+{
+    enum outcome outcome = make_plain(state, constructor, type, arguments, count, 1, made);
+    for (int i = 0; outcome == OUTCOME_TAKEN && i < constructor->takes; i++) {
+        arguments[constructor->stores[i].argument] = NULL;
+    }
+    return outcome;
+}
+
+/* The same where every argument is moved into a slot. */
+ALWAYS_INLINE enum outcome
+take_into_slots(struct core_state *state, const struct constructor *constructor, PyTypeObject *type,
+                PyObject **arguments, int untracked, PyObject **made)
+{
+    PyObject *object =
+        untracked ? new_untracked(type) : layout_new_instance(type, state->empty_tuple);
+    if (object == NULL) {
+        return OUTCOME_RAISED;
+    }
+    for (const struct store *store = constructor->stores; store < constructor->stores + constructor->takes;
+         store++) {
+        *layout_slot(object, store->place) = arguments[store->argument];
+        arguments[store->argument] = NULL;
+    }
+    *made = object;
+    return OUTCOME_TAKEN;
+}
+
+void
+construct_free_dead(struct core_state *state)
+{
+    if (unlikely(state->types->constructors->table.dead != NULL)) {
+        constructors_free_dead(state->types->constructors);
+    }
+}
+
+/* The plan of a class that only stores arguments, in its version of now, if it is to be used. That
+   the class is ordinary, its version says since it was read; of its metaclass it says nothing. */
+ALWAYS_INLINE struct constructor *
+find_plain(struct core_state *state, PyObject *callable)
+{
+    PyTypeObject *type = (PyTypeObject *)callable;
+    if (!PyType_Check(callable) || Py_TYPE(callable)->tp_call != PyType_Type.tp_call
+        || state->plans->threshold == 0) {
+        return NULL;
+    }
+    struct constructor *constructor = constructors_find(state->types->constructors, callable);
+    return constructor == NULL || constructor->version != type_version(type) || constructor->status != PLAN_READY
+                   || !constructor->plain || calls_observed(state) || !typeinfo_holds(constructor)
+               ? NULL
+               : constructor;
+}
+
+ALWAYS_INLINE int
+accepts(const struct constructor *constructor, Py_ssize_t count)
+{
+    return count >= constructor->plan->required && count <= constructor->plan->accepted;
+}
+
+struct constructor *
+construct_find_taking(struct core_state *state, PyObject *callable, int *count)
+{
+    struct constructor *constructor = find_plain(state, callable);
+    if (constructor == NULL || constructor->takes <= 0 || !accepts(constructor, constructor->takes)) {
+        return NULL;
+    }
+    *count = constructor->takes;
+    return constructor;
+}
+
+/* Of `count` arguments, which are moved if they may be. */
+ALWAYS_INLINE enum outcome
+make_taking_by(struct core_state *state, const struct constructor *constructor, PyObject **arguments,
+               Py_ssize_t count, int *untracked, PyObject **made)
+{
+    PyTypeObject *type = (PyTypeObject *)constructor->weaktable_entry.key;
+    int into_slots = constructor->in_slots && count == constructor->takes;
+    *untracked = *untracked && into_slots && constructor->is_bare;
+    state->types->constructors->busy++;
+    enum outcome outcome =
+        into_slots ? take_into_slots(state, constructor, type, arguments, *untracked, made)
+                   : take_plainly(state, constructor, type, arguments, count, made);
+    state->types->constructors->busy--;
+    state->plans->made_by_plan += outcome != OUTCOME_BAIL;
+    return outcome;
+}
+
+enum outcome
+construct_by_taking(struct core_state *state, const struct constructor *constructor, PyObject **arguments,
+               PyObject **made)
+{
+    int untracked = 0;
+    return make_taking_by(state, constructor, arguments, constructor->takes, &untracked, made);
+}
+
+/* construct_taking_untracked(), in line. */
+ALWAYS_INLINE enum outcome
+take(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssize_t count,
+     int *untracked, PyObject **made)
+{
+    struct constructor *constructor = find_plain(state, callable);
+    return constructor == NULL || !accepts(constructor, count)
+               ? OUTCOME_BAIL
+               : make_taking_by(state, constructor, arguments, count, untracked, made);
+}
+
+enum outcome
+construct_taking_untracked(struct core_state *state, PyObject *callable, PyObject **arguments,
+                      Py_ssize_t count, int *untracked, PyObject **made)
+{
+    return take(state, callable, arguments, count, untracked, made);
+}
+
+enum outcome
+construct_taking(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssize_t count,
+            PyObject **made)
+{
+    int untracked = 0;
+    return take(state, callable, arguments, count, &untracked, made);
+}
+
+enum outcome
+construct_or_read(struct core_state *state, PyObject *callable, PyObject *const *arguments,
+             Py_ssize_t count, PyObject **made)
+{
+    if (is_called(state, callable)) {
+        return OUTCOME_BAIL;
+    }
+    construct_free_dead(state);
+    enum outcome outcome = construct_object(state, callable, arguments, count, made);
+    if (outcome != OUTCOME_HOT) {
+        return outcome;
+    }
+    if (construct_read(state, *made) < 0) {
+        *made = NULL;
+        return OUTCOME_RAISED;
+    }
+    outcome = construct_object(state, callable, arguments, count, made);
+    if (outcome == OUTCOME_HOT) {
+        Py_CLEAR(*made);
+        outcome = OUTCOME_BAIL;
+    }
+    return outcome;
+}

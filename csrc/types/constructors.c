@@ -1,0 +1,86 @@
+/* What is known of constructors: see constructors.h. */
+#include "types/constructors.h"
+
+#include "values/value_classes.h"
+
+enum {
+    /* So many that live. */
+    MAKERS_MAX = 4096,
+    /* A class that changes all the time is not read again. */
+    READINGS_MAX = 4
+};
+
+static void
+release_maker(struct weaktable_entry *entry)
+{
+    struct constructor *constructor = (struct constructor *)entry;
+    plan_free(constructor->plan);
+    value_class_free(constructor->known);
+    for (size_t i = 0; i < PLAN_FUNCTIONS_MAX; i++) {
+        Py_XDECREF(constructor->codes[i]);
+    }
+}
+
+int
+constructors_setup(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    state->types->constructors = PyMem_Calloc(1, sizeof(struct constructors));
+    if (state->types->constructors == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return weaktable_setup(&state->types->constructors->table, sizeof(struct constructor), MAKERS_MAX, release_maker);
+}
+
+void
+constructors_teardown(struct core_state *state)
+{
+    struct constructors *constructors = state->types->constructors;
+    if (constructors != NULL) {
+        state->types->constructors = NULL;
+        weaktable_teardown(&constructors->table);
+        PyMem_Free(constructors);
+    }
+}
+
+void
+constructors_free_dead(struct constructors *constructors)
+{
+    assert(constructors->busy >= 0);
+    if (constructors->busy == 0) {
+        weaktable_free_dead(&constructors->table);
+    }
+}
+
+/* An entry in the place of one of another version, or of another class at the same address. */
+static struct weaktable_entry *
+replace_maker(struct constructors *constructors, struct constructor *before)
+{
+    unsigned readings = weaktable_is_same_class(&before->weaktable_entry) ? before->readings : 0;
+    struct weaktable_entry *entry = weaktable_replace(&constructors->table, &before->weaktable_entry);
+    if (entry != NULL) {
+        struct constructor *constructor = (struct constructor *)entry;
+        constructor->readings = readings;
+        constructor->status = readings < READINGS_MAX ? PLAN_UNREAD : PLAN_REFUSED;
+    }
+    return entry;
+}
+
+struct constructor *
+constructors_meet(struct constructors *constructors, PyObject *key, unsigned version)
+{
+    struct constructor *constructor = constructors_find(constructors, key);
+    if (likely(constructor != NULL && constructor->version == version)) {
+        return constructor;
+    }
+    struct weaktable_entry *entry =
+        constructor == NULL ? weaktable_add(&constructors->table, key) : replace_maker(constructors, constructor);
+    if (entry == NULL) {
+        return NULL;
+    }
+    constructor = (struct constructor *)entry;
+    constructor->version = version;
+    return constructor;
+}
+

@@ -1,0 +1,362 @@
+/* Reduction parts -> object: see rebuild.h. */
+#include "types/rebuild.h"
+
+#include "types/setstate.h"
+
+/* ---- state -------------------------------------------------------------- */
+
+/* Sets the items of a state dict in the instance's __dict__; keys are interned, as the
+   names of attributes are.  Items are owned while Python code runs, which may change
+   the state.  0, or -1 with an exception. */
+static int
+set_dict_state(struct core_state *state, struct key_bounds *bounds, PyObject *object,
+               PyObject *dict_state)
+{
+    if (!PyDict_Check(dict_state)) {
+        PyErr_SetString(state->stdlib.unpickling_error, "state is not a dictionary");
+        return -1;
+    }
+    PyObject *dict = PyObject_GetAttr(object, state->str.dict);
+    if (dict == NULL) {
+        return -1;
+    }
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    int result = 0;
+    while (result == 0 && PyDict_Next(dict_state, &position, &key, &value)) {
+        Py_INCREF(key);
+        Py_INCREF(value);
+        if (PyUnicode_CheckExact(key)) {
+            PyUnicode_InternInPlace(&key);
+        }
+        result = load_check_key(state, bounds, dict, key);
+        result = result == 0 ? PyObject_SetItem(dict, key, value) : -1;
+        Py_DECREF(key);
+        Py_DECREF(value);
+    }
+    Py_DECREF(dict);
+    return result;
+}
+
+/* Sets the items of a slot state as attributes.  0, or -1 with an exception. */
+static int
+set_slot_state(struct core_state *state, PyObject *object, PyObject *slot_state)
+{
+    if (!PyDict_Check(slot_state)) {
+        PyErr_SetString(state->stdlib.unpickling_error, "slot state is not a dictionary");
+        return -1;
+    }
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    int result = 0;
+    while (result == 0 && PyDict_Next(slot_state, &position, &key, &value)) {
+        Py_INCREF(key);
+        Py_INCREF(value);
+        result = PyObject_SetAttr(object, key, value);
+        Py_DECREF(key);
+        Py_DECREF(value);
+    }
+    return result;
+}
+
+int
+rebuild_state(struct core_state *state, struct key_bounds *bounds, struct handed *handed,
+              PyObject *object, PyObject *object_state)
+{
+    PyObject *setstate;
+    int done = setstate_apply(state, handed, object, object_state);
+    if (done != 0) {
+        return done < 0 ? -1 : 0;
+    }
+    if (PyObject_GetOptionalAttr(object, state->str.setstate, &setstate) < 0) {
+        return -1;
+    }
+    if (setstate != NULL) {
+        PyObject *returned = handed_keep(handed, object_state) < 0
+                                 ? NULL
+                                 : PyObject_CallOneArg(setstate, object_state);
+        Py_DECREF(setstate);
+        if (returned == NULL) {
+            return -1;
+        }
+        Py_DECREF(returned);
+        return 0;
+    }
+    PyObject *dict_state = object_state, *slot_state = NULL;
+    if (PyTuple_Check(object_state) && PyTuple_GET_SIZE(object_state) == 2) {
+        dict_state = PyTuple_GET_ITEM(object_state, 0);
+        slot_state = PyTuple_GET_ITEM(object_state, 1);
+    }
+    if (dict_state != Py_None && set_dict_state(state, bounds, object, dict_state) < 0) {
+        return -1;
+    }
+    if (slot_state == NULL) {
+        return 0;
+    }
+    if (Py_TYPE(object)->tp_setattro != PyObject_GenericSetAttr
+        && handed_keep(handed, slot_state) < 0) {
+        return -1;
+    }
+    return set_slot_state(state, object, slot_state);
+}
+
+/* ---- what is known of types ------------------------------------------------------------------
+ */
+
+enum { FACTS_SIZE = 512 };
+
+struct rebuild_cache {
+    unsigned int versions[FACTS_SIZE]; /* 0: nothing here */
+    unsigned char facts[FACTS_SIZE];
+    initproc python_init; /* tp_init of a class with an __init__ in Python */
+    getter own_dict;      /* the getter of the __dict__ that a class statement makes */
+};
+
+/* Whether __dict__ on the type is what the class statement made of it. */
+static int
+has_own_dict(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *descriptor = type_lookup(type, state->str.dict);
+    if (descriptor == NULL || !Py_IS_TYPE(descriptor, &PyGetSetDescr_Type)
+        || ((PyGetSetDescrObject *)descriptor)->d_getset->get != state->types->rebuild->own_dict) {
+        return 0;
+    }
+    return layout_has_values(type) && layout_shared_keys(type) != NULL;
+}
+
+static unsigned int
+find_facts(struct core_state *state, PyTypeObject *type)
+{
+    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
+        return 0;
+    }
+    unsigned int facts = 0;
+    if (type->tp_new == PyBaseObject_Type.tp_new && type->tp_alloc == PyType_GenericAlloc
+        && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)) {
+        facts |= REBUILD_PLAIN_NEW;
+    }
+    if (type->tp_getattro == PyObject_GenericGetAttr) {
+        PyObject *setstate = type_lookup(type, state->str.setstate);
+        facts |= setstate == NULL ? REBUILD_PLAIN_STATE
+                 : PyType_HasFeature(Py_TYPE(setstate), Py_TPFLAGS_METHOD_DESCRIPTOR)
+                     ? REBUILD_METHOD_SETSTATE
+                     : 0;
+    }
+    if (type->tp_setattro == PyObject_GenericSetAttr) {
+        facts |= REBUILD_PLAIN_SETATTR;
+    }
+    if (has_own_dict(state, type)) {
+        facts |= REBUILD_OWN_DICT;
+    }
+    PyObject *init = type_lookup(type, state->str.init);
+    if (init != NULL && PyFunction_Check(init) && type->tp_init == state->types->rebuild->python_init) {
+        facts |= REBUILD_PYTHON_INIT;
+    }
+    return facts;
+}
+
+unsigned int
+rebuild_facts(struct core_state *state, PyTypeObject *type)
+{
+    struct rebuild_cache *cache = state->types->rebuild;
+    unsigned int version = type_version(type), place = version % FACTS_SIZE;
+    if (likely(version != 0 && cache->versions[place] == version)) {
+        return cache->facts[place];
+    }
+    version = type_assign_version(type, state->str.setstate);
+    if (version == 0) {
+        return 0;
+    }
+    unsigned int facts = find_facts(state, type);
+    place = version % FACTS_SIZE;
+    cache->versions[place] = version;
+    cache->facts[place] = (unsigned char)facts;
+    return facts;
+}
+
+void
+rebuild_note_called(struct core_state *state, PyTypeObject *type)
+{
+    struct rebuild_cache *cache = state->types->rebuild;
+    unsigned int version = type_version(type), place = version % FACTS_SIZE;
+    if (version != 0 && cache->versions[place] == version) {
+        cache->facts[place] |= REBUILD_CALLED_SETSTATE;
+    }
+}
+
+/* Learns from a class that the standard library makes by a class statement. */
+static int
+learn_from_class(struct core_state *state, struct rebuild_cache *cache)
+{
+    PyTypeObject *plain = (PyTypeObject *)state->stdlib.plain_class;
+    PyObject *descriptor = PyType_Check(plain) ? type_lookup(plain, state->str.dict) : NULL;
+    if (descriptor == NULL || !Py_IS_TYPE(descriptor, &PyGetSetDescr_Type)) {
+        PyErr_SetString(PyExc_RuntimeError, "pickle._Pickler is not a plain class");
+        return -1;
+    }
+    cache->own_dict = ((PyGetSetDescrObject *)descriptor)->d_getset->get;
+    cache->python_init = plain->tp_init;
+    return 0;
+}
+
+/* What calls an object whose class has a __call__ of its own, learnt from such a class. */
+static int
+learn_python_call(struct core_state *state)
+{
+    PyObject *cls = PyObject_CallFunction((PyObject *)&PyType_Type, "s(){OO}", "Called",
+                                          state->str.call, Py_None);
+    if (cls == NULL) {
+        return -1;
+    }
+    state->types->python_call = ((PyTypeObject *)cls)->tp_call;
+    Py_DECREF(cls);
+    return 0;
+}
+
+int
+rebuild_setup(PyObject *module)
+{
+    struct core_state *state = core_state_of_module(module);
+    state->types->rebuild = PyMem_Calloc(1, sizeof(struct rebuild_cache));
+    if (state->types->rebuild == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return learn_from_class(state, state->types->rebuild) < 0 ? -1 : learn_python_call(state);
+}
+
+/* Whether two exact strings are equal; such have the same kind. */
+ALWAYS_INLINE int
+same_string(PyObject *a, PyObject *b)
+{
+    if (a == b) {
+        return 1;
+    }
+    return PyUnicode_GET_LENGTH(a) == PyUnicode_GET_LENGTH(b)
+           && PyUnicode_KIND(a) == PyUnicode_KIND(b)
+           && memcmp(PyUnicode_DATA(a), PyUnicode_DATA(b),
+                     (size_t)PyUnicode_GET_LENGTH(a) * PyUnicode_KIND(a))
+                  == 0;
+}
+
+int
+rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride, Py_ssize_t count,
+                  uint8_t *indices)
+{
+    struct layout_keys *keys = layout_shared_keys(type);
+    struct layout_entry *entries = layout_entries(keys);
+    uint32_t met = 0;
+    if (keys->count > 32) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *name = names[i * stride];
+        /* Mostly in the order in which they were first set. */
+        Py_ssize_t index = i < keys->count && same_string(entries[i].key, name) ? i : 0;
+        while (index < keys->count && !same_string(entries[index].key, name)) {
+            index++;
+        }
+        if (index == keys->count || (met >> index & 1) != 0) {
+            return 0;
+        }
+        met |= UINT32_C(1) << index;
+        indices[i] = (uint8_t)index;
+    }
+    return 1;
+}
+
+int
+rebuild_has_room(PyObject *object, const uint8_t *indices, Py_ssize_t count)
+{
+    struct layout_values *values = layout_unmade_values(object, Py_TYPE(object));
+    if (values == NULL || layout_values_count(values) != 0) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!layout_values_hold(values, indices[i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+void
+rebuild_store_values(PyObject *object, const uint8_t *indices, PyObject **values,
+                     Py_ssize_t stride, Py_ssize_t count)
+{
+    struct layout_values *own = layout_unmade_values(object, Py_TYPE(object));
+    for (Py_ssize_t i = 0; i < count; i++) {
+        layout_values_append(own, indices[i], values[i * stride]);
+    }
+}
+
+void
+rebuild_teardown(struct core_state *state)
+{
+    PyMem_Free(state->types->rebuild);
+    state->types->rebuild = NULL;
+}
+
+/* ---- construction ------------------------------------------------------------------------------
+ */
+
+PyObject *
+rebuild_allocate(struct core_state *state, PyTypeObject *type)
+{
+#if VALUES_KIND == VALUES_INLINE
+    (void)state;
+    return type->tp_alloc(type, 0);
+#else
+    return PyBaseObject_Type.tp_new(type, state->empty_tuple, NULL);
+#endif
+}
+
+/* type(*arguments) for a type with the facts that make this what type.__call__ does: a
+   fresh instance, and its __init__.  Runs Python code. */
+static PyObject *
+call_python_init(struct core_state *state, PyTypeObject *type, PyObject **arguments,
+                 Py_ssize_t count)
+{
+    PyObject *object = rebuild_allocate(state, type);
+    if (object == NULL) {
+        return NULL;
+    }
+    PyObject *init = Py_NewRef(type_lookup(type, state->str.init));
+    PyObject *callable = arguments[-1];
+    arguments[-1] = object;
+    PyObject *returned = PyObject_Vectorcall(init, arguments - 1, (size_t)count + 1, NULL);
+    arguments[-1] = callable;
+    Py_DECREF(init);
+    if (returned != Py_None) {
+        if (returned != NULL) {
+            PyErr_Format(PyExc_TypeError, "__init__() should return None, not '%.200s'",
+                         Py_TYPE(returned)->tp_name);
+        }
+        Py_CLEAR(object);
+    }
+    Py_XDECREF(returned);
+    return object;
+}
+
+int
+rebuild_has_python_new(struct core_state *state, PyTypeObject *type)
+{
+    return type->tp_new == ((PyTypeObject *)state->stdlib.namedtuple_class)->tp_new;
+}
+
+enum outcome
+rebuild_make(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssize_t count,
+             PyObject **made)
+{
+    enum outcome outcome = construct_or_read(state, callable, arguments, count, made);
+    if (outcome != OUTCOME_BAIL || !PyType_Check(callable)
+        || Py_TYPE(callable)->tp_call != PyType_Type.tp_call) {
+        return outcome;
+    }
+    const unsigned int needed = REBUILD_PLAIN_NEW | REBUILD_PYTHON_INIT;
+    if ((rebuild_facts(state, (PyTypeObject *)callable) & needed) != needed) {
+        return OUTCOME_BAIL;
+    }
+    *made = call_python_init(state, (PyTypeObject *)callable, arguments, count);
+    return *made == NULL ? OUTCOME_RAISED : OUTCOME_DONE;
+}

@@ -1,0 +1,147 @@
+/* A __setstate__ that need not be called: see setstate.h. */
+#include "types/setstate.h"
+
+#include "types/default.h"
+#include "types/frozen.h"
+#include "types/construct.h"
+#include "values/value_classes.h"
+#include "types/rebuild.h"
+#include "plans/plan.h"
+
+/* The type's own __setstate__, if it is a function; borrowed, or NULL. */
+static PyObject *
+find_function(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *function = type_lookup(type, state->str.setstate);
+    return function != NULL && PyFunction_Check(function) ? function : NULL;
+}
+
+/* Whether instances find __setstate__ and __dict__ as usual, on the type. */
+static int
+type_is_usual(struct core_state *state, PyTypeObject *type)
+{
+    return type->tp_getattro == PyObject_GenericGetAttr
+           && (rebuild_facts(state, type) & REBUILD_OWN_DICT) != 0;
+}
+
+/* Whether the function still has a default for each parameter behind the state. */
+static int
+takes_state_alone(PyObject *function)
+{
+    PyObject *defaults = PyFunction_GET_DEFAULTS(function);
+    Py_ssize_t count = defaults == NULL ? 0 : PyTuple_GET_SIZE(defaults);
+    return ((PyCodeObject *)PyFunction_GET_CODE(function))->co_argcount - count <= 2;
+}
+
+/* Whether nobody watches what a function of this code does. */
+static int
+is_unwatched(struct core_state *state, PyObject *code)
+{
+    return state->plans->threshold != 0 && !code_is_monitored(code) && !calls_observed(state);
+}
+
+int
+setstate_updates(struct core_state *state, PyObject *function)
+{
+    PyObject *code = PyFunction_GET_CODE(function);
+    return plan_status(state, code) == PLAN_UPDATES && is_unwatched(state, code)
+           && takes_state_alone(function);
+}
+
+PyObject *
+setstate_find_update(struct core_state *state, PyTypeObject *type)
+{
+    PyObject *function = type_is_usual(state, type) ? find_function(state, type) : NULL;
+    return function != NULL && setstate_updates(state, function) ? function : NULL;
+}
+
+/* Reads the function, which is called this time.  0 or -1. */
+static int
+read_function(struct core_state *state, PyObject *function)
+{
+    Py_INCREF(function);
+    int read = plan_read_setstate(state, function);
+    Py_DECREF(function);
+    return read;
+}
+
+/* What the function that the compiler has read does, as setstate_apply(). */
+static int
+store_state(struct core_state *state, PyObject *object, PyObject *object_state)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (state->plans->threshold == 0 || !type_is_usual(state, type)) {
+        return 0;
+    }
+    PyObject *function = find_function(state, type);
+    struct plan_entry *entry =
+        function == NULL ? NULL : plan_meet(state, PyFunction_GET_CODE(function));
+    if (entry == NULL || (entry->status != PLAN_UPDATES && entry->status != PLAN_REPLACES)) {
+        if (entry != NULL && entry->status == PLAN_REFUSED && !value_class_may_set_state(type)) {
+            rebuild_note_called(state, type);
+        }
+        return entry != NULL && plan_is_hot(state, entry) ? read_function(state, function) : 0;
+    }
+    int updates = entry->status == PLAN_UPDATES;
+    if (!is_unwatched(state, entry->weaktable_entry.key) || !takes_state_alone(function)
+        || !layout_lacks_attribute(object, type, state->str.setstate)
+        || !layout_has_only_str_keys(object_state)
+        || (!updates && type->tp_setattro != PyObject_GenericSetAttr)) {
+        return 0;
+    }
+    state->plans->made_by_plan++;
+    int set = updates ? default_update(object, object_state)
+                      : PyObject_SetAttr(object, state->str.dict, object_state);
+    return set < 0 ? -1 : 1;
+}
+
+/* What need not be called, as setstate_apply(). */
+static int
+apply_known(struct core_state *state, PyObject *object, PyObject *object_state, unsigned int facts)
+{
+    if (PyList_CheckExact(object_state)) {
+        return frozen_setstate(state, object, object_state);
+    }
+    if (!PyDict_CheckExact(object_state) || (facts & REBUILD_CALLED_SETSTATE) != 0) {
+        return 0;
+    }
+    int done = construct_by_setstate(state, object, object_state);
+    return done != 0 ? done : store_state(state, object, object_state);
+}
+
+/* object.__setstate__(object_state), as setstate_apply(). */
+static int
+call(struct core_state *state, struct handed *handed, PyObject *object, PyObject *object_state)
+{
+    if (handed_keep(handed, object_state) < 0) {
+        return -1;
+    }
+    PyObject *arguments[] = {object, object_state};
+    PyObject *returned = PyObject_VectorcallMethod(state->str.setstate, arguments, 2, NULL);
+    if (returned == NULL) {
+        return -1;
+    }
+    Py_DECREF(returned);
+    if (PyList_CheckExact(object_state) && frozen_check(state, object, object_state) < 0) {
+        return -1;
+    }
+    return 1;
+}
+
+int
+setstate_apply(struct core_state *state, struct handed *handed, PyObject *object,
+               PyObject *object_state)
+{
+    unsigned int facts = rebuild_facts(state, Py_TYPE(object));
+    if ((facts & REBUILD_METHOD_SETSTATE) == 0) {
+        return 0;
+    }
+    int done = apply_known(state, object, object_state, facts);
+    if (done != 0) {
+        return done;
+    }
+    /* Whatever read the function may have changed the type. */
+    facts = rebuild_facts(state, Py_TYPE(object));
+    return (facts & REBUILD_METHOD_SETSTATE) == 0 ? 0 : call(state, handed, object, object_state);
+}
+

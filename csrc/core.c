@@ -1,23 +1,21 @@
 /* The extension module: its state, and its setup as a flat list. */
-#include "base/state.h"
-
-#include "copy/copier.h"
-#include "types/bound.h"
 #include "base/namecache.h"
-#include "types/frozen.h"
-#include "load/load_equal.h"
-#include "values/value_construct.h"
-#include "types/constructors.h"
-#include "base/typenames.h"
-#include "dump/pickler.h"
 #include "base/places.h"
-#include "types/typeinfo.h"
-#include "load/reader.h"
-#include "types/rebuild.h"
-#include "load/safe_functions.h"
 #include "base/registry.h"
-#include "plans/plan.h"
-#include "load/unpickler.h"
+#include "base/state.h"
+#include "base/typenames.h"
+#include "copy/room.h"
+#include "dump/room.h"
+#include "load/room.h"
+#include "plans/room.h"
+#include "types/room.h"
+#include "values/room.h"
+
+/* The rooms, each of which uses those before it. */
+static const struct core_room *const rooms[] = {
+    &plans_core_room, &values_core_room, &types_core_room,
+    &dump_core_room,  &load_core_room,   &copy_core_room,
+};
 
 #define STRING_ENTRY(field, text) {offsetof(struct core_strings, field), text},
 #define STDLIB_ENTRY(field, module, attribute) \
@@ -151,24 +149,21 @@ module_exec(PyObject *module)
     if (dialect_probe(&state->dialect) < 0 || load_dialect_probe(&state->load_dialect) < 0) {
         return -1;
     }
-    static int (*const setups[])(PyObject *) = {
-        namecache_setup,   frozen_setup, registry_setup,   typeinfo_setup,       values_setup,
-        plan_setup,   bound_setup,   constructors_setup,     value_construct_setup, typenames_setup,
-        pickler_setup, reader_setup, load_equal_setup, rebuild_setup,    unpickler_setup,
-        safe_setup,    copier_setup, places_setup};
+    if (namecache_setup(module) < 0 || registry_setup(module) < 0
+        || typenames_setup(module) < 0 || places_setup(module) < 0) {
+        return -1;
+    }
     int result = 0;
-    for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(setups); i++) {
-        result = setups[i](module);
+    for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(rooms); i++) {
+        result = rooms[i]->setup(module);
     }
     return result;
 }
 
 #define VISIT_STRING(field, text) Py_VISIT(state->str.field);
 #define VISIT_OBJECT(field, module, attribute) Py_VISIT(state->stdlib.field);
-#define VISIT_TYPE(field) Py_VISIT(state->field);
 #define CLEAR_STRING(field, text) Py_CLEAR(state->str.field);
 #define CLEAR_OBJECT(field, module, attribute) Py_CLEAR(state->stdlib.field);
-#define CLEAR_TYPE(field) Py_CLEAR(state->field);
 
 static int
 module_traverse(PyObject *module, visitproc visit, void *arg)
@@ -177,24 +172,18 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     CORE_STRINGS(VISIT_STRING)
     CORE_STDLIB(VISIT_OBJECT)
     CORE_OPTIONAL(VISIT_OBJECT)
-    CORE_TYPES(VISIT_TYPE)
     Py_VISIT(state->empty_tuple);
-    Py_VISIT(state->values->pickle_complex_code);
-    Py_VISIT(state->types->namedtuple_code);
     for (int i = 0; i < HELPER_COUNT; i++) {
         Py_VISIT(state->helpers[i].module);
     }
-    Py_VISIT(state->plans->lazy_import_type);
-    Py_VISIT(state->copy->copy_helpers);
-    Py_VISIT(state->values->datetime_capsule);
-    Py_VISIT(state->load->safe_policy);
-    Py_VISIT(state->load->safe_constructors);
-    Py_VISIT(state->load->safe_choose);
-    Py_VISIT(state->load->safe_learner);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_VISIT(state->protocols[i]);
     }
-    return 0;
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(rooms); i++) {
+        result = rooms[i]->traverse(state, visit, arg);
+    }
+    return result;
 }
 
 /* Drops what the state owns. */
@@ -204,21 +193,11 @@ release_state(struct core_state *state)
     CORE_STRINGS(CLEAR_STRING)
     CORE_STDLIB(CLEAR_OBJECT)
     CORE_OPTIONAL(CLEAR_OBJECT)
-    CORE_TYPES(CLEAR_TYPE)
     Py_CLEAR(state->empty_tuple);
-    Py_CLEAR(state->values->pickle_complex_code);
-    Py_CLEAR(state->types->namedtuple_code);
     for (int i = 0; i < HELPER_COUNT; i++) {
         state->helpers[i].status = HELPER_OFF;
         Py_CLEAR(state->helpers[i].module);
     }
-    Py_CLEAR(state->plans->lazy_import_type);
-    Py_CLEAR(state->copy->copy_helpers);
-    Py_CLEAR(state->values->datetime_capsule);
-    Py_CLEAR(state->load->safe_policy);
-    Py_CLEAR(state->load->safe_constructors);
-    Py_CLEAR(state->load->safe_choose);
-    Py_CLEAR(state->load->safe_learner);
     for (int i = 0; i <= HIGHEST_PROTOCOL; i++) {
         Py_CLEAR(state->protocols[i]);
     }
@@ -227,6 +206,9 @@ release_state(struct core_state *state)
     }
     for (int i = 0; i < 128; i++) {
         Py_CLEAR(state->ascii_characters[i]);
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(rooms); i++) {
+        rooms[i]->release(state);
     }
 }
 
@@ -238,15 +220,9 @@ module_free(void *module)
 {
     struct core_state *state = core_state_of_module((PyObject *)module);
     release_state(state);
-    pickler_teardown(state);
-    unpickler_teardown(state);
-    copier_teardown(state);
-    constructors_teardown(state);
-    bound_teardown(state);
-    plan_teardown(state);
-    rebuild_teardown(state);
-    typeinfo_teardown(state);
-    frozen_teardown(state);
+    for (size_t i = Py_ARRAY_LENGTH(rooms); i-- > 0;) {
+        rooms[i]->teardown(state);
+    }
     namecache_teardown(state);
 }
 

@@ -1,4 +1,5 @@
 /* Our own Python code: see helpers.h. */
+#include "base/observed.h"
 #include "base/helpers.h"
 
 #include "base/layout.h"

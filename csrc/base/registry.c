@@ -1,4 +1,5 @@
 /* copyreg's tables: see registry.h. */
+#include "base/observed.h"
 #include "base/registry.h"
 
 #include "base/layout.h"

@@ -12,6 +12,7 @@
 #include "base/load_dialect.h"
 #include "base/metaclass.h"
 #include "base/opcodes.h"
+#include "base/outcome.h"
 
 /* Interned strings: V(name of the field, text). */
 #define CORE_STRINGS(V)                                    \
@@ -154,49 +155,16 @@
     V(copy_replace, "copy", "replace")                     \
     V(placeholder, "functools", "Placeholder")
 
-/* Our own types: V(name of the field). */
-#define CORE_TYPES(V)    \
-    V(pickler_type)      \
-    V(pickler_memo_type) \
-    V(copyfunction_type) \
-    V(read_target_type)  \
-    V(key_probe_type)    \
-    V(policy_type)       \
-    V(unpickler_type)    \
-    V(unpickler_memo_type)
-
-struct bound_table;
 struct namecache;
-struct frozen;
-struct constructors;
-
-/* Where a functools.partial has what it binds; all 0 where that is not known. */
-struct partial_places {
-    Py_ssize_t function;
-    Py_ssize_t args;
-    Py_ssize_t keywords;
-};
-
-/* Types of C that cannot be changed; borrowed from the standard library's own objects, or NULL
-   where these are not what they are known as. */
-struct value_types {
-    PyTypeObject *deque;
-    PyTypeObject *defaultdict;
-    PyTypeObject *simple_namespace;
-    PyCFunction deque_append; /* deque.append; NULL if there is no deque */
-};
-struct pickler;
-struct plan_store;
-struct typeinfo_cache;
-struct copybuffers;
-struct copyroutes;
-struct global_cache;
-struct rebuild_cache;
-struct unpickler;
+struct plans_room;
+struct values_room;
+struct types_room;
+struct dump_room;
+struct load_room;
+struct copy_room;
 
 #define DECLARE_STRING(field, text) PyObject *field;
 #define DECLARE_OBJECT(field, module, attribute) PyObject *field;
-#define DECLARE_TYPE(field) PyTypeObject *field;
 
 struct core_strings {
     CORE_STRINGS(DECLARE_STRING)
@@ -220,61 +188,40 @@ struct helper_module {
 struct core_state {
     struct core_strings str;
     struct core_stdlib stdlib;
-    CORE_TYPES(DECLARE_TYPE)
+    /* Objects of which CPython has one each. */
     PyObject *empty_tuple;
-    PyObject *namedtuple_code;                 /* of __getnewargs__ of all named tuples, or NULL */
-    PyObject *pickle_complex_code;             /* of copyreg.pickle_complex() as it was at first */
     PyObject *protocols[HIGHEST_PROTOCOL + 1]; /* the integers, for __reduce_ex__ */
-    /* Those that CPython has one object of each. */
-    struct load_shape *one_shape; /* of the last pickle of one instance; see load_state.c */
     PyObject *small_integers[256];
     PyObject *ascii_characters[128];
     struct dialect dialect;
+    struct load_dialect load_dialect;
     uint64_t epoch;               /* counts the times foreign code was run; see save.h */
-    struct typeinfo_cache *plans;     /* what is known of types; see typeinfo.h */
-    struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
-    struct plan_store *plan;    /* plans of functions; see plan.h */
-    struct bound_table *forms;     /* see bound.h */
-    struct namecache *found;          /* how long what was found holds; see namecache.h */
-    struct frozen *frozen;        /* what is known of dataclasses; see frozen.h */
-    struct constructors *constructors;        /* see construct.h */
+    struct namecache *namecache;  /* how long what was found holds; see namecache.h */
     unsigned chain_map_version;   /* of collections.ChainMap as it was at first */
     struct known_metaclass metaclasses[METACLASSES_KNOWN]; /* see metaclass.h */
-    uint64_t reduced_by_plan;     /* how many objects were taken apart by a plan */
-    uint64_t made_by_plan;        /* and how many made */
-    uintptr_t monitoring_version; /* for which `monitored` was found; see plan.c */
+    uintptr_t monitoring_version; /* for which `monitored` was found; see observed.c */
     int monitored;
-    unsigned plan_threshold; /* how often a function is met before it is read; 0: never */
     struct helper_module helpers[HELPER_COUNT]; /* our Python code; see helpers.h */
-    PyObject *lazy_import_type;                 /* types.LazyImportType, or NULL */
-    struct partial_places partial_places;
-    struct copybuffers *idle_copybuffers; /* between calls of deepcopy; see copymemo.c */
-    struct copyroutes *copyroutes;        /* what copy.py does with each type; see copyroute.c */
-    uint64_t copy_epoch;    /* ends whenever foreign code may have run; see copier.h */
-    int copies_by_sets;     /* copy has _copy_atomic_types, not _copy_dispatch */
-    getter own_dict_getter; /* of __dict__ in ordinary classes; see default.c */
-    PyObject *copy_helpers; /* a dict of Python functions; see copier_state.c */
-    struct load_dialect load_dialect;
-    struct unpickler *idle_unpickler;      /* between calls of loads; see unpickler.c */
-    ternaryfunc python_call;               /* tp_call of a class with a __call__ in Python */
-    struct kept_templates *kept_templates; /* of dicts; see load_template.c */
-    struct global_cache *globals;          /* names seen before; see load_names.c */
-    struct rebuild_cache *rebuild;         /* what is known of types; see rebuild.c */
-    int hash_goes_deep;                    /* of tuples; see load_keys.h */
-    size_t hash_frame, equal_frame;        /* bytes for each tuple; 0: see load_equal.h */
-    PyObject *datetime_capsule;            /* strong, or NULL; it owns ... */
-    void *datetime_api;                    /* the C API of datetime; see value_construct.c */
-    struct value_types value_types;        /* see value_construct.h */
-    PyObject *safe_policy;                 /* of safe.loads(data); NULL before it is needed */
-    PyObject *safe_constructors;           /* a dict that only grows, or NULL */
-    Py_ssize_t safe_registered;            /* how many it had when the policy was made */
-    PyObject *safe_learner;                /* does the loads while it is there, or NULL */
-    PyObject *safe_choose;                 /* a function that gives the policy for arguments */
+    /* What each room keeps; NULL before its setup and after its teardown. */
+    struct plans_room *plans;
+    struct values_room *values;
+    struct types_room *types;
+    struct dump_room *dump;
+    struct load_room *load;
+    struct copy_room *copy;
+};
+
+/* A room, as core.c sees it.  The functions for objects are called with a state in which the
+   room may be NULL. */
+struct core_room {
+    int (*setup)(PyObject *module); /* 0, or -1 with an exception */
+    int (*traverse)(struct core_state *state, visitproc visit, void *arg);
+    void (*release)(struct core_state *state);  /* lets go of the objects that traverse visits */
+    void (*teardown)(struct core_state *state); /* frees everything */
 };
 
 #undef DECLARE_STRING
 #undef DECLARE_OBJECT
-#undef DECLARE_TYPE
 
 extern struct PyModuleDef core_module;
 

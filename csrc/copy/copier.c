@@ -2,6 +2,8 @@
 #include "copy/copier.h"
 
 #include "copy/copyfunction.h"
+#include "copy/room.h"
+#include "types/room.h"
 
 /* ---- signals and threads ----------------------------------------------- */
 
@@ -323,7 +325,7 @@ int
 copier_setup(PyObject *module)
 {
     struct core_state *state = core_state_of_module(module);
-    return default_setup(state) < 0 || copyroute_setup(state) < 0 || copier_state_setup(state) < 0
+    return copyroute_setup(state) < 0 || copier_state_setup(state) < 0
                ? -1
                : copyfunction_setup(module);
 }

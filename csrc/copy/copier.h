@@ -22,6 +22,8 @@
 #include "types/typeinfo.h"
 #include "base/stack.h"
 #include "base/poll.h"
+#include "copy/room.h"
+#include "types/room.h"
 
 /* Adds the functions to the module.  0, or -1 with an exception. */
 int copier_setup(PyObject *module);

@@ -8,6 +8,8 @@
 
 #include "types/bound.h"
 #include "base/reduction.h"
+#include "plans/room.h"
+#include "copy/room.h"
 
 /* ---- by a form ---------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 
 #include "types/bound.h"
 #include "base/reduction.h"
+#include "copy/room.h"
 
 /* ---- rebuilding -------------------------------------------------------- */
 

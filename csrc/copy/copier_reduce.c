@@ -5,6 +5,7 @@
 #include "types/bound.h"
 #include "types/frozen.h"
 #include "base/reduction.h"
+#include "copy/room.h"
 
 /* ---- asking ------------------------------------------------------------ */
 

@@ -4,6 +4,7 @@
 #include "types/bound.h"
 #include "types/frozen.h"
 #include "base/reduction.h"
+#include "copy/room.h"
 
 /* A value of the copy module as it is now: 1 and strong, 0, -1. */
 static int

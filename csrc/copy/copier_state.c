@@ -7,6 +7,7 @@
 
 #include "types/bound.h"
 #include "types/setstate.h"
+#include "copy/room.h"
 
 /* Two functions that say in Python what C would have to word errors for. */
 static const char helpers_source[] = "def reconstruct(function, x, memo, reduce_value):\n"

@@ -2,6 +2,7 @@
 #include "copy/copyfunction.h"
 
 #include "copy/copier.h"
+#include "copy/room.h"
 
 #include <structmember.h>
 

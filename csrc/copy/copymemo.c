@@ -1,5 +1,6 @@
 /* The memo of a deepcopy: see copymemo.h. */
 #include "copy/copymemo.h"
+#include "copy/room.h"
 
 enum {
     FIRST_PENDING = 64,

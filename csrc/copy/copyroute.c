@@ -1,5 +1,6 @@
 /* Which way copy.py goes with an object: see copyroute.h. */
 #include "copy/copyroute.h"
+#include "copy/room.h"
 
 #include "base/namecache.h"
 

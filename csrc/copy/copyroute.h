@@ -46,6 +46,7 @@
 #include "base/state.h"
 #include "plans/trial.h"
 #include "base/dictwatch.h"
+#include "copy/room.h"
 
 enum copyroute_kind {
     ROUTE_ATOMIC, /* the object is its own copy */

@@ -4,6 +4,8 @@
 #include "base/arguments.h"
 #include "base/errors.h"
 #include "dump/save_one.h"
+#include "dump/room.h"
+#include "types/room.h"
 
 /* ---- a dump ------------------------------------------------------------- */
 

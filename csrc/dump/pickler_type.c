@@ -1,5 +1,6 @@
 /* The Pickler type and the memo that it shows. */
 #include "dump/pickler.h"
+#include "dump/room.h"
 
 #include <structmember.h>
 

@@ -4,6 +4,7 @@
 #include "base/errors.h"
 #include "types/bound.h"
 #include "base/registry.h"
+#include "plans/room.h"
 
 /* Reads what the form needs once an epoch of a pickler.  Whether it can be used now. */
 static int

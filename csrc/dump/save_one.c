@@ -5,6 +5,7 @@
 #include "base/reduction.h"
 #include "base/registry.h"
 #include "dump/save.h"
+#include "plans/room.h"
 
 enum {
     /* Of a pickle that is written here; what is longer is dumped. */

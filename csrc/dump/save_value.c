@@ -8,10 +8,12 @@
    end among them; near the end of one it is asked. */
 #include "base/errors.h"
 #include "types/frozen.h"
+#include "base/observed.h"
 #include "base/reduction.h"
 #include "base/registry.h"
 #include "dump/save.h"
 #include "plans/plan_run.h"
+#include "values/room.h"
 
 /* The class by name, the opcodes, and so much for each part. */
 enum { VALUE_ROOM = 2 * 260 + 64, VALUE_PART_ROOM = VALUE_LENGTH + 8, NESTED_PARTS = 3 };

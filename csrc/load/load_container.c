@@ -2,6 +2,7 @@
 #include "base/layout.h"
 #include "load/load_state.h"
 #include "load/load_template.h"
+#include "values/room.h"
 
 /* ---- the stack ---------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 /* Keys of many parts that may be equal to others; see load_equal.h. */
 #include "load/load_equal.h"
+#include "load/room.h"
 
 #include "base/stack.h"
 

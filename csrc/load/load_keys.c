@@ -3,6 +3,7 @@
 
 #include "load/load_equal.h"
 #include "base/stack.h"
+#include "load/room.h"
 
 enum {
     /* Levels of tuples in a key, if the C stack has room for them: hash() needs less than a

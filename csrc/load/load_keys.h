@@ -12,6 +12,7 @@
 #define FASTCOPYREG_LOAD_LOAD_KEYS_H
 
 #include "base/state.h"
+#include "load/room.h"
 
 /* The most of what is counted in struct key_bounds: of every load, and of one with a policy. */
 enum {

@@ -2,6 +2,7 @@
 #include "load/load_names.h"
 
 #include "load/load.h"
+#include "load/room.h"
 
 enum { NAMES_COUNT = 128, NAMES_SIZE = 120 };
 

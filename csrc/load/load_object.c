@@ -4,6 +4,7 @@
 #include "load/load_rows.h"
 #include "types/rebuild.h"
 #include "load/safe_opcodes.h"
+#include "load/room.h"
 
 /* Moves the objects from `start` up into a new tuple; strong, or NULL. */
 static PyObject *

@@ -27,6 +27,9 @@
 #include "types/rebuild.h"
 #include "load/safe_opcodes.h"
 #include "types/setstate.h"
+#include "plans/room.h"
+#include "values/room.h"
+#include "load/room.h"
 
 enum {
     SHAPE_COUNT = 16,

@@ -15,6 +15,7 @@
 #include "load/load_template.h"
 
 #include "base/layout.h"
+#include "load/room.h"
 
 enum {
     TEMPLATE_COUNT = 32,

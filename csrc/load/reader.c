@@ -1,5 +1,6 @@
 /* The input of a load: see reader.h. */
 #include "load/reader.h"
+#include "load/room.h"
 
 enum {
     /* What peek() is asked for. */

@@ -8,6 +8,7 @@
 #include "load/load_one.h"
 #include "load/safe.h"
 #include "load/unpickler.h"
+#include "load/room.h"
 
 /* ---- the policy --------------------------------------------------------- */
 

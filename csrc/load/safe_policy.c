@@ -1,4 +1,5 @@
 /* The table of what a load may find and call: see safe_policy.h. */
+#include "load/room.h"
 #include "load/safe_policy.h"
 
 enum { LEAST_PLACES = 64, PLACES_PER_ENTRY = 4 };
@@ -267,5 +268,5 @@ static PyType_Spec policy_spec = {
 int
 policy_setup(PyObject *module)
 {
-    return core_add_type(module, &policy_spec, &core_state_of_module(module)->policy_type);
+    return core_add_type(module, &policy_spec, &core_state_of_module(module)->load->policy_type);
 }

@@ -6,6 +6,7 @@
 #include "load/load_state.h"
 #include "load/load_template.h"
 #include "base/stack.h"
+#include "load/room.h"
 
 enum {
     /* What a machine kept between calls may hold on to, so that one huge load does not

@@ -4,6 +4,7 @@
    sees to it that only one call at a time uses it: whoever comes in between, from a
    find_class() or another thread, gets RuntimeError. */
 #include "load/unpickler.h"
+#include "load/room.h"
 
 typedef struct {
     PyObject_HEAD struct unpickler machine;

@@ -1,10 +1,12 @@
 /* Plans of Python functions, and the store in which they are kept: see plan.h. */
 #include "plans/plan.h"
 
+#include "base/observed.h"
 #include "base/namecache.h"
 #include "base/helpers.h"
 #include "types/typeinfo.h"
 #include "plans/plan_run.h"
+#include "plans/room.h"
 
 #define STEP_NAME(kind) #kind,
 static const char *const kind_names[] = {STEP_KINDS(STEP_NAME)};
@@ -500,37 +502,4 @@ plan_teardown(struct core_state *state)
         PyMem_Free(state->plans->store);
         state->plans->store = NULL;
     }
-}
-
-/* ---- who watches
- * ---------------------------------------------------------------------------------- */
-
-/* Whether a tool of sys.monitoring is in use.  An error counts as one. */
-static int
-has_monitoring_tool(struct core_state *state)
-{
-    PyObject *monitoring = dict_get_name(state->stdlib.sys_dict, state->str.monitoring);
-    int found = 0;
-    for (int i = 0; monitoring != NULL && !found && i < 6; i++) {
-        PyObject *tool = PyObject_CallMethod(monitoring, "get_tool", "i", i);
-        found = tool != Py_None;
-        Py_XDECREF(tool);
-    }
-    PyErr_Clear();
-    return found;
-}
-
-int
-calls_observed(struct core_state *state)
-{
-    uintptr_t version;
-    enum observed observed = thread_observed(&version);
-    if (likely(observed != OBSERVED_PERHAPS)) {
-        return observed == OBSERVED_YES;
-    }
-    if (version != state->monitoring_version || version == MONITORING_UNKNOWN) {
-        state->monitored = has_monitoring_tool(state);
-        state->monitoring_version = version;
-    }
-    return state->monitored;
 }

@@ -137,8 +137,4 @@ int plan_read_setstate(struct core_state *state, PyObject *function);
 
 void plan_free(struct plan *plan);
 
-/* Whether functions are to be called because somebody watches calls: a tracer, a profiler,
-   a tool of sys.monitoring.  Runs no Python code. */
-int calls_observed(struct core_state *state);
-
 #endif

@@ -1,7 +1,9 @@
 /* Running a plan step by step: see typeinfo_run.h. */
 #include "plans/plan_run.h"
 
+#include "base/observed.h"
 #include "base/layout.h"
+#include "plans/room.h"
 
 #include <structmember.h>
 

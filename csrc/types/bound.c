@@ -2,6 +2,8 @@
 #include "types/bound.h"
 
 #include "base/reduction.h"
+#include "plans/room.h"
+#include "types/room.h"
 
 int
 bound_setup(PyObject *module)

@@ -16,8 +16,11 @@
 #define FASTCOPYREG_TYPES_BOUND_H
 
 #include "types/class_values.h"
+#include "base/observed.h"
 #include "base/namecache.h"
 #include "plans/plan_run.h"
+#include "plans/room.h"
+#include "types/room.h"
 
 /* 0, or -1 with MemoryError. */
 int bound_setup(PyObject *module);

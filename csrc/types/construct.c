@@ -3,11 +3,14 @@
 
 #include "base/namecache.h"
 #include "base/helpers.h"
+#include "base/observed.h"
 #include "base/layout.h"
 #include "values/value_classes.h"
 #include "values/value_construct.h"
 #include "types/constructors.h"
 #include "plans/plan_run.h"
+#include "plans/room.h"
+#include "types/room.h"
 
 /* ---- reading a class or function ---------------------------------------- */
 

@@ -2,6 +2,7 @@
 #include "types/constructors.h"
 
 #include "values/value_classes.h"
+#include "types/room.h"
 
 enum {
     /* So many that live. */

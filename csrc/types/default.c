@@ -1,5 +1,6 @@
 /* Clones: see default.h. */
 #include "types/default.h"
+#include "types/room.h"
 
 #include <structmember.h>
 
@@ -539,8 +540,9 @@ default_roll_back(struct open_instance *open)
 }
 
 int
-default_setup(struct core_state *state)
+default_setup(PyObject *module)
 {
+    struct core_state *state = core_state_of_module(module);
     PyObject *probe = PyObject_CallFunction((PyObject *)&PyType_Type, "s(){}", "probe");
     if (probe == NULL) {
         return -1;

@@ -129,6 +129,6 @@ int default_roll_back(struct open_instance *open);
 PyObject *default_copied_fields(struct default_reduction *info, PyObject *copy);
 
 /* The type's own getter of __dict__, to know it again.  0 or -1. */
-int default_setup(struct core_state *state);
+int default_setup(PyObject *module);
 
 #endif

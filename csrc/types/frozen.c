@@ -5,7 +5,9 @@
 #include "base/helpers.h"
 #include "plans/plan_run.h"
 #include "values/values.h"
+#include "base/observed.h"
 #include "base/dictwatch.h"
+#include "types/room.h"
 
 struct frozen {
     enum value_status status;

@@ -2,6 +2,8 @@
 #include "types/rebuild.h"
 
 #include "types/setstate.h"
+#include "types/room.h"
+#include "load/room.h"
 
 /* ---- state -------------------------------------------------------------- */
 

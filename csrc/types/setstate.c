@@ -1,4 +1,5 @@
 /* A __setstate__ that need not be called: see setstate.h. */
+#include "base/observed.h"
 #include "types/setstate.h"
 
 #include "types/default.h"
@@ -7,6 +8,7 @@
 #include "values/value_classes.h"
 #include "types/rebuild.h"
 #include "plans/plan.h"
+#include "plans/room.h"
 
 /* The type's own __setstate__, if it is a function; borrowed, or NULL. */
 static PyObject *

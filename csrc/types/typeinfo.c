@@ -2,7 +2,10 @@
 #include "types/typeinfo.h"
 
 #include "types/frozen.h"
+#include "base/observed.h"
 #include "base/registry.h"
+#include "plans/room.h"
+#include "types/room.h"
 
 /* ---- the cache ---------------------------------------------------------- */
 
@@ -50,9 +53,6 @@ typeinfo_teardown(struct core_state *state)
         if (cache->table[i] != NULL) {
             free_plan(cache->table[i]);
         }
-    }
-    for (size_t i = 0; i < VALUES; i++) {
-        Py_XDECREF(cache->value_guards[i]);
     }
     PyMem_Free(cache);
     state->types->infos = NULL;

@@ -30,6 +30,8 @@
 #include "plans/plan.h"
 #include "plans/trial.h"
 #include "values/values.h"
+#include "plans/room.h"
+#include "types/room.h"
 
 enum typeinfo_kind {
     TYPEINFO_SEEN,    /* met once; nothing was read yet */
@@ -110,9 +112,6 @@ struct typeinfo_cache {
     struct typeinfo *table[TYPEINFO_TABLE + TYPEINFO_PROBES];
     struct typeinfo *retired;
     struct typeinfo none; /* of types for which there is no memory */
-    enum value_status values[VALUES];
-    unsigned value_versions[VALUES]; /* of types of Python, when they were checked */
-    PyObject *value_guards[VALUES];  /* what _values.known() returned, or NULL */
     struct namecache_entry newobj_place;
     uint64_t newobj_epoch; /* in which copyreg.__newobj__ was found to be the original */
     int busy;              /* dumps, loads and copies under way */

@@ -9,7 +9,7 @@
 #ifndef FASTCOPYREG_VALUES_VALUE_CLASSES_H
 #define FASTCOPYREG_VALUES_VALUE_CLASSES_H
 
-#include "types/construct.h"
+#include "base/state.h"
 
 struct value_class;
 

@@ -3,6 +3,7 @@
 
 #include "base/namecache.h"
 #include "base/layout.h"
+#include "values/room.h"
 
 /* Declares the C API of datetime without its static pointer to it, which is of a process and not
    of an interpreter. */

@@ -12,7 +12,16 @@
 #ifndef FASTCOPYREG_VALUES_VALUE_CONSTRUCT_H
 #define FASTCOPYREG_VALUES_VALUE_CONSTRUCT_H
 
-#include "types/construct.h"
+#include "base/state.h"
+
+/* Types of C that cannot be changed; borrowed from the standard library's own objects, or NULL
+   where these are not what they are known as. */
+struct value_types {
+    PyTypeObject *deque;
+    PyTypeObject *defaultdict;
+    PyTypeObject *simple_namespace;
+    PyCFunction deque_append; /* deque.append; NULL if there is no deque */
+};
 
 /* Makes what type(*arguments) would return: OUTCOME_DONE and *made, strong, OUTCOME_BAIL if it is to be
    called, OUTCOME_RAISED with an exception.  Runs no Python code. */

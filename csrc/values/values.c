@@ -3,7 +3,7 @@
 
 #include "base/namecache.h"
 #include "base/metaclass.h"
-#include "types/typeinfo.h"
+#include "values/room.h"
 #include "plans/plan_run.h"
 
 PyDoc_STRVAR(reads_values_doc,
@@ -613,6 +613,14 @@ values_setup(PyObject *module)
     return PyModule_AddFunctions(module, functions);
 }
 
+void
+values_teardown(struct core_state *state)
+{
+    for (size_t i = 0; i < VALUES; i++) {
+        Py_CLEAR(state->values->guards[i]);
+    }
+}
+
 /* Whether the module that implements the type has it under its name. */
 static int
 is_of_module(struct core_state *state, const struct value *value, PyTypeObject *type)
@@ -663,6 +671,6 @@ values_number(const struct value *value)
 enum value_status *
 values_status(struct core_state *state, const struct value *value)
 {
-    return &state->types->infos->values[values_number(value)];
+    return &state->values->status[values_number(value)];
 }
 

@@ -99,6 +99,9 @@ struct value {
 /* Remembers what copyreg registers by itself.  0 or -1. */
 int values_setup(PyObject *module);
 
+/* Lets go of what is known of the rows. */
+void values_teardown(struct core_state *state);
+
 /* The row of a type; NULL if it has none. */
 const struct value *values_find(struct core_state *state, PyTypeObject *type);
 

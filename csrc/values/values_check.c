@@ -1,7 +1,7 @@
 /* Comparing what is read of the first object of a type with what its reducer gives: see values.h.
  */
 #include "base/helpers.h"
-#include "types/typeinfo.h"
+#include "base/layout.h"
 #include "base/reduction.h"
 #include "values/values.h"
 

@@ -1,6 +1,7 @@
 /* The functions of types of Python that the rows of values.c leave out: see values.h. */
 #include "base/helpers.h"
-#include "types/typeinfo.h"
+#include "base/observed.h"
+#include "values/room.h"
 #include "plans/plan_run.h"
 #include "values/values.h"
 
@@ -118,8 +119,8 @@ asks_functions(struct core_state *state, const struct value *value, PyTypeObject
 int
 values_guard_is_known(struct core_state *state, const struct value *value, PyTypeObject *type)
 {
-    unsigned *checked = &state->types->infos->value_versions[values_number(value)];
-    PyObject **guard = &state->types->infos->value_guards[values_number(value)];
+    unsigned *checked = &state->values->versions[values_number(value)];
+    PyObject **guard = &state->values->guards[values_number(value)];
     unsigned version = type_assign_version(type, state->str.class_);
     if (*guard != NULL && version != 0 && version == *checked) {
         return 1;
@@ -162,9 +163,9 @@ builtins_hold(struct core_state *state, PyObject *function, PyObject *names, PyO
 int
 values_guard_holds(struct core_state *state, const struct value *value, PyTypeObject *type)
 {
-    PyObject *guard = state->types->infos->value_guards[values_number(value)];
+    PyObject *guard = state->values->guards[values_number(value)];
     if (guard == NULL || type_version(type) == 0
-        || type_version(type) != state->types->infos->value_versions[values_number(value)]
+        || type_version(type) != state->values->versions[values_number(value)]
         || calls_observed(state)) {
         return 0;
     }

@@ -1,0 +1,17 @@
+/* What came of trying a short way, said in one word by all who try one. */
+#ifndef FASTCOPYREG_BASE_OUTCOME_H
+#define FASTCOPYREG_BASE_OUTCOME_H
+
+enum outcome {
+    OUTCOME_RAISED = -1, /* an exception is set */
+    OUTCOME_BAIL,        /* nothing was done: the general way is to be gone */
+    OUTCOME_DONE,        /* the result is there */
+    OUTCOME_TAKEN,       /* the result is there, and the arguments were moved into it */
+    OUTCOME_HOT,         /* a function is to be read by the compiler before this is tried again */
+    OUTCOME_ABSENT,      /* what was looked for is surely not there */
+    OUTCOME_VALUE,       /* a reduce value is there, still to be used */
+    OUTCOME_NAME,        /* the object is to be saved by name */
+    OUTCOME_CLOSED       /* the result is there, and has been entered in the memo */
+};
+
+#endif

@@ -1,0 +1,16 @@
+/* What the room `dump` keeps in each interpreter. */
+#ifndef FASTCOPYREG_DUMP_ROOM_H
+#define FASTCOPYREG_DUMP_ROOM_H
+
+#include "base/state.h"
+struct pickler;
+
+struct dump_room {
+    PyTypeObject *pickler_type;
+    PyTypeObject *pickler_memo_type;
+    struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
+};
+
+extern const struct core_room dump_core_room;
+
+#endif

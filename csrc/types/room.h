@@ -1,0 +1,24 @@
+/* What the room `types` keeps in each interpreter. */
+#ifndef FASTCOPYREG_TYPES_ROOM_H
+#define FASTCOPYREG_TYPES_ROOM_H
+
+#include "base/state.h"
+struct bound_table;
+struct constructors;
+struct frozen;
+struct rebuild_cache;
+struct typeinfo_cache;
+
+struct types_room {
+    struct typeinfo_cache *infos; /* see typeinfo.h */
+    struct bound_table *bound;         /* see bound.h */
+    struct constructors *constructors; /* see construct.h */
+    struct frozen *frozen;             /* see frozen.h */
+    struct rebuild_cache *rebuild;     /* see rebuild.c */
+    getter own_dict_getter;            /* of __dict__ in ordinary classes; see default.c */
+    PyObject *namedtuple_code;         /* of __getnewargs__ of all named tuples, or NULL */
+};
+
+extern const struct core_room types_core_room;
+
+#endif

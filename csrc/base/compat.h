@@ -440,24 +440,26 @@ dict_get_by_hash(PyObject *dict, PyObject *key, Py_hash_t hash)
    Python code for str names and ordinary types. */
 #define type_lookup(type, name) _PyType_Lookup(type, name)
 
-#if KNOWN_LAYOUT
 /* Whether the collector has an object in its lists whose type has it look at all instances: the
    first of the two words before the object. */
 static inline int
 collector_tracks(PyObject *object)
 {
+#if KNOWN_LAYOUT
     return ((uintptr_t *)object)[-2] != 0;
+#else
+    return PyObject_GC_IsTracked(object);
+#endif
 }
 
 /* A new instance, all zeros, of a type without a __dict__ and items; the collector does not see it
    before it is tracked, where HAS_UNTRACKED_NEW.  Strong or NULL. */
-#if PY_VERSION_HEX >= 0x030C0000
+#if KNOWN_LAYOUT && PY_VERSION_HEX >= 0x030C0000
 #define HAS_UNTRACKED_NEW 1
 #define new_untracked(type) PyUnstable_Object_GC_NewWithExtraData(type, 0)
 #else
 #define HAS_UNTRACKED_NEW 0
 #define new_untracked(type) PyType_GenericAlloc(type, 0)
-#endif
 #endif
 
 /* ---- signals and other threads ------------------------------------------ */
@@ -513,7 +515,6 @@ tuple_has_hash(PyObject *tuple)
 #endif
 }
 
-#if KNOWN_LAYOUT
 /* An instance of a subclass of tuple that allocates the usual way, with `size` items yet to be
    set, as tuple.__new__() makes it.  Strong, or NULL with an exception. */
 static inline PyObject *
@@ -527,7 +528,6 @@ tuple_allocate(PyTypeObject *type, Py_ssize_t size)
 #endif
     return tuple;
 }
-#endif
 
 /* An exact tuple that the collector does not follow, with `size` items yet to be set, which must
    not be part of a cycle.  Strong, or NULL with an exception. */
@@ -721,16 +721,23 @@ thread_monitoring_version(PyThreadState *Py_UNUSED(thread))
 }
 #endif
 
+#endif
+
 /* *version tells whether an earlier answer to OBSERVED_PERHAPS is good still. */
 static inline enum observed
 thread_observed(uintptr_t *version)
 {
+#if KNOWN_LAYOUT
     PyThreadState *thread = PyThreadState_Get();
     *version = thread_monitoring_version(thread);
     if (thread->c_tracefunc != NULL || thread->c_profilefunc != NULL) {
         return OBSERVED_YES;
     }
     return *version != 0 ? OBSERVED_PERHAPS : OBSERVED_NO;
+#else
+    *version = MONITORING_UNKNOWN;
+    return OBSERVED_PERHAPS;
+#endif
 }
 
 /* Whether a tool has asked for events of this code only.  What was asked for begins what is
@@ -746,7 +753,7 @@ enum { MONITORED_EVENTS = sizeof(_Py_LocalMonitors) };
 static inline int
 code_is_monitored(PyObject *code)
 {
-#if PY_VERSION_HEX >= 0x030C0000
+#if KNOWN_LAYOUT && PY_VERSION_HEX >= 0x030C0000
     const uint8_t *tools = (const uint8_t *)((PyCodeObject *)code)->_co_monitoring;
     for (int i = 0; tools != NULL && i < MONITORED_EVENTS; i++) {
         if (tools[i] != 0) {
@@ -758,7 +765,6 @@ code_is_monitored(PyObject *code)
 #endif
     return 0;
 }
-#endif
 
 /* Counts a level of recursion as the call of a Python function does, which this stands for.
    In 3.12 and 3.13 calls in C are counted apart, up to far more of them than small stacks bear.

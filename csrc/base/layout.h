@@ -33,33 +33,12 @@ struct layout_defaultdict {
     PyObject *default_factory;
 };
 
-#if KNOWN_LAYOUT
-
-/* Moves `count` items to the end of an exact list, with the room to spare that
-   list.extend() leaves.  1, or 0 and nothing done if there is no memory. */
+/* Whether instances and dicts are read where they lie.  Where they are not, the functions below say
+   of everything that it is not there. */
 ALWAYS_INLINE int
-list_take_items(PyObject *object, PyObject **items, Py_ssize_t count)
+layout_is_known(void)
 {
-    PyListObject *list = (PyListObject *)object;
-    size_t size = (size_t)PyList_GET_SIZE(object), needed = size + (size_t)count;
-    if (needed > (size_t)list->allocated) {
-        size_t room = (needed + (needed >> 3) + 6) & ~(size_t)3;
-        if ((size_t)count > room - needed) {
-            room = (needed + 3) & ~(size_t)3;
-        }
-        if (room > PY_SSIZE_T_MAX / sizeof(PyObject *)) {
-            return 0;
-        }
-        PyObject **memory = PyMem_Realloc(list->ob_item, room * sizeof(PyObject *));
-        if (memory == NULL) {
-            return 0;
-        }
-        list->ob_item = memory;
-        list->allocated = (Py_ssize_t)room;
-    }
-    memcpy(list->ob_item + size, items, (size_t)count * sizeof(PyObject *));
-    Py_SET_SIZE(list, (Py_ssize_t)needed);
-    return 1;
+    return KNOWN_LAYOUT;
 }
 
 /* The kind of keys that are all exact strings, and whose entries have no hash. */
@@ -94,25 +73,10 @@ struct layout_values {
     PyObject *values[1];
 };
 
-/* The keys that instances of a heap type share; NULL if it has none. */
-ALWAYS_INLINE struct layout_keys *
-layout_shared_keys(PyTypeObject *type)
-{
-    return (struct layout_keys *)((PyHeapTypeObject *)type)->ht_cached_keys;
-}
-
 ALWAYS_INLINE struct layout_entry *
 layout_entries(struct layout_keys *keys)
 {
     return (struct layout_entry *)(keys->indices + ((size_t)1 << keys->log2_index_bytes));
-}
-
-/* Whether all keys of a dict are exact strings, so that looking a name up runs no Python
-   code. */
-ALWAYS_INLINE int
-layout_has_only_str_keys(PyObject *dict)
-{
-    return ((struct layout_keys *)((PyDictObject *)dict)->ma_keys)->kind != 0;
 }
 
 /* The index of a place that was never taken. */
@@ -128,6 +92,50 @@ layout_index(struct layout_keys *keys, size_t place)
     case 2: return ((int32_t *)keys->indices)[place];
     default: return (Py_ssize_t)((int64_t *)keys->indices)[place];
     }
+}
+
+#if KNOWN_LAYOUT
+
+/* Moves `count` items to the end of an exact list, with the room to spare that
+   list.extend() leaves.  1, or 0 and nothing done if there is no memory. */
+ALWAYS_INLINE int
+list_take_items(PyObject *object, PyObject **items, Py_ssize_t count)
+{
+    PyListObject *list = (PyListObject *)object;
+    size_t size = (size_t)PyList_GET_SIZE(object), needed = size + (size_t)count;
+    if (needed > (size_t)list->allocated) {
+        size_t room = (needed + (needed >> 3) + 6) & ~(size_t)3;
+        if ((size_t)count > room - needed) {
+            room = (needed + 3) & ~(size_t)3;
+        }
+        if (room > PY_SSIZE_T_MAX / sizeof(PyObject *)) {
+            return 0;
+        }
+        PyObject **memory = PyMem_Realloc(list->ob_item, room * sizeof(PyObject *));
+        if (memory == NULL) {
+            return 0;
+        }
+        list->ob_item = memory;
+        list->allocated = (Py_ssize_t)room;
+    }
+    memcpy(list->ob_item + size, items, (size_t)count * sizeof(PyObject *));
+    Py_SET_SIZE(list, (Py_ssize_t)needed);
+    return 1;
+}
+
+/* The keys that instances of a heap type share; NULL if it has none. */
+ALWAYS_INLINE struct layout_keys *
+layout_shared_keys(PyTypeObject *type)
+{
+    return (struct layout_keys *)((PyHeapTypeObject *)type)->ht_cached_keys;
+}
+
+/* Whether all keys of a dict are exact strings, so that looking a name up runs no Python
+   code. */
+ALWAYS_INLINE int
+layout_has_only_str_keys(PyObject *dict)
+{
+    return ((struct layout_keys *)((PyDictObject *)dict)->ma_keys)->kind != 0;
 }
 
 /* Looks where a search for a key would look first.  1 and the value, borrowed, if this very key
@@ -328,18 +336,23 @@ layout_values_take_last(struct layout_values *values)
 
 #else
 
-static inline PyObject *
-layout_find_name(PyObject *dict, PyObject *name, Py_ssize_t *Py_UNUSED(index))
+ALWAYS_INLINE int
+list_take_items(PyObject *Py_UNUSED(object), PyObject **Py_UNUSED(items),
+                Py_ssize_t Py_UNUSED(count))
 {
-    PyObject *value = PyDict_GetItemWithError(dict, name);
-    PyErr_Clear();
-    return value;
+    return 0;
+}
+
+ALWAYS_INLINE struct layout_keys *
+layout_shared_keys(PyTypeObject *Py_UNUSED(type))
+{
+    return NULL;
 }
 
 ALWAYS_INLINE int
-layout_dict_next(PyObject *dict, Py_ssize_t *position, PyObject **key, PyObject **value)
+layout_has_only_str_keys(PyObject *Py_UNUSED(dict))
 {
-    return PyDict_Next(dict, position, key, value);
+    return 0;
 }
 
 ALWAYS_INLINE int
@@ -350,10 +363,78 @@ layout_dict_glance(PyObject *Py_UNUSED(dict), PyObject *Py_UNUSED(key), Py_hash_
 }
 
 ALWAYS_INLINE int
-list_take_items(PyObject *Py_UNUSED(object), PyObject **Py_UNUSED(items),
-                Py_ssize_t Py_UNUSED(count))
+layout_dict_next(PyObject *dict, Py_ssize_t *position, PyObject **key, PyObject **value)
+{
+    return PyDict_Next(dict, position, key, value);
+}
+
+static inline PyObject *
+layout_find_name(PyObject *dict, PyObject *name, Py_ssize_t *Py_UNUSED(index))
+{
+    PyObject *value = PyDict_GetItemWithError(dict, name);
+    PyErr_Clear();
+    return value;
+}
+
+ALWAYS_INLINE struct layout_values *
+layout_unmade_values(PyObject *Py_UNUSED(object), PyTypeObject *Py_UNUSED(type))
+{
+    return NULL;
+}
+
+ALWAYS_INLINE PyObject *
+layout_made_dict(PyObject *Py_UNUSED(object))
+{
+    return NULL;
+}
+
+ALWAYS_INLINE PyObject *
+layout_new_instance(PyTypeObject *type, PyObject *empty_tuple)
+{
+    return PyBaseObject_Type.tp_new(type, empty_tuple, NULL);
+}
+
+ALWAYS_INLINE int
+layout_has_values(PyTypeObject *Py_UNUSED(type))
 {
     return 0;
+}
+
+ALWAYS_INLINE int
+layout_values_hold(struct layout_values *Py_UNUSED(values), int Py_UNUSED(index))
+{
+    return 0;
+}
+
+ALWAYS_INLINE int
+layout_values_count(struct layout_values *Py_UNUSED(values))
+{
+    return 0;
+}
+
+ALWAYS_INLINE int
+layout_values_index(struct layout_values *Py_UNUSED(values), int Py_UNUSED(position))
+{
+    return 0;
+}
+
+ALWAYS_INLINE void
+layout_values_append(struct layout_values *Py_UNUSED(values), int Py_UNUSED(index),
+                     PyObject *value)
+{
+    Py_DECREF(value);
+}
+
+ALWAYS_INLINE PyObject *
+layout_find_dict(PyObject *Py_UNUSED(object), PyTypeObject *Py_UNUSED(type))
+{
+    return NULL;
+}
+
+ALWAYS_INLINE PyObject *
+layout_values_take_last(struct layout_values *Py_UNUSED(values))
+{
+    return NULL;
 }
 
 #endif

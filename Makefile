@@ -11,6 +11,7 @@ endif
 
 # PyPy has no core, so there the one backend is tested once.
 BACKENDS = $(shell $(PY) -c "import sys; print(*['c'] * (sys.implementation.name == 'cpython'), 'python')")
+C_FILES = $(wildcard csrc/*.[ch] csrc/*/*.[ch])
 DEBUG_FLAGS := -O0 -g3 -UNDEBUG
 
 # As many processes as there are processors; see tests/support/turns.py.
@@ -80,11 +81,11 @@ warnings: | $(PY) ## compiles the core with every warning an error; CC=clang too
 lint: lint-environment ## ruff and clang-format; changes nothing
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(dir $(PY))clang-format --dry-run --Werror csrc/*.[ch]
+	$(dir $(PY))clang-format --dry-run --Werror $(C_FILES)
 
 format: lint-environment ## lets ruff and clang-format have their way
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
-	$(dir $(PY))clang-format -i csrc/*.[ch]
+	$(dir $(PY))clang-format -i $(C_FILES)
 
 check: lint test suite oom leaks debug bench demo ## all of it

@@ -25,12 +25,12 @@ COUNTED = ["-fprofile-partial-training", "-flto=auto", "-fno-fat-lto-objects"]
 # What pickles nested objects: from 3.14 the depth that the stack allows for is what their frames
 # take, and compiling over all files makes them larger (tests/test_pickler_recursion.py).
 NESTING = {
-    f"csrc/{name}.c"
+    f"csrc/dump/{name}.c"
     for name in (
         "save",
+        "save_default",
         "save_dict",
         "save_newobj",
-        "save_plan",
         "save_reduce",
         "save_sequence",
         "save_set",
@@ -38,7 +38,12 @@ NESTING = {
         "save_value",
     )
 }
-CORE = Extension("fastcopyreg._core", sorted(glob("csrc/*.c")), depends=sorted(glob("csrc/*.h")))
+CORE = Extension(
+    "fastcopyreg._core",
+    sorted(glob("csrc/**/*.c", recursive=True)),
+    include_dirs=["csrc"],
+    depends=sorted(glob("csrc/**/*.h", recursive=True)),
+)
 
 # What an interpreter reads when it starts, beside the package in site-packages: it listens to
 # FASTCOPYREG_INSTALL.  From 3.18 on a .pth file executes nothing; where there is a .start file of

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parent.parent
 CPYTHON = sys.implementation.name == "cpython"
-SOURCES = sorted(ROOT.glob("csrc/*.c"))
+SOURCES = sorted(ROOT.glob("csrc/**/*.c"))
 
 needs_sources = pytest.mark.skipif(not SOURCES, reason="needs csrc beside the tests")
 needs_nm = pytest.mark.skipif(
@@ -86,13 +86,13 @@ def test_the_sources_have_no_static_objects_and_types():
     assert ISOLATION.search("static PyTypeObject Pickler_Type = {")
     assert not ISOLATION.search("static PyObject *\npickler_dump(PyObject *self)\n{")
     assert not ISOLATION.search("static PyObject *make(void);")
-    for path in [*SOURCES, *ROOT.glob("csrc/*.h")]:
+    for path in [*SOURCES, *ROOT.glob("csrc/**/*.h")]:
         assert not ISOLATION.search(path.read_text(encoding="utf-8")), path.name
 
 
 @needs_sources
 def test_only_compat_tests_the_version():
-    for path in [*SOURCES, *ROOT.glob("csrc/*.h")]:
+    for path in [*SOURCES, *ROOT.glob("csrc/**/*.h")]:
         if path.name != "compat.h":
             assert "PY_VERSION_HEX" not in path.read_text(encoding="utf-8"), path.name
 
@@ -226,7 +226,7 @@ def test_the_sdist_has_what_a_build_and_a_test_need(tree, tmp_path):
     with tarfile.open(backend_call(tree, "sdist", tmp_path)) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"setup.py", "pyproject.toml", "LICENSE", "README.md", "CHANGES.md", "Makefile"}
-    for pattern in ("csrc/*.[ch]", "src/fastcopyreg/*.py*", "tests/**/*.py", "examples/*.py"):
+    for pattern in ("csrc/**/*.[ch]", "src/fastcopyreg/*.py*", "tests/**/*.py", "examples/*.py"):
         wanted |= {path.relative_to(tree).as_posix() for path in tree.glob(pattern)}
     assert sorted(wanted - names) == []
     assert [name for name in names if name.endswith((".so", ".o", ".pyc", ".pyd"))] == []
@@ -300,11 +300,12 @@ def test_an_answer_that_does_not_exist_is_an_error(tree, tmp_path):
 @pytest.mark.slow
 @needs_cpython
 def test_objects_are_kept_until_their_source_or_a_header_changes(tree, tmp_path):
-    if not list(tree.glob("build/temp*/csrc/*")):
+    if not list(tree.glob("build/temp*/csrc/**/*.o")):
         backend_call(tree, "wheel", tmp_path, FASTCOPYREG_EXTENSION="yes")
 
     def times():
-        return {path.name: path.stat().st_mtime_ns for path in tree.glob("build/temp*/csrc/*")}
+        objects = tree.glob("build/temp*/csrc/**/*.o")
+        return {str(path).partition("/csrc/")[2]: path.stat().st_mtime_ns for path in objects}
 
     def rebuild(changed):
         os.utime(tree / "csrc" / changed)
@@ -312,8 +313,8 @@ def test_objects_are_kept_until_their_source_or_a_header_changes(tree, tmp_path)
         backend_call(tree, "wheel", tmp_path, FASTCOPYREG_EXTENSION="yes")
         return {name for name, time in times().items() if time != before[name]}
 
-    assert rebuild("module.c") == {"module.o"}
-    assert rebuild("module.h") == set(times())
+    assert rebuild("core.c") == {"core.o"}
+    assert rebuild("base/state.h") == set(times())
 
 
 # Compiling by a profile.

@@ -16,7 +16,7 @@ FLAGS = ["-std=c11", "-O2", "-fPIC", "-Wall", "-Wextra", "-Wconversion", "-Werro
 
 def compile_one(compiler, source, defines):
     """Return whether *compiler* takes *source* without a word; what it says goes to stderr."""
-    include = ["-isystem", sysconfig.get_path("include")]
+    include = [f"-I{CSRC}", "-isystem", sysconfig.get_path("include")]
     command = [compiler, *FLAGS, *include, *defines, "-c", str(source), "-o", "/dev/null"]
     return subprocess.run(command, check=False).returncode == 0
 
@@ -26,7 +26,7 @@ def main(compilers):
     jobs = [
         (compiler, source, defines)
         for compiler in compilers or ["cc"]
-        for source in sorted(CSRC.glob("*.c"))
+        for source in sorted(CSRC.rglob("*.c"))
         for defines in (["-DNDEBUG"], ["-UNDEBUG"], ["-UNDEBUG", "-DFASTCOPYREG_PUBLIC_API"])
     ]
     with ThreadPoolExecutor() as pool:

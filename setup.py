@@ -31,6 +31,7 @@ NESTING = {
         "save_default",
         "save_dict",
         "save_newobj",
+        "save_object",
         "save_reduce",
         "save_sequence",
         "save_set",
@@ -132,7 +133,7 @@ class BuildCore(build_ext):
 
 
 def state_deployment_target():
-    """Up to 3.12 turns.c asks timespec_get() for the time, which macOS has from 10.15 on."""
+    """Up to 3.12 poll.c asks timespec_get() for the time, which macOS has from 10.15 on."""
     if platform == "darwin" and version_info < (3, 13):
         built_for = get_config_var("MACOSX_DEPLOYMENT_TARGET") or "10.9"
         if tuple(map(int, str(built_for).split("."))) < (10, 15):

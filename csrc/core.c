@@ -113,31 +113,6 @@ setup_constants(struct core_state *state)
     return 0;
 }
 
-int
-core_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
-{
-    PyObject *object = PyType_FromModuleAndSpec(module, spec, NULL);
-    if (object == NULL) {
-        return -1;
-    }
-    *type = (PyTypeObject *)object;
-    return PyModule_AddType(module, *type);
-}
-
-int
-core_add_functions(PyObject *module, PyMethodDef *functions, const char *owner)
-{
-    PyObject *owner_name = PyUnicode_InternFromString(owner);
-    int result = owner_name == NULL ? -1 : 0;
-    for (; result == 0 && functions->ml_name != NULL; functions++) {
-        PyObject *function = PyCFunction_NewEx(functions, module, owner_name);
-        result = PyModule_AddObjectRef(module, functions->ml_name, function);
-        Py_XDECREF(function);
-    }
-    Py_XDECREF(owner_name);
-    return result;
-}
-
 static int
 module_exec(PyObject *module)
 {
@@ -149,8 +124,8 @@ module_exec(PyObject *module)
     if (dialect_probe(&state->dialect) < 0 || load_dialect_probe(&state->load_dialect) < 0) {
         return -1;
     }
-    if (namecache_setup(module) < 0 || registry_setup(module) < 0
-        || typenames_setup(module) < 0 || places_setup(module) < 0) {
+    if (namecache_setup(module) < 0 || registry_setup(module) < 0 || typenames_setup(module) < 0
+        || places_setup(module) < 0) {
         return -1;
     }
     int result = 0;

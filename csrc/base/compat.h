@@ -642,8 +642,10 @@ long_is_short(PyObject *integer)
    where reference counts say nothing (builds without the GIL). */
 #if KNOWN_LAYOUT
 #define has_one_reference(object) (Py_REFCNT(object) == 1)
+#define has_two_references(object) (Py_REFCNT(object) == 2)
 #else
 #define has_one_reference(object) ((void)(object), 0)
+#define has_two_references(object) ((void)(object), 0)
 #endif
 
 /* ---- type versions ------------------------------------------------------ */

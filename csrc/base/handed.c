@@ -5,7 +5,7 @@ enum { FIRST_ROOM = 32, KEPT_ROOM = 4096, NEAR_BY = 16 };
 
 /* Makes room for one more.  0, or -1 with MemoryError. */
 static int
-grow(struct handed *handed)
+grow_handed(struct handed *handed)
 {
     size_t room = handed->room == 0 ? FIRST_ROOM : handed->room + handed->room / 4;
     PyObject **kept = PyMem_Resize(handed->kept, PyObject *, room);
@@ -24,9 +24,9 @@ grow(struct handed *handed)
 
 /* Keeps it, to be looked through.  0, or -1 with MemoryError. */
 static int
-append(struct handed *handed, PyObject *container)
+append_handed(struct handed *handed, PyObject *container)
 {
-    if (handed->count == handed->room && grow(handed) < 0) {
+    if (handed->count == handed->room && grow_handed(handed) < 0) {
         return -1;
     }
     handed->kept[handed->count] = Py_NewRef(container);
@@ -74,7 +74,7 @@ keep_one(struct handed *handed, PyObject *object)
         return 0;
     }
     int new = has_one_reference(object) ? 1 : is_new(handed, object);
-    return new <= 0 ? new : append(handed, object);
+    return new <= 0 ? new : append_handed(handed, object);
 }
 
 /* Keeps the containers that lie in a container. */

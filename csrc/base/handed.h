@@ -22,7 +22,7 @@ struct handed {
     size_t count;
     size_t room;
     struct idmap shared; /* those with more references that were looked through, kept too */
-    size_t mark;          /* the entries of the memo at this moment */
+    size_t mark;         /* the entries of the memo at this moment */
 };
 
 /* Whether it can be filled, or what lies in it. */

@@ -4,7 +4,6 @@
 
 #include "base/layout.h"
 #include "base/stack.h"
-#include "plans/plan.h"
 
 #include <signal.h>
 

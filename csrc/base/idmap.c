@@ -5,7 +5,7 @@ enum { FIRST_CAPACITY = 32 };
 
 /* Writes the index of a pair into the first free slot behind its hash. */
 static void
-enter(struct idmap *map, size_t index)
+enter_pair(struct idmap *map, size_t index)
 {
     size_t slot = idmap_hash(map->pairs[index].key) & map->mask;
     while (map->table[slot] != 0) {
@@ -42,7 +42,7 @@ idmap_catch_up(struct idmap *map)
         return -1;
     }
     while (map->entered < map->count) {
-        enter(map, map->entered++);
+        enter_pair(map, map->entered++);
     }
     return 0;
 }
@@ -83,7 +83,7 @@ idmap_meet(struct idmap *map, void *key)
         return NULL;
     }
     while (map->entered < last) {
-        enter(map, map->entered++);
+        enter_pair(map, map->entered++);
     }
     size_t slot = idmap_hash(key) & map->mask;
     for (; map->table[slot] != 0; slot = (slot + 1) & map->mask) {

@@ -101,4 +101,11 @@ layout_slot_offset(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(name))
     return -1;
 }
 
+int
+layout_dict_search(PyObject *Py_UNUSED(dict), PyObject *Py_UNUSED(key), Py_hash_t Py_UNUSED(hash),
+                   PyObject **Py_UNUSED(value))
+{
+    return -1;
+}
+
 #endif

@@ -33,8 +33,8 @@ struct layout_defaultdict {
     PyObject *default_factory;
 };
 
-/* Whether instances and dicts are read where they lie.  Where they are not, the functions below say
-   of everything that it is not there. */
+/* Whether instances and dicts are read where they lie.  Where they are not, the functions below
+   say of everything that it is not there. */
 ALWAYS_INLINE int
 layout_is_known(void)
 {
@@ -441,16 +441,7 @@ layout_values_take_last(struct layout_values *Py_UNUSED(values))
 
 /* What a search for a key whose hash is known would find without comparing it with another: 1 and
    the value, borrowed; 0 if it is not there; -1 if the key would be compared. */
-#if KNOWN_LAYOUT
 int layout_dict_search(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **value);
-#else
-static inline int
-layout_dict_search(PyObject *Py_UNUSED(dict), PyObject *Py_UNUSED(key), Py_hash_t Py_UNUSED(hash),
-                   PyObject **Py_UNUSED(value))
-{
-    return -1;
-}
-#endif
 
 /* The value of a dict under a key whose hash is known; borrowed.  NULL: there is none, and an
    exception only if the dict has odd keys, which may run Python code. */

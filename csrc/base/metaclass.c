@@ -2,10 +2,11 @@
 #include "base/metaclass.h"
 
 #include "base/state.h"
+#include "base/layout.h"
 
 /* Whether the metaclass has under the name the very object that `type` has. */
 static int
-inherits(PyTypeObject *metaclass, PyObject *name)
+inherits_from_type(PyTypeObject *metaclass, PyObject *name)
 {
     return type_lookup(metaclass, name) == type_lookup(&PyType_Type, name);
 }
@@ -27,10 +28,11 @@ static int
 has_plain_names(struct core_state *state, PyTypeObject *metaclass)
 {
     const struct core_strings *str = &state->str;
-    return inherits(metaclass, str->getattribute) && inherits(metaclass, str->name)
-           && inherits(metaclass, str->qualname) && inherits(metaclass, str->mro)
-           && goes_by_class(metaclass, str->module) && goes_by_class(metaclass, str->reduce)
-           && goes_by_class(metaclass, str->new);
+    return inherits_from_type(metaclass, str->getattribute)
+           && inherits_from_type(metaclass, str->name)
+           && inherits_from_type(metaclass, str->qualname)
+           && inherits_from_type(metaclass, str->mro) && goes_by_class(metaclass, str->module)
+           && goes_by_class(metaclass, str->reduce) && goes_by_class(metaclass, str->new);
 }
 
 static unsigned
@@ -60,6 +62,9 @@ read_facts(struct core_state *state, PyTypeObject *metaclass)
 unsigned
 metaclass_find_facts(struct core_state *state, PyTypeObject *metaclass)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     unsigned version = type_version(metaclass);
     struct known_metaclass *known = &state->metaclasses[version % METACLASSES_KNOWN];
     if (likely(version != 0 && version == known->version)) {

@@ -1,5 +1,6 @@
 /* Names found in modules: see namecache.h. */
 #include "base/namecache.h"
+#include "base/layout.h"
 
 int
 namecache_setup(PyObject *module)
@@ -51,6 +52,9 @@ namecache_builtins_are_gone(struct core_state *state)
 uint64_t
 namecache_renew(struct core_state *state)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     struct namecache *found = state->namecache;
     PyObject *builtins = state->stdlib.builtins_dict, *modules = namecache_modules(state);
     dictwatch_restart(&found->watch);
@@ -76,7 +80,8 @@ namecache_forget(struct core_state *state)
 }
 
 PyObject *
-namecache_look_for_module(struct core_state *state, PyObject *module_name, struct namecache_entry *place)
+namecache_look_for_module(struct core_state *state, PyObject *module_name,
+                          struct namecache_entry *place)
 {
     PyObject *modules = namecache_modules(state);
     PyObject *module =

@@ -38,7 +38,7 @@ struct namecache {
     struct dictwatch watch;
     uint64_t stamp;       /* counts the times that something has changed; 0: nothing is watched */
     int imports_as_usual; /* the builtins have the original __import__ */
-    Py_ssize_t builtins_at;     /* where the caller's globals have their builtins */
+    Py_ssize_t builtins_at;          /* where the caller's globals have their builtins */
     struct namecache_entry datetime; /* the capsule of datetime's C API */
 };
 
@@ -75,10 +75,11 @@ namecache_is_over(struct core_state *state)
 /* The dict of the exact module that sys.modules has under the name, which is an exact str; NULL
    without an exception if there is none. */
 PyObject *namecache_look_for_module(struct core_state *state, PyObject *module_name,
-                                struct namecache_entry *place);
+                                    struct namecache_entry *place);
 
 ALWAYS_INLINE PyObject *
-namecache_module_dict(struct core_state *state, PyObject *module_name, struct namecache_entry *place)
+namecache_module_dict(struct core_state *state, PyObject *module_name,
+                      struct namecache_entry *place)
 {
     uint64_t stamp = namecache_stamp(state);
     return likely(stamp != 0 && place->stamp == stamp && PyModule_CheckExact(place->module))
@@ -89,7 +90,7 @@ namecache_module_dict(struct core_state *state, PyObject *module_name, struct na
 /* What that module holds under the name, an exact str; NULL without an exception. */
 ALWAYS_INLINE PyObject *
 namecache_in_module(struct core_state *state, PyObject *module_name, PyObject *name,
-                struct namecache_entry *place)
+                    struct namecache_entry *place)
 {
     PyObject *dict = namecache_module_dict(state, module_name, place);
     return dict == NULL ? NULL : layout_find_name(dict, name, &place->index);

@@ -176,7 +176,7 @@ find_module_name(struct core_state *state, PyObject *object, PyObject *path)
 
 /* Imports the module and follows the path to the very object.  0 or -1. */
 static int
-verify(struct core_state *state, PyObject *object, struct global_name *global)
+verify_global(struct core_state *state, PyObject *object, struct global_name *global)
 {
     PyObject *module = PyImport_Import(global->module_name);
     if (module == NULL) {
@@ -285,7 +285,7 @@ names_find(struct core_state *state, PyObject *object, PyObject *name, struct gl
     if (global->module_name == NULL) {
         return -1;
     }
-    return verify(state, object, global);
+    return verify_global(state, object, global);
 }
 
 /* Checks a value of REVERSE_NAME_MAPPING: a pair of str.  0 or -1. */

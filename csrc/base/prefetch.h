@@ -92,6 +92,9 @@ prefetch_entries(PyObject *object)
 ALWAYS_INLINE void
 prefetch_next(PyObject *list, Py_ssize_t index, PyObject *item)
 {
+    if (!layout_is_known()) {
+        return;
+    }
     const unsigned long kinds =
         Py_TPFLAGS_HEAPTYPE | Py_TPFLAGS_TUPLE_SUBCLASS | Py_TPFLAGS_DICT_SUBCLASS;
     if (has_one_reference(item) && PyType_HasFeature(Py_TYPE(item), kinds)

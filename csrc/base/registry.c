@@ -3,7 +3,6 @@
 #include "base/registry.h"
 
 #include "base/layout.h"
-#include "plans/plan.h"
 
 /* The maps of an unchanged ChainMap, a list; borrowed, or NULL. */
 static PyObject *

@@ -195,9 +195,9 @@ struct core_state {
     PyObject *ascii_characters[128];
     struct dialect dialect;
     struct load_dialect load_dialect;
-    uint64_t epoch;               /* counts the times foreign code was run; see save.h */
-    struct namecache *namecache;  /* how long what was found holds; see namecache.h */
-    unsigned chain_map_version;   /* of collections.ChainMap as it was at first */
+    uint64_t epoch;              /* counts the times foreign code was run; see save.h */
+    struct namecache *namecache; /* how long what was found holds; see namecache.h */
+    unsigned chain_map_version;  /* of collections.ChainMap as it was at first */
     struct known_metaclass metaclasses[METACLASSES_KNOWN]; /* see metaclass.h */
     uintptr_t monitoring_version; /* for which `monitored` was found; see observed.c */
     int monitored;

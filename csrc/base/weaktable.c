@@ -5,7 +5,7 @@ enum { FIRST_SIZE = 64, REFUSALS_AT_ONCE = 512 };
 
 int
 weaktable_setup(struct weaktable *table, size_t entry_size, size_t most,
-            void (*release)(struct weaktable_entry *))
+                void (*release)(struct weaktable_entry *))
 {
     *table = (struct weaktable){.entry_size = entry_size, .most = most, .release = release};
     table->places = PyMem_Calloc(FIRST_SIZE, sizeof(struct weaktable_entry *));

@@ -37,7 +37,7 @@ struct weaktable {
 
 /* Makes an empty table.  0, or -1 with MemoryError. */
 int weaktable_setup(struct weaktable *table, size_t entry_size, size_t most,
-                void (*release)(struct weaktable_entry *));
+                    void (*release)(struct weaktable_entry *));
 
 /* Frees everything; also a table that was never made. */
 void weaktable_teardown(struct weaktable *table);

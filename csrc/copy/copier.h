@@ -25,12 +25,6 @@
 #include "copy/room.h"
 #include "types/room.h"
 
-/* Adds the functions to the module.  0, or -1 with an exception. */
-int copier_setup(PyObject *module);
-
-/* Frees what is kept between calls. */
-void copier_teardown(struct core_state *state);
-
 /* The C sides of the functions; strong or NULL.  They run Python code. */
 PyObject *copier_deepcopy(struct core_state *state, PyObject *object, PyObject *memo);
 PyObject *copier_copy(struct core_state *state, PyObject *object);
@@ -42,7 +36,7 @@ int copier_apply_state(struct core_state *state, PyObject *source, PyObject *cop
                        PyObject *copied_state);
 
 /* Makes what is in Python of the copier, so that it is there whenever it is needed.  0 or -1. */
-int copier_state_setup(struct core_state *state);
+int copier_state_setup(PyObject *module);
 
 /* The standard library's _reconstruct(x, memo, *reduce_value); memo NULL for None. */
 PyObject *copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
@@ -113,7 +107,7 @@ struct copier {
     struct copymemo memo;
     uint64_t epoch;
     struct copyroute *last_route; /* the one found last; routes live as long as the call */
-    struct bound_plan *last_form;       /* by which an object was copied last; NULL: none */
+    struct bound_plan *last_form; /* by which an object was copied last; NULL: none */
     /* Of the type whose reducer was called last, if nothing else need be asked of its objects;
        and the reducer's code, an address only; its plan rests, or it has none: */
     struct copyroute *asked_route;
@@ -155,11 +149,6 @@ PyObject *copier_copy_on_heap(struct copier *copier, PyObject *object);
    they should be. */
 PyObject *copier_hand_over(struct copier *copier, PyObject *object);
 
-/* Asks a visible memo and the tables for an owned object: 1 and its copy, strong; 0 and the route
-   by which it is to be copied; or -1.  May run Python code. */
-int copier_find_visible(struct copier *copier, PyObject *object, struct copyroute **route,
-                        PyObject **copy);
-
 /* ---- by kind of object -------------------------------------------------- */
 
 /* Deep copies of an owned object, strong or NULL; each runs Python code if its parts do. */
@@ -179,7 +168,7 @@ PyObject *copier_choose_tuple(struct copier *copier, PyObject *tuple, PyObject *
 
 /* Of an instance, as its type's plan says. */
 PyObject *copier_copy_default(struct copier *copier, struct copyroute *route, PyObject *object,
-                            int alone);
+                              int alone);
 
 /* By its reduction: `reducer` from dispatch_table, or NULL. */
 PyObject *copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer,
@@ -226,13 +215,13 @@ int copier_enter(struct copier *copier, PyObject *object, PyObject *copy, int al
    with a plan and atoms, which are their own copies.  CLOSED, RAISED, or NOT_SO.  Runs no Python
    code. */
 enum outcome copier_from_atoms(struct copier *copier, PyObject *object, PyObject *reduce_value,
-                           PyObject **copy);
+                               PyObject **copy);
 
 /* The copy of an owned object from a reduce value, which is stolen; `way`: what came of the above.
    `planned`: 1 if others hold all that is in the value, 2 if a plan made it, 0 if foreign code
    did. */
 enum outcome copier_from_value(struct copier *copier, PyObject *object, PyObject *reduce_value,
-                           enum outcome way, int planned, int alone, PyObject **copy);
+                               enum outcome way, int planned, int alone, PyObject **copy);
 
 /* The copy in the end, of an object that is owned no longer; strong or NULL. */
 PyObject *copier_finish_copy(struct copier *copier, PyObject *object, enum outcome way,

@@ -42,8 +42,8 @@ copier_copy_again(struct copier *copier, PyObject *object, PyObject **copy)
             return 0;
         }
     }
-    enum outcome outcome =
-        construct_by_stores(copier->state, bound->constructor, values, bound->argument_count, copy);
+    enum outcome outcome = construct_by_stores(copier->state, bound->constructor, values,
+                                               bound->argument_count, copy);
     if (outcome == OUTCOME_DONE
         && copymemo_log(&copier->memo, object, COPY_OBJECT, *copy, COPY_WHOLE) < 0) {
         Py_CLEAR(*copy);
@@ -175,8 +175,8 @@ copier_ask_again(struct copier *copier, PyObject *object, PyObject **copy)
     Py_INCREF(object);
     copier->depth++;
     PyObject *reduce_value = ask_function(copier, route->function, object);
-    enum outcome way =
-        reduce_value == NULL ? OUTCOME_RAISED : copy_from_atoms(copier, object, reduce_value, copy);
+    enum outcome way = reduce_value == NULL ? OUTCOME_RAISED
+                                            : copy_from_atoms(copier, object, reduce_value, copy);
     if (likely(way == OUTCOME_CLOSED)) {
         /* Nothing dies of it but tuples and atoms. */
         Py_DECREF(reduce_value);
@@ -188,4 +188,3 @@ copier_ask_again(struct copier *copier, PyObject *object, PyObject **copy)
     *copy = copier_finish_copy(copier, object, way, *copy);
     return *copy == NULL ? -1 : 1;
 }
-

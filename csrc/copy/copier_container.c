@@ -451,4 +451,3 @@ copier_copy_method(struct copier *copier, PyObject *method)
     Py_DECREF(method);
     return copy;
 }
-

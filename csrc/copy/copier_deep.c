@@ -12,6 +12,7 @@
 #include "copy/copier.h"
 
 #include "base/reduction.h"
+#include "copy/copier_route.h"
 
 enum level_kind { LEVEL_LIST, LEVEL_TUPLE, LEVEL_DICT, LEVEL_METHOD, LEVEL_REDUCED };
 
@@ -58,7 +59,7 @@ begin_foreign(struct copier *copier)
 
 /* Drops an object, maybe the last reference to it. */
 static void
-drop(struct copier *copier, PyObject *object)
+drop_level(struct copier *copier, PyObject *object)
 {
     if (Py_REFCNT(object) > 1) {
         Py_DECREF(object);
@@ -131,7 +132,7 @@ close_level(struct levels *levels)
 
 /* The end of a level: the object is kept, and entered again.  DONE and the copy, or RAISED. */
 static enum progress
-finish(struct copier *copier, struct level *level, PyObject **next)
+finish_level(struct copier *copier, struct level *level, PyObject **next)
 {
     if (level->copy != level->object
         && copymemo_keep(&copier->memo, level->object, level->copy) < 0) {
@@ -164,7 +165,7 @@ advance_list(struct copier *copier, struct level *level, PyObject *copied, PyObj
     if (level->next < PyList_GET_SIZE(level->object)) {
         return copy_first(PyList_GET_ITEM(level->object, level->next++), next);
     }
-    return finish(copier, level, next);
+    return finish_level(copier, level, next);
 }
 
 static enum progress
@@ -206,7 +207,7 @@ advance_dict(struct copier *copier, struct level *level, PyObject *copied, PyObj
         return RAISED;
     }
     if (found == 0) {
-        return finish(copier, level, next);
+        return finish_level(copier, level, next);
     }
     level->stage = AT_VALUE;
     level->waiting = Py_NewRef(key);
@@ -223,7 +224,7 @@ advance_method(struct copier *copier, struct level *level, PyObject *copied, PyO
     level->copy = PyObject_CallFunctionObjArgs((PyObject *)&PyMethod_Type,
                                                PyMethod_GET_FUNCTION(level->object), copied, NULL);
     Py_DECREF(copied);
-    return level->copy == NULL ? RAISED : finish(copier, level, next);
+    return level->copy == NULL ? RAISED : finish_level(copier, level, next);
 }
 
 /* ---- reduce values ------------------------------------------------------- */
@@ -261,7 +262,7 @@ go_on_with_dict_items(struct copier *copier, struct level *level, PyObject **nex
     PyObject *item;
     int found = level->iterator == NULL ? 0 : find_item(copier, level, &item);
     if (found <= 0) {
-        return found < 0 ? RAISED : finish(copier, level, next);
+        return found < 0 ? RAISED : finish_level(copier, level, next);
     }
     item = copier_pair(copier, item);
     if (item == NULL) {
@@ -377,7 +378,7 @@ begin_reduced(struct copier *copier, struct levels *levels, PyObject *object,
 {
     if (reduction_check_for_copy(reduce_value) != REDUCTION_VALID) {
         *copy = copier_copy_from(copier, object, reduce_value, 0);
-        drop(copier, reduce_value);
+        drop_level(copier, reduce_value);
         if (*copy != NULL && *copy != object && copymemo_keep(&copier->memo, object, *copy) < 0) {
             Py_CLEAR(*copy);
         }
@@ -530,7 +531,7 @@ copier_copy_on_heap(struct copier *copier, PyObject *object)
         if (progress == PART) {
             PyObject *part = at;
             progress = begin_object(copier, &levels, part, &at);
-            drop(copier, part);
+            drop_level(copier, part);
         }
         if (progress != RAISED && levels.count > 0) {
             progress = advance(copier, &levels, &at);
@@ -545,4 +546,3 @@ copier_copy_on_heap(struct copier *copier, PyObject *object)
     PyMem_Free(levels.at);
     return at;
 }
-

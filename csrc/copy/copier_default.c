@@ -132,8 +132,8 @@ copy_field(struct copier *copier, struct field_cursor *cursor, struct open_insta
 
 /* Copies all fields into the clone and enters it in the memo.  0 or -1. */
 ALWAYS_INLINE int
-copy_fields(struct copier *copier, struct field_cursor *cursor, struct open_instance *open, int alone,
-            enum field_kind kind)
+copy_fields(struct copier *copier, struct field_cursor *cursor, struct open_instance *open,
+            int alone, enum field_kind kind)
 {
     int opened = 0, result = 1;
     PyObject *value;
@@ -165,13 +165,15 @@ copy_fields(struct copier *copier, struct field_cursor *cursor, struct open_inst
 }
 
 static int
-copy_slots(struct copier *copier, struct field_cursor *cursor, struct open_instance *open, int alone)
+copy_slots(struct copier *copier, struct field_cursor *cursor, struct open_instance *open,
+           int alone)
 {
     return copy_fields(copier, cursor, open, alone, IN_SLOTS);
 }
 
 static int
-copy_values(struct copier *copier, struct field_cursor *cursor, struct open_instance *open, int alone)
+copy_values(struct copier *copier, struct field_cursor *cursor, struct open_instance *open,
+            int alone)
 {
     return copy_fields(copier, cursor, open, alone, IN_VALUES);
 }
@@ -253,4 +255,3 @@ copier_copy_default(struct copier *copier, struct copyroute *route, PyObject *ob
     }
     return open.copy;
 }
-

@@ -127,7 +127,7 @@ free_copies(PyObject **copies, Py_ssize_t count)
 
 /* func(*(deepcopy(arg, memo) for arg in args)); strong or NULL. */
 static PyObject *
-construct(struct copier *copier, PyObject *function, PyObject *args)
+construct_deep(struct copier *copier, PyObject *function, PyObject *args)
 {
     Py_ssize_t count = PyTuple_GET_SIZE(args);
     PyObject *short_args[SHORT_ARGS + 1], *result = NULL;
@@ -151,7 +151,7 @@ construct(struct copier *copier, PyObject *function, PyObject *args)
 
 /* State, list items and dict items into the new object.  0 or -1. */
 static int
-fill(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject *copy)
+fill_deep(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject *copy)
 {
     PyObject *state = reduction_part(reduce_value, PART_STATE);
     if (state != NULL) {
@@ -184,18 +184,19 @@ copier_enter(struct copier *copier, PyObject *object, PyObject *copy, int alone,
 
 /* _reconstruct(object, memo, *reduce_value) for a usual reduce value; strong or NULL. */
 static PyObject *
-rebuild(struct copier *copier, PyObject *object, PyObject *reduce_value, int alone)
+rebuild_deep(struct copier *copier, PyObject *object, PyObject *reduce_value, int alone)
 {
     uint64_t epoch = copier->epoch;
     copier_open_unentered(copier, alone);
-    PyObject *copy = construct(copier, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE),
-                               PyTuple_GET_ITEM(reduce_value, PART_ARGS));
+    PyObject *copy = construct_deep(copier, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE),
+                                    PyTuple_GET_ITEM(reduce_value, PART_ARGS));
     copier_close_unentered(copier);
     if (copy == NULL) {
         return NULL;
     }
     if (copier_enter(copier, object, copy, alone, epoch) < 0
-        || (PyTuple_GET_SIZE(reduce_value) > 2 && fill(copier, object, reduce_value, copy) < 0)) {
+        || (PyTuple_GET_SIZE(reduce_value) > 2
+            && fill_deep(copier, object, reduce_value, copy) < 0)) {
         Py_DECREF(copy);
         return NULL;
     }
@@ -206,7 +207,7 @@ PyObject *
 copier_copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value, int alone)
 {
     if (reduction_check_for_copy(reduce_value) == REDUCTION_VALID) {
-        return rebuild(copier, object, reduce_value, alone);
+        return rebuild_deep(copier, object, reduce_value, alone);
     }
     if (copymemo_show(&copier->memo) < 0 || copier_before_foreign(copier) < 0) {
         return NULL;
@@ -280,3 +281,32 @@ copier_construct_from(struct copier *copier, struct bound_parts *parts)
     return result;
 }
 
+enum outcome
+copier_from_value(struct copier *copier, PyObject *object, PyObject *reduce_value,
+                  enum outcome way, int planned, int alone, PyObject **copy)
+{
+    uint64_t epoch = copier->epoch;
+    if (way == OUTCOME_BAIL) {
+        *copy = copier_copy_from(copier, object, reduce_value, planned ? alone : 0);
+    }
+    if (planned == 1 && epoch == copier->epoch && PyTuple_GET_SIZE(reduce_value) == 2) {
+        /* The object still holds what the reduce value was made of. */
+        Py_DECREF(reduce_value);
+        return *copy == NULL ? OUTCOME_RAISED : OUTCOME_DONE;
+    }
+    copier_before_death(copier, copy);
+    Py_DECREF(reduce_value);
+    copier_after_foreign(copier);
+    return *copy == NULL ? OUTCOME_RAISED : OUTCOME_DONE;
+}
+
+PyObject *
+copier_finish_copy(struct copier *copier, PyObject *object, enum outcome way, PyObject *copy)
+{
+    if (way == OUTCOME_DONE && copy != object
+        && copymemo_close(&copier->memo, object, COPY_OBJECT, copy) < 0) {
+        Py_CLEAR(copy);
+    }
+    Py_DECREF(object);
+    return way == OUTCOME_RAISED ? NULL : copy;
+}

@@ -25,7 +25,7 @@ surely_lacks_deepcopy(struct copier *copier, PyObject *object, unsigned int fact
 /* Calls __deepcopy__(memo).  1 and the copy, 0 if there is none, -1.  After it, no table that was
    read before is good. */
 static int
-copy_by_hook(struct copier *copier, PyObject *object, PyObject **copy)
+deepcopy_by_hook(struct copier *copier, PyObject *object, PyObject **copy)
 {
     PyObject *hook;
     if (copier_before_foreign(copier) < 0) {
@@ -51,7 +51,7 @@ copy_by_hook(struct copier *copier, PyObject *object, PyObject **copy)
 /* The type's function in dispatch_table as it is now: 1 and strong, 0 if there is none or if it
    is false, -1. */
 static int
-find_reducer(struct copier *copier, PyTypeObject *type, PyObject **reducer)
+find_copy_reducer(struct copier *copier, PyTypeObject *type, PyObject **reducer)
 {
     struct core_state *state = copier->state;
     if (state->copy->routes->epoch != copier->epoch) {
@@ -73,13 +73,13 @@ find_reducer(struct copier *copier, PyTypeObject *type, PyObject **reducer)
 
 /* Gets the reduce value; strong or NULL. */
 static PyObject *
-ask(struct copier *copier, PyObject *object, PyTypeObject *type)
+get_reduce_value(struct copier *copier, PyObject *object, PyTypeObject *type)
 {
     PyObject *reducer, *reduce_value = NULL;
     if (copier_before_asking(copier) < 0) {
         return NULL;
     }
-    int found = find_reducer(copier, type, &reducer);
+    int found = find_copy_reducer(copier, type, &reducer);
     if (found > 0) {
         reduce_value = reducer_call(reducer, object);
         Py_DECREF(reducer);
@@ -96,8 +96,8 @@ ask(struct copier *copier, PyObject *object, PyTypeObject *type)
    it, or 2; 0 if there is no plan that can be used, and *callable NULL if it is to be looked
    up again; -1. */
 static int
-ask_plan(struct copier *copier, PyObject *object, PyObject **callable,
-         enum outcome verdict, struct reducer *reducer, PyObject **reduce_value)
+ask_plan(struct copier *copier, PyObject *object, PyObject **callable, enum outcome verdict,
+         struct reducer *reducer, PyObject **reduce_value)
 {
     if (verdict == OUTCOME_HOT) {
         PyObject *owned = Py_NewRef(*callable);
@@ -124,9 +124,9 @@ copier_ask_deeply(struct copier *copier, PyObject *object, unsigned int facts, P
 {
     PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
     int found =
-        surely_lacks_deepcopy(copier, object, facts) ? 0 : copy_by_hook(copier, object, copy);
+        surely_lacks_deepcopy(copier, object, facts) ? 0 : deepcopy_by_hook(copier, object, copy);
     if (found == 0) {
-        *reduce_value = ask(copier, object, type);
+        *reduce_value = get_reduce_value(copier, object, type);
         found = *reduce_value == NULL ? -1 : 0;
     }
     Py_DECREF(type);
@@ -135,7 +135,7 @@ copier_ask_deeply(struct copier *copier, PyObject *object, unsigned int facts, P
 
 /* ---- the ways ---------------------------------------------------------- */
 
-/* copy_by_bound_plan(), with room for so many arguments. */
+/* deepcopy_by_bound_plan(), with room for so many arguments. */
 ALWAYS_INLINE enum outcome
 copy_by_form_of(struct copier *copier, PyObject *object, int alone, PyObject **values,
                 Py_ssize_t count, PyObject **copy)
@@ -191,30 +191,11 @@ copy_by_long_form(struct copier *copier, PyObject *object, int alone, PyObject *
 
 /* The copy of an owned object that is read by the form of its type, if one is ready. */
 static enum outcome
-copy_by_bound_plan(struct copier *copier, PyObject *object, int alone, PyObject **copy)
+deepcopy_by_bound_plan(struct copier *copier, PyObject *object, int alone, PyObject **copy)
 {
     return bound_at(copier->state, Py_TYPE(object))->argument_count <= SHORT_FORM
                ? copy_by_short_form(copier, object, alone, copy)
                : copy_by_long_form(copier, object, alone, copy);
-}
-
-enum outcome
-copier_from_value(struct copier *copier, PyObject *object, PyObject *reduce_value, enum outcome way,
-                  int planned, int alone, PyObject **copy)
-{
-    uint64_t epoch = copier->epoch;
-    if (way == OUTCOME_BAIL) {
-        *copy = copier_copy_from(copier, object, reduce_value, planned ? alone : 0);
-    }
-    if (planned == 1 && epoch == copier->epoch && PyTuple_GET_SIZE(reduce_value) == 2) {
-        /* The object still holds what the reduce value was made of. */
-        Py_DECREF(reduce_value);
-        return *copy == NULL ? OUTCOME_RAISED : OUTCOME_DONE;
-    }
-    copier_before_death(copier, copy);
-    Py_DECREF(reduce_value);
-    copier_after_foreign(copier);
-    return *copy == NULL ? OUTCOME_RAISED : OUTCOME_DONE;
 }
 
 /* The copy of an owned object from the reduce value that foreign code gave, which is stolen. */
@@ -232,7 +213,7 @@ copy_and_drop(struct copier *copier, PyObject *object, PyObject *reduce_value, P
 
 /* What is known of the type of an object that is being copied by reduction. */
 ALWAYS_INLINE struct copyroute *
-route_of(struct copier *copier, PyObject *object)
+known_route_of(struct copier *copier, PyObject *object)
 {
     struct copyroute *last = copier->last_route;
     return likely(last != NULL && copyroute_type(last) == Py_TYPE(object))
@@ -277,15 +258,15 @@ copy_planned(struct copier *copier, PyObject *object, PyObject *reduce_value, in
 /* The copy of an owned object by the plan of the callable that reduces it, if there is one.
    NOT_SO if that is to be called, and *callable NULL if it is to be looked up again. */
 static enum outcome
-copy_by_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObject *protocol,
-             int of_method, struct reducer *reducer, int alone, PyObject **copy)
+deepcopy_by_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObject *protocol,
+                 int of_method, struct reducer *reducer, int alone, PyObject **copy)
 {
     PyObject *reduce_value = NULL;
-    struct copyroute *route = route_of(copier, object);
+    struct copyroute *route = known_route_of(copier, object);
     enum outcome verdict = reducer_meet(copier->state, *callable, protocol, reducer);
     if (verdict == OUTCOME_DONE
         && bound_prepare(copier->state, copier->epoch, reducer, of_method, Py_TYPE(object))) {
-        enum outcome way = copy_by_bound_plan(copier, object, alone, copy);
+        enum outcome way = deepcopy_by_bound_plan(copier, object, alone, copy);
         if (way != OUTCOME_BAIL) {
             count_try(copier, route, 1);
             return way;
@@ -305,37 +286,39 @@ copy_by_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObj
 
 /* The copy of an owned object by the function that dispatch_table has. */
 static enum outcome
-copy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable, int alone,
-                PyObject **copy)
+deepcopy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable, int alone,
+                    PyObject **copy)
 {
     struct reducer reducer = {.function = callable, .refused = 1};
-    struct copyroute *route = route_of(copier, object);
+    struct copyroute *route = known_route_of(copier, object);
     int rests = reducer_rests(copier, route);
-    enum outcome way = rests ? OUTCOME_BAIL
-                         : copy_by_plan(copier, object, &callable, NULL, 0, &reducer, alone, copy);
+    enum outcome way =
+        rests ? OUTCOME_BAIL
+              : deepcopy_by_plan(copier, object, &callable, NULL, 0, &reducer, alone, copy);
     if (way != OUTCOME_BAIL) {
         return way;
     }
     copier_remember_asked(copier, route, reducer.refused ? reducer.function : NULL, rests);
-    PyObject *reduce_value = callable == NULL ? ask(copier, object, Py_TYPE(object))
+    PyObject *reduce_value = callable == NULL ? get_reduce_value(copier, object, Py_TYPE(object))
                                               : copier_ask_function(copier, callable, object);
-    return reduce_value == NULL ? OUTCOME_RAISED : copy_and_drop(copier, object, reduce_value, copy);
+    return reduce_value == NULL ? OUTCOME_RAISED
+                                : copy_and_drop(copier, object, reduce_value, copy);
 }
 
 /* The copy of an owned object by the plan of its class's own __reduce_ex__ or __reduce__. */
 static enum outcome
-copy_by_method(struct copier *copier, PyObject *object, int alone, PyObject **copy)
+deepcopy_by_method(struct copier *copier, PyObject *object, int alone, PyObject **copy)
 {
     struct core_state *state = copier->state;
     struct reducer reducer;
     int takes_protocol;
-    PyObject *method = reducer_rests(copier, route_of(copier, object))
+    PyObject *method = reducer_rests(copier, known_route_of(copier, object))
                            ? NULL
                            : bound_find_method(state, object, &takes_protocol);
-    return method == NULL
-               ? OUTCOME_BAIL
-               : copy_by_plan(copier, object, &method, takes_protocol ? state->protocols[4] : NULL,
-                              1, &reducer, alone, copy);
+    return method == NULL ? OUTCOME_BAIL
+                          : deepcopy_by_plan(copier, object, &method,
+                                             takes_protocol ? state->protocols[4] : NULL, 1,
+                                             &reducer, alone, copy);
 }
 
 /* Fills the fresh copy of an owned object with the state that it gave.  0 or -1. */
@@ -356,7 +339,7 @@ take_over_state(struct copier *copier, PyObject *object, PyObject *copy, PyObjec
 
 /* What an object's __getstate__ gives, which is an owned function of its type; strong or NULL. */
 static PyObject *
-ask_for_state(struct copier *copier, PyObject *object, PyObject *getstate)
+call_getstate(struct copier *copier, PyObject *object, PyObject *getstate)
 {
     PyObject *state = frozen_getstate(copier->state, object);
     if (state != NULL || PyErr_Occurred() || copier_before_foreign(copier) < 0) {
@@ -374,25 +357,25 @@ ask_for_state(struct copier *copier, PyObject *object, PyObject *getstate)
    gives, or with its __dict__.  Strong; NULL with an exception, or without one if the object is to
    be asked for its reduce value. */
 static PyObject *
-find_state(struct copier *copier, PyObject *object)
+find_default_state(struct copier *copier, PyObject *object)
 {
     PyObject *getstate = type_lookup(Py_TYPE(object), copier->state->str.getstate);
     if (getstate == NULL || !PyFunction_Check(getstate)) {
         return default_dict_state(copier->state, object);
     }
     Py_INCREF(getstate);
-    PyObject *state = ask_for_state(copier, object, getstate);
+    PyObject *state = call_getstate(copier, object, getstate);
     Py_DECREF(getstate);
     return state;
 }
 
 /* The copy of an owned object of such a state, without a reduce value. */
 static enum outcome
-copy_by_state(struct copier *copier, PyObject *object, PyObject **copy)
+deepcopy_by_state(struct copier *copier, PyObject *object, PyObject **copy)
 {
     PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
     unsigned int version = type_version(type);
-    PyObject *state = find_state(copier, object);
+    PyObject *state = find_default_state(copier, object);
     enum outcome way = state == NULL && !PyErr_Occurred() ? OUTCOME_BAIL : OUTCOME_RAISED;
     if (state != NULL
         && unlikely(version != type_version(type) || Py_TYPE(object) != type
@@ -428,9 +411,9 @@ copy_asked(struct copier *copier, PyObject *object, int sure, PyObject **copy)
 {
     PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
     enum outcome way = OUTCOME_RAISED;
-    int found = sure ? 0 : copy_by_hook(copier, object, copy);
+    int found = sure ? 0 : deepcopy_by_hook(copier, object, copy);
     if (found == 0) {
-        PyObject *reduce_value = ask(copier, object, type);
+        PyObject *reduce_value = get_reduce_value(copier, object, type);
         if (reduce_value != NULL) {
             way = copy_and_drop(copier, object, reduce_value, copy);
         }
@@ -440,17 +423,6 @@ copy_asked(struct copier *copier, PyObject *object, int sure, PyObject **copy)
     }
     Py_DECREF(type);
     return way;
-}
-
-PyObject *
-copier_finish_copy(struct copier *copier, PyObject *object, enum outcome way, PyObject *copy)
-{
-    if (way == OUTCOME_DONE && copy != object
-        && copymemo_close(&copier->memo, object, COPY_OBJECT, copy) < 0) {
-        Py_CLEAR(copy);
-    }
-    Py_DECREF(object);
-    return way == OUTCOME_RAISED ? NULL : copy;
 }
 
 PyObject *
@@ -467,18 +439,17 @@ copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, 
     reducer = sure && reducer != NULL && PyFunction_Check(reducer) ? reducer : NULL;
     Py_INCREF(object);
     if (reducer != NULL || reduces) {
-        way = copy_by_bound_plan(copier, object, alone, &copy);
+        way = deepcopy_by_bound_plan(copier, object, alone, &copy);
     }
     if (way == OUTCOME_BAIL && reduces) {
-        way = copy_by_method(copier, object, alone, &copy);
+        way = deepcopy_by_method(copier, object, alone, &copy);
     }
     if (way == OUTCOME_BAIL && reducer == NULL && gives_state) {
-        way = copy_by_state(copier, object, &copy);
+        way = deepcopy_by_state(copier, object, &copy);
     }
     if (way == OUTCOME_BAIL) {
-        way = reducer != NULL ? copy_by_reducer(copier, object, reducer, alone, &copy)
+        way = reducer != NULL ? deepcopy_by_reducer(copier, object, reducer, alone, &copy)
                               : copy_asked(copier, object, sure, &copy);
     }
     return copier_finish_copy(copier, object, way, copy);
 }
-

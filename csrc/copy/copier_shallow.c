@@ -5,6 +5,7 @@
 #include "types/frozen.h"
 #include "base/reduction.h"
 #include "copy/room.h"
+#include "base/layout.h"
 
 /* A value of the copy module as it is now: 1 and strong, 0, -1. */
 static int
@@ -88,8 +89,8 @@ copy_by_sets(struct core_state *state, PyObject *object, PyObject **copy)
 /* constructor(*arguments), all owned by the caller, by its plan or by calling it; strong or NULL.
    `tuple`: what the arguments are in, which exceptions keep as it is; NULL: nothing. */
 static PyObject *
-construct(struct core_state *state, PyObject *callable, PyObject *const *arguments,
-          Py_ssize_t count, PyObject *tuple)
+construct_shallow(struct core_state *state, PyObject *callable, PyObject *const *arguments,
+                  Py_ssize_t count, PyObject *tuple)
 {
     PyObject *made;
     if (callable == state->stdlib.copyreg_newobj && count > 0) {
@@ -108,7 +109,7 @@ construct(struct core_state *state, PyObject *callable, PyObject *const *argumen
 
 /* Gives a copy its state and items.  0 or -1. */
 static int
-fill(struct core_state *state, PyObject *object, PyObject *copy, PyObject *reduce_value)
+fill_shallow(struct core_state *state, PyObject *object, PyObject *copy, PyObject *reduce_value)
 {
     PyObject *part = reduction_part(reduce_value, PART_STATE);
     if (part != NULL && copier_apply_state(state, object, copy, part) < 0) {
@@ -123,14 +124,14 @@ fill(struct core_state *state, PyObject *object, PyObject *copy, PyObject *reduc
 }
 
 static PyObject *
-rebuild(struct core_state *state, PyObject *object, PyObject *reduce_value)
+rebuild_shallow(struct core_state *state, PyObject *object, PyObject *reduce_value)
 {
     PyObject *arguments = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
     PyObject *copy =
-        construct(state, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE),
-                  &PyTuple_GET_ITEM(arguments, 0), PyTuple_GET_SIZE(arguments), arguments);
+        construct_shallow(state, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE),
+                          &PyTuple_GET_ITEM(arguments, 0), PyTuple_GET_SIZE(arguments), arguments);
     if (copy != NULL && PyTuple_GET_SIZE(reduce_value) > PART_STATE
-        && fill(state, object, copy, reduce_value) < 0) {
+        && fill_shallow(state, object, copy, reduce_value) < 0) {
         Py_CLEAR(copy);
     }
     return copy;
@@ -145,7 +146,7 @@ copy_from(struct core_state *state, PyObject *object, PyObject *reduce_value)
         return NULL;
     }
     if (reduction_check_for_copy(reduce_value) == REDUCTION_VALID) {
-        copy = rebuild(state, object, reduce_value);
+        copy = rebuild_shallow(state, object, reduce_value);
     }
     else {
         int is_name = PyObject_IsInstance(reduce_value, (PyObject *)&PyUnicode_Type);
@@ -264,7 +265,7 @@ construct_from(struct core_state *state, struct bound_parts *parts)
     for (Py_ssize_t i = 0; i < parts->count; i++) {
         Py_INCREF(parts->values[i]);
     }
-    PyObject *copy = construct(state, callable, parts->values, parts->count, NULL);
+    PyObject *copy = construct_shallow(state, callable, parts->values, parts->count, NULL);
     for (Py_ssize_t i = 0; i < parts->count; i++) {
         Py_DECREF(parts->values[i]);
     }
@@ -275,7 +276,7 @@ construct_from(struct core_state *state, struct bound_parts *parts)
 /* Copies by the plan of a reducer, which may be a method.  1 and the copy, 0, -1. */
 static int
 copy_by_bound_plan(struct core_state *state, struct copyroute *route, PyObject *object,
-             PyObject *callable, PyObject *protocol, int of_method, PyObject **copy)
+                   PyObject *callable, PyObject *protocol, int of_method, PyObject **copy)
 {
     struct reducer reducer;
     PyObject *values[BOUND_PARTS_MAX];
@@ -311,14 +312,16 @@ copy_by_method(struct core_state *state, struct copyroute *route, PyObject *obje
 {
     int takes_protocol;
     PyObject *method = bound_find_method(state, object, &takes_protocol);
-    return method == NULL ? 0
-                          : copy_by_bound_plan(state, route, object, method,
-                                         takes_protocol ? state->protocols[4] : NULL, 1, copy);
+    return method == NULL
+               ? 0
+               : copy_by_bound_plan(state, route, object, method,
+                                    takes_protocol ? state->protocols[4] : NULL, 1, copy);
 }
 
 /* Copies an instance as its type's plan says.  1 and the copy, 0, -1. */
 static int
-copy_clone(struct core_state *state, struct default_reduction *info, PyObject *object, PyObject **copy)
+copy_clone(struct core_state *state, struct default_reduction *info, PyObject *object,
+           PyObject **copy)
 {
     struct default_fields fields = {NULL, NULL};
     if (info->has_dict && !default_find_fields(info, object, &fields)) {
@@ -332,6 +335,9 @@ copy_clone(struct core_state *state, struct default_reduction *info, PyObject *o
 static int
 copy_by_plan(struct core_state *state, PyObject *object, PyObject **copy)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     struct default_reduction *info;
     copyroute_refresh(state, ++state->copy->epoch);
     if (copyroute_analyse(state, Py_TYPE(object), &info) == NULL) {
@@ -386,7 +392,7 @@ copy_container(PyObject *object, PyObject **copy)
 /* Whether the object's reduction is known but for its state: that of its type is, and no attribute
    of its own is in the way. */
 static int
-only_state_is_asked(struct core_state *state, const struct copyroute *route, PyObject *object)
+is_asked_only_for_state(struct core_state *state, const struct copyroute *route, PyObject *object)
 {
     const unsigned int facts = route->facts;
     return (facts & (TYPE_OWN_GETSTATE | TYPE_DICT_STATE)) != 0
@@ -474,7 +480,7 @@ copy_reduced(struct core_state *state, struct copyroute *route, PyObject *object
     else if ((route->facts & TYPE_OWN_REDUCE) != 0) {
         done = copy_by_method(state, route, object, &copy);
     }
-    else if (only_state_is_asked(state, route, object)) {
+    else if (is_asked_only_for_state(state, route, object)) {
         done = copy_by_state(state, route, object, &copy);
     }
     return done != 0 ? copy : copy_by_asking(state, object);
@@ -508,6 +514,9 @@ copy_hooked(struct core_state *state, PyObject *object)
 static int
 copy_by_route(struct core_state *state, PyObject *object, PyObject **copy)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     struct copyroute *route = find_route(state, Py_TYPE(object));
     enum copyroute_shallow found =
         route == NULL ? SHALLOW_ASK : copyroute_look_shallowly(state, route);
@@ -525,7 +534,7 @@ copy_by_route(struct core_state *state, PyObject *object, PyObject **copy)
         return 0;
     }
     *copy = (route->facts & TYPE_NO_COPY) != 0 ? copy_reduced(state, route, object)
-                                                : copy_hooked(state, object);
+                                               : copy_hooked(state, object);
     return *copy == NULL ? -1 : 1;
 }
 
@@ -533,6 +542,9 @@ copy_by_route(struct core_state *state, PyObject *object, PyObject **copy)
 static int
 is_hashed_by_metaclass(PyTypeObject *type)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     return !copyroute_is_plain_key((PyObject *)type);
 }
 
@@ -541,6 +553,9 @@ is_hashed_by_metaclass(PyTypeObject *type)
 static int
 surely_lacks_copy(struct core_state *state, PyTypeObject *type)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     struct default_reduction *info;
     struct copyroute *route = copyroute_analyse(state, type, &info);
     return route == NULL ? -1 : (route->facts & TYPE_NO_COPY) != 0;
@@ -557,7 +572,7 @@ copy_unknown(struct core_state *state, PyObject *object, PyTypeObject *type)
         return PyObject_CallOneArg(state->stdlib.copy_copy, object);
     }
     int done = state->copy->copies_by_sets ? copy_by_sets(state, object, &copy)
-                                     : copy_by_dispatch(state, object, &copy);
+                                           : copy_by_dispatch(state, object, &copy);
     if (done != 0) {
         return copy;
     }

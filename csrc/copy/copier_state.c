@@ -8,6 +8,7 @@
 #include "types/bound.h"
 #include "types/setstate.h"
 #include "copy/room.h"
+#include "base/layout.h"
 
 /* Two functions that say in Python what C would have to word errors for. */
 static const char helpers_source[] = "def reconstruct(function, x, memo, reduce_value):\n"
@@ -17,8 +18,9 @@ static const char helpers_source[] = "def reconstruct(function, x, memo, reduce_
                                      "    return key, value\n";
 
 int
-copier_state_setup(struct core_state *state)
+copier_state_setup(PyObject *module)
 {
+    struct core_state *state = core_state_of_module(module);
     PyObject *helpers = Py_BuildValue("{sO}", "__builtins__", state->stdlib.builtins_dict);
     PyObject *none =
         helpers == NULL ? NULL : PyRun_String(helpers_source, Py_file_input, helpers, helpers);
@@ -29,7 +31,7 @@ copier_state_setup(struct core_state *state)
 
 /* Calls a helper; strong or NULL.  Runs Python code. */
 static PyObject *
-call_helper(struct core_state *state, const char *name, PyObject *const *args, size_t count)
+call_copy_helper(struct core_state *state, const char *name, PyObject *const *args, size_t count)
 {
     PyObject *key = PyUnicode_FromString(name), *helper = NULL;
     if (key == NULL || PyDict_GetItemRef(state->copy->copy_helpers, key, &helper) <= 0) {
@@ -52,7 +54,7 @@ copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
         memo == NULL ? Py_None : memo,
         reduce_value,
     };
-    return call_helper(state, "reconstruct", args, Py_ARRAY_LENGTH(args));
+    return call_copy_helper(state, "reconstruct", args, Py_ARRAY_LENGTH(args));
 }
 
 /* ---- asking ------------------------------------------------------------ */
@@ -62,6 +64,9 @@ copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
 static int
 ask_class(struct core_state *state, PyObject *object, PyObject **reduce_value)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     int takes_protocol;
     PyObject *method = bound_find_reducer(state, object, &takes_protocol);
     if (method == NULL) {
@@ -171,6 +176,9 @@ call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state, 
 static int
 apply_plain_state(struct core_state *state, PyObject *copy, PyObject *copied_state)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     unsigned int facts = copyroute_facts(state, Py_TYPE(copy));
     if (!takes_state_plainly(state, copy, facts)) {
         return call_setstate(state, copy, copied_state, facts);
@@ -287,7 +295,7 @@ enum { ITEMS_AT_ONCE = 2048 };
 
 /* copy.append(item).  0 or -1. */
 static int
-append_item(struct core_state *state, PyObject *copy, PyObject *item)
+append_one(struct core_state *state, PyObject *copy, PyObject *item)
 {
     PyObject *none = PyObject_CallMethodOneArg(copy, state->str.append, item);
     Py_XDECREF(none);
@@ -300,7 +308,7 @@ set_item_shallowly(struct core_state *state, PyObject *copy, PyObject *item)
 {
     PyObject *pair = PyTuple_CheckExact(item) && PyTuple_GET_SIZE(item) == 2
                          ? Py_NewRef(item)
-                         : call_helper(state, "pair", &item, 1);
+                         : call_copy_helper(state, "pair", &item, 1);
     int result = pair == NULL ? -1
                               : PyObject_SetItem(copy, PyTuple_GET_ITEM(pair, 0),
                                                  PyTuple_GET_ITEM(pair, 1));
@@ -330,7 +338,7 @@ for_each(struct core_state *state, PyObject *items, PyObject *copy,
 int
 copier_append_all(struct core_state *state, PyObject *items, PyObject *copy)
 {
-    return for_each(state, items, copy, append_item);
+    return for_each(state, items, copy, append_one);
 }
 
 int
@@ -423,7 +431,7 @@ copier_pair(struct copier *copier, PyObject *item)
     }
     PyObject *pair = NULL;
     if (copier_before_foreign(copier) == 0) {
-        pair = call_helper(copier->state, "pair", &item, 1);
+        pair = call_copy_helper(copier->state, "pair", &item, 1);
         Py_DECREF(item);
         copier_after_foreign(copier);
     }
@@ -450,4 +458,3 @@ copier_set_items(struct copier *copier, PyObject *items, PyObject *copy)
     Py_XDECREF(iterator);
     return found;
 }
-

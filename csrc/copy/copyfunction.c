@@ -228,7 +228,8 @@ add_function(PyObject *module, const char *name, vectorcallfunc vectorcall, PyOb
         || strcmp(Py_TYPE(*original)->tp_name, copyfunction_spec.name) == 0) {
         Py_SETREF(*original, Py_NewRef(COPYFUNCTION(*original)->original));
     }
-    struct copyfunction *function = PyObject_GC_New(struct copyfunction, state->copy->copyfunction_type);
+    struct copyfunction *function =
+        PyObject_GC_New(struct copyfunction, state->copy->copyfunction_type);
     if (function == NULL) {
         return -1;
     }

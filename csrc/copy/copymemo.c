@@ -239,7 +239,7 @@ keep_owned(struct copybuffers *buffers, PyObject *source)
 struct flush {
     struct copymemo *memo;
     struct open_instance *open; /* the next clone that will be met unfinished */
-    PyObject *states;        /* a list, made when it is needed: state, then the dict in it */
+    PyObject *states;           /* a list, made when it is needed: state, then the dict in it */
 };
 
 /* Enters the state of an unfinished clone, which was pulled back. */
@@ -561,4 +561,3 @@ copymemo_keep(struct copymemo *memo, PyObject *source, PyObject *copy)
     }
     return keep_owned(memo->buffers, source);
 }
-

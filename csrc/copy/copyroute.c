@@ -272,8 +272,9 @@ get_route(struct copyroutes *routes, PyTypeObject *type)
     if (route != NULL && likely(is_of_same_type(route))) {
         return route;
     }
-    struct weaktable_entry *entry = route == NULL ? weaktable_add(&routes->by_type, (PyObject *)type)
-                                        : weaktable_replace(&routes->by_type, &route->weaktable_entry);
+    struct weaktable_entry *entry =
+        route == NULL ? weaktable_add(&routes->by_type, (PyObject *)type)
+                      : weaktable_replace(&routes->by_type, &route->weaktable_entry);
     if (entry == NULL) {
         PyErr_NoMemory();
     }
@@ -458,7 +459,8 @@ unsigned int
 copyroute_facts(struct core_state *state, PyTypeObject *type)
 {
     struct copyroute *route = copyroute_known(state->copy->routes, type);
-    return route != NULL && copyroute_is_current(route) ? route->facts : default_facts(state, type);
+    return route != NULL && copyroute_is_current(route) ? route->facts
+                                                        : default_facts(state, type);
 }
 
 struct copyroute *
@@ -505,8 +507,9 @@ release_route(struct weaktable_entry *entry)
 }
 
 int
-copyroute_setup(struct core_state *state)
+copyroute_setup(PyObject *module)
 {
+    struct core_state *state = core_state_of_module(module);
     struct copyroutes *routes = PyMem_Calloc(1, sizeof(struct copyroutes));
     if (routes == NULL) {
         PyErr_NoMemory();
@@ -525,7 +528,7 @@ copyroute_setup(struct core_state *state)
     routes->args_by_generator = has_generator_expression(state->stdlib.copy_reconstruct);
     return routes->atoms_first < 0 || routes->args_by_generator < 0
                    || weaktable_setup(&routes->by_type, sizeof(struct copyroute), SIZE_MAX,
-                                  release_route)
+                                      release_route)
                           < 0
                ? -1
                : 0;
@@ -541,4 +544,3 @@ copyroute_teardown(struct core_state *state)
         state->copy->routes = NULL;
     }
 }
-

@@ -73,7 +73,7 @@ struct copyroute {
     unsigned int version;           /* of the type when facts and plan were found; 0: none */
     unsigned int metaclass_version; /* of the type's type then; 0: none */
     unsigned int facts;             /* see default.h */
-    struct default_reduction *info;        /* owned; NULL if there is none */
+    struct default_reduction *info; /* owned; NULL if there is none */
     uint64_t epoch;                 /* in which the kind is known to hold */
     uint64_t generation; /* of the tables that gave the kind; 0: it must be found again */
     Py_hash_t hash;      /* of the type, where that is not foreign */
@@ -88,9 +88,9 @@ enum { USUAL_ATOMS = 6 };
 
 struct copyroutes {
     struct weaktable by_type; /* of struct copyroute */
-    Py_ssize_t calls;           /* that are in progress: nothing is freed */
-    uint64_t epoch;             /* for which all below was read */
-    uint64_t generation;        /* counts the changes of the dicts that are watched */
+    Py_ssize_t calls;         /* that are in progress: nothing is freed */
+    uint64_t epoch;           /* for which all below was read */
+    uint64_t generation;      /* counts the changes of the dicts that are watched */
     struct dictwatch watch;
     PyObject *dispatch;        /* borrowed: copy._deepcopy_dispatch */
     PyObject *reducers;        /* borrowed: copy.dispatch_table */
@@ -224,7 +224,7 @@ unsigned int copyroute_facts(struct core_state *state, PyTypeObject *type);
 struct copyroute *copyroute_analyse(struct core_state *state, PyTypeObject *type,
                                     struct default_reduction **info);
 
-int copyroute_setup(struct core_state *state);
+int copyroute_setup(PyObject *module);
 void copyroute_teardown(struct core_state *state);
 
 #endif

@@ -2,6 +2,9 @@
 #include "copy/room.h"
 
 #include "copy/copier.h"
+#include "copy/copyfunction.h"
+#include "copy/copymemo.h"
+#include "copy/copyroute.h"
 
 static int
 setup_copy(PyObject *module)
@@ -12,7 +15,10 @@ setup_copy(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
-    return copier_setup(module) < 0 ? -1 : 0;
+    return copyroute_setup(module) < 0 || copier_state_setup(module) < 0
+                   || copyfunction_setup(module) < 0
+               ? -1
+               : 0;
 }
 
 static int
@@ -41,10 +47,10 @@ teardown_copy(struct core_state *state)
     if (state->copy == NULL) {
         return;
     }
-    copier_teardown(state);
+    copymemo_teardown(state);
+    copyroute_teardown(state);
     PyMem_Free(state->copy);
     state->copy = NULL;
 }
 
-const struct core_room copy_core_room = {setup_copy, traverse_copy, release_copy,
-                                           teardown_copy};
+const struct core_room copy_core_room = {setup_copy, traverse_copy, release_copy, teardown_copy};

@@ -32,7 +32,7 @@ memo_init(struct memo *memo)
 
 /* Enters the entry at `position`, of an object that is not in the table. */
 static void
-enter(struct memo *memo, size_t position)
+enter_entry(struct memo *memo, size_t position)
 {
     size_t mask = memo->mask, i = memo_hash(memo->log[position]) & mask;
     while (memo->table[i] != 0) {
@@ -56,7 +56,7 @@ memo_grow_table(struct memo *memo)
     memo->mask = size - 1;
     for (size_t i = 0; i < old_size; i++) {
         if (old[i] != 0) {
-            enter(memo, old[i] - 1);
+            enter_entry(memo, old[i] - 1);
         }
     }
     PyMem_Free(old);
@@ -108,7 +108,7 @@ memo_flush_entries(struct memo *memo)
             }
             entry &= ~MEMO_DEFERRED;
             memo->log[memo->flushed] = entry;
-            enter(memo, memo->flushed);
+            enter_entry(memo, memo->flushed);
             memo->entered++;
         }
         Py_XINCREF((PyObject *)entry);
@@ -124,7 +124,7 @@ memo_make(struct memo *memo, size_t position, PyObject *dict)
         return -1;
     }
     memo->log[position] = (uintptr_t)Py_NewRef(dict);
-    enter(memo, position);
+    enter_entry(memo, position);
     memo->entered++;
     memo->unmade--;
     return 0;
@@ -235,7 +235,7 @@ forget(struct memo *memo)
 
 /* Drops the references of the first entries of a log.  May run Python code. */
 static void
-drop(uintptr_t *log, size_t owned)
+let_go(uintptr_t *log, size_t owned)
 {
     while (owned-- > 0) {
         if ((log[owned] & MEMO_MARKS) == 0) {
@@ -258,7 +258,7 @@ memo_clear(struct memo *memo)
     memo->log = NULL;
     memo->capacity = 0;
     shrink_table(memo);
-    drop(log, owned);
+    let_go(log, owned);
     if (memo->log == NULL && capacity <= KEPT_LOG) {
         memo->log = log;
         memo->capacity = capacity;
@@ -274,7 +274,7 @@ memo_destroy(struct memo *memo)
     struct memo old = *memo;
     memset(memo, 0, sizeof(*memo));
     memo->generation = old.generation + 1;
-    drop(old.log, old.flushed);
+    let_go(old.log, old.flushed);
     PyMem_Free(old.log);
     PyMem_Free(old.table);
     PyMem_Free(old.indices);

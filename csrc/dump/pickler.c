@@ -6,6 +6,7 @@
 #include "dump/save_one.h"
 #include "dump/room.h"
 #include "types/room.h"
+#include "dump/save_part.h"
 
 /* ---- a dump ------------------------------------------------------------- */
 
@@ -81,7 +82,7 @@ pickler_watch(struct pickler *pickler)
 
 /* The header of protocols 2 and later, and the first frame. */
 static char *
-write_head(struct pickler *pickler, PyObject *write)
+write_header(struct pickler *pickler, PyObject *write)
 {
     char *out = writer_begin(&pickler->writer, write);
     if (pickler->protocol >= 2) {
@@ -133,7 +134,7 @@ ALWAYS_INLINE char *
 write_pickle(struct pickler *pickler, PyObject *object, PyObject *write)
 {
     pickler->writer.every = pickler->persistent_id != NULL;
-    char *out = write_head(pickler, write);
+    char *out = write_header(pickler, write);
     out = unlikely(pickler->asked != NULL) ? save_asked(pickler, object, out)
                                            : save(pickler, object, out);
     out = out == NULL ? NULL : save_room(pickler, out);
@@ -309,8 +310,5 @@ static PyMethodDef functions[] = {
 int
 pickler_setup(PyObject *module)
 {
-    if (pickler_type_setup(module) < 0) {
-        return -1;
-    }
     return core_add_functions(module, functions, "fastcopyreg.pickle");
 }

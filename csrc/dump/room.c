@@ -12,7 +12,7 @@ setup_dump(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
-    return pickler_setup(module) < 0 ? -1 : 0;
+    return pickler_type_setup(module) < 0 || pickler_setup(module) < 0 ? -1 : 0;
 }
 
 static int
@@ -46,5 +46,4 @@ teardown_dump(struct core_state *state)
     state->dump = NULL;
 }
 
-const struct core_room dump_core_room = {setup_dump, traverse_dump, release_dump,
-                                           teardown_dump};
+const struct core_room dump_core_room = {setup_dump, traverse_dump, release_dump, teardown_dump};

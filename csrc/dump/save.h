@@ -62,7 +62,7 @@ struct pickler {
     size_t callable_position; /* where in the memo the one lies that a reduction called last */
     struct snapshots snapshots;
     char *class_end;          /* what begin_newobj() has come to; see save_reduce.c */
-    char *bound_end;         /* what save_bound_ready() or find_reduce_value() has come to */
+    char *bound_end;          /* what save_bound_ready() or find_reduce_value() has come to */
     int nested_forms;         /* objects open that are written by forms; see save_bound.c */
     uintptr_t stack_floor;    /* how far down the C stack it may go without asking; see stack.h */
     struct fields fields;     /* between save_find_fields() and save_by_default() */
@@ -204,13 +204,6 @@ char *save_dict_rest(struct pickler *pickler, PyObject *dict, Py_ssize_t positio
 /* Anything but the types that save_inside() knows at once. */
 char *save_object(struct pickler *pickler, PyObject *object, int unique, char *out);
 
-char *save_long_large(struct pickler *pickler, PyObject *integer, char *out);
-char *save_float_text(struct pickler *pickler, PyObject *real, char *out);
-char *save_bool_text(struct pickler *pickler, PyObject *object, char *out);
-char *save_str_large(struct pickler *pickler, PyObject *string, int unique, char *out);
-char *save_bytes(struct pickler *pickler, PyObject *bytes, int unique, char *out);
-char *save_bytearray(struct pickler *pickler, PyObject *bytearray, int unique, char *out);
-char *save_picklebuffer(struct pickler *pickler, PyObject *buffer, char *out);
 char *save_tuple(struct pickler *pickler, PyObject *tuple, int unique, char *out);
 char *save_list(struct pickler *pickler, PyObject *list, int unique, char *out);
 char *save_dict(struct pickler *pickler, PyObject *dict, int unique, char *out);
@@ -268,17 +261,19 @@ char *save_by_reducer(struct pickler *pickler, struct typeinfo *info, PyObject *
    found in it is in pickler->fields, for save_by_default() to take at once. */
 int save_find_fields(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out);
 char *save_by_default(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-                   char *out);
+                      char *out);
 
 /* Arguments of __new__, by the plan: whether they can be written here and now; and a tuple of
    one that is short. */
-int save_find_arguments(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out);
-char *save_short_argument(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out);
+int save_find_arguments(struct pickler *pickler, struct typeinfo *info, PyObject *object,
+                        char *out);
+char *save_short_argument(struct pickler *pickler, struct typeinfo *info, PyObject *object,
+                          char *out);
 
 /* What stands between the class and the state of an object whose plan nests: arguments,
    NEWOBJ, the number of the object, items.  Nothing follows if pickler->known_object. */
-char *save_nested_parts(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-                        char *out);
+char *save_nested_parts(struct pickler *pickler, struct typeinfo *info, PyObject *object,
+                        int unique, char *out);
 
 /* Whether the dump and the memo are of the form for which plans are written; renews the number
    of the dump first if entries were taken out of its memo. */
@@ -316,251 +311,11 @@ char *save_fast_leave(struct pickler *pickler, PyObject *container, char *out);
 
 /* ---- scalars, in line --------------------------------------------------- */
 
-/* LONG1 with as few bytes of two's complement as do; up to 8. */
+/* Numbers a temporary that nobody else will ever see. */
 ALWAYS_INLINE char *
-write_long1(char *out, int64_t value)
+save_skip(struct pickler *pickler, char *out)
 {
-    uint64_t magnitude = value < 0 ? ~(uint64_t)value : (uint64_t)value;
-    int size = 5;
-    while (size < 8 && (magnitude >> (8 * size - 1)) != 0) {
-        size++;
-    }
-    out[0] = (char)OP_LONG1;
-    out[1] = (char)size;
-    write_u64(out + 2, (uint64_t)value);
-    return out + 2 + size;
-}
-
-/* An integer as protocols 2 and later have it. */
-ALWAYS_INLINE char *
-write_integer(char *out, int64_t value)
-{
-    if ((uint64_t)value < 256) {
-        out[0] = OP_BININT1;
-        out[1] = (char)(unsigned char)value;
-        return out + 2;
-    }
-    if ((uint64_t)value < 65536) {
-        return write_u16(write_op(out, OP_BININT2), (uint16_t)value);
-    }
-    if (value >= INT32_MIN && value <= INT32_MAX) {
-        return write_u32(write_op(out, OP_BININT), (uint32_t)(int32_t)value);
-    }
-    return write_long1(out, value);
-}
-
-ALWAYS_INLINE char *
-save_long(struct pickler *pickler, PyObject *integer, char *out)
-{
-    int64_t value;
-    if (unlikely(!pickler->bin || !long_as_small(integer, &value))) {
-        return save_long_large(pickler, integer, out);
-    }
-    if (unlikely(pickler->protocol < 2 && (value < INT32_MIN || value > INT32_MAX))) {
-        return save_long_large(pickler, integer, out);
-    }
-    return write_integer(out, value);
-}
-
-ALWAYS_INLINE char *
-write_real(char *out, double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, 8);
-    *out++ = OP_BINFLOAT;
-    for (int i = 0; i < 8; i++) {
-        out[i] = (char)(unsigned char)(bits >> (56 - 8 * i));
-    }
-    return out + 8;
-}
-
-ALWAYS_INLINE char *
-save_float(struct pickler *pickler, PyObject *real, char *out)
-{
-    if (unlikely(!pickler->bin)) {
-        return save_float_text(pickler, real, out);
-    }
-    return write_real(out, PyFloat_AS_DOUBLE(real));
-}
-
-/* The opcode that makes a tuple, in protocols 2 and later. */
-ALWAYS_INLINE int
-tuple_opcode(Py_ssize_t size)
-{
-    return size > 3    ? OP_TUPLE
-           : size == 3 ? OP_TUPLE3
-           : size == 2 ? OP_TUPLE2
-           : size == 1 ? OP_TUPLE1
-                       : OP_EMPTY_TUPLE;
-}
-
-ALWAYS_INLINE char *
-save_bool(struct pickler *pickler, PyObject *object, char *out)
-{
-    if (unlikely(pickler->protocol < 2)) {
-        return save_bool_text(pickler, object, out);
-    }
-    return write_op(out, object == Py_True ? OP_NEWTRUE : OP_NEWFALSE);
-}
-
-/* A str, which is looked up in the memo here. */
-ALWAYS_INLINE char *
-save_str(struct pickler *pickler, PyObject *string, int unique, char *out)
-{
-    if (!unique) {
-        Py_ssize_t position = memo_find(&pickler->memo, string);
-        if (position >= 0) {
-            return save_get(pickler, position, out);
-        }
-    }
-    if (likely(PyUnicode_IS_COMPACT_ASCII(string) && pickler->bin && pickler->protocol >= 4)) {
-        size_t size = (size_t)PyUnicode_GET_LENGTH(string);
-        if (likely(size < 256)) {
-            out[0] = (char)OP_SHORT_BINUNICODE;
-            out[1] = (char)(unsigned char)size;
-            out = write_bytes(out + 2, (const char *)PyUnicode_1BYTE_DATA(string), size);
-            return save_memoize(pickler, string, unique, out);
-        }
-    }
-    return save_str_large(pickler, string, unique, out);
-}
-
-/* Whether nobody but the one who was asked holds the object. */
-ALWAYS_INLINE int
-save_is_unique(struct pickler *pickler, PyObject *object)
-{
-    return has_one_reference(object) && pickler->unnumbered == 0;
-}
-
-/* Whether it is written in line, and runs no foreign code but at a boundary or if it is
-   large and there is a file. */
-ALWAYS_INLINE int
-save_is_scalar(PyObject *object)
-{
-    PyTypeObject *type = Py_TYPE(object);
-    return type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type
-           || object == Py_None || type == &PyBool_Type;
-}
-
-/* The types that are written at once; everything else is for save_object().  `list`: where the
-   object is number `index`, or NULL. */
-ALWAYS_INLINE char *
-save_inside_list(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *object,
-                 int unique, char *out)
-{
-    PyTypeObject *type = Py_TYPE(object);
-    if (type == &PyUnicode_Type) {
-        return save_str(pickler, object, unique, out);
-    }
-    if (type == &PyLong_Type) {
-        return save_long(pickler, object, out);
-    }
-    if (type == &PyFloat_Type) {
-        return save_float(pickler, object, out);
-    }
-    if (object == Py_None) {
-        return write_op(out, OP_NONE);
-    }
-    if (type == &PyBool_Type) {
-        return save_bool(pickler, object, out);
-    }
-    if (list != NULL) {
-        prefetch_next(list, index, object);
-    }
-    return save_object(pickler, object, unique, out);
-}
-
-ALWAYS_INLINE char *
-save_inside(struct pickler *pickler, PyObject *object, int unique, char *out)
-{
-    return save_inside_list(pickler, NULL, 0, object, unique, out);
-}
-
-/* Any object that may come by again: the root, names, parts of reductions. */
-ALWAYS_INLINE char *
-save(struct pickler *pickler, PyObject *object, char *out)
-{
-    if (unlikely(out >= pickler->writer.limit)) {
-        return save_slow(pickler, object, 0, out);
-    }
-    return save_inside(pickler, object, 0, out);
-}
-
-/* Whether reducer_override() is to be asked about the objects of a type. */
-static inline int
-save_asks_override(const struct pickler *pickler, PyTypeObject *type)
-{
-    if (likely(pickler->reducer_override == NULL)) {
-        return 0;
-    }
-    PyObject *types = pickler->override_types;
-    int asks = types == NULL;
-    for (Py_ssize_t i = 0; !asks && i < PyTuple_GET_SIZE(types); i++) {
-        asks = PyType_IsSubtype(type, (PyTypeObject *)PyTuple_GET_ITEM(types, i));
-    }
-    return asks;
-}
-
-/* An object that is owned by the caller, who knows whether its holder was the only one. */
-ALWAYS_INLINE char *
-save_owned(struct pickler *pickler, PyObject *object, int unique, char *out)
-{
-    if (unlikely(out >= pickler->writer.limit)) {
-        return save_slow(pickler, object, unique, out);
-    }
-    return save_inside(pickler, object, unique, out);
-}
-
-/* What was read, once, from a container or instance that holds it. */
-ALWAYS_INLINE char *
-save_child(struct pickler *pickler, PyObject *object, char *out)
-{
-    int unique = save_is_unique(pickler, object);
-    if (unlikely(out >= pickler->writer.limit)) {
-        return save_slow(pickler, object, unique, out);
-    }
-    return save_inside(pickler, object, unique, out);
-}
-
-/* A value that is held by the one from whom it was read in `epoch`, and by a snapshot. */
-ALWAYS_INLINE char *
-save_snapshot_value(struct pickler *pickler, PyObject *value, uint64_t epoch, char *out)
-{
-    int unique = KNOWN_LAYOUT && Py_REFCNT(value) == 2 && pickler->unnumbered == 0
-                 && epoch == pickler->epoch;
-    return save_owned(pickler, value, unique, out);
-}
-
-/* Whether what begins at `index` of a list is one item without MARK. */
-static inline int
-save_stands_alone(const struct pickler *pickler, Py_ssize_t index, Py_ssize_t size)
-{
-    return size - index == 1 && (index == 0 || pickler->state->dialect.single_last_item);
-}
-
-/* The same of what was read from a list, as number `index`. */
-ALWAYS_INLINE char *
-save_item(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item, char *out)
-{
-    int unique = save_is_unique(pickler, item);
-    if (unlikely(out >= pickler->writer.limit)) {
-        return save_slow(pickler, item, unique, out);
-    }
-    return save_inside_list(pickler, list, index, item, unique, out);
-}
-
-/* The elements of a tuple, with a note on one that could not be saved. */
-ALWAYS_INLINE char *
-save_elements_inside(struct pickler *pickler, PyObject *tuple, char *out)
-{
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
-        out = save_child(pickler, PyTuple_GET_ITEM(tuple, i), out);
-        if (unlikely(out == NULL)) {
-            error_note("when serializing %T item %zd", tuple, i);
-            return NULL;
-        }
-    }
-    return out;
+    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
 }
 
 /* Room for a few opcodes behind something that was saved. */

@@ -5,11 +5,12 @@
 #include "types/bound.h"
 #include "base/registry.h"
 #include "plans/room.h"
+#include "dump/save_part.h"
 
 /* Reads what the form needs once an epoch of a pickler.  Whether it can be used now. */
 static int
 bound_make_ready(struct pickler *pickler, struct bound_plan *bound, PyObject *function,
-                enum bound_origin origin)
+                 enum bound_origin origin)
 {
     if (!bound_look_up(pickler->state, bound, function)) {
         return 0;
@@ -89,7 +90,7 @@ holds_alone(const struct bound_plan *bound, PyObject *object)
 
 /* Reads all parts.  0 if one is missing, or not to be had this way. */
 ALWAYS_INLINE int
-take_snapshot(struct bound_plan *bound, PyObject *object, struct snapshot *snapshot)
+snapshot_parts(struct bound_plan *bound, PyObject *object, struct snapshot *snapshot)
 {
     if (unlikely(!holds_alone(bound, object))) {
         return 0;
@@ -127,7 +128,7 @@ struct bound_save {
     struct bound_plan *bound;
     PyObject *object;
     int unique;
-    uint64_t epoch;         /* in which the snapshot was taken */
+    uint64_t epoch;             /* in which the snapshot was taken */
     struct typeinfo *new_class; /* of a small object whose class has no number yet */
     struct snapshot snapshot;
 };
@@ -339,19 +340,12 @@ write_atom(struct pickler *pickler, PyObject *value, int unique, char *out)
     return value == Py_None ? write_op(out, OP_NONE) : save_bool(pickler, value, out);
 }
 
-/* Numbers a temporary that nobody else will ever see. */
-ALWAYS_INLINE char *
-write_skipped(struct pickler *pickler, char *out)
-{
-    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
-}
-
 static char *
 write_small_state(struct pickler *pickler, const struct bound_save *direct, int unique, char *out)
 {
     const struct bound_plan *bound = direct->bound;
     const struct plan *plan = bound->plan;
-    out = write_skipped(pickler, write_op(out, OP_EMPTY_DICT));
+    out = save_skip(pickler, write_op(out, OP_EMPTY_DICT));
     if (out != NULL && bound->state_count > 1) {
         out = write_op(out, OP_MARK);
     }
@@ -391,7 +385,7 @@ write_small(struct pickler *pickler, const struct bound_save *direct, char *out)
         }
     }
     out = save_tuple_op(pickler, count, out);
-    out = count == 0 ? out : write_skipped(pickler, out);
+    out = count == 0 ? out : save_skip(pickler, out);
     if (unlikely(out == NULL)) {
         return NULL;
     }
@@ -436,15 +430,15 @@ enum { NESTED_FORMS = 32 };
 /* Reads the object, and writes it: a small one at once, another one as a level of nesting,
    which is open already for whoever was asked in the general way. */
 ALWAYS_INLINE enum outcome
-save_by_form(struct pickler *pickler, struct bound_plan *bound, PyObject *object, int unique, int open,
-             char **out)
+save_by_form(struct pickler *pickler, struct bound_plan *bound, PyObject *object, int unique,
+             int open, char **out)
 {
     struct bound_save direct;
     direct.bound = bound;
     direct.object = object;
     direct.unique = unique;
     direct.epoch = pickler->epoch;
-    if (unlikely(!take_snapshot(bound, object, &direct.snapshot))) {
+    if (unlikely(!snapshot_parts(bound, object, &direct.snapshot))) {
         return OUTCOME_BAIL;
     }
     int small = fits_in_window(pickler, &direct, *out);
@@ -495,7 +489,8 @@ stamp_form(struct pickler *pickler, struct bound_plan *bound, PyObject *callable
     struct core_state *state = pickler->state;
     PyObject *registered;
     int lasts = PyFunction_Check(callable) && pickler->dispatch_table == NULL
-                && registry_find_lasting(state, bound->type, &registered) && registered == callable;
+                && registry_find_lasting(state, bound->type, &registered)
+                && registered == callable;
     bound->function = callable;
     bound->metaclass_version =
         lasts ? type_assign_version(Py_TYPE((PyObject *)bound->type), state->str.name) : 0;
@@ -505,7 +500,7 @@ stamp_form(struct pickler *pickler, struct bound_plan *bound, PyObject *callable
 /* The form of the plan for the object's type, made ready; NULL if there is none. */
 static struct bound_plan *
 find_bound_plan(struct pickler *pickler, const struct reducer *reducer, PyTypeObject *type,
-          enum bound_origin origin)
+                enum bound_origin origin)
 {
     if (!pickler_is_plain(pickler) || save_asks_override(pickler, type)
         || registry_find_is_foreign(pickler->state, pickler->dispatch_table, type)) {
@@ -536,8 +531,8 @@ make_reduce_value(struct pickler *pickler, const struct reducer *reducer, PyObje
 
 enum outcome
 save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObject *callable,
-            PyObject *object, enum bound_origin origin, int unique, char **out,
-            PyObject **reduce_value)
+           PyObject *object, enum bound_origin origin, int unique, char **out,
+           PyObject **reduce_value)
 {
     struct reducer reducer;
     PyObject *protocol =
@@ -556,8 +551,8 @@ save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObjec
         return OUTCOME_BAIL;
     }
     struct bound_plan *bound = reducer.count == 0 && reducer.keywords == NULL
-                            ? find_bound_plan(pickler, &reducer, Py_TYPE(object), origin)
-                            : NULL;
+                                   ? find_bound_plan(pickler, &reducer, Py_TYPE(object), origin)
+                                   : NULL;
     if (bound != NULL) {
         enum outcome outcome = save_by_form(pickler, bound, object, unique, 1, out);
         if (outcome != OUTCOME_BAIL) {
@@ -572,7 +567,7 @@ save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObjec
 
 enum outcome
 save_bound_method(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObject *object,
-                   int unique, char **out, PyObject **reduce_value)
+                  int unique, char **out, PyObject **reduce_value)
 {
     int takes_protocol;
     PyObject *method = bound_find_method(pickler->state, object, &takes_protocol);
@@ -582,8 +577,7 @@ save_bound_method(struct pickler *pickler, struct trial *trial, uint64_t guard, 
     Py_INCREF(method);
     enum outcome outcome =
         save_bound(pickler, trial, guard, method, object,
-                    takes_protocol ? OF_METHOD_EX : OF_METHOD, unique, out, reduce_value);
+                   takes_protocol ? OF_METHOD_EX : OF_METHOD, unique, out, reduce_value);
     *out = save_release(pickler, method, *out);
     return outcome;
 }
-

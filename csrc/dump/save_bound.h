@@ -18,8 +18,7 @@
 /* Saves an object whose type's form is ready in this epoch: OUTCOME_DONE, and
    pickler->bound_end is the place behind it; OUTCOME_RAISED; or OUTCOME_BAIL if the object
    is to be asked in the general way. */
-enum outcome save_bound_ready(struct pickler *pickler, PyObject *object, int unique,
-                                      char *out);
+enum outcome save_bound_ready(struct pickler *pickler, PyObject *object, int unique, char *out);
 
 /* Where a reducer was found. */
 enum bound_origin { OF_TABLE, OF_METHOD, OF_METHOD_EX };
@@ -28,13 +27,12 @@ enum bound_origin { OF_TABLE, OF_METHOD, OF_METHOD_EX };
    object, or its __reduce__ or __reduce_ex__; the caller owns both.  The function is read if it
    has been met often enough.  `trial`, with this guard, counts how that goes. */
 enum outcome save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard,
-                                PyObject *callable, PyObject *object, enum bound_origin origin,
-                                int unique, char **out, PyObject **reduce_value);
+                        PyObject *callable, PyObject *object, enum bound_origin origin, int unique,
+                        char **out, PyObject **reduce_value);
 
 /* The same for an object that has its __reduce_ex__ in Python, or its __reduce__ if
    object.__reduce_ex__ would call that; else OUTCOME_BAIL. */
-enum outcome save_bound_method(struct pickler *pickler, struct trial *trial,
-                                       uint64_t guard, PyObject *object, int unique, char **out,
-                                       PyObject **reduce_value);
+enum outcome save_bound_method(struct pickler *pickler, struct trial *trial, uint64_t guard,
+                               PyObject *object, int unique, char **out, PyObject **reduce_value);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/reduction.h"
 #include "base/registry.h"
 #include "dump/save.h"
+#include "dump/save_part.h"
 
 /* The longest head: two names of a global, and the opcodes up to the first field. */
 enum { HEAD_ROOM = 2 * 260 + 32 };
@@ -112,7 +113,7 @@ write_head(struct pickler *pickler, struct typeinfo *info, PyObject *object, int
 
 /* A name that is held by the type.  *index remembers its number. */
 ALWAYS_INLINE char *
-write_name(struct pickler *pickler, PyObject *name, uint32_t *index, char *out)
+write_attribute_name(struct pickler *pickler, PyObject *name, uint32_t *index, char *out)
 {
     if (likely(*index != NO_INDEX)) {
         return save_get(pickler, (Py_ssize_t)*index, out);
@@ -170,7 +171,7 @@ failed_part(int index)
 /* The dict that was numbered at a place in the memo before it was made, and is made by now;
    strong, or NULL.  A program that took the memo away gets what the instance has. */
 static PyObject *
-made_dict(struct pickler *pickler, PyObject *object, size_t numbered)
+numbered_dict(struct pickler *pickler, PyObject *object, size_t numbered)
 {
     struct memo *memo = &pickler->memo;
     PyObject *dict = numbered < memo->flushed && !(memo->log[numbered] & MEMO_MARKS)
@@ -188,7 +189,7 @@ static NOINLINE char *
 save_rest(struct pickler *pickler, PyObject *object, size_t numbered, Py_ssize_t position,
           Py_ssize_t size, char *out)
 {
-    PyObject *dict = save_foreign(pickler) < 0 ? NULL : made_dict(pickler, object, numbered);
+    PyObject *dict = save_foreign(pickler) < 0 ? NULL : numbered_dict(pickler, object, numbered);
     if (dict == NULL) {
         return NULL;
     }
@@ -214,8 +215,9 @@ save_values(struct pickler *pickler, struct typeinfo *info, PyObject *object, si
             }
             out = save_end_frame(pickler, out);
         }
-        out = unlikely(out == NULL) ? NULL
-                                    : write_name(pickler, name, &info->name_index[place], out);
+        out = unlikely(out == NULL)
+                  ? NULL
+                  : write_attribute_name(pickler, name, &info->name_index[place], out);
         out = unlikely(out == NULL) ? NULL : save_child(pickler, value, out);
         if (unlikely(out == NULL)) {
             return failed_value(name);
@@ -253,7 +255,7 @@ save_unmade_dict(struct pickler *pickler, struct typeinfo *info, PyObject *objec
 /* Reads all slots at once, as the reducer would.  The values are owned until they are
    written.  The number of those that are set, or -1. */
 static Py_ssize_t
-take_snapshot(struct pickler *pickler, struct typeinfo *info, PyObject *object)
+snapshot_slots(struct pickler *pickler, struct typeinfo *info, PyObject *object)
 {
     struct snapshots *stack = &pickler->snapshots;
     if (save_reserve_snapshot(pickler, info->slot_count) < 0) {
@@ -270,14 +272,14 @@ take_snapshot(struct pickler *pickler, struct typeinfo *info, PyObject *object)
 
 /* The pair of a slot that is set. */
 ALWAYS_INLINE char *
-save_slot_pair(struct pickler *pickler, struct typeinfo_slot *slot, PyObject *value, uint64_t epoch,
-               char *out)
+save_slot_pair(struct pickler *pickler, struct typeinfo_slot *slot, PyObject *value,
+               uint64_t epoch, char *out)
 {
     if (unlikely(out >= pickler->writer.limit || epoch != pickler->epoch)) {
         out = save(pickler, slot->name, out);
     }
     else {
-        out = write_name(pickler, slot->name, &slot->index, out);
+        out = write_attribute_name(pickler, slot->name, &slot->index, out);
     }
     out = unlikely(out == NULL) ? NULL : save_snapshot_value(pickler, value, epoch, out);
     return unlikely(out == NULL) ? failed_value(slot->name) : out;
@@ -325,7 +327,7 @@ save_short_scalars(struct pickler *pickler, struct typeinfo *info, PyObject *obj
         if (value == NULL) {
             continue;
         }
-        out = write_name(pickler, info->slots[i].name, &info->slots[i].index, out);
+        out = write_attribute_name(pickler, info->slots[i].name, &info->slots[i].index, out);
         if (likely(out != NULL)) {
             out = save_inside(pickler, value, save_is_unique(pickler, value), out);
         }
@@ -541,7 +543,7 @@ still_has_no_slots(const struct typeinfo *info)
 
 /* Looks at the guards, in an epoch in which that was not done yet. */
 static NOINLINE int
-verify(struct pickler *pickler, struct typeinfo *info)
+verify_default(struct pickler *pickler, struct typeinfo *info)
 {
     if (!save_dump_is_planned(pickler, info)
         || !typeinfo_verify(pickler->state, info, pickler->dispatch_table, pickler->epoch)
@@ -561,7 +563,7 @@ save_find_fields(struct pickler *pickler, struct typeinfo *info, PyObject *objec
 {
     struct fields *fields = &pickler->fields;
     memset(fields, 0, sizeof(*fields));
-    if (unlikely(info->verified != pickler->epoch) && !verify(pickler, info)) {
+    if (unlikely(info->verified != pickler->epoch) && !verify_default(pickler, info)) {
         return 0;
     }
     if (unlikely(pickler->writer.write != NULL && out + HEAD_ROOM >= pickler->writer.limit)) {
@@ -595,7 +597,7 @@ find_slots(struct pickler *pickler, struct typeinfo *info, PyObject *object, str
             return 0;
         }
     }
-    fields->set = take_snapshot(pickler, info, object);
+    fields->set = snapshot_slots(pickler, info, object);
     return fields->set < 0 ? -1 : 0;
 }
 
@@ -654,7 +656,8 @@ save_late_state(struct pickler *pickler, struct typeinfo *info, PyObject *object
 
 /* A frame of its own for each level of nesting: a small one. */
 static NOINLINE char *
-save_nesting(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique, char *out)
+save_nesting(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+             char *out)
 {
     int failed = 0;
     uint64_t epoch = pickler->epoch;
@@ -664,7 +667,7 @@ save_nesting(struct pickler *pickler, struct typeinfo *info, PyObject *object, i
         return NULL;
     }
     Py_ssize_t slots = info->slot_count,
-               set = slots == 0 ? 0 : take_snapshot(pickler, info, object);
+               set = slots == 0 ? 0 : snapshot_slots(pickler, info, object);
     out = set < 0 ? NULL : write_class(pickler, info, out);
     out = out == NULL ? NULL : save_nested_parts(pickler, info, object, unique, out);
     if (out == NULL) {
@@ -684,7 +687,8 @@ save_nesting(struct pickler *pickler, struct typeinfo *info, PyObject *object, i
 }
 
 static NOINLINE char *
-save_simply(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique, char *out)
+save_simply(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+            char *out)
 {
     struct fields fields = pickler->fields;
     if (save_open(pickler, object) < 0) {
@@ -727,7 +731,8 @@ save_flatly(struct pickler *pickler, struct typeinfo *info, PyObject *object, in
 
 /* Ends in tail calls. */
 char *
-save_by_default(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique, char *out)
+save_by_default(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+                char *out)
 {
     if (info->slot_count != 0 && info->arguments == ARGUMENTS_NONE && !info->nests
         && has_room_for_slots(pickler, info, out)) {
@@ -739,4 +744,3 @@ save_by_default(struct pickler *pickler, struct typeinfo *info, PyObject *object
     return unlikely(info->nests) ? save_nesting(pickler, info, object, unique, out)
                                  : save_simply(pickler, info, object, unique, out);
 }
-

@@ -2,6 +2,7 @@
    save_sequence.c. */
 #include "base/errors.h"
 #include "dump/save.h"
+#include "dump/save_part.h"
 
 /* ---- dicts -------------------------------------------------------------- */
 
@@ -449,7 +450,7 @@ hold_pairs(struct pickler *pickler, struct walk *walk)
 
 /* Saves and drops the pair that was held last. */
 ALWAYS_INLINE char *
-save_held(struct pickler *pickler, PyObject *dict, int unique, uint64_t epoch, char *out)
+save_held_pair(struct pickler *pickler, PyObject *dict, int unique, uint64_t epoch, char *out)
 {
     (void)dict;
     if (out != NULL) {
@@ -502,13 +503,12 @@ save_own_items(struct pickler *pickler, PyObject *dict, Py_ssize_t size, char *o
         }
         walk.full = 0;
         out = held & SECOND_HELD ? write_op(out, OP_MARK) : out;
-        out = save_held(pickler, dict, held & FIRST_SINGLE, epoch, out);
+        out = save_held_pair(pickler, dict, held & FIRST_SINGLE, epoch, out);
         if (!(held & SECOND_HELD)) {
             return out == NULL ? NULL : write_op(out, OP_SETITEM);
         }
-        out = save_held(pickler, dict, held & SECOND_SINGLE, epoch, out);
+        out = save_held_pair(pickler, dict, held & SECOND_SINGLE, epoch, out);
         out = out == NULL ? NULL : save_walked(pickler, &walk, out);
     } while (out != NULL && walk.full);
     return out;
 }
-

@@ -3,6 +3,7 @@
 #include "base/names.h"
 #include "base/registry.h"
 #include "dump/save.h"
+#include "dump/save_part.h"
 
 /* EXT1, EXT2 or EXT4, for an object that copyreg.add_extension() gave a code. */
 static char *

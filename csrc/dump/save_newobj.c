@@ -7,6 +7,7 @@
    numbered. */
 #include "base/errors.h"
 #include "dump/save.h"
+#include "dump/save_part.h"
 
 /* The class by name, and arguments that are short. */
 enum { ARGUMENTS_ROOM = 2 * 260 + 300, SHORT_LENGTH = 255 };
@@ -32,19 +33,12 @@ save_find_arguments(struct pickler *pickler, struct typeinfo *info, PyObject *ob
     return pickler->writer.limit - out > ARGUMENTS_ROOM && is_short(info, object);
 }
 
-/* Numbers what nobody else will ever see. */
-static char *
-write_skipped(struct pickler *pickler, char *out)
-{
-    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
-}
-
 static char *
 write_data(struct pickler *pickler, int opcode, const void *data, Py_ssize_t size, char *out)
 {
     out[0] = (char)(unsigned char)opcode;
     out[1] = (char)(unsigned char)size;
-    return write_skipped(pickler, write_bytes(out + 2, data, (size_t)size));
+    return save_skip(pickler, write_bytes(out + 2, data, (size_t)size));
 }
 
 /* The elements as a tuple of their own. */
@@ -64,7 +58,7 @@ save_elements(struct pickler *pickler, PyObject *object, char *out)
         }
     }
     out = save_room(pickler, out);
-    return out == NULL ? NULL : write_skipped(pickler, save_tuple_op(pickler, size, out));
+    return out == NULL ? NULL : save_skip(pickler, save_tuple_op(pickler, size, out));
 }
 
 char *
@@ -82,7 +76,7 @@ save_short_argument(struct pickler *pickler, struct typeinfo *info, PyObject *ob
     case ARGUMENTS_INT: out = save_long(pickler, object, out); break;
     default: out = write_real(out, PyFloat_AS_DOUBLE(object)); break;
     }
-    return out == NULL ? NULL : write_skipped(pickler, write_op(out, OP_TUPLE1));
+    return out == NULL ? NULL : save_skip(pickler, write_op(out, OP_TUPLE1));
 }
 
 /* The elements of a tuple as the arguments, or as the one argument. */
@@ -91,7 +85,7 @@ save_tuple_arguments(struct pickler *pickler, struct typeinfo *info, PyObject *o
 {
     out = save_elements(pickler, object, out);
     if (out != NULL && info->arguments == ARGUMENTS_TUPLE) {
-        out = write_skipped(pickler, write_op(out, OP_TUPLE1));
+        out = save_skip(pickler, write_op(out, OP_TUPLE1));
     }
     if (unlikely(out == NULL)) {
         if (info->arguments == ARGUMENTS_TUPLE) {
@@ -133,7 +127,7 @@ save_set_arguments(struct pickler *pickler, PyObject *set, char *out)
         error_note("when serializing %T reconstructor arguments", set);
     }
     out = save_drop_snapshot(pickler, size, save_flush(pickler, epoch, out));
-    return out == NULL ? NULL : write_skipped(pickler, write_op(out, OP_TUPLE1));
+    return out == NULL ? NULL : save_skip(pickler, write_op(out, OP_TUPLE1));
 }
 
 /* A named tuple, another tuple, or a set.  While its parts are saved, an object that others hold
@@ -177,4 +171,3 @@ save_nested_parts(struct pickler *pickler, struct typeinfo *info, PyObject *obje
     return info->items == ITEMS_OF_LIST ? save_own_elements(pickler, object, 0, out)
                                         : save_own_items(pickler, object, size, out);
 }
-

@@ -6,6 +6,7 @@
 #include "base/registry.h"
 #include "dump/save.h"
 #include "plans/room.h"
+#include "dump/save_scalars.h"
 
 enum {
     /* Of a pickle that is written here; what is longer is dumped. */
@@ -83,7 +84,7 @@ find_named(struct core_state *state, PyObject *callable)
 
 /* The opcodes before the arguments; the size of the frame is not known yet. */
 ALWAYS_INLINE char *
-write_head(struct one_object *whole, const struct typeinfo *info, int protocol)
+write_one_head(struct one_object *whole, const struct typeinfo *info, int protocol)
 {
     char *out = write_op(write_op(whole->pickle, OP_PROTO), protocol) + FRAME_HEADER_SIZE;
     out = write_only_str(whole, info->module_name, out);
@@ -93,7 +94,7 @@ write_head(struct one_object *whole, const struct typeinfo *info, int protocol)
 
 /* The arguments, in a tuple. */
 ALWAYS_INLINE char *
-write_arguments(struct one_object *whole, PyObject *const *values, Py_ssize_t count, char *out)
+write_one_arguments(struct one_object *whole, PyObject *const *values, Py_ssize_t count, char *out)
 {
     out = count > 3 ? write_op(out, OP_MARK) : out;
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -106,8 +107,8 @@ write_arguments(struct one_object *whole, PyObject *const *values, Py_ssize_t co
     return count == 0 ? out : write_op(out, OP_MEMOIZE);
 }
 
-/* The pickle of what a class, which REDUCE calls, makes of the values.  As save_one_object().  Runs no
-   Python code. */
+/* The pickle of what a class, which REDUCE calls, makes of the values.  As save_one_object(). Runs
+   no Python code. */
 static NOINLINE int
 write_whole(struct core_state *state, PyObject *callable, PyObject *const *values,
             Py_ssize_t count, int protocol, PyObject **pickle)
@@ -118,8 +119,8 @@ write_whole(struct core_state *state, PyObject *callable, PyObject *const *value
         return 0;
     }
     whole.count = 0;
-    char *out = write_head(&whole, info, protocol);
-    out = out == NULL ? NULL : write_arguments(&whole, values, count, out);
+    char *out = write_one_head(&whole, info, protocol);
+    out = out == NULL ? NULL : write_one_arguments(&whole, values, count, out);
     if (out == NULL) {
         return 0;
     }
@@ -150,12 +151,13 @@ read_protocol(struct core_state *state, PyObject *protocol)
 /* Never in line: their values would lie below all that is nested. */
 NOINLINE int
 dump_by_bound_plan(struct core_state *state, PyObject *object, PyObject *protocol,
-                    PyObject **pickle)
+                   PyObject **pickle)
 {
     struct bound_plan *bound = bound_at(state, Py_TYPE(object));
     PyObject *values[BOUND_PARTS_MAX];
     int number = read_protocol(state, protocol);
-    if (number < 0 || bound->state_count >= 0 || !bound_is_registered(state, bound, Py_TYPE(object))
+    if (number < 0 || bound->state_count >= 0
+        || !bound_is_registered(state, bound, Py_TYPE(object))
         || !bound_look_up(state, bound, bound->function)) {
         return 0;
     }
@@ -188,8 +190,8 @@ call_reducer(PyObject *reducer, PyObject *object)
 }
 
 NOINLINE int
-dump_by_call(struct core_state *state, PyObject *object, PyObject *protocol,
-                    PyObject **pickle, PyObject **reduce_value)
+dump_by_call(struct core_state *state, PyObject *object, PyObject *protocol, PyObject **pickle,
+             PyObject **reduce_value)
 {
     struct typeinfo *info = typeinfo_known(state, Py_TYPE(object));
     int number = read_protocol(state, protocol);
@@ -215,4 +217,3 @@ dump_by_call(struct core_state *state, PyObject *object, PyObject *protocol,
     *reduce_value = value;
     return 0;
 }
-

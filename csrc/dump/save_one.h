@@ -13,20 +13,24 @@
 #define FASTCOPYREG_DUMP_SAVE_ONE_H
 
 #include "types/bound.h"
+#include "base/layout.h"
 
 /* The parts of save_one_object() for types that may have a form, and for other classes. */
 int dump_by_bound_plan(struct core_state *state, PyObject *object, PyObject *protocol,
-                        PyObject **pickle);
-int dump_by_call(struct core_state *state, PyObject *object, PyObject *protocol,
-                        PyObject **pickle, PyObject **reduce_value);
+                       PyObject **pickle);
+int dump_by_call(struct core_state *state, PyObject *object, PyObject *protocol, PyObject **pickle,
+                 PyObject **reduce_value);
 
 /* 1 and what dumps() returns for the object: strong, or NULL with an exception.  0 if it is to be
    dumped as any other; then *reduce_value is what its reducer returned if it was called already,
    strong.  May run Python code. */
 ALWAYS_INLINE int
 save_one_object(struct core_state *state, PyObject *object, PyObject *protocol, PyObject **pickle,
-            PyObject **reduce_value)
+                PyObject **reduce_value)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     PyTypeObject *type = Py_TYPE(object);
     if (bound_is_of(state, type)) {
         return dump_by_bound_plan(state, object, protocol, pickle);

@@ -9,6 +9,8 @@
 #include "base/errors.h"
 #include "base/registry.h"
 #include "dump/save.h"
+#include "dump/save_part.h"
+#include "base/layout.h"
 
 /* ---- constructor and arguments ------------------------------------------ */
 
@@ -323,7 +325,7 @@ save_contents(struct pickler *pickler, PyObject *reduce_value, PyObject *object,
 /* Checks it and finds which opcode builds the object; protocols 0 and 1 have only REDUCE,
    and so has the form of 2.0.  The form, or -1 with an exception. */
 static NOINLINE int
-find_bound_plan(struct pickler *pickler, PyObject *reduce_value)
+find_reduction_form(struct pickler *pickler, PyObject *reduce_value)
 {
     enum reduction_fault fault = reduction_check(pickler->state, reduce_value);
     if (fault != REDUCTION_VALID) {
@@ -359,7 +361,7 @@ save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, c
         return NULL;
     }
     if (!reduction_is_short_call(pickler->state, reduce_value)) {
-        bound = find_bound_plan(pickler, reduce_value);
+        bound = find_reduction_form(pickler, reduce_value);
     }
     /* The object is open and has no number until its arguments are written. */
     pickler->unnumbered++;
@@ -403,6 +405,9 @@ save_built(struct pickler *pickler, PyObject *object, PyObject *reduce_value, ch
 static PyObject *
 find_plain_method(struct core_state *state, PyTypeObject *type)
 {
+    if (!layout_is_known()) {
+        return NULL;
+    }
     if (type->tp_getattro != PyObject_GenericGetAttr || type->tp_dictoffset != 0
         || PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
         return NULL;
@@ -458,7 +463,7 @@ only_state_is_asked(struct pickler *pickler, struct typeinfo *info, PyObject *ob
 
 /* Its reduce value, for which only __getstate__ is called; strong or NULL. */
 static PyObject *
-ask_for_state(struct pickler *pickler, PyObject *object)
+reduce_by_getstate(struct pickler *pickler, PyObject *object)
 {
     struct core_state *state = pickler->state;
     PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
@@ -506,7 +511,8 @@ ask_override(struct pickler *pickler, PyObject *object, PyObject **reduce_value)
 
 /* The reducer in the dispatch table, own or shared: 1 and strong, 0, or -1. */
 static int
-find_reducer(struct pickler *pickler, struct typeinfo *info, PyTypeObject *type, PyObject **reducer)
+find_reducer(struct pickler *pickler, struct typeinfo *info, PyTypeObject *type,
+             PyObject **reducer)
 {
     PyObject *table = pickler->dispatch_table;
     if (likely(table == NULL && typeinfo_knows_reducer(pickler->state, info))) {
@@ -590,7 +596,7 @@ ask_reducer(struct pickler *pickler, struct typeinfo *info, PyObject *reducer, P
         uint64_t guard = typeinfo_guard(pickler->state, reducer);
         if (!trial_rests(&info->trial, guard)) {
             outcome = save_bound(pickler, &info->trial, guard, reducer, object, OF_TABLE, unique,
-                                  out, reduce_value);
+                                 out, reduce_value);
             if (outcome == OUTCOME_BAIL) {
                 learn_refused(pickler, info, reducer);
             }
@@ -622,11 +628,11 @@ ask_reducer(struct pickler *pickler, struct typeinfo *info, PyObject *reducer, P
 
 /* The object itself, which no table knows. */
 static int
-ask_object(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique, char **out,
-           PyObject **reduce_value)
+ask_object(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+           char **out, PyObject **reduce_value)
 {
     if (only_state_is_asked(pickler, info, object)) {
-        *reduce_value = save_foreign(pickler) < 0 ? NULL : ask_for_state(pickler, object);
+        *reduce_value = save_foreign(pickler) < 0 ? NULL : reduce_by_getstate(pickler, object);
         return *reduce_value == NULL ? -1 : OUTCOME_VALUE;
     }
     uint64_t guard = typeinfo_guard(pickler->state, NULL);
@@ -654,23 +660,23 @@ ask_object(struct pickler *pickler, struct typeinfo *info, PyObject *object, int
 /* Asks how the object comes apart.  OUTCOME_VALUE and a reduce value, OUTCOME_NAME if it is
    saved by name, OUTCOME_DONE if it has been saved, up to *out; or -1. */
 static int
-ask(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique, char **out,
-    PyObject **reduce_value)
+ask_reduction(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+              char **out, PyObject **reduce_value)
 {
     PyTypeObject *type = Py_TYPE(object);
     PyObject *reducer;
     if (save_asks_override(pickler, type)) {
         int answered = ask_override(pickler, object, reduce_value);
         if (answered != 0) {
-            return answered;
+            return answered < 0 ? OUTCOME_RAISED : OUTCOME_VALUE;
         }
     }
     if (type == &PyType_Type || type == &PyFunction_Type) {
-        return 0;
+        return OUTCOME_NAME;
     }
     int found = find_reducer(pickler, info, type, &reducer);
     if (found < 0 || (found == 0 && PyType_IsSubtype(type, &PyType_Type))) {
-        return found;
+        return found < 0 ? OUTCOME_RAISED : OUTCOME_NAME;
     }
     if (found) {
         return ask_reducer(pickler, info, reducer, object, unique, out, reduce_value);
@@ -686,7 +692,7 @@ find_reduce_value(struct pickler *pickler, struct typeinfo *info, PyObject *obje
                   char *out)
 {
     PyObject *reduce_value = NULL;
-    pickler->answer = ask(pickler, info, object, unique, &out, &reduce_value);
+    pickler->answer = ask_reduction(pickler, info, object, unique, &out, &reduce_value);
     pickler->bound_end = out;
     return reduce_value;
 }

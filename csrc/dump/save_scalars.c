@@ -1,5 +1,6 @@
 /* Numbers, strings and bytes, where save.h does not write them in line. */
 #include "dump/save.h"
+#include "dump/save_scalars.h"
 
 char *
 save_bool_text(struct pickler *Py_UNUSED(pickler), PyObject *object, char *out)

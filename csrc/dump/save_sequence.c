@@ -13,6 +13,7 @@
    them ends in a tail call. */
 #include "base/errors.h"
 #include "dump/save.h"
+#include "dump/save_part.h"
 
 /* The note that an element of a container could not be saved. */
 static char *
@@ -301,8 +302,8 @@ save_listitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, ui
 
 /* An element that is owned here since `epoch`. */
 ALWAYS_INLINE char *
-save_held(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item,
-          uint64_t epoch, int unique, char *out)
+save_held_item(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item,
+               uint64_t epoch, int unique, char *out)
 {
     (void)list;
     (void)index;
@@ -316,10 +317,11 @@ save_held(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *i
 
 /* Another one than the first of a batch, or the last, which stands alone. */
 static char *
-save_element(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item, char *out)
+save_list_element(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item,
+                  char *out)
 {
     int unique = save_is_unique(pickler, item);
-    return save_held(pickler, list, index, Py_NewRef(item), pickler->epoch, unique, out);
+    return save_held_item(pickler, list, index, Py_NewRef(item), pickler->epoch, unique, out);
 }
 
 /* The first of a batch, while the second is held, which was asked for before it is saved. */
@@ -327,17 +329,18 @@ static NOINLINE char *
 save_before(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *second, char *out)
 {
     uint64_t epoch = pickler->epoch;
-    out = save_element(pickler, list, index, PyList_GET_ITEM(list, index), write_op(out, OP_MARK));
+    out = save_list_element(pickler, list, index, PyList_GET_ITEM(list, index),
+                            write_op(out, OP_MARK));
     if (unlikely(out == NULL)) {
         return save_release(pickler, second, NULL);
     }
     int unique = epoch == pickler->epoch && Py_REFCNT(second) == 2 && pickler->unnumbered == 0;
-    return save_held(pickler, list, index + 1, second, epoch, unique, out);
+    return save_held_item(pickler, list, index + 1, second, epoch, unique, out);
 }
 
 /* A batch of two or more from `index` on. */
 static NOINLINE char *
-save_batch(struct pickler *pickler, PyObject *list, Py_ssize_t index, char *out)
+save_list_batch(struct pickler *pickler, PyObject *list, Py_ssize_t index, char *out)
 {
     Py_ssize_t end = index + BATCH_SIZE;
     out = save_before(pickler, list, index, Py_NewRef(PyList_GET_ITEM(list, index + 1)), out);
@@ -355,7 +358,7 @@ save_batch(struct pickler *pickler, PyObject *list, Py_ssize_t index, char *out)
 static NOINLINE char *
 save_last(struct pickler *pickler, PyObject *list, Py_ssize_t index, char *out)
 {
-    out = save_element(pickler, list, index, PyList_GET_ITEM(list, index), out);
+    out = save_list_element(pickler, list, index, PyList_GET_ITEM(list, index), out);
     return out == NULL ? NULL : write_op(out, OP_APPEND);
 }
 
@@ -366,8 +369,7 @@ save_own_elements(struct pickler *pickler, PyObject *list, Py_ssize_t index, cha
         if (index + 1 == PyList_GET_SIZE(list)) {
             return save_last(pickler, list, index, out);
         }
-        out = save_batch(pickler, list, index, out);
+        out = save_list_batch(pickler, list, index, out);
     }
     return out;
 }
-

@@ -1,6 +1,7 @@
 /* Sets and frozen sets.  What holds for all containers is said in save_sequence.c. */
 #include "base/errors.h"
 #include "dump/save.h"
+#include "dump/save_part.h"
 
 /* ---- sets ------------------------------------------------------------------------------------
  */
@@ -20,7 +21,7 @@ save_set_as_call(struct pickler *pickler, PyObject *set, char *out)
 
 /* An element, with a note if it could not be saved. */
 ALWAYS_INLINE char *
-save_element(struct pickler *pickler, PyObject *set, PyObject *element, char *out)
+save_set_element(struct pickler *pickler, PyObject *set, PyObject *element, char *out)
 {
     (void)set;
     out = save_child(pickler, element, out);
@@ -38,7 +39,7 @@ save_set_batch(struct pickler *pickler, PyObject *set, PyObject *walked, Py_ssiz
     PyObject *element;
     out = write_op(out, OP_MARK);
     for (*count = 0; *count < BATCH_SIZE && set_next(walked, position, &element); ++*count) {
-        out = save_element(pickler, set, element, out);
+        out = save_set_element(pickler, set, element, out);
         if (out == NULL) {
             return NULL;
         }
@@ -111,7 +112,7 @@ save_frozenset_elements(struct pickler *pickler, PyObject *frozenset, char *out)
         return NULL;
     }
     while (out != NULL && set_next(walked, &position, &element)) {
-        out = save_element(pickler, frozenset, element, out);
+        out = save_set_element(pickler, frozenset, element, out);
     }
     Py_DECREF(walked);
     return out;

@@ -5,6 +5,7 @@
    lie on a stack on the heap, owned until they are dropped. */
 #include "base/errors.h"
 #include "dump/save.h"
+#include "dump/save_part.h"
 
 /* What may be kept between two calls. */
 enum { SNAPSHOTS_KEPT = 1024 };
@@ -52,8 +53,8 @@ save_drop_snapshot(struct pickler *pickler, Py_ssize_t size, char *out)
 
 /* Up to BATCH_SIZE values of a list of `size`, from `index` on, and their opcode. */
 static char *
-save_batch(struct pickler *pickler, size_t base, Py_ssize_t index, Py_ssize_t size, uint64_t epoch,
-           char *out)
+save_snapshot_batch(struct pickler *pickler, size_t base, Py_ssize_t index, Py_ssize_t size,
+                    uint64_t epoch, char *out)
 {
     int alone = save_stands_alone(pickler, index, size);
     Py_ssize_t end = size - index > BATCH_SIZE ? index + BATCH_SIZE : size;
@@ -79,8 +80,7 @@ save_snapshot_list(struct pickler *pickler, Py_ssize_t size, uint64_t epoch, cha
     }
     out = write_op(write_op(out, OP_EMPTY_LIST), OP_MEMOIZE);
     for (Py_ssize_t index = 0; out != NULL && index < size; index += BATCH_SIZE) {
-        out = save_batch(pickler, base, index, size, epoch, out);
+        out = save_snapshot_batch(pickler, base, index, size, epoch, out);
     }
     return out;
 }
-

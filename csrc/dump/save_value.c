@@ -14,6 +14,7 @@
 #include "dump/save.h"
 #include "plans/plan_run.h"
 #include "values/room.h"
+#include "dump/save_part.h"
 
 /* The class by name, the opcodes, and so much for each part. */
 enum { VALUE_ROOM = 2 * 260 + 64, VALUE_PART_ROOM = VALUE_LENGTH + 8, NESTED_PARTS = 3 };
@@ -39,7 +40,7 @@ registered_holds(struct core_state *state, struct typeinfo *info, PyObject *priv
 
 /* Looks at the guards, in an epoch in which that was not done yet. */
 static NOINLINE int
-verify(struct pickler *pickler, struct typeinfo *info)
+verify_value(struct pickler *pickler, struct typeinfo *info)
 {
     struct core_state *state = pickler->state;
     if (!save_dump_is_planned(pickler, info) || pickler->observable
@@ -64,7 +65,7 @@ int
 save_find_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out)
 {
     struct value_parts *parts = &pickler->value;
-    if (unlikely(info->verified != pickler->epoch) && !verify(pickler, info)) {
+    if (unlikely(info->verified != pickler->epoch) && !verify_value(pickler, info)) {
         return 0;
     }
     if (!save_find_class(pickler, info, (PyObject *)info->type)
@@ -82,13 +83,6 @@ save_find_value(struct pickler *pickler, struct typeinfo *info, PyObject *object
 
 /* ---- arguments ---------------------------------------------------------- */
 
-/* Numbers what nobody else will ever see. */
-ALWAYS_INLINE char *
-write_skipped(struct pickler *pickler, char *out)
-{
-    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
-}
-
 ALWAYS_INLINE char *
 write_part(struct pickler *pickler, const struct value_part *part, char *out)
 {
@@ -98,7 +92,7 @@ write_part(struct pickler *pickler, const struct value_part *part, char *out)
         out[0] = (char)(part->kind == VALUE_BYTES ? OP_SHORT_BINBYTES : OP_SHORT_BINUNICODE);
         out[1] = (char)(unsigned char)part->size;
         out = write_bytes(out + 2, part->is.data, (size_t)part->size);
-        return write_skipped(pickler, out);
+        return save_skip(pickler, out);
     case VALUE_NUMBER: return write_integer(out, part->is.number);
     case VALUE_REAL: return write_real(out, part->is.real);
     case VALUE_EMPTY: return write_op(out, OP_EMPTY_TUPLE);
@@ -156,7 +150,7 @@ save_parts(struct pickler *pickler, char *out)
 }
 
 ALWAYS_INLINE char *
-write_class(struct pickler *pickler, struct typeinfo *info, char *out)
+write_value_class(struct pickler *pickler, struct typeinfo *info, char *out)
 {
     return likely(info->class_dump == pickler->dump)
                ? save_get(pickler, (Py_ssize_t)info->class_index, out)
@@ -169,7 +163,7 @@ save_construction(struct pickler *pickler, struct typeinfo *info, PyObject *obje
 {
     int count = pickler->value.count;
     (void)object;
-    out = write_class(pickler, info, out);
+    out = write_value_class(pickler, info, out);
     if (unlikely(out == NULL)) {
         return NULL;
     }
@@ -181,7 +175,7 @@ save_construction(struct pickler *pickler, struct typeinfo *info, PyObject *obje
         return NULL;
     }
     out = save_tuple_op(pickler, count, out);
-    out = count == 0 ? out : write_skipped(pickler, out);
+    out = count == 0 ? out : save_skip(pickler, out);
     return out == NULL ? NULL : write_op(out, OP_REDUCE);
 }
 
@@ -189,7 +183,7 @@ save_construction(struct pickler *pickler, struct typeinfo *info, PyObject *obje
 
 /* A __dict__ as the state; the caller owns it. */
 static char *
-save_state(struct pickler *pickler, PyObject *object, PyObject *dict, int unique, char *out)
+save_value_state(struct pickler *pickler, PyObject *object, PyObject *dict, int unique, char *out)
 {
     (void)object;
     out = save_owned(pickler, dict, unique, out);
@@ -207,7 +201,7 @@ save_namespace(struct pickler *pickler, PyObject *object, char *out)
     PyObject *dict = layout_find_dict(object, Py_TYPE(object));
     int unique = save_is_unique(pickler, dict);
     Py_INCREF(dict);
-    out = save_state(pickler, object, dict, unique, out);
+    out = save_value_state(pickler, object, dict, unique, out);
     return save_release(pickler, dict, out);
 }
 
@@ -242,7 +236,7 @@ walk_begin(struct pickler *pickler, struct walk *walk, PyObject *object)
 }
 
 static char *
-save_contents(struct pickler *pickler, PyObject *object, const struct walk *walk, char *out)
+save_value_contents(struct pickler *pickler, PyObject *object, const struct walk *walk, char *out)
 {
     switch (walk->contents) {
     case CONTENTS_DICT: return save_namespace(pickler, object, out);
@@ -258,7 +252,7 @@ save_contents(struct pickler *pickler, PyObject *object, const struct walk *walk
 
 /* Numbers the object, unless it came by among its own arguments: *known. */
 static char *
-number_object(struct pickler *pickler, PyObject *object, int unique, int *known, char *out)
+number_value(struct pickler *pickler, PyObject *object, int unique, int *known, char *out)
 {
     Py_ssize_t position = unique ? -1 : memo_find(&pickler->memo, object);
     *known = position >= 0;
@@ -276,7 +270,8 @@ failed_object(PyObject *object)
 
 /* An object that nests others, or has contents: the one frame for each level of nesting. */
 static NOINLINE char *
-save_nesting(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique, char *out)
+save_nesting_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+                   char *out)
 {
     struct walk walk = {.contents = info->value->contents};
     int known = 0;
@@ -293,10 +288,10 @@ save_nesting(struct pickler *pickler, struct typeinfo *info, PyObject *object, i
     pickler->unnumbered -= !unique;
     if (out != NULL) {
         unique = unique && walk.epoch == pickler->epoch;
-        out = number_object(pickler, object, unique, &known, out);
+        out = number_value(pickler, object, unique, &known, out);
     }
     if (out != NULL && !known) {
-        out = save_contents(pickler, object, &walk, out);
+        out = save_value_contents(pickler, object, &walk, out);
     }
     out = save_flush(pickler, walk.epoch, out);
     if (walk.iterator != NULL) {
@@ -333,7 +328,7 @@ save_exception_call(struct pickler *pickler, struct typeinfo *info, PyObject *ob
                     const struct exception_parts *parts, char *out)
 {
     (void)object;
-    out = write_class(pickler, info, out);
+    out = write_value_class(pickler, info, out);
     if (out == NULL) {
         return NULL;
     }
@@ -348,7 +343,8 @@ save_exception_call(struct pickler *pickler, struct typeinfo *info, PyObject *ob
 
 /* An exception, whose arguments and __dict__ are its own and may come by otherwise. */
 static NOINLINE char *
-save_exception(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique, char *out)
+save_exception(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+               char *out)
 {
     int known = 0;
     if (save_open(pickler, object) < 0) {
@@ -360,11 +356,11 @@ save_exception(struct pickler *pickler, struct typeinfo *info, PyObject *object,
     pickler->unnumbered -= !unique;
     if (out != NULL) {
         unique = unique && parts.epoch == pickler->epoch;
-        out = number_object(pickler, object, unique, &known, out);
+        out = number_value(pickler, object, unique, &known, out);
     }
     if (out != NULL && !known && parts.dict != NULL) {
         unique = parts.single_dict && pickler->unnumbered == 0 && parts.epoch == pickler->epoch;
-        out = save_state(pickler, object, parts.dict, unique, out);
+        out = save_value_state(pickler, object, parts.dict, unique, out);
     }
     out = save_flush(pickler, parts.epoch, out);
     if (parts.dict != NULL) {
@@ -383,12 +379,12 @@ save_integer_state(struct pickler *pickler, struct typeinfo *info, PyObject *obj
                    char *out)
 {
     PyObject *number = pickler->value.list[0].is.object;
-    out = write_class(pickler, info, out);
+    out = write_value_class(pickler, info, out);
     if (out != NULL) {
         out = write_op(write_op(out, OP_EMPTY_TUPLE), OP_NEWOBJ);
         out = save_memoize(pickler, object, unique, out);
     }
-    out = out == NULL ? NULL : write_skipped(pickler, write_op(out, OP_EMPTY_DICT));
+    out = out == NULL ? NULL : save_skip(pickler, write_op(out, OP_EMPTY_DICT));
     out = out == NULL ? NULL : save_str(pickler, pickler->state->str.int_, 0, out);
     out = out == NULL ? NULL : save_long(pickler, number, out);
     return out == NULL ? NULL : write_op(write_op(out, OP_SETITEM), OP_BUILD);
@@ -396,20 +392,22 @@ save_integer_state(struct pickler *pickler, struct typeinfo *info, PyObject *obj
 
 /* The class, and a dict with the object's items, which are plain. */
 static char *
-save_copied(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique, char *out)
+save_copied(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+            char *out)
 {
-    out = write_class(pickler, info, out);
-    out = out == NULL ? NULL : write_skipped(pickler, write_op(out, OP_EMPTY_DICT));
+    out = write_value_class(pickler, info, out);
+    out = out == NULL ? NULL : save_skip(pickler, write_op(out, OP_EMPTY_DICT));
     if (out != NULL && PyDict_GET_SIZE(object) != 0) {
         out = save_dict_contents(pickler, object, out);
     }
-    out = out == NULL ? NULL : write_skipped(pickler, write_op(out, OP_TUPLE1));
+    out = out == NULL ? NULL : save_skip(pickler, write_op(out, OP_TUPLE1));
     return out == NULL ? NULL : save_memoize(pickler, object, unique, write_op(out, OP_REDUCE));
 }
 
 /* Ends in tail calls. */
 char *
-save_by_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique, char *out)
+save_by_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+              char *out)
 {
     if (info->value->contents == CONTENTS_COPY) {
         return save_copied(pickler, info, object, unique, out);
@@ -424,14 +422,15 @@ save_by_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, 
         out = save_construction(pickler, info, object, out);
         return out == NULL ? NULL : save_memoize(pickler, object, unique, out);
     }
-    return save_nesting(pickler, info, object, unique, out);
+    return save_nesting_value(pickler, info, object, unique, out);
 }
 
 int
 save_check_value(struct pickler *pickler, PyObject *object, int registered, PyObject *reduce_value)
 {
     struct typeinfo *info = typeinfo_find(pickler->state, Py_TYPE(object));
-    if (info->kind == TYPEINFO_VALUE && info->value->registered == registered && pickler->protocol >= 4
+    if (info->kind == TYPEINFO_VALUE && info->value->registered == registered
+        && pickler->protocol >= 4
         && *values_status(pickler->state, info->value) == VALUE_UNCHECKED) {
         return values_check(pickler->state, info->value, object, reduce_value);
     }
@@ -441,4 +440,3 @@ save_check_value(struct pickler *pickler, PyObject *object, int registered, PyOb
     }
     return 0;
 }
-

@@ -2,15 +2,9 @@
 #include "load/load_inline.h"
 #include "load/load_state.h"
 #include "load/load_template.h"
+#include "base/namecache.h"
 
-enum {
-    FIRST_STACK_SIZE = 64,
-    FIRST_MARKS_SIZE = 16,
-    /* Opcodes between two moments at which signals are handled and other threads run.
-       A fraction of a millisecond, as none of them that runs no Python code is slow
-       without having as much input. */
-    OPCODES_BETWEEN_POLLS = 8192
-};
+enum { FIRST_STACK_SIZE = 64, FIRST_MARKS_SIZE = 16 };
 
 /* ---- the stack and the marks -------------------------------------------- */
 
@@ -77,64 +71,7 @@ load_clear_stack(struct unpickler *unpickler)
     unpickler->mark_count = 0;
 }
 
-void
-load_free(struct unpickler *unpickler)
-{
-    load_clear_stack(unpickler);
-    load_forget_shapes(unpickler);
-    load_forget_templates(unpickler);
-    PyMem_Free(unpickler->shapes);
-    PyMem_Free(unpickler->templates);
-    unpickler->shapes = NULL;
-    unpickler->templates = NULL;
-    load_memo_free(&unpickler->memo);
-    reader_free(&unpickler->reader);
-    safe_free(&unpickler->safe);
-    PyMem_Free(unpickler->stack);
-    PyMem_Free(unpickler->marks);
-    unpickler->stack = unpickler->top = unpickler->fence = unpickler->limit = NULL;
-    unpickler->marks = NULL;
-    unpickler->mark_capacity = 0;
-#define CLEAR_FIELD(field) Py_CLEAR(unpickler->field);
-    UNPICKLER_OBJECTS(CLEAR_FIELD)
-#undef CLEAR_FIELD
-}
-
 /* ---- opcodes of the stream itself --------------------------------------- */
-
-int
-load_proto(struct unpickler *unpickler)
-{
-    const unsigned char *bytes = reader_take(&unpickler->reader, 1);
-    if (bytes == NULL) {
-        return -1;
-    }
-    if (bytes[0] > HIGHEST_PROTOCOL) {
-        PyErr_Format(PyExc_ValueError, "unsupported pickle protocol: %d", bytes[0]);
-        return -1;
-    }
-    unpickler->protocol = bytes[0];
-    return 0;
-}
-
-int
-load_frame(struct unpickler *unpickler)
-{
-    const unsigned char *bytes = reader_take(&unpickler->reader, 8);
-    if (bytes == NULL) {
-        return -1;
-    }
-    uint64_t size = read_little_endian(bytes, 8);
-    if (reader_check_no_frame(&unpickler->reader) < 0) {
-        return -1;
-    }
-    if (size > PY_SSIZE_T_MAX) {
-        PyErr_Format(PyExc_OverflowError, "FRAME length exceeds system's maximum of %zd bytes",
-                     PY_SSIZE_T_MAX);
-        return -1;
-    }
-    return reader_open_frame(&unpickler->reader, (size_t)size);
-}
 
 int
 load_unknown(struct unpickler *unpickler, unsigned char opcode)
@@ -168,96 +105,55 @@ load_out_of_input(struct unpickler *unpickler)
     return -1;
 }
 
-#if HAS_LABEL_VALUES
-
-/* Each opcode jumps to the next by itself, so that the processor learns which opcode mostly
-   follows which; one jump for all is mispredicted several times an object. */
-#define NEXT()                                                                         \
-    if (unlikely(--until_poll == 0)) {                                                 \
-        goto poll;                                                                     \
-    }                                                                                  \
-    if (unlikely((opcode = load_take_opcode(unpickler)) < 0)) {                        \
-        return -1;                                                                     \
-    }                                                                                  \
-    if (unlikely(labels[opcode] == NULL)) {                                            \
-        return opcode == OP_STOP ? 0 : load_unknown(unpickler, (unsigned char)opcode); \
-    }                                                                                  \
-    goto *labels[opcode];
-
-#define LABEL(opcode, function, shape) [opcode] = &&at_##function,
-#define EXECUTE(opcode, function, shape)                   \
-    at_##function : if (unlikely(function(unpickler) < 0)) \
-    {                                                      \
-        return -1;                                         \
-    }                                                      \
-    NEXT()
-
-/* Executes opcodes up to STOP.  0, or -1 with an exception. */
-static int
-load_opcodes(struct unpickler *unpickler)
+/* The surrogate in UTF-8 that "surrogateescape" has made these three characters of; 0: none. */
+static Py_UCS4
+escaped_surrogate(const Py_UCS4 *escaped)
 {
-    static const void *const labels[256] = {LOAD_OPCODES(LABEL)};
-    int opcode, until_poll = OPCODES_BETWEEN_POLLS;
-    NEXT()
-    LOAD_OPCODES(EXECUTE)
-poll:
-    until_poll = OPCODES_BETWEEN_POLLS;
-    if (load_poll(unpickler) < 0) {
-        return -1;
-    }
-    NEXT()
+    enum { LEAD = 0xdced, FIRST = 0xdca0, LAST = 0xdcbf, NEXT = 0xdc80 };
+    return escaped[0] == LEAD && FIRST <= escaped[1] && escaped[1] <= LAST && NEXT <= escaped[2]
+                   && escaped[2] <= LAST
+               ? 0xd000 | (escaped[1] & 0x3f) << 6 | (escaped[2] & 0x3f)
+               : 0;
 }
 
-#else
-
-#define CASE(opcode, function, shape) \
-    case opcode: result = function(unpickler); break;
-
-/* Executes opcodes up to STOP.  0, or -1 with an exception. */
-static int
-load_opcodes(struct unpickler *unpickler)
+/* A str without the interpreter's table of error handlers: "surrogateescape" is known to the
+   decoder itself, and escapes each byte of a surrogate. */
+static PyObject *
+decode_without_handlers(const char *bytes, Py_ssize_t size)
 {
-    int until_poll = OPCODES_BETWEEN_POLLS;
-    for (;;) {
-        int result, opcode = load_take_opcode(unpickler);
-        switch (opcode) {
-            LOAD_OPCODES(CASE)
-        case -1: return -1;
-        case OP_STOP: return 0;
-        default: result = load_unknown(unpickler, (unsigned char)opcode);
+    PyObject *escaped = PyUnicode_DecodeUTF8(bytes, size, "surrogateescape"), *string = NULL;
+    /* With two zeros behind it, where a surrogate is looked for as everywhere. */
+    Py_ssize_t length = escaped == NULL ? 0 : PyUnicode_GET_LENGTH(escaped), count = 0, at = 0;
+    Py_UCS4 *text = escaped == NULL ? NULL : PyMem_Calloc((size_t)length + 3, sizeof(Py_UCS4));
+    if (text == NULL || PyUnicode_AsUCS4(escaped, text, length + 1, 1) == NULL) {
+        if (escaped != NULL && !PyErr_Occurred()) {
+            PyErr_NoMemory();
         }
-        if (unlikely(result < 0)) {
-            return -1;
-        }
-        if (unlikely(--until_poll == 0)) {
-            until_poll = OPCODES_BETWEEN_POLLS;
-            if (load_poll(unpickler) < 0) {
-                return -1;
-            }
-        }
+        length = -1;
     }
+    while (at < length) {
+        Py_UCS4 surrogate = escaped_surrogate(text + at);
+        if (surrogate == 0 && Py_UNICODE_IS_SURROGATE(text[at])) {
+            break;
+        }
+        text[count++] = surrogate == 0 ? text[at] : surrogate;
+        at += surrogate == 0 ? 1 : 3;
+    }
+    if (at == length) {
+        string = PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, text, count);
+    }
+    else if (length >= 0) {
+        PyErr_SetString(PyExc_ValueError, "invalid UTF-8");
+    }
+    PyMem_Free(text);
+    Py_XDECREF(escaped);
+    return string;
 }
-
-#endif
 
 PyObject *
-load_run(struct unpickler *unpickler)
+load_decode_string(struct core_state *state, const unsigned char *bytes, size_t size)
 {
-    load_clear_stack(unpickler);
-    reader_close_frame(&unpickler->reader);
-    unpickler->protocol = 0;
-    unpickler->poll = (struct poll){0};
-    unpickler->rows_missed = 0;
-    load_begin_keys(unpickler->state, &unpickler->key_bounds);
-    if (unpickler->stack == NULL && load_grow_stack(unpickler) < 0) {
-        return NULL;
-    }
-    int result = unpickler->policy == NULL ? load_opcodes(unpickler) : safe_opcodes(unpickler);
-    load_forget_shapes(unpickler);
-    load_forget_templates(unpickler);
-    Py_CLEAR(unpickler->spare_dict);
-    if (result < 0 || reader_finish(&unpickler->reader) < 0) {
-        return NULL;
-    }
-    return load_take(unpickler);
+    return namecache_is_over(state)
+               ? decode_without_handlers((const char *)bytes, (Py_ssize_t)size)
+               : PyUnicode_DecodeUTF8((const char *)bytes, (Py_ssize_t)size, "surrogatepass");
 }

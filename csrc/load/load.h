@@ -359,10 +359,10 @@ PyObject *load_make_new(struct core_state *state, PyObject *cls, PyObject *argum
                         PyObject *keywords);
 
 /* set(list) or frozenset(list), which pickles of protocol 3 and less have, where the keys are to
-   be looked at one by one (load_keys.h): OUTCOME_DONE, OUTCOME_RAISED, or OUTCOME_BAIL for all else.  Runs
-   Python code. */
+   be looked at one by one (load_keys.h): OUTCOME_DONE, OUTCOME_RAISED, or OUTCOME_BAIL for all
+   else.  Runs Python code. */
 enum outcome load_make_set(struct unpickler *unpickler, PyObject *callable,
-                                PyObject *const *arguments, Py_ssize_t count, PyObject **made);
+                           PyObject *const *arguments, Py_ssize_t count, PyObject **made);
 
 /* The class that two lines of ASCII name, as INST wants it; strong, or NULL with an
    exception.  Runs Python code. */
@@ -389,5 +389,17 @@ int load_call(struct unpickler *unpickler, PyObject **arguments);
 #define DECLARE_OPCODE(opcode, function, shape) int function(struct unpickler *unpickler);
 LOAD_OPCODES_CALLED(DECLARE_OPCODE)
 #undef DECLARE_OPCODE
+
+ALWAYS_INLINE int
+load_mark(struct unpickler *unpickler)
+{
+    if (unlikely(unpickler->mark_count == unpickler->mark_capacity)
+        && load_grow_marks(unpickler) < 0) {
+        return -1;
+    }
+    unpickler->marks[unpickler->mark_count++] = (size_t)(unpickler->top - unpickler->stack);
+    unpickler->fence = unpickler->top;
+    return 0;
+}
 
 #endif

@@ -214,7 +214,7 @@ load_measure_keys(struct core_state *state)
 
 /* Whether the C stack has room for ==, with so many pairs open: 0, or -1 with an exception. */
 static int
-check_depth(struct core_state *state, struct comparison *comparison)
+check_depth_of_equals(struct core_state *state, struct comparison *comparison)
 {
     if (comparison->count < comparison->deepest) {
         return 0;
@@ -231,7 +231,7 @@ check_depth(struct core_state *state, struct comparison *comparison)
 }
 
 #else
-#define check_depth(state, comparison) 0
+#define check_depth_of_equals(state, comparison) 0
 #endif
 
 /* ---- finding equals -------------------------------------------------------- */
@@ -323,7 +323,7 @@ load_check_equals(struct core_state *state, struct key_bounds *bounds, PyObject 
     struct comparison comparison = {.bounds = bounds, .deepest = PAIRS_UNASKED};
     int result = add_equals(state, &comparison, container, key, hash);
     while (result == 0 && comparison.count > 0) {
-        result = check_depth(state, &comparison) < 0 ? -1
+        result = check_depth_of_equals(state, &comparison) < 0 ? -1
                  : comparison.pairs[comparison.count - 1].of_sets
                      ? compare_sets(state, &comparison)
                      : compare_tuples(state, &comparison);

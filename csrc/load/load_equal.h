@@ -6,7 +6,17 @@
 #ifndef FASTCOPYREG_LOAD_LOAD_EQUAL_H
 #define FASTCOPYREG_LOAD_LOAD_EQUAL_H
 
-#include "load/load_keys.h"
+#include "base/state.h"
+
+struct key_bounds;
+
+/* The most of what is counted in struct key_bounds: of every load, and of one with a policy. */
+enum {
+    LOAD_KEY_PARTS = 1 << 29,
+    LOAD_KEY_COMPARISONS = 1 << 25,
+    SAFE_KEY_PARTS = 1 << 20,
+    SAFE_KEY_COMPARISONS = 1 << 20
+};
 
 /* Whether a key may be looked up in the container: 0, or -1 with UnpicklingError or what hash() or
    == of foreign keys with the same hash raises.  Runs Python code. */
@@ -21,5 +31,26 @@ int load_measure_keys(struct core_state *state);
 
 /* Adds the type of what is looked up.  0, or -1 with an exception. */
 int load_equal_setup(PyObject *module);
+
+/* What is known of the keys of one load. */
+struct key_bounds {
+    uint64_t hashed;   /* parts of tuples, each counted as often as it is met */
+    uint32_t compared; /* the same of keys that may be equal */
+    int deep;          /* hash() of a tuple goes down to any depth */
+    int shared;        /* something with parts was taken from the memo, or duplicated */
+};
+
+/* Whether its parts are compared as those of sets. */
+ALWAYS_INLINE int
+key_is_set(PyObject *key)
+{
+    return Py_TYPE(key)->tp_richcompare == PyFrozenSet_Type.tp_richcompare;
+}
+
+ALWAYS_INLINE int
+key_has_parts(PyObject *key)
+{
+    return PyTuple_Check(key) || key_is_set(key);
+}
 
 #endif

@@ -22,18 +22,6 @@ load_newfalse(struct unpickler *unpickler)
     return load_push(unpickler, Py_NewRef(Py_False));
 }
 
-ALWAYS_INLINE int
-load_mark(struct unpickler *unpickler)
-{
-    if (unlikely(unpickler->mark_count == unpickler->mark_capacity)
-        && load_grow_marks(unpickler) < 0) {
-        return -1;
-    }
-    unpickler->marks[unpickler->mark_count++] = (size_t)(unpickler->top - unpickler->stack);
-    unpickler->fence = unpickler->top;
-    return 0;
-}
-
 /* ---- the memo ----------------------------------------------------------- */
 
 ALWAYS_INLINE int

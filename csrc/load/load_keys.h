@@ -13,35 +13,7 @@
 
 #include "base/state.h"
 #include "load/room.h"
-
-/* The most of what is counted in struct key_bounds: of every load, and of one with a policy. */
-enum {
-    LOAD_KEY_PARTS = 1 << 29,
-    LOAD_KEY_COMPARISONS = 1 << 25,
-    SAFE_KEY_PARTS = 1 << 20,
-    SAFE_KEY_COMPARISONS = 1 << 20
-};
-
-/* What is known of the keys of one load. */
-struct key_bounds {
-    uint64_t hashed;   /* parts of tuples, each counted as often as it is met */
-    uint32_t compared; /* the same of keys that may be equal */
-    int deep;          /* hash() of a tuple goes down to any depth */
-    int shared;        /* something with parts was taken from the memo, or duplicated */
-};
-
-/* Whether its parts are compared as those of sets. */
-ALWAYS_INLINE int
-key_is_set(PyObject *key)
-{
-    return Py_TYPE(key)->tp_richcompare == PyFrozenSet_Type.tp_richcompare;
-}
-
-ALWAYS_INLINE int
-key_has_parts(PyObject *key)
-{
-    return PyTuple_Check(key) || key_is_set(key);
-}
+#include "load/load_equal.h"
 
 ALWAYS_INLINE void
 load_begin_keys(struct core_state *state, struct key_bounds *bounds)

@@ -3,6 +3,7 @@
 
 #include "load/load.h"
 #include "load/room.h"
+#include "base/layout.h"
 
 enum { NAMES_COUNT = 128, NAMES_SIZE = 120 };
 
@@ -72,6 +73,9 @@ is_class_or_function(PyObject *object)
 PyObject *
 load_names_find(struct core_state *state, struct global_names *names)
 {
+    if (!layout_is_known()) {
+        return NULL;
+    }
     if (!names->simple || !namecache_imports_as_usual(state)) {
         return NULL;
     }
@@ -108,7 +112,7 @@ names_learn(struct global_names *names, PyObject *module_name, PyObject *name)
     if (PyUnicode_CheckExact(module_name) && PyUnicode_CheckExact(name)) {
         Py_ssize_t length = PyUnicode_GET_LENGTH(module_name);
         Py_ssize_t dot = PyUnicode_FindChar(module_name, '.', 0, length, 1);
-        names->simple = KNOWN_LAYOUT && is_simple_name(name);
+        names->simple = layout_is_known() && is_simple_name(name);
         if (dot >= 0) {
             names->package = PyUnicode_Substring(module_name, 0, dot);
             if (names->package == NULL) {

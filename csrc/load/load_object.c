@@ -5,6 +5,8 @@
 #include "types/rebuild.h"
 #include "load/safe_opcodes.h"
 #include "load/room.h"
+#include "load/load_build.h"
+#include "types/room.h"
 
 /* Moves the objects from `start` up into a new tuple; strong, or NULL. */
 static PyObject *
@@ -405,8 +407,8 @@ load_build(struct unpickler *unpickler)
         return load_underflow(unpickler);
     }
     PyObject *object_state = *--unpickler->top;
-    int result = rebuild_state(unpickler->state, &unpickler->key_bounds, load_handed(unpickler),
-                               unpickler->top[-1], object_state);
+    int result = load_build_state(unpickler->state, &unpickler->key_bounds, load_handed(unpickler),
+                                  unpickler->top[-1], object_state);
     Py_DECREF(object_state);
     return result;
 }

@@ -8,6 +8,7 @@
 #include "load/load_template.h"
 #include "types/rebuild.h"
 #include "load/safe.h"
+#include "load/load_build.h"
 
 enum {
     LONGEST = 1024, /* bytes of such a pickle */
@@ -124,7 +125,7 @@ find_items(struct one_call *call, const unsigned char *at, const unsigned char *
 
 /* Passes the state of an instance.  Whether nothing but what stores it follows. */
 static int
-find_state(struct one_call *call, const unsigned char *at, const unsigned char *end)
+pass_state(struct one_call *call, const unsigned char *at, const unsigned char *end)
 {
     static const unsigned char head[] = {OP_EMPTY_TUPLE, OP_NEWOBJ, OP_MEMOIZE};
     static const unsigned char stores[] = {OP_BUILD, OP_STOP},
@@ -176,11 +177,11 @@ find_parts(struct one_call *call, const unsigned char *at, size_t size)
     }
     at = call->module_name + call->size;
     return at[0] == OP_MEMOIZE && at[1] == OP_STACK_GLOBAL && at[2] == OP_MEMOIZE
-           && (find_arguments(call, at + 3, end) || find_state(call, at + 3, end));
+           && (find_arguments(call, at + 3, end) || pass_state(call, at + 3, end));
 }
 
 static void
-drop_arguments(PyObject **arguments, int count)
+drop_call_arguments(PyObject **arguments, int count)
 {
     while (count-- > 0) {
         Py_DECREF(arguments[count]);
@@ -200,11 +201,12 @@ call_with_atoms(struct core_state *state, PyObject *policy, const struct one_cal
     }
     if (policy != NULL && made == call->count
         && !safe_matches_one((PolicyObject *)policy, callable, arguments, made)) {
-        drop_arguments(arguments, made);
+        drop_call_arguments(arguments, made);
         return NULL;
     }
-    enum outcome outcome =
-        made < call->count ? OUTCOME_RAISED : construct_taking(state, callable, arguments, made, &object);
+    enum outcome outcome = made < call->count
+                               ? OUTCOME_RAISED
+                               : construct_taking(state, callable, arguments, made, &object);
     if (likely(outcome == OUTCOME_TAKEN)) {
         return object;
     }
@@ -213,7 +215,7 @@ call_with_atoms(struct core_state *state, PyObject *policy, const struct one_cal
         object = PyObject_Vectorcall(callable, arguments,
                                      (size_t)made | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     }
-    drop_arguments(arguments, made);
+    drop_call_arguments(arguments, made);
     return object;
 }
 
@@ -246,14 +248,14 @@ build_slowly(struct core_state *state, const struct one_call *call, PyObject *ob
     }
     struct key_bounds bounds = {0};
     int result =
-        object_state == NULL ? -1 : rebuild_state(state, &bounds, NULL, object, object_state);
+        object_state == NULL ? -1 : load_build_state(state, &bounds, NULL, object, object_state);
     Py_XDECREF(object_state);
     return result;
 }
 
 /* Gives a fresh instance its state.  0 or -1.  Runs Python code. */
 static int
-store_state(struct core_state *state, const struct one_call *call, PyObject *object)
+give_state(struct core_state *state, const struct one_call *call, PyObject *object)
 {
     PyObject *pairs[2 * ATTRIBUTES];
     int made = 0, stored = -1;
@@ -288,7 +290,7 @@ make_instance(struct core_state *state, const struct one_call *call, PyObject *c
                                && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)
                            ? rebuild_allocate(state, type)
                            : load_make_new(state, cls, state->empty_tuple, NULL);
-    if (object != NULL && store_state(state, call, object) < 0) {
+    if (object != NULL && give_state(state, call, object) < 0) {
         Py_CLEAR(object);
     }
     return object;

@@ -15,8 +15,7 @@
 #include "load/load_atoms.h"
 #include "load/load_inline.h"
 #include "types/construct.h"
-
-#if KNOWN_LAYOUT && !ALLOCATION_COLLECTS
+#include "base/layout.h"
 
 enum {
     /* Fewer than the 1,000 of a batch, between which there are too few opcodes to poll for. */
@@ -78,7 +77,7 @@ make_text(struct unpickler *unpickler, struct row *row, const unsigned char *end
 
 /* The value at hand, of which LONGEST_NUMBER bytes are there: the same. */
 ALWAYS_INLINE int
-value_construct(struct unpickler *unpickler, struct row *row, const unsigned char *end)
+make_row_value(struct unpickler *unpickler, struct row *row, const unsigned char *end)
 {
     PyObject *value;
     switch (*row->at) {
@@ -147,7 +146,7 @@ take_row(struct unpickler *unpickler, struct row *row, PyObject *cls, int count)
     row->at += row->marked;
     int made = row->marked == (count > 3);
     while (made > 0 && row->count < count) {
-        made = end - row->at < LONGEST_NUMBER ? 0 : value_construct(unpickler, row, end);
+        made = end - row->at < LONGEST_NUMBER ? 0 : make_row_value(unpickler, row, end);
     }
     if (made > 0) {
         made = end - row->at >= 4 && pass_call(unpickler, row);
@@ -164,7 +163,8 @@ ALWAYS_INLINE int
 make_row(struct unpickler *unpickler, struct row *row, struct constructor *constructor)
 {
     PyObject *object;
-    enum outcome outcome = construct_by_taking(unpickler->state, constructor, row->values, &object);
+    enum outcome outcome =
+        construct_by_taking(unpickler->state, constructor, row->values, &object);
     if (unlikely(outcome != OUTCOME_TAKEN)) {
         for (int i = 0; i < row->count; i++) {
             Py_DECREF(row->values[i]);
@@ -184,6 +184,9 @@ make_row(struct unpickler *unpickler, struct row *row, struct constructor *const
 int
 load_rows(struct unpickler *unpickler, PyObject *cls)
 {
+    if (!layout_is_known() || ALLOCATION_COLLECTS) {
+        return 0;
+    }
     int count;
     struct constructor *constructor = NULL;
     const struct reader *reader = &unpickler->reader;
@@ -207,13 +210,3 @@ load_rows(struct unpickler *unpickler, PyObject *cls)
     unpickler->rows_missed += rows == 0;
     return made < 0 || rows < ROWS_BETWEEN_POLLS ? made : load_poll(unpickler);
 }
-
-#else
-
-int
-load_rows(struct unpickler *Py_UNUSED(unpickler), PyObject *Py_UNUSED(cls))
-{
-    return 0;
-}
-
-#endif

@@ -30,6 +30,7 @@
 #include "plans/room.h"
 #include "values/room.h"
 #include "load/room.h"
+#include "base/layout.h"
 
 enum {
     SHAPE_COUNT = 16,
@@ -120,7 +121,7 @@ find_values(struct load_shape *shape, PyTypeObject *type)
 
 /* Which slots the keys name.  1, or 0 if not all have a slot of their own. */
 static int
-find_slots(struct load_shape *shape, PyTypeObject *type)
+find_named_slots(struct load_shape *shape, PyTypeObject *type)
 {
     for (int i = 0; i < shape->count; i++) {
         PyObject *name = Py_NewRef(shape->keys[i]);
@@ -157,7 +158,7 @@ learn_shape(struct load_shape *shape, PyTypeObject *type, unsigned int version, 
     for (; shape->count < count; shape->count++) {
         shape->keys[shape->count] = Py_NewRef(pairs[2 * shape->count]);
     }
-    if (!(in_slots ? find_slots(shape, type) : find_values(shape, type))) {
+    if (!(in_slots ? find_named_slots(shape, type) : find_values(shape, type))) {
         forget_shape(shape);
         return 0;
     }
@@ -282,8 +283,8 @@ learn_one_shape(struct core_state *state, PyTypeObject *type, int in_slots,
         made++;
     }
     int learnt = made < count ? -1
-                              : learn_shape(state->load->one_shape, type, type_version(type), in_slots,
-                                            pairs, count);
+                              : learn_shape(state->load->one_shape, type, type_version(type),
+                                            in_slots, pairs, count);
     while (made-- > 0) {
         Py_CLEAR(pairs[2 * made]);
     }
@@ -295,6 +296,9 @@ int
 load_store_one(struct core_state *state, PyObject *object, int in_slots,
                const struct key_bytes *keys, PyObject **pairs, Py_ssize_t count)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     PyTypeObject *type = Py_TYPE(object);
     if (unlikely(state->load->one_shape == NULL)) {
         state->load->one_shape = PyMem_Calloc(1, sizeof(struct load_shape));
@@ -423,6 +427,9 @@ store_namespace(struct unpickler *unpickler, PyObject *dict, PyObject **pairs)
 int
 load_store_state(struct unpickler *unpickler, PyObject **pairs)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     int follows = state_that_follows(unpickler);
     if (follows == 0) {
         return 0;
@@ -456,4 +463,3 @@ load_store_state(struct unpickler *unpickler, PyObject **pairs)
     }
     return 1;
 }
-

@@ -97,7 +97,7 @@ items_of(PyObject *dict, Py_ssize_t count)
 
 /* Whether hashing and comparing it runs no code and cannot fail. */
 static int
-is_plain_key(PyObject *key)
+is_harmless_key(PyObject *key)
 {
     return PyUnicode_CheckExact(key) || PyLong_CheckExact(key);
 }
@@ -109,7 +109,7 @@ make_template(PyObject **pairs, Py_ssize_t count)
 {
     PyObject *dict = PyDict_New();
     for (Py_ssize_t i = 0; dict != NULL && i < count; i++) {
-        if (!is_plain_key(pairs[2 * i]) || PyDict_SetItem(dict, pairs[2 * i], Py_None) < 0) {
+        if (!is_harmless_key(pairs[2 * i]) || PyDict_SetItem(dict, pairs[2 * i], Py_None) < 0) {
             Py_CLEAR(dict);
         }
     }
@@ -159,7 +159,7 @@ find_template(struct unpickler *unpickler, PyObject **pairs, Py_ssize_t count)
         }
         return NULL;
     }
-    if (is_plain_key(pairs[0])) {
+    if (is_harmless_key(pairs[0])) {
         unpickler->templates_used |= UINT32_C(1) << place;
         Py_XSETREF(template->first_key, Py_NewRef(pairs[0]));
         template->count = count;
@@ -354,6 +354,9 @@ fill_by_own(struct unpickler *unpickler, PyObject *dict, PyObject **pairs, Py_ss
 int
 load_fill_by_kept(struct core_state *state, PyObject *dict, PyObject **pairs, Py_ssize_t count)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     uint64_t print = print_keys(pairs, count);
     PyObject *template = print == 0 ? NULL : find_kept_template(state, print, pairs, count);
     int filled = template == NULL ? 0 : fill_from(dict, template, pairs, count);
@@ -364,6 +367,9 @@ load_fill_by_kept(struct core_state *state, PyObject *dict, PyObject **pairs, Py
 int
 load_fill_dict(struct unpickler *unpickler, PyObject *dict, PyObject **pairs)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     Py_ssize_t count = (unpickler->top - pairs) / 2;
     if (count < LEAST_ITEMS || PyDict_GET_SIZE(dict) != 0) {
         return 0;
@@ -377,4 +383,3 @@ load_fill_dict(struct unpickler *unpickler, PyObject *dict, PyObject **pairs)
     }
     return filled;
 }
-

@@ -267,59 +267,6 @@ load_binstring(struct unpickler *unpickler)
 
 /* ---- strings ------------------------------------------------------------ */
 
-/* The surrogate in UTF-8 that "surrogateescape" has made these three characters of; 0: none. */
-static Py_UCS4
-escaped_surrogate(const Py_UCS4 *escaped)
-{
-    enum { LEAD = 0xdced, FIRST = 0xdca0, LAST = 0xdcbf, NEXT = 0xdc80 };
-    return escaped[0] == LEAD && FIRST <= escaped[1] && escaped[1] <= LAST && NEXT <= escaped[2]
-                   && escaped[2] <= LAST
-               ? 0xd000 | (escaped[1] & 0x3f) << 6 | (escaped[2] & 0x3f)
-               : 0;
-}
-
-/* A str without the interpreter's table of error handlers: "surrogateescape" is known to the
-   decoder itself, and escapes each byte of a surrogate. */
-static PyObject *
-decode_without_handlers(const char *bytes, Py_ssize_t size)
-{
-    PyObject *escaped = PyUnicode_DecodeUTF8(bytes, size, "surrogateescape"), *string = NULL;
-    /* With two zeros behind it, where a surrogate is looked for as everywhere. */
-    Py_ssize_t length = escaped == NULL ? 0 : PyUnicode_GET_LENGTH(escaped), count = 0, at = 0;
-    Py_UCS4 *text = escaped == NULL ? NULL : PyMem_Calloc((size_t)length + 3, sizeof(Py_UCS4));
-    if (text == NULL || PyUnicode_AsUCS4(escaped, text, length + 1, 1) == NULL) {
-        if (escaped != NULL && !PyErr_Occurred()) {
-            PyErr_NoMemory();
-        }
-        length = -1;
-    }
-    while (at < length) {
-        Py_UCS4 surrogate = escaped_surrogate(text + at);
-        if (surrogate == 0 && Py_UNICODE_IS_SURROGATE(text[at])) {
-            break;
-        }
-        text[count++] = surrogate == 0 ? text[at] : surrogate;
-        at += surrogate == 0 ? 1 : 3;
-    }
-    if (at == length) {
-        string = PyUnicode_FromKindAndData(PyUnicode_4BYTE_KIND, text, count);
-    }
-    else if (length >= 0) {
-        PyErr_SetString(PyExc_ValueError, "invalid UTF-8");
-    }
-    PyMem_Free(text);
-    Py_XDECREF(escaped);
-    return string;
-}
-
-PyObject *
-load_decode_string(struct core_state *state, const unsigned char *bytes, size_t size)
-{
-    return namecache_is_over(state)
-               ? decode_without_handlers((const char *)bytes, (Py_ssize_t)size)
-               : PyUnicode_DecodeUTF8((const char *)bytes, (Py_ssize_t)size, "surrogatepass");
-}
-
 int
 load_unicode(struct unpickler *unpickler)
 {

@@ -48,7 +48,7 @@ struct scan {
 
 /* Twice the room, or NULL and nothing done. */
 static NOINLINE unsigned char *
-grow(unsigned char *wanted, size_t capacity)
+grow_counts(unsigned char *wanted, size_t capacity)
 {
     return PyMem_Realloc(wanted, capacity);
 }
@@ -65,7 +65,7 @@ count_put(struct scan *scan, size_t index)
     }
     if (unlikely(scan->count == scan->capacity)) {
         size_t capacity = scan->capacity == 0 ? 256 : scan->capacity * 2;
-        unsigned char *wanted = grow(scan->wanted, capacity);
+        unsigned char *wanted = grow_counts(scan->wanted, capacity);
         if (wanted == NULL) {
             return 0;
         }
@@ -85,7 +85,7 @@ count_puts(struct scan *scan, size_t puts)
         capacity *= 2;
     }
     if (capacity != scan->capacity) {
-        unsigned char *wanted = grow(scan->wanted, capacity);
+        unsigned char *wanted = grow_counts(scan->wanted, capacity);
         if (wanted == NULL) {
             return 0;
         }

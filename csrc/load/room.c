@@ -15,7 +15,11 @@ setup_load(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
-    return reader_setup(module) < 0 || load_equal_setup(module) < 0 || unpickler_setup(module) < 0 || safe_setup(module) < 0 ? -1 : 0;
+    return reader_setup(module) < 0 || load_equal_setup(module) < 0
+                   || unpickler_type_setup(module) < 0 || unpickler_setup(module) < 0
+                   || safe_setup(module) < 0
+               ? -1
+               : 0;
 }
 
 static int
@@ -63,5 +67,4 @@ teardown_load(struct core_state *state)
     state->load = NULL;
 }
 
-const struct core_room load_core_room = {setup_load, traverse_load, release_load,
-                                           teardown_load};
+const struct core_room load_core_room = {setup_load, traverse_load, release_load, teardown_load};

@@ -523,8 +523,8 @@ type_of(struct unpickler *unpickler, PyObject *const *arguments, Py_ssize_t coun
 }
 
 static PyObject *
-call_helper(struct unpickler *unpickler, enum safe_helper helper, PyObject *const *arguments,
-            Py_ssize_t count)
+call_safe_helper(struct unpickler *unpickler, enum safe_helper helper, PyObject *const *arguments,
+                 Py_ssize_t count)
 {
     unpickler->safe.helpers--;
     switch (helper) {
@@ -552,7 +552,7 @@ safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *argu
         return refuse_here(unpickler, "call", callable);
     }
     if (entry->helper != HELPER_NONE) {
-        *made = call_helper(unpickler, entry->helper, arguments, count);
+        *made = call_safe_helper(unpickler, entry->helper, arguments, count);
         return *made == NULL ? -1 : 1;
     }
     int matched = safe_match(unpickler, policy, &entry->call, arguments, count);

@@ -250,8 +250,8 @@ matches_spec(struct unpickler *unpickler, const PolicyObject *policy, const stru
 }
 
 static int
-matches_form(struct unpickler *unpickler, const PolicyObject *policy, const struct safe_form *bound,
-             PyObject *const *arguments, Py_ssize_t count)
+matches_form(struct unpickler *unpickler, const PolicyObject *policy,
+             const struct safe_form *bound, PyObject *const *arguments, Py_ssize_t count)
 {
     Py_ssize_t least = bound->count - bound->repeats;
     if (bound->repeats ? count < least : count != least) {

@@ -37,7 +37,9 @@ usual_policy(struct core_state *state)
 {
     PyObject *constructors = state->load->safe_constructors;
     Py_ssize_t registered = constructors == NULL ? 0 : PyDict_GET_SIZE(constructors);
-    if (HAS_GIL && likely(state->load->safe_policy != NULL && state->load->safe_registered == registered)) {
+    if (HAS_GIL
+        && likely(state->load->safe_policy != NULL
+                  && state->load->safe_registered == registered)) {
         return Py_NewRef(state->load->safe_policy);
     }
     PyObject *policy = choose_policy(state, NULL);

@@ -87,7 +87,7 @@ taker_of(struct unpickler *unpickler, PyObject **start)
 }
 
 ALWAYS_INLINE int
-append(struct unpickler *unpickler, PyObject **start)
+append_safely(struct unpickler *unpickler, PyObject **start)
 {
     PyObject *taker = taker_of(unpickler, start);
     if (taker == NULL) {
@@ -112,7 +112,7 @@ check_keys(struct unpickler *unpickler, PyObject *taker, PyObject **start, Py_ss
 }
 
 ALWAYS_INLINE int
-set_items(struct unpickler *unpickler, PyObject **start)
+set_items_safely(struct unpickler *unpickler, PyObject **start)
 {
     PyObject *taker = taker_of(unpickler, start);
     if (taker == NULL || (unpickler->top - start) % 2 != 0) {
@@ -180,12 +180,14 @@ before(struct unpickler *unpickler, int opcode)
     case OP_LIST: return close_marked(unpickler);
     case OP_DICT: return close_hashed(unpickler, 2);
     case OP_FROZENSET: return close_hashed(unpickler, 1);
-    case OP_APPEND: return load_reach(unpickler) < 2 ? 0 : append(unpickler, unpickler->top - 1);
-    case OP_APPENDS: return unpickler->mark_count == 0 ? 0 : append(unpickler, unpickler->fence);
+    case OP_APPEND:
+        return load_reach(unpickler) < 2 ? 0 : append_safely(unpickler, unpickler->top - 1);
+    case OP_APPENDS:
+        return unpickler->mark_count == 0 ? 0 : append_safely(unpickler, unpickler->fence);
     case OP_SETITEM:
-        return load_reach(unpickler) < 3 ? 0 : set_items(unpickler, unpickler->top - 2);
+        return load_reach(unpickler) < 3 ? 0 : set_items_safely(unpickler, unpickler->top - 2);
     case OP_SETITEMS:
-        return unpickler->mark_count == 0 ? 0 : set_items(unpickler, unpickler->fence);
+        return unpickler->mark_count == 0 ? 0 : set_items_safely(unpickler, unpickler->fence);
     case OP_ADDITEMS:
         return unpickler->mark_count == 0 ? 0 : add_items(unpickler, unpickler->fence);
     case OP_REDUCE: return safe_reduce(unpickler);

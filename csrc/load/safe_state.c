@@ -12,7 +12,7 @@
 #include "types/setstate.h"
 
 static PolicyObject *
-policy_of(const struct unpickler *unpickler)
+policy_in_force(const struct unpickler *unpickler)
 {
     return (PolicyObject *)unpickler->policy;
 }
@@ -60,7 +60,7 @@ is_plain_name(PyObject *name)
 int
 safe_stores(struct unpickler *unpickler, PyObject *object, PyObject **pairs, Py_ssize_t count)
 {
-    if ((ways_of(policy_of(unpickler), object) & SAFE_TAKES_STATE) == 0) {
+    if ((ways_of(policy_in_force(unpickler), object) & SAFE_TAKES_STATE) == 0) {
         return 0;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -156,7 +156,7 @@ is_uuid_state(const PolicyObject *policy, PyObject *object_state)
 
 /* type.__setstate__(object, object_state).  0 or -1.  Runs Python code. */
 static int
-call_setstate(PyObject *setstate, PyObject *object, PyObject *object_state)
+call_allowed_setstate(PyObject *setstate, PyObject *object, PyObject *object_state)
 {
     PyTypeObject *type = Py_TYPE(object);
     descrgetfunc bind = Py_TYPE(setstate)->tp_descr_get;
@@ -177,7 +177,7 @@ call_setstate(PyObject *setstate, PyObject *object, PyObject *object_state)
 
 /* Sets items in the __dict__ of an instance under interned names.  0 or -1.  Runs Python code. */
 static int
-set_items(struct unpickler *unpickler, PyObject *object, PyObject *half)
+set_state_items(struct unpickler *unpickler, PyObject *object, PyObject *half)
 {
     PyObject *name, *value, *dict = PyObject_GetAttr(object, unpickler->state->str.dict);
     if (dict == NULL) {
@@ -226,7 +226,7 @@ store_state(struct unpickler *unpickler, PyObject *object, PyObject *object_stat
         dict_half = PyTuple_GET_ITEM(object_state, 0);
         slot_half = PyTuple_GET_ITEM(object_state, 1);
     }
-    if (dict_half != Py_None && set_items(unpickler, object, dict_half) < 0) {
+    if (dict_half != Py_None && set_state_items(unpickler, object, dict_half) < 0) {
         return -1;
     }
     return slot_half == Py_None ? 0 : set_attributes(object, slot_half);
@@ -249,7 +249,7 @@ build(struct unpickler *unpickler, PyObject *object, PyObject *object_state)
                    : store_state(unpickler, object, object_state);
     }
     Py_INCREF(setstate);
-    done = call_setstate(setstate, object, object_state);
+    done = call_allowed_setstate(setstate, object, object_state);
     Py_DECREF(setstate);
     return done;
 }
@@ -278,11 +278,11 @@ safe_build(struct unpickler *unpickler)
         return 0;
     }
     PyObject *object_state = unpickler->top[-1], *object = unpickler->top[-2];
-    unsigned int ways = ways_of(policy_of(unpickler), object);
+    unsigned int ways = ways_of(policy_in_force(unpickler), object);
     if (ways == 0) {
         return refuse(unpickler, "build", object);
     }
-    if (ways == SAFE_TAKES_UUID && !is_uuid_state(policy_of(unpickler), object_state)) {
+    if (ways == SAFE_TAKES_UUID && !is_uuid_state(policy_in_force(unpickler), object_state)) {
         return refuse(unpickler, "state", object_state);
     }
     if (safe_nest(unpickler, unpickler->top - 1, unpickler->top - 2, 0) < 0) {

@@ -300,7 +300,5 @@ static PyMethodDef functions[] = {
 int
 unpickler_setup(PyObject *module)
 {
-    return unpickler_type_setup(module) < 0
-               ? -1
-               : core_add_functions(module, functions, "fastcopyreg.pickle");
+    return core_add_functions(module, functions, "fastcopyreg.pickle");
 }

@@ -405,7 +405,7 @@ PyDoc_STRVAR(memo_clear_doc, "clear($self, /)\n"
                              "Removes all entries.");
 
 static PyObject *
-memo_clear(PyObject *self, PyObject *Py_UNUSED(unused))
+shown_memo_clear(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     UnpicklerObject *unpickler = ((UnpicklerMemoObject *)self)->unpickler;
     if (check_memo_use(unpickler) < 0) {
@@ -421,7 +421,7 @@ PyDoc_STRVAR(memo_copy_doc, "copy($self, /)\n"
                             "Returns a new dict of index and object.");
 
 static PyObject *
-memo_copy(PyObject *self, PyObject *Py_UNUSED(unused))
+shown_memo_copy(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     UnpicklerObject *unpickler = ((UnpicklerMemoObject *)self)->unpickler;
     if (check_memo_use(unpickler) < 0) {
@@ -438,13 +438,13 @@ PyDoc_STRVAR(memo_reduce_doc, "__reduce__($self, /)\n"
 static PyObject *
 memo_reduce(PyObject *self, PyObject *unused)
 {
-    PyObject *contents = memo_copy(self, unused);
+    PyObject *contents = shown_memo_copy(self, unused);
     return contents == NULL ? NULL : Py_BuildValue("O(N)", &PyDict_Type, contents);
 }
 
 static PyMethodDef memo_methods[] = {
-    {"clear", memo_clear, METH_NOARGS, memo_clear_doc},
-    {"copy", memo_copy, METH_NOARGS, memo_copy_doc},
+    {"clear", shown_memo_clear, METH_NOARGS, memo_clear_doc},
+    {"copy", shown_memo_copy, METH_NOARGS, memo_copy_doc},
     {"__reduce__", memo_reduce, METH_NOARGS, memo_reduce_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -509,7 +509,7 @@ fill_memo(struct load_memo *memo, struct core_state *state, PyObject *value)
     if (!Py_IS_TYPE(value, state->load->unpickler_memo_type)) {
         return load_memo_from_dict(memo, state, value);
     }
-    PyObject *contents = memo_copy(value, NULL);
+    PyObject *contents = shown_memo_copy(value, NULL);
     int result = contents == NULL ? -1 : load_memo_from_dict(memo, state, contents);
     Py_XDECREF(contents);
     return result;

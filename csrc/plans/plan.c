@@ -4,9 +4,9 @@
 #include "base/observed.h"
 #include "base/namecache.h"
 #include "base/helpers.h"
-#include "types/typeinfo.h"
 #include "plans/plan_run.h"
 #include "plans/room.h"
+#include "base/layout.h"
 
 #define STEP_NAME(kind) #kind,
 static const char *const kind_names[] = {STEP_KINDS(STEP_NAME)};
@@ -261,10 +261,10 @@ plan_read_reducer(struct core_state *state, const struct reducer *reducer)
     int bound = reducer->count, takes_protocol = reducer->protocol != NULL;
     struct plan *plan = NULL;
     PyObject *names = keywords == NULL ? NULL : PySequence_Tuple(keywords);
-    int read = keywords != NULL && names == NULL
-                   ? -1
-                   : compile_with(state, "compile_reducer", reducer->callable, 1 + takes_protocol,
-                                  &plan);
+    int read =
+        keywords != NULL && names == NULL
+            ? -1
+            : compile_with(state, "compile_reducer", reducer->callable, 1 + takes_protocol, &plan);
     /* The code runs now, so the entry may be another one, or gone. */
     struct plan_entry *entry = read < 0 ? NULL : plan_meet(state, code);
     if (entry == NULL || entry->status != PLAN_UNREAD) {
@@ -374,6 +374,9 @@ enum { DEFAULT_THRESHOLD = 150 };
 static unsigned
 find_threshold(void)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     const char *text = getenv("FASTCOPYREG_PLANS_AFTER");
     char *end;
     unsigned long number = text == NULL || *text == 0 ? 0 : strtoul(text, &end, 10);
@@ -416,7 +419,7 @@ core_plan_threshold(PyObject *module, PyObject *const *args, Py_ssize_t count)
                      count);
         return NULL;
     }
-    if (count == 1 && args[0] != Py_None) {
+    if (count == 1 && args[0] != Py_None && layout_is_known()) {
         unsigned long threshold = PyLong_AsUnsignedLong(args[0]);
         if (threshold == (unsigned long)-1 && PyErr_Occurred()) {
             return NULL;
@@ -480,15 +483,14 @@ plan_setup(PyObject *module)
     if (found < 0) {
         return -1;
     }
-    reducer_setup(state);
     state->plans->threshold = find_threshold();
     state->plans->store = PyMem_Calloc(1, sizeof(struct plan_store));
     if (state->plans->store == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    return weaktable_setup(&state->plans->store->table, sizeof(struct plan_entry), STORE_MAX_ENTRIES,
-                       release_entry)
+    return weaktable_setup(&state->plans->store->table, sizeof(struct plan_entry),
+                           STORE_MAX_ENTRIES, release_entry)
                    < 0
                ? -1
                : PyModule_AddFunctions(module, functions);

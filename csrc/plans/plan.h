@@ -75,7 +75,7 @@ struct plan {
     int required, accepted;
     size_t function_count;
     uint16_t function_at[PLAN_FUNCTIONS_MAX]; /* place in the __mro__ of each function */
-    int of_new;                                /* the function is __new__, not __init__ */
+    int of_new;                               /* the function is __new__, not __init__ */
 };
 
 enum plan_status {

@@ -464,6 +464,9 @@ find_member(PyTypeObject *type, const char *text)
 void
 reducer_setup(struct core_state *state)
 {
+    if (!layout_is_known()) {
+        return;
+    }
     PyTypeObject *type = (PyTypeObject *)state->stdlib.partial;
     struct partial_places places = {0};
     if (PyType_Check(type) && PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) {
@@ -599,13 +602,13 @@ reducer_run(struct core_state *state, const struct reducer *reducer, PyObject *o
     }
     memset(values, 0, plan->count * sizeof(PyObject *));
     struct plan_run run = {.state = state,
-                            .plan = plan,
-                            .functions = &reducer->function,
-                            .object = object,
-                            .protocol = reducer->protocol,
-                            .bound = reducer->bound,
-                            .keywords = reducer->keywords,
-                            .values = values};
+                           .plan = plan,
+                           .functions = &reducer->function,
+                           .object = object,
+                           .protocol = reducer->protocol,
+                           .bound = reducer->bound,
+                           .keywords = reducer->keywords,
+                           .values = values};
     enum outcome outcome = plan_run(&run);
     if (outcome == OUTCOME_DONE) {
         outcome = take_reduce_value(&run, reduce_value);
@@ -617,4 +620,3 @@ reducer_run(struct core_state *state, const struct reducer *reducer, PyObject *o
     }
     return outcome;
 }
-

@@ -53,18 +53,18 @@ void reducer_setup(struct core_state *state);
    OUTCOME_DONE if it has a plan that can be run now, OUTCOME_HOT if it is to be read, after
    which it is to be met again.  Runs no Python code. */
 enum outcome reducer_meet(struct core_state *state, PyObject *callable, PyObject *protocol,
-                                  struct reducer *reducer);
+                          struct reducer *reducer);
 
 /* Reads a reducer that is due.  0, or -1 with an exception.  Runs Python code. */
 int reducer_read(struct core_state *state, const struct reducer *reducer);
 
 /* The reduce value of an object by a reducer's plan, strong. */
-enum outcome reducer_run(struct core_state *state, const struct reducer *reducer,
-                              PyObject *object, PyObject **reduce_value);
+enum outcome reducer_run(struct core_state *state, const struct reducer *reducer, PyObject *object,
+                         PyObject **reduce_value);
 
 /* An attribute that is there to be loaded; strong. */
 enum outcome read_attribute(struct core_state *state, PyObject *owner, PyObject *name,
-                                 PyObject **value);
+                            PyObject **value);
 
 /* A global of a function, or else a builtin; borrowed. */
 PyObject *read_global(struct core_state *state, PyObject *function, PyObject *name);

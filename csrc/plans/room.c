@@ -2,6 +2,7 @@
 #include "plans/room.h"
 
 #include "plans/plan.h"
+#include "plans/plan_run.h"
 
 static int
 setup_plans(PyObject *module)
@@ -12,6 +13,7 @@ setup_plans(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
+    reducer_setup(state);
     return plan_setup(module) < 0 ? -1 : 0;
 }
 
@@ -45,4 +47,4 @@ teardown_plans(struct core_state *state)
 }
 
 const struct core_room plans_core_room = {setup_plans, traverse_plans, release_plans,
-                                           teardown_plans};
+                                          teardown_plans};

@@ -17,8 +17,8 @@ struct plans_room {
     unsigned threshold;         /* how often a function is met before it is read; 0: never */
     PyObject *lazy_import_type; /* types.LazyImportType, or NULL */
     struct partial_places partial_places;
-    uint64_t reduced_by_plan;   /* how many objects were taken apart by a plan */
-    uint64_t made_by_plan;      /* and how many made */
+    uint64_t reduced_by_plan; /* how many objects were taken apart by a plan */
+    uint64_t made_by_plan;    /* and how many made */
 };
 
 extern const struct core_room plans_core_room;

@@ -221,8 +221,8 @@ room_besides_values(const struct bound_plan *bound)
 
 /* Works the form of a plan for a type out. */
 static void
-bound_make(struct core_state *state, struct bound_plan *bound, PyTypeObject *type, unsigned version,
-          const struct plan *plan)
+bound_make(struct core_state *state, struct bound_plan *bound, PyTypeObject *type,
+           unsigned version, const struct plan *plan)
 {
     memset(bound, 0, sizeof(*bound));
     bound->type = type;
@@ -485,12 +485,13 @@ bound_read(struct core_state *state, uint64_t epoch, PyObject *object, struct bo
 
 int
 bound_prepare(struct core_state *state, uint64_t epoch, const struct reducer *reducer,
-             int of_method, PyTypeObject *type)
+              int of_method, PyTypeObject *type)
 {
     struct bound_plan *bound = reducer->count == 0 && reducer->keywords == NULL
-                            ? bound_of(state, reducer->plan, type)
-                            : NULL;
-    if (bound == NULL || bound->state_count >= 0 || !bound_look_up(state, bound, reducer->function)) {
+                                   ? bound_of(state, reducer->plan, type)
+                                   : NULL;
+    if (bound == NULL || bound->state_count >= 0
+        || !bound_look_up(state, bound, reducer->function)) {
         return 0;
     }
     bound->copy_epoch = epoch;
@@ -498,4 +499,3 @@ bound_prepare(struct core_state *state, uint64_t epoch, const struct reducer *re
     bound->constructor = NULL;
     return 1;
 }
-

@@ -55,7 +55,7 @@ struct bound_plan {
     PyTypeObject *type; /* an address to compare, with `version` */
     unsigned version;
     const struct plan *plan; /* an address too, until `ready` */
-    uint64_t number;           /* of these steps */
+    uint64_t number;         /* of these steps */
     int usable;
     int busy;             /* dumps that are in the middle of an object, and go by the form */
     int instance;         /* whether a part is in the object's __dict__ */
@@ -65,11 +65,11 @@ struct bound_plan {
     int size;                        /* of both together */
     int room;                        /* bytes that a small object takes besides its values */
     uint16_t callable_step;
-    uint16_t looks_up;                 /* whether more than the constructor is looked up */
-    uint16_t keys_at;                  /* operands of the state's dict */
-    Py_ssize_t global_hint;            /* where the global that was looked up last is */
+    uint16_t looks_up;                  /* whether more than the constructor is looked up */
+    uint16_t keys_at;                   /* operands of the state's dict */
+    Py_ssize_t global_hint;             /* where the global that was looked up last is */
     struct part parts[BOUND_PARTS_MAX]; /* arguments, then the values of the state */
-    struct class_values under_parts;   /* what the type has under names in the __dict__ */
+    struct class_values under_parts;    /* what the type has under names in the __dict__ */
     /* Of the time in which copyreg.dispatch_table holds the function: see namecache.h. */
     uint64_t stamp;             /* 0: it is not known to, or another table does */
     unsigned metaclass_version; /* of the type's metaclass, which lets it be looked up purely */
@@ -172,11 +172,11 @@ struct bound_parts {
 /* For a copier: reads an object whose type's form is ready in this epoch, if its arguments are no
    more than parts->count, for which there is room.  1 or 0.  Runs no Python code. */
 int bound_read(struct core_state *state, uint64_t epoch, PyObject *object,
-              struct bound_parts *parts);
+               struct bound_parts *parts);
 
 /* Makes the form ready for a copier; the reducer may be a method (bound_find_method).  1, or 0 if
    there is none.  Runs no Python code. */
 int bound_prepare(struct core_state *state, uint64_t epoch, const struct reducer *reducer,
-                 int of_method, PyTypeObject *type);
+                  int of_method, PyTypeObject *type);
 
 #endif

@@ -121,7 +121,8 @@ place_store(struct constructor *constructor, PyTypeObject *type, const struct st
     }
     for (int i = 0; i < constructor->store_count; i++) {
         /* Classes may have a slot under two names. */
-        if (constructor->stores[i].is_slot == store->is_slot && constructor->stores[i].place == store->place) {
+        if (constructor->stores[i].is_slot == store->is_slot
+            && constructor->stores[i].place == store->place) {
             return 0;
         }
     }
@@ -201,7 +202,7 @@ take_class_plan(struct core_state *state, struct constructor *constructor, PyTyp
 {
     PyObject *tuple_new = (PyObject *)&PyTuple_Type;
     if (constructor->plan->of_new ? !PyType_IsSubtype(type, (PyTypeObject *)tuple_new)
-                             : type->tp_new != PyBaseObject_Type.tp_new) {
+                                  : type->tp_new != PyBaseObject_Type.tp_new) {
         return 0;
     }
     if (!stores_are_ordinary(constructor, type) || !find_functions(state, constructor, type)) {
@@ -266,8 +267,9 @@ construct_read(struct core_state *state, PyObject *callable)
         constructor->readings++;
         constructor->plan = plan;
         constructor->known = known;
-        int usable = plan != NULL
-                     && (version == 0 || take_class_plan(state, constructor, (PyTypeObject *)callable));
+        int usable =
+            plan != NULL
+            && (version == 0 || take_class_plan(state, constructor, (PyTypeObject *)callable));
         constructor->status = usable || known != NULL ? PLAN_READY : PLAN_REFUSED;
     }
     Py_DECREF(key);
@@ -303,6 +305,9 @@ note_called(struct constructors *constructors, PyObject *callable)
 ALWAYS_INLINE int
 is_called(struct core_state *state, PyObject *callable)
 {
+    if (!layout_is_known()) {
+        return 1;
+    }
     const struct called *called = place_of_called(state->types->constructors, callable);
     uintptr_t guard = called->callable == callable ? guard_of(callable) : 0;
     return guard != 0 && guard == called->guard;
@@ -349,9 +354,11 @@ typeinfo_holds(const struct constructor *constructor)
 /* Stores at places, without references: the values are those of a fresh instance, in the order of
    the stores.  How many it has stored. */
 ALWAYS_INLINE int
-store_at_places(const struct constructor *constructor, PyTypeObject *type, PyObject *object, PyObject **values)
+store_at_places(const struct constructor *constructor, PyTypeObject *type, PyObject *object,
+                PyObject **values)
 {
-    struct layout_values *inside = constructor->in_slots ? NULL : layout_unmade_values(object, type);
+    struct layout_values *inside =
+        constructor->in_slots ? NULL : layout_unmade_values(object, type);
     for (int i = 0; i < constructor->store_count; i++) {
         const struct store *store = &constructor->stores[i];
         if (store->is_slot) {
@@ -369,12 +376,14 @@ store_at_places(const struct constructor *constructor, PyTypeObject *type, PyObj
 
 /* Arguments and defaults for the stores; 0 if a default is missing. */
 ALWAYS_INLINE int
-gather(const struct constructor *constructor, PyObject *const *arguments, Py_ssize_t count, PyObject **values)
+gather(const struct constructor *constructor, PyObject *const *arguments, Py_ssize_t count,
+       PyObject **values)
 {
     for (int i = 0; i < constructor->store_count; i++) {
         const struct store *store = &constructor->stores[i];
-        values[i] = store->argument < count ? arguments[store->argument]
-                                            : read_default(constructor->functions[0], store->parameter);
+        values[i] = store->argument < count
+                        ? arguments[store->argument]
+                        : read_default(constructor->functions[0], store->parameter);
         if (unlikely(values[i] == NULL)) {
             return 0;
         }
@@ -413,10 +422,11 @@ make_plain(struct core_state *state, const struct constructor *constructor, PyTy
 }
 
 enum outcome
-construct_by_stores(struct core_state *state, const struct constructor *constructor, PyObject *const *arguments,
-               Py_ssize_t count, PyObject **made)
+construct_by_stores(struct core_state *state, const struct constructor *constructor,
+                    PyObject *const *arguments, Py_ssize_t count, PyObject **made)
 {
-    return make_plain(state, constructor, (PyTypeObject *)constructor->weaktable_entry.key, arguments, count, 0, made);
+    return make_plain(state, constructor, (PyTypeObject *)constructor->weaktable_entry.key,
+                      arguments, count, 0, made);
 }
 
 /* ---- by steps
@@ -427,8 +437,7 @@ run_store(struct plan_run *run, const struct step *step, PyObject *object)
 {
     PyObject *value = run->values[step->b];
     if (step->kind != STEP_STORE_ITEM) {
-        return PyObject_GenericSetAttr(object, PyTuple_GET_ITEM(run->plan->names, step->a),
-                                       value);
+        return PyObject_GenericSetAttr(object, PyTuple_GET_ITEM(run->plan->names, step->a), value);
     }
     PyObject *dict = PyObject_GenericGetDict(object, NULL);
     int stored =
@@ -520,16 +529,16 @@ make_by_steps(struct core_state *state, struct constructor *constructor, PyTypeO
     }
     memset(values, 0, size * sizeof(PyObject *));
     struct plan_run run = {.state = state,
-                            .plan = constructor->plan,
-                            .functions = functions,
-                            .cls = type,
-                            .arguments = arguments,
-                            .argument_count = count,
-                            .values = values};
+                           .plan = constructor->plan,
+                           .functions = functions,
+                           .cls = type,
+                           .arguments = arguments,
+                           .argument_count = count,
+                           .values = values};
     enum outcome read = plan_run(&run);
-    enum outcome outcome = read == OUTCOME_DONE  ? finish(&run, made)
-                                : read == OUTCOME_BAIL ? OUTCOME_BAIL
-                                                    : OUTCOME_RAISED;
+    enum outcome outcome = read == OUTCOME_DONE   ? finish(&run, made)
+                           : read == OUTCOME_BAIL ? OUTCOME_BAIL
+                                                  : OUTCOME_RAISED;
     for (size_t i = 0; i < size; i++) {
         Py_XDECREF(values[i]);
     }
@@ -598,7 +607,8 @@ make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arg
         return value_class_construct(state, constructor->known, type, arguments, count, made);
     }
     return constructor->plain ? construct_by_stores(state, constructor, arguments, count, made)
-                        : try_steps(state, constructor, type, constructor->functions, arguments, count, made);
+                              : try_steps(state, constructor, type, constructor->functions,
+                                          arguments, count, made);
 }
 
 struct constructor *
@@ -635,7 +645,7 @@ make_of_function(struct core_state *state, PyObject *function, PyObject *const *
 
 enum outcome
 construct_object(struct core_state *state, PyObject *callable, PyObject *const *arguments,
-            Py_ssize_t count, PyObject **made)
+                 Py_ssize_t count, PyObject **made)
 {
     if (state->plans->threshold == 0) {
         return OUTCOME_BAIL;
@@ -686,16 +696,16 @@ take_plainly(struct core_state *state, const struct constructor *constructor, Py
 
 /* The same where every argument is moved into a slot. */
 ALWAYS_INLINE enum outcome
-take_into_slots(struct core_state *state, const struct constructor *constructor, PyTypeObject *type,
-                PyObject **arguments, int untracked, PyObject **made)
+take_into_slots(struct core_state *state, const struct constructor *constructor,
+                PyTypeObject *type, PyObject **arguments, int untracked, PyObject **made)
 {
     PyObject *object =
         untracked ? new_untracked(type) : layout_new_instance(type, state->empty_tuple);
     if (object == NULL) {
         return OUTCOME_RAISED;
     }
-    for (const struct store *store = constructor->stores; store < constructor->stores + constructor->takes;
-         store++) {
+    for (const struct store *store = constructor->stores;
+         store < constructor->stores + constructor->takes; store++) {
         *layout_slot(object, store->place) = arguments[store->argument];
         arguments[store->argument] = NULL;
     }
@@ -722,8 +732,9 @@ find_plain(struct core_state *state, PyObject *callable)
         return NULL;
     }
     struct constructor *constructor = constructors_find(state->types->constructors, callable);
-    return constructor == NULL || constructor->version != type_version(type) || constructor->status != PLAN_READY
-                   || !constructor->plain || calls_observed(state) || !typeinfo_holds(constructor)
+    return constructor == NULL || constructor->version != type_version(type)
+                   || constructor->status != PLAN_READY || !constructor->plain
+                   || calls_observed(state) || !typeinfo_holds(constructor)
                ? NULL
                : constructor;
 }
@@ -738,7 +749,8 @@ struct constructor *
 construct_find_taking(struct core_state *state, PyObject *callable, int *count)
 {
     struct constructor *constructor = find_plain(state, callable);
-    if (constructor == NULL || constructor->takes <= 0 || !accepts(constructor, constructor->takes)) {
+    if (constructor == NULL || constructor->takes <= 0
+        || !accepts(constructor, constructor->takes)) {
         return NULL;
     }
     *count = constructor->takes;
@@ -747,8 +759,8 @@ construct_find_taking(struct core_state *state, PyObject *callable, int *count)
 
 /* Of `count` arguments, which are moved if they may be. */
 ALWAYS_INLINE enum outcome
-make_taking_by(struct core_state *state, const struct constructor *constructor, PyObject **arguments,
-               Py_ssize_t count, int *untracked, PyObject **made)
+make_taking_by(struct core_state *state, const struct constructor *constructor,
+               PyObject **arguments, Py_ssize_t count, int *untracked, PyObject **made)
 {
     PyTypeObject *type = (PyTypeObject *)constructor->weaktable_entry.key;
     int into_slots = constructor->in_slots && count == constructor->takes;
@@ -763,8 +775,8 @@ make_taking_by(struct core_state *state, const struct constructor *constructor, 
 }
 
 enum outcome
-construct_by_taking(struct core_state *state, const struct constructor *constructor, PyObject **arguments,
-               PyObject **made)
+construct_by_taking(struct core_state *state, const struct constructor *constructor,
+                    PyObject **arguments, PyObject **made)
 {
     int untracked = 0;
     return make_taking_by(state, constructor, arguments, constructor->takes, &untracked, made);
@@ -783,14 +795,14 @@ take(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssiz
 
 enum outcome
 construct_taking_untracked(struct core_state *state, PyObject *callable, PyObject **arguments,
-                      Py_ssize_t count, int *untracked, PyObject **made)
+                           Py_ssize_t count, int *untracked, PyObject **made)
 {
     return take(state, callable, arguments, count, untracked, made);
 }
 
 enum outcome
-construct_taking(struct core_state *state, PyObject *callable, PyObject **arguments, Py_ssize_t count,
-            PyObject **made)
+construct_taking(struct core_state *state, PyObject *callable, PyObject **arguments,
+                 Py_ssize_t count, PyObject **made)
 {
     int untracked = 0;
     return take(state, callable, arguments, count, &untracked, made);
@@ -798,7 +810,7 @@ construct_taking(struct core_state *state, PyObject *callable, PyObject **argume
 
 enum outcome
 construct_or_read(struct core_state *state, PyObject *callable, PyObject *const *arguments,
-             Py_ssize_t count, PyObject **made)
+                  Py_ssize_t count, PyObject **made)
 {
     if (is_called(state, callable)) {
         return OUTCOME_BAIL;

@@ -25,7 +25,8 @@ struct constructor;
 
 /* The plan of a class for so many arguments, if it is a line of stores of them: it makes
    instances until foreign code runs; borrowed, or NULL.  Runs no Python code. */
-struct constructor *construct_find_stores(struct core_state *state, PyObject *callable, Py_ssize_t count);
+struct constructor *construct_find_stores(struct core_state *state, PyObject *callable,
+                                          Py_ssize_t count);
 
 /* Makes an instance by it: DONE, RAISED, or CALL if an argument is left to a default that is
    not there.  Runs no Python code. */
@@ -33,8 +34,8 @@ enum outcome construct_by_stores(struct core_state *state, const struct construc
                                  PyObject *const *arguments, Py_ssize_t count, PyObject **made);
 
 /* The same for classes whose plan is known and only stores arguments, which are moved into the
-   instance where each is stored once: OUTCOME_TAKEN, else OUTCOME_DONE.  OUTCOME_BAIL: nothing was done,
-   and it is to be tried by construct_object().  Runs no Python code. */
+   instance where each is stored once: OUTCOME_TAKEN, else OUTCOME_DONE.  OUTCOME_BAIL: nothing was
+   done, and it is to be tried by construct_object().  Runs no Python code. */
 enum outcome construct_taking(struct core_state *state, PyObject *callable, PyObject **arguments,
                               Py_ssize_t count, PyObject **made);
 
@@ -46,7 +47,8 @@ enum outcome construct_taking_untracked(struct core_state *state, PyObject *call
 
 /* The plan of a class that stores each argument once, and has any: *count.  It makes instances
    until foreign code runs; borrowed, or NULL.  Runs no Python code. */
-struct constructor *construct_find_taking(struct core_state *state, PyObject *callable, int *count);
+struct constructor *construct_find_taking(struct core_state *state, PyObject *callable,
+                                          int *count);
 
 /* Makes an instance by it of so many arguments: TAKEN, DONE or RAISED.  Runs no Python code. */
 enum outcome construct_by_taking(struct core_state *state, const struct constructor *constructor,

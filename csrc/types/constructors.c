@@ -31,7 +31,8 @@ constructors_setup(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
-    return weaktable_setup(&state->types->constructors->table, sizeof(struct constructor), MAKERS_MAX, release_maker);
+    return weaktable_setup(&state->types->constructors->table, sizeof(struct constructor),
+                           MAKERS_MAX, release_maker);
 }
 
 void
@@ -59,7 +60,8 @@ static struct weaktable_entry *
 replace_maker(struct constructors *constructors, struct constructor *before)
 {
     unsigned readings = weaktable_is_same_class(&before->weaktable_entry) ? before->readings : 0;
-    struct weaktable_entry *entry = weaktable_replace(&constructors->table, &before->weaktable_entry);
+    struct weaktable_entry *entry =
+        weaktable_replace(&constructors->table, &before->weaktable_entry);
     if (entry != NULL) {
         struct constructor *constructor = (struct constructor *)entry;
         constructor->readings = readings;
@@ -75,8 +77,8 @@ constructors_meet(struct constructors *constructors, PyObject *key, unsigned ver
     if (likely(constructor != NULL && constructor->version == version)) {
         return constructor;
     }
-    struct weaktable_entry *entry =
-        constructor == NULL ? weaktable_add(&constructors->table, key) : replace_maker(constructors, constructor);
+    struct weaktable_entry *entry = constructor == NULL ? weaktable_add(&constructors->table, key)
+                                                        : replace_maker(constructors, constructor);
     if (entry == NULL) {
         return NULL;
     }
@@ -84,4 +86,3 @@ constructors_meet(struct constructors *constructors, PyObject *key, unsigned ver
     constructor->version = version;
     return constructor;
 }
-

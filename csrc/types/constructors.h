@@ -1,8 +1,8 @@
 /* What is known of constructors: an entry for each class and function that was met, and the plan
    of those that were read.
 
-   An entry (weaktable.h) stays as it is but for the plan that it gets: a class of another version gets
-   another entry.  What is dead is freed when no plan runs. */
+   An entry (weaktable.h) stays as it is but for the plan that it gets: a class of another version
+   gets another entry.  What is dead is freed when no plan runs. */
 #ifndef FASTCOPYREG_TYPES_CONSTRUCTORS_H
 #define FASTCOPYREG_TYPES_CONSTRUCTORS_H
 
@@ -25,16 +25,16 @@ struct store {
 /* What is known of a class or function. */
 struct constructor {
     struct weaktable_entry weaktable_entry; /* of a class, or of the code of a function */
-    unsigned version;   /* of the class; 0 for functions */
+    unsigned version;                       /* of the class; 0 for functions */
     unsigned met;
     unsigned readings; /* of this very class, which changes now and then */
     enum plan_status status;
-    struct plan *plan;                      /* of those that are ready and not known */
-    struct value_class *known;                      /* owned; see value_classes.h */
-    struct trial trial;                       /* of the steps */
+    struct plan *plan;                       /* of those that are ready and not known */
+    struct value_class *known;               /* owned; see value_classes.h */
+    struct trial trial;                      /* of the steps */
     PyObject *functions[PLAN_FUNCTIONS_MAX]; /* borrowed while the version holds */
     PyObject *codes[PLAN_FUNCTIONS_MAX];     /* strong */
-    struct class_values under_stores;         /* what the class has under the names stored */
+    struct class_values under_stores;        /* what the class has under the names stored */
     /* Where every store is of an argument, and all names have their places: */
     int plain;
     int takes;    /* so many arguments, each of which is stored once; -1: not so */
@@ -67,7 +67,8 @@ constructors_find(struct constructors *constructors, PyObject *key)
 
 /* The same, and a new one if it was not met, or not in this version; NULL, without an exception,
    where no more are kept.  Runs no Python code. */
-struct constructor *constructors_meet(struct constructors *constructors, PyObject *key, unsigned version);
+struct constructor *constructors_meet(struct constructors *constructors, PyObject *key,
+                                      unsigned version);
 
 /* Frees what is dead, if no plan runs.  May run Python code. */
 void constructors_free_dead(struct constructors *constructors);

@@ -53,7 +53,7 @@ dict_keys_are_harmless(PyObject *dict)
 
 /* The __dict__ of an instance of a type with a managed dict if it was made, borrowed. */
 ALWAYS_INLINE PyObject *
-made_dict(PyObject *object)
+made_dict_of(PyObject *object)
 {
 #if VALUES_KIND == VALUES_TAGGED
     uintptr_t word = ((uintptr_t *)object)[-3];
@@ -64,7 +64,8 @@ made_dict(PyObject *object)
 }
 
 int
-default_find_fields(struct default_reduction *info, PyObject *object, struct default_fields *fields)
+default_find_fields(struct default_reduction *info, PyObject *object,
+                    struct default_fields *fields)
 {
     PyTypeObject *type = Py_TYPE(object);
     fields->dict = NULL;
@@ -72,7 +73,7 @@ default_find_fields(struct default_reduction *info, PyObject *object, struct def
     if (likely(fields->values != NULL)) {
         return shared_keys_are_harmless(info, layout_shared_keys(type));
     }
-    fields->dict = made_dict(object);
+    fields->dict = made_dict_of(object);
     if (fields->dict == NULL) {
         return 1;
     }
@@ -92,7 +93,7 @@ layout_lacks_attribute(PyObject *object, PyTypeObject *type, PyObject *name)
         }
         return 1;
     }
-    PyObject *dict = made_dict(object);
+    PyObject *dict = made_dict_of(object);
     return dict == NULL || (PyDict_CheckExact(dict) && dict_keys_are_harmless(dict));
 }
 
@@ -135,7 +136,7 @@ int
 default_is_empty(PyObject *object)
 {
     struct layout_values *values = layout_unmade_values(object, Py_TYPE(object));
-    return values != NULL ? layout_values_count(values) == 0 : made_dict(object) == NULL;
+    return values != NULL ? layout_values_count(values) == 0 : made_dict_of(object) == NULL;
 }
 
 int
@@ -171,8 +172,8 @@ inherits_from_object(PyTypeObject *type, PyObject *name)
     return type_lookup(type, name) == type_lookup(&PyBaseObject_Type, name);
 }
 
-static int
-has_own_dict(struct core_state *state, PyTypeObject *type)
+int
+default_has_own_dict(struct core_state *state, PyTypeObject *type)
 {
     PyObject *descriptor = type_lookup(type, state->str.dict);
     return PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) && descriptor != NULL
@@ -245,7 +246,7 @@ default_facts(struct core_state *state, PyTypeObject *type)
     if (type_lookup(type, state->str.setstate) == NULL) {
         facts |= TYPE_NO_SETSTATE;
     }
-    if (has_own_dict(state, type)) {
+    if (default_has_own_dict(state, type)) {
         facts |= TYPE_OWN_DICT;
     }
     else if (type->tp_dictoffset == 0 && !PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
@@ -321,7 +322,7 @@ is_met_again(const struct default_reduction *info, Py_ssize_t end, Py_ssize_t of
 
 /* Fills in the slots.  1, or 0 if one is not a plain slot of this type, and its only one. */
 static int
-find_slots(struct default_reduction *info, PyTypeObject *type)
+fill_slots(struct default_reduction *info, PyTypeObject *type)
 {
     for (Py_ssize_t i = 0; i < info->slot_count; i++) {
         PyObject *name = PyList_GET_ITEM(info->slotnames, i);
@@ -339,7 +340,7 @@ find_slots(struct default_reduction *info, PyTypeObject *type)
 
 int
 default_reduction_make(struct core_state *state, PyTypeObject *type, unsigned int facts,
-                struct default_reduction **result)
+                       struct default_reduction **result)
 {
     *result = NULL;
     if (!reduces_by_default(state, type, facts)) {
@@ -367,7 +368,7 @@ default_reduction_make(struct core_state *state, PyTypeObject *type, unsigned in
     info->has_dict = has_dict;
     info->slotnames = names;
     info->slot_count = count;
-    if (!find_slots(info, type)) {
+    if (!fill_slots(info, type)) {
         default_reduction_release(info);
         return 0;
     }
@@ -388,7 +389,8 @@ default_reduction_release(struct default_reduction *info)
 }
 
 int
-default_reduction_holds(const struct default_reduction *info, PyTypeObject *type, PyObject *slotnames_name)
+default_reduction_holds(const struct default_reduction *info, PyTypeObject *type,
+                        PyObject *slotnames_name)
 {
     return own_slotnames(type, slotnames_name) == info->slotnames
            && default_reduction_names_hold(info, type);
@@ -425,7 +427,8 @@ slots_as_dict(struct default_reduction *info, PyObject *object)
 }
 
 int
-default_state(struct default_reduction *info, PyObject *object, PyObject **state, PyObject **fields)
+default_state(struct default_reduction *info, PyObject *object, PyObject **state,
+              PyObject **fields)
 {
     *state = *fields = NULL;
     PyObject *dict =
@@ -465,7 +468,7 @@ default_copied_fields(struct default_reduction *info, PyObject *copy)
     }
     struct layout_values *values = layout_unmade_values(copy, Py_TYPE(copy));
     if (values == NULL) {
-        PyObject *made = made_dict(copy);
+        PyObject *made = made_dict_of(copy);
         return made == NULL ? PyDict_New() : PyDict_Copy(made);
     }
     struct layout_entry *entries = layout_entries(layout_shared_keys(Py_TYPE(copy)));
@@ -495,8 +498,8 @@ take_fields_out(struct default_reduction *info, PyObject *copy)
             Py_DECREF(layout_values_take_last(values));
         }
     }
-    else if (made_dict(copy) != NULL) {
-        PyDict_Clear(made_dict(copy));
+    else if (made_dict_of(copy) != NULL) {
+        PyDict_Clear(made_dict_of(copy));
     }
 }
 
@@ -554,4 +557,3 @@ default_setup(PyObject *module)
     Py_DECREF(probe);
     return 0;
 }
-

@@ -49,19 +49,23 @@ enum {
     TYPE_OWN_GETSTATE = 128, /* reduces by default, with the state that a function __getstate__
                                  gives */
     TYPE_OWN_REDUCE = 256,   /* __reduce_ex__ is a function, or object's and __reduce__ is one */
-    TYPE_DICT_STATE = 512 /* reduces by default, with the __dict__ as the state, for which there
-                              is a __setstate__ */
+    TYPE_DICT_STATE = 512    /* reduces by default, with the __dict__ as the state, for which there
+                                 is a __setstate__ */
 };
 unsigned int default_facts(struct core_state *state, PyTypeObject *type);
+
+/* Whether __dict__ on the type is what a class statement makes of it: a managed dict. */
+int default_has_own_dict(struct core_state *state, PyTypeObject *type);
 
 /* 1 and a new plan if instances of the type, whose facts these are, reduce by default; 0 if
    not or if it cannot be told yet; -1 with an exception. */
 int default_reduction_make(struct core_state *state, PyTypeObject *type, unsigned int facts,
-                    struct default_reduction **info);
+                           struct default_reduction **info);
 void default_reduction_release(struct default_reduction *info);
 
 /* Whether what has no version is still what the plan was made of: the slot names. */
-int default_reduction_holds(const struct default_reduction *info, PyTypeObject *type, PyObject *slotnames_name);
+int default_reduction_holds(const struct default_reduction *info, PyTypeObject *type,
+                            PyObject *slotnames_name);
 
 /* The same for a type whose version is the one of the plan, so that the list still is in its
    __slotnames__. */
@@ -74,7 +78,8 @@ struct default_fields {
 };
 
 /* 1 if an instance of a plan with has_dict is as the plan says, 0 if it must be asked. */
-int default_find_fields(struct default_reduction *info, PyObject *object, struct default_fields *fields);
+int default_find_fields(struct default_reduction *info, PyObject *object,
+                        struct default_fields *fields);
 
 /* Whether the instance has no attribute in its __dict__ under the name (exact str); 0 also
    if that cannot be told without running Python code. */
@@ -87,7 +92,7 @@ PyObject *default_dict_state(struct core_state *state, PyObject *object);
 /* type(*args) for a type with TYPE_CALLS_INIT; args[-1] may be written to.  Strong or NULL.
    Runs Python code. */
 PyObject *default_construct(struct core_state *state, PyTypeObject *type, PyObject **args,
-                          Py_ssize_t count);
+                            Py_ssize_t count);
 
 /* Whether an instance of a type with TYPE_OWN_DICT has no attribute in its __dict__, which was
    never made. */
@@ -106,9 +111,9 @@ int default_append(PyObject *object, PyObject *name, PyObject *value);
 struct open_instance {
     struct open_instance *outer, *inner;
     struct default_reduction *info; /* NULL for a dict */
-    Py_ssize_t done;         /* items of a dict that are ready */
-    PyObject *source, *copy; /* borrowed: the memo owns them once it is flushed */
-    size_t event;            /* where in the memo's pending events it was opened */
+    Py_ssize_t done;                /* items of a dict that are ready */
+    PyObject *source, *copy;        /* borrowed: the memo owns them once it is flushed */
+    size_t event;                   /* where in the memo's pending events it was opened */
     /* Once pulled back, strong; NULL before that. */
     PyObject *state;  /* the __dict__, or (None, slots) */
     PyObject *fields; /* the dict in it */
@@ -119,7 +124,8 @@ struct open_instance {
 /* The state that the default reduction gives for an instance: *state is what would be
    the state, *fields the dict in it (the same if it is the __dict__, which is made if it
    never was).  Both strong.  1, 0 if it is None, or -1 with an exception. */
-int default_state(struct default_reduction *info, PyObject *object, PyObject **state, PyObject **fields);
+int default_state(struct default_reduction *info, PyObject *object, PyObject **state,
+                  PyObject **fields);
 
 /* Takes the fields out of an unfinished clone, or the items that are not copied yet out of an
    unfinished dict.  0 or -1. */

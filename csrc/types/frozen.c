@@ -8,6 +8,7 @@
 #include "base/observed.h"
 #include "base/dictwatch.h"
 #include "types/room.h"
+#include "base/layout.h"
 
 struct frozen {
     enum value_status status;
@@ -62,7 +63,7 @@ is_of_dataclasses(struct core_state *state, PyObject *globals)
 
 /* Whether the function finds the builtins that are known, if any are yet. */
 static int
-builtins_hold(struct core_state *state, PyObject *function)
+frozen_builtins_hold(struct core_state *state, PyObject *function)
 {
     PyObject *known = state->types->frozen->known;
     if (((PyFunctionObject *)function)->func_builtins != state->stdlib.builtins_dict) {
@@ -101,7 +102,7 @@ prefetch_around(struct core_state *state, PyObject *function)
     if (fields != NULL && PyFunction_Check(fields) && PyFunction_GET_GLOBALS(fields) == globals
         && key != NULL && PyUnicode_CheckExact(key)
         && PyUnicode_Compare(key, state->str.dataclass_fields) == 0 && frozen->marker != NULL
-        && builtins_hold(state, function) && builtins_hold(state, fields)) {
+        && frozen_builtins_hold(state, function) && frozen_builtins_hold(state, fields)) {
         frozen->fields = fields;
     }
     return frozen->fields != NULL;
@@ -110,7 +111,7 @@ prefetch_around(struct core_state *state, PyObject *function)
 /* What the type has as __getstate__ or __setstate__, if it is a function that finds what those of
    dataclasses find; borrowed, or NULL. */
 static PyObject *
-find_function(struct core_state *state, PyTypeObject *type, enum frozen_function kind)
+find_frozen_function(struct core_state *state, PyTypeObject *type, enum frozen_function kind)
 {
     const struct core_strings *str = &state->str;
     PyObject *function =
@@ -145,10 +146,11 @@ is_known(struct core_state *state, PyObject *function, enum frozen_function kind
 int
 frozen_holds(struct core_state *state, PyTypeObject *type, enum frozen_function kind)
 {
-    PyObject *function = find_function(state, type, kind);
+    PyObject *function = find_frozen_function(state, type, kind);
     return function != NULL && state->types->frozen->status == VALUE_HOLDS
            && is_known(state, function, kind)
-           && is_known(state, state->types->frozen->fields, FROZEN_FIELDS) && !calls_observed(state);
+           && is_known(state, state->types->frozen->fields, FROZEN_FIELDS)
+           && !calls_observed(state);
 }
 
 /* ---- the fields --------------------------------------------------------- */
@@ -159,7 +161,7 @@ frozen_begin(struct core_state *state, PyTypeObject *type, enum frozen_function 
 {
     if (type->tp_getattro != PyObject_GenericGetAttr
         || (type->tp_dictoffset != 0 && !PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT))
-        || find_function(state, type, kind) == NULL) {
+        || find_frozen_function(state, type, kind) == NULL) {
         return 0;
     }
     walk->dict = type_lookup(type, state->str.dataclass_fields);
@@ -303,6 +305,9 @@ field_value(PyObject *object, const struct frozen_fields *fields, Py_ssize_t ind
 NOINLINE PyObject *
 frozen_getstate(struct core_state *state, PyObject *object)
 {
+    if (!layout_is_known()) {
+        return NULL;
+    }
     struct frozen_fields fields;
     if (!find_fields(state, Py_TYPE(object), FROZEN_GETSTATE, &fields)
         || !hides_nothing(state, object)
@@ -355,6 +360,9 @@ set_field(PyObject *object, const struct frozen_fields *fields, Py_ssize_t index
 NOINLINE int
 frozen_setstate(struct core_state *state, PyObject *object, PyObject *object_state)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     PyTypeObject *type = Py_TYPE(object);
     struct frozen_fields fields;
     if (!PyList_CheckExact(object_state) || !find_fields(state, type, FROZEN_SETSTATE, &fields)
@@ -398,8 +406,8 @@ is_state(struct core_state *state, PyObject *object, PyObject *list)
 static int
 ask_known(struct core_state *state, PyTypeObject *type, PyObject **known)
 {
-    PyObject *getstate = find_function(state, type, FROZEN_GETSTATE);
-    PyObject *setstate = find_function(state, type, FROZEN_SETSTATE);
+    PyObject *getstate = find_frozen_function(state, type, FROZEN_GETSTATE);
+    PyObject *setstate = find_frozen_function(state, type, FROZEN_SETSTATE);
     PyObject *functions = getstate == NULL || setstate == NULL
                               ? NULL
                               : PyTuple_Pack(3, getstate, setstate, state->types->frozen->fields);
@@ -419,9 +427,12 @@ ask_known(struct core_state *state, PyTypeObject *type, PyObject **known)
 int
 frozen_check(struct core_state *state, PyObject *object, PyObject *object_state)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     struct frozen *frozen = state->types->frozen;
     if (frozen->status != VALUE_UNCHECKED
-        || find_function(state, Py_TYPE(object), FROZEN_SETSTATE) == NULL
+        || find_frozen_function(state, Py_TYPE(object), FROZEN_SETSTATE) == NULL
         || !helper_may_run(state, HELPER_VALUES)) {
         return 0;
     }
@@ -442,4 +453,3 @@ frozen_check(struct core_state *state, PyObject *object, PyObject *object_state)
     Py_XDECREF(known);
     return 0;
 }
-

@@ -1,106 +1,10 @@
 /* Reduction parts -> object: see rebuild.h. */
 #include "types/rebuild.h"
 
-#include "types/setstate.h"
 #include "types/room.h"
-#include "load/room.h"
+#include "types/default.h"
 
 /* ---- state -------------------------------------------------------------- */
-
-/* Sets the items of a state dict in the instance's __dict__; keys are interned, as the
-   names of attributes are.  Items are owned while Python code runs, which may change
-   the state.  0, or -1 with an exception. */
-static int
-set_dict_state(struct core_state *state, struct key_bounds *bounds, PyObject *object,
-               PyObject *dict_state)
-{
-    if (!PyDict_Check(dict_state)) {
-        PyErr_SetString(state->stdlib.unpickling_error, "state is not a dictionary");
-        return -1;
-    }
-    PyObject *dict = PyObject_GetAttr(object, state->str.dict);
-    if (dict == NULL) {
-        return -1;
-    }
-    PyObject *key, *value;
-    Py_ssize_t position = 0;
-    int result = 0;
-    while (result == 0 && PyDict_Next(dict_state, &position, &key, &value)) {
-        Py_INCREF(key);
-        Py_INCREF(value);
-        if (PyUnicode_CheckExact(key)) {
-            PyUnicode_InternInPlace(&key);
-        }
-        result = load_check_key(state, bounds, dict, key);
-        result = result == 0 ? PyObject_SetItem(dict, key, value) : -1;
-        Py_DECREF(key);
-        Py_DECREF(value);
-    }
-    Py_DECREF(dict);
-    return result;
-}
-
-/* Sets the items of a slot state as attributes.  0, or -1 with an exception. */
-static int
-set_slot_state(struct core_state *state, PyObject *object, PyObject *slot_state)
-{
-    if (!PyDict_Check(slot_state)) {
-        PyErr_SetString(state->stdlib.unpickling_error, "slot state is not a dictionary");
-        return -1;
-    }
-    PyObject *key, *value;
-    Py_ssize_t position = 0;
-    int result = 0;
-    while (result == 0 && PyDict_Next(slot_state, &position, &key, &value)) {
-        Py_INCREF(key);
-        Py_INCREF(value);
-        result = PyObject_SetAttr(object, key, value);
-        Py_DECREF(key);
-        Py_DECREF(value);
-    }
-    return result;
-}
-
-int
-rebuild_state(struct core_state *state, struct key_bounds *bounds, struct handed *handed,
-              PyObject *object, PyObject *object_state)
-{
-    PyObject *setstate;
-    int done = setstate_apply(state, handed, object, object_state);
-    if (done != 0) {
-        return done < 0 ? -1 : 0;
-    }
-    if (PyObject_GetOptionalAttr(object, state->str.setstate, &setstate) < 0) {
-        return -1;
-    }
-    if (setstate != NULL) {
-        PyObject *returned = handed_keep(handed, object_state) < 0
-                                 ? NULL
-                                 : PyObject_CallOneArg(setstate, object_state);
-        Py_DECREF(setstate);
-        if (returned == NULL) {
-            return -1;
-        }
-        Py_DECREF(returned);
-        return 0;
-    }
-    PyObject *dict_state = object_state, *slot_state = NULL;
-    if (PyTuple_Check(object_state) && PyTuple_GET_SIZE(object_state) == 2) {
-        dict_state = PyTuple_GET_ITEM(object_state, 0);
-        slot_state = PyTuple_GET_ITEM(object_state, 1);
-    }
-    if (dict_state != Py_None && set_dict_state(state, bounds, object, dict_state) < 0) {
-        return -1;
-    }
-    if (slot_state == NULL) {
-        return 0;
-    }
-    if (Py_TYPE(object)->tp_setattro != PyObject_GenericSetAttr
-        && handed_keep(handed, slot_state) < 0) {
-        return -1;
-    }
-    return set_slot_state(state, object, slot_state);
-}
 
 /* ---- what is known of types ------------------------------------------------------------------
  */
@@ -111,19 +15,15 @@ struct rebuild_cache {
     unsigned int versions[FACTS_SIZE]; /* 0: nothing here */
     unsigned char facts[FACTS_SIZE];
     initproc python_init; /* tp_init of a class with an __init__ in Python */
-    getter own_dict;      /* the getter of the __dict__ that a class statement makes */
 };
 
-/* Whether __dict__ on the type is what the class statement made of it. */
+/* Whether __dict__ on the type is what the class statement made of it, and instances have values.
+ */
 static int
-has_own_dict(struct core_state *state, PyTypeObject *type)
+keeps_values(struct core_state *state, PyTypeObject *type)
 {
-    PyObject *descriptor = type_lookup(type, state->str.dict);
-    if (descriptor == NULL || !Py_IS_TYPE(descriptor, &PyGetSetDescr_Type)
-        || ((PyGetSetDescrObject *)descriptor)->d_getset->get != state->types->rebuild->own_dict) {
-        return 0;
-    }
-    return layout_has_values(type) && layout_shared_keys(type) != NULL;
+    return default_has_own_dict(state, type) && layout_has_values(type)
+           && layout_shared_keys(type) != NULL;
 }
 
 static unsigned int
@@ -147,11 +47,12 @@ find_facts(struct core_state *state, PyTypeObject *type)
     if (type->tp_setattro == PyObject_GenericSetAttr) {
         facts |= REBUILD_PLAIN_SETATTR;
     }
-    if (has_own_dict(state, type)) {
+    if (keeps_values(state, type)) {
         facts |= REBUILD_OWN_DICT;
     }
     PyObject *init = type_lookup(type, state->str.init);
-    if (init != NULL && PyFunction_Check(init) && type->tp_init == state->types->rebuild->python_init) {
+    if (init != NULL && PyFunction_Check(init)
+        && type->tp_init == state->types->rebuild->python_init) {
         facts |= REBUILD_PYTHON_INIT;
     }
     return facts;
@@ -191,12 +92,10 @@ static int
 learn_from_class(struct core_state *state, struct rebuild_cache *cache)
 {
     PyTypeObject *plain = (PyTypeObject *)state->stdlib.plain_class;
-    PyObject *descriptor = PyType_Check(plain) ? type_lookup(plain, state->str.dict) : NULL;
-    if (descriptor == NULL || !Py_IS_TYPE(descriptor, &PyGetSetDescr_Type)) {
-        PyErr_SetString(PyExc_RuntimeError, "pickle._Pickler is not a plain class");
+    if (!PyType_Check(plain)) {
+        PyErr_SetString(PyExc_RuntimeError, "pickle._Pickler is not a class");
         return -1;
     }
-    cache->own_dict = ((PyGetSetDescrObject *)descriptor)->d_getset->get;
     cache->python_init = plain->tp_init;
     return 0;
 }

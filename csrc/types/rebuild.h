@@ -8,7 +8,6 @@
 
 #include "base/handed.h"
 #include "base/layout.h"
-#include "load/load_keys.h"
 #include "types/construct.h"
 
 enum rebuild_fact {
@@ -54,21 +53,15 @@ int rebuild_has_room(PyObject *object, const uint8_t *indices, Py_ssize_t count)
 void rebuild_store_values(PyObject *object, const uint8_t *indices, PyObject **values,
                           Py_ssize_t stride, Py_ssize_t count);
 
-/* BUILD: __setstate__, or items into __dict__ under interned keys and then attributes by
-   setattr.  What a function is handed is kept, if `handed` is not NULL.  0, or -1 with an
-   exception.  Runs Python code. */
-int rebuild_state(struct core_state *state, struct key_bounds *bounds, struct handed *handed,
-                  PyObject *object, PyObject *object_state);
-
 /* Whether tp_new of the type looks up __new__ as an attribute and calls it with the type,
    because a class statement has defined it. */
 int rebuild_has_python_new(struct core_state *state, PyTypeObject *type);
 
 /* Makes what callable(*arguments) would return, where arguments[-1] may be written to and is given
-   back as it was: OUTCOME_DONE and *made, strong, OUTCOME_RAISED with an exception, or OUTCOME_BAIL if the
-   callable is to be called.  Runs Python code. */
+   back as it was: OUTCOME_DONE and *made, strong, OUTCOME_RAISED with an exception, or
+   OUTCOME_BAIL if the callable is to be called.  Runs Python code. */
 enum outcome rebuild_make(struct core_state *state, PyObject *callable, PyObject **arguments,
-                               Py_ssize_t count, PyObject **made);
+                          Py_ssize_t count, PyObject **made);
 
 /* Makes the cache of facts.  0, or -1 with an exception. */
 int rebuild_setup(PyObject *module);

@@ -17,7 +17,11 @@ setup_types(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
-    return frozen_setup(module) < 0 || typeinfo_setup(module) < 0 || bound_setup(module) < 0 || constructors_setup(module) < 0 || default_setup(module) < 0 || rebuild_setup(module) < 0 ? -1 : 0;
+    return frozen_setup(module) < 0 || typeinfo_setup(module) < 0 || bound_setup(module) < 0
+                   || constructors_setup(module) < 0 || default_setup(module) < 0
+                   || rebuild_setup(module) < 0
+               ? -1
+               : 0;
 }
 
 static int
@@ -54,4 +58,4 @@ teardown_types(struct core_state *state)
 }
 
 const struct core_room types_core_room = {setup_types, traverse_types, release_types,
-                                           teardown_types};
+                                          teardown_types};

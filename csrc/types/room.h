@@ -10,12 +10,13 @@ struct rebuild_cache;
 struct typeinfo_cache;
 
 struct types_room {
-    struct typeinfo_cache *infos; /* see typeinfo.h */
+    struct typeinfo_cache *infos;      /* see typeinfo.h */
     struct bound_table *bound;         /* see bound.h */
     struct constructors *constructors; /* see construct.h */
     struct frozen *frozen;             /* see frozen.h */
     struct rebuild_cache *rebuild;     /* see rebuild.c */
     getter own_dict_getter;            /* of __dict__ in ordinary classes; see default.c */
+    ternaryfunc python_call;           /* tp_call of a class with a __call__ in Python */
     PyObject *namedtuple_code;         /* of __getnewargs__ of all named tuples, or NULL */
 };
 

@@ -9,10 +9,11 @@
 #include "types/rebuild.h"
 #include "plans/plan.h"
 #include "plans/room.h"
+#include "base/layout.h"
 
 /* The type's own __setstate__, if it is a function; borrowed, or NULL. */
 static PyObject *
-find_function(struct core_state *state, PyTypeObject *type)
+find_own_setstate(struct core_state *state, PyTypeObject *type)
 {
     PyObject *function = type_lookup(type, state->str.setstate);
     return function != NULL && PyFunction_Check(function) ? function : NULL;
@@ -45,6 +46,9 @@ is_unwatched(struct core_state *state, PyObject *code)
 int
 setstate_updates(struct core_state *state, PyObject *function)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     PyObject *code = PyFunction_GET_CODE(function);
     return plan_status(state, code) == PLAN_UPDATES && is_unwatched(state, code)
            && takes_state_alone(function);
@@ -53,7 +57,10 @@ setstate_updates(struct core_state *state, PyObject *function)
 PyObject *
 setstate_find_update(struct core_state *state, PyTypeObject *type)
 {
-    PyObject *function = type_is_usual(state, type) ? find_function(state, type) : NULL;
+    if (!layout_is_known()) {
+        return NULL;
+    }
+    PyObject *function = type_is_usual(state, type) ? find_own_setstate(state, type) : NULL;
     return function != NULL && setstate_updates(state, function) ? function : NULL;
 }
 
@@ -69,13 +76,13 @@ read_function(struct core_state *state, PyObject *function)
 
 /* What the function that the compiler has read does, as setstate_apply(). */
 static int
-store_state(struct core_state *state, PyObject *object, PyObject *object_state)
+store_by_plan(struct core_state *state, PyObject *object, PyObject *object_state)
 {
     PyTypeObject *type = Py_TYPE(object);
     if (state->plans->threshold == 0 || !type_is_usual(state, type)) {
         return 0;
     }
-    PyObject *function = find_function(state, type);
+    PyObject *function = find_own_setstate(state, type);
     struct plan_entry *entry =
         function == NULL ? NULL : plan_meet(state, PyFunction_GET_CODE(function));
     if (entry == NULL || (entry->status != PLAN_UPDATES && entry->status != PLAN_REPLACES)) {
@@ -108,7 +115,7 @@ apply_known(struct core_state *state, PyObject *object, PyObject *object_state, 
         return 0;
     }
     int done = construct_by_setstate(state, object, object_state);
-    return done != 0 ? done : store_state(state, object, object_state);
+    return done != 0 ? done : store_by_plan(state, object, object_state);
 }
 
 /* object.__setstate__(object_state), as setstate_apply(). */
@@ -134,6 +141,9 @@ int
 setstate_apply(struct core_state *state, struct handed *handed, PyObject *object,
                PyObject *object_state)
 {
+    if (!layout_is_known()) {
+        return 0;
+    }
     unsigned int facts = rebuild_facts(state, Py_TYPE(object));
     if ((facts & REBUILD_METHOD_SETSTATE) == 0) {
         return 0;
@@ -146,4 +156,3 @@ setstate_apply(struct core_state *state, struct handed *handed, PyObject *object
     facts = rebuild_facts(state, Py_TYPE(object));
     return (facts & REBUILD_METHOD_SETSTATE) == 0 ? 0 : call(state, handed, object, object_state);
 }
-

@@ -230,7 +230,7 @@ allocate_slots(struct typeinfo *info, Py_ssize_t count)
 /* Fills the next slot in, or field in its place.  1, or 0 if it is not a plain slot, or comes
    again. */
 static int
-read_slot(struct typeinfo *info, PyTypeObject *type, PyObject *name)
+fill_slot(struct typeinfo *info, PyTypeObject *type, PyObject *name)
 {
     Py_ssize_t offset = !PyUnicode_CheckExact(name) ? -1
                         : info->frozen              ? frozen_field_offset(type, name)
@@ -257,7 +257,7 @@ read_slots(struct typeinfo *info, PyTypeObject *type, PyObject *names)
         return -1;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (!read_slot(info, type, PyList_GET_ITEM(names, i))) {
+        if (!fill_slot(info, type, PyList_GET_ITEM(names, i))) {
             return 0;
         }
     }
@@ -276,7 +276,7 @@ read_frozen(struct core_state *state, struct typeinfo *info, PyTypeObject *type)
         return 0;
     }
     while ((name = frozen_next(state, &walk)) != NULL) {
-        if (!read_slot(info, type, name)) {
+        if (!fill_slot(info, type, name)) {
             return 0;
         }
         info->flat &= info->slots[info->slot_count - 1].offset != FROZEN_IN_DICT;
@@ -504,8 +504,8 @@ typeinfo_meet(struct core_state *state, PyTypeObject *type)
 static int
 newobj_is_original(struct core_state *state)
 {
-    PyObject *newobj =
-        namecache_in_module(state, state->str.copyreg, state->str.newobj, &state->types->infos->newobj_place);
+    PyObject *newobj = namecache_in_module(state, state->str.copyreg, state->str.newobj,
+                                           &state->types->infos->newobj_place);
     return newobj == state->stdlib.copyreg_newobj && PyFunction_Check(newobj)
            && ((PyFunctionObject *)newobj)->func_name == state->str.newobj;
 }
@@ -525,7 +525,8 @@ typeinfo_learn_reducer(struct core_state *state, struct typeinfo *info)
 }
 
 int
-typeinfo_verify(struct core_state *state, struct typeinfo *info, PyObject *private_table, uint64_t epoch)
+typeinfo_verify(struct core_state *state, struct typeinfo *info, PyObject *private_table,
+                uint64_t epoch)
 {
     int lacks = private_table == NULL && typeinfo_knows_reducer(state, info)
                     ? info->reducer == NULL
@@ -573,7 +574,8 @@ hides(struct core_state *state, const struct typeinfo *info, PyObject *name)
 }
 
 int
-typeinfo_check_shared_keys(struct core_state *state, struct typeinfo *info, struct layout_keys *keys)
+typeinfo_check_shared_keys(struct core_state *state, struct typeinfo *info,
+                           struct layout_keys *keys)
 {
     struct layout_entry *entries = layout_entries(keys);
     for (Py_ssize_t i = info->keys_seen; i < keys->count; i++) {

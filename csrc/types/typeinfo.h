@@ -102,7 +102,7 @@ struct typeinfo {
     /* The numbers of the attribute names in the memo of one dump. */
     uint64_t names_dump;
     uint32_t name_index[TYPEINFO_SHARED_KEYS]; /* by place in the shared keys */
-    const struct value *value;             /* the row of a type of values.c */
+    const struct value *value;                 /* the row of a type of values.c */
     struct typeinfo *retired;                  /* the next of those to be freed */
 };
 
@@ -213,7 +213,8 @@ ALWAYS_INLINE int
 typeinfo_refuses(struct core_state *state, const struct typeinfo *info, PyObject *reducer)
 {
     return info->refused != NULL && info->reducer == reducer && info->stamp != 0
-           && info->stamp == namecache_stamp(state) && PyFunction_GET_CODE(reducer) == info->refused;
+           && info->stamp == namecache_stamp(state)
+           && PyFunction_GET_CODE(reducer) == info->refused;
 }
 
 /* Whether the reducer, which is in the table now, is called for the object at hand because its
@@ -229,7 +230,7 @@ typeinfo_rests(struct core_state *state, struct typeinfo *info)
    (private or shared), copyreg.__newobj__ the original.  The latter is looked at once in an
    epoch of a pickler.  Runs no Python code. */
 int typeinfo_verify(struct core_state *state, struct typeinfo *info, PyObject *private_table,
-                uint64_t epoch);
+                    uint64_t epoch);
 
 /* Whether the class would be found again under the names that the plan has, by an import that does
    nothing.  Runs no Python code. */
@@ -254,7 +255,8 @@ int typeinfo_is_namedtuple(struct core_state *state, PyTypeObject *type);
 
 /* Whether the shared keys of the type's instances hide a method from the reduction, in
    which case its instances are asked one by one. */
-int typeinfo_check_shared_keys(struct core_state *state, struct typeinfo *info, struct layout_keys *keys);
+int typeinfo_check_shared_keys(struct core_state *state, struct typeinfo *info,
+                               struct layout_keys *keys);
 
 /* Whether a __dict__ hides a method; also if that cannot be seen without running Python
    code. */

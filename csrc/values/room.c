@@ -1,7 +1,6 @@
 /* The room `values`, as core.c sees it. */
 #include "values/room.h"
 
-
 static int
 setup_values(PyObject *module)
 {

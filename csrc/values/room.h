@@ -7,10 +7,10 @@
 #include "values/values.h"
 
 struct values_room {
-    PyObject *pickle_complex_code;   /* of copyreg.pickle_complex() as it was at first */
-    PyObject *datetime_capsule;      /* strong, or NULL; it owns ... */
-    void *datetime_api;              /* the C API of datetime; see value_construct.c */
-    struct value_types builtin;      /* see value_construct.h */
+    PyObject *pickle_complex_code; /* of copyreg.pickle_complex() as it was at first */
+    PyObject *datetime_capsule;    /* strong, or NULL; it owns ... */
+    void *datetime_api;            /* the C API of datetime; see value_construct.c */
+    struct value_types builtin;    /* see value_construct.h */
     enum value_status status[VALUES];
     unsigned versions[VALUES]; /* of types of Python, when they were checked */
     PyObject *guards[VALUES];  /* what _values.known() returned, or NULL */

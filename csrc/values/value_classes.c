@@ -409,8 +409,8 @@ sample(enum value_class_kind kind)
 /* Makes an object of the sample as is done here, and another by the class's own code.  1, or 0 if
    one of them is not made. */
 static int
-make_both(struct core_state *state, const struct value_class *known, PyTypeObject *type, PyObject *given,
-          PyObject **ours, PyObject **theirs)
+make_both(struct core_state *state, const struct value_class *known, PyTypeObject *type,
+          PyObject *given, PyObject **ours, PyObject **theirs)
 {
     if (known->kind != KNOWN_UUID) {
         *theirs = PyObject_Call((PyObject *)type, given, NULL);
@@ -480,7 +480,7 @@ value_class_free(struct value_class *known)
 
 /* Finds the slots: 1, or 0 if one is missing. */
 static int
-find_slots(struct value_class *known, PyTypeObject *type)
+find_value_slots(struct value_class *known, PyTypeObject *type)
 {
     for (int i = 0; i < SLOTS_MAX && slot_names[known->kind][i] != NULL; i++) {
         PyObject *name = PyUnicode_InternFromString(slot_names[known->kind][i]);
@@ -510,7 +510,7 @@ is_made_by_object(struct core_state *state, PyTypeObject *type)
 /* SafeUUID.unknown if it is read without running code, and object.__setattr__ may be called for a
    UUID, whose own one refuses. */
 static int
-find_member(struct core_state *state, struct value_class *known, PyTypeObject *type)
+find_slot_member(struct core_state *state, struct value_class *known, PyTypeObject *type)
 {
     PyObject *safety = PyTuple_GET_SIZE(known->globals) == 1
                            ? value_of(PyTuple_GET_ITEM(known->globals, 0))
@@ -534,7 +534,7 @@ is_called_as_usual(struct core_state *state, struct value_class *known, PyTypeOb
         return 0;
     }
     if (known->kind == KNOWN_UUID) {
-        return find_member(state, known, type);
+        return find_slot_member(state, known, type);
     }
     if (type->tp_setattro != PyObject_GenericSetAttr) {
         return 0;
@@ -565,7 +565,7 @@ take_answer(struct core_state *state, PyTypeObject *type, PyObject *answer)
         Py_INCREF(known->builtins);
         Py_INCREF(known->globals);
         dictwatch_setup(&known->watch);
-        if (is_called_as_usual(state, known, type) && find_slots(known, type)
+        if (is_called_as_usual(state, known, type) && find_value_slots(known, type)
             && names_hold(state, known) && add_versions(state, known, &known->versions)
             && first_is_alike(state, known, type)) {
             return known;
@@ -600,17 +600,17 @@ value_class_read(struct core_state *state, PyObject *cls, struct value_class **k
 
 enum outcome
 value_class_construct(struct core_state *state, struct value_class *known, PyTypeObject *type,
-           PyObject *const *arguments, Py_ssize_t count, PyObject **made)
+                      PyObject *const *arguments, Py_ssize_t count, PyObject **made)
 {
-    return value_class_holds(state, known) ? make_of_kind(state, known, type, arguments, count, made)
-                                     : OUTCOME_BAIL;
+    return value_class_holds(state, known)
+               ? make_of_kind(state, known, type, arguments, count, made)
+               : OUTCOME_BAIL;
 }
 
 int
 value_class_set_state(struct core_state *state, struct value_class *known, PyObject *object,
-               PyObject *object_state)
+                      PyObject *object_state)
 {
     return known->kind == KNOWN_UUID && value_class_holds(state, known)
            && set_uuid(state, known, object, object_state);
 }
-

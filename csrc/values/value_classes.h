@@ -19,10 +19,11 @@ struct value_class;
 int value_class_read(struct core_state *state, PyObject *cls, struct value_class **known);
 void value_class_free(struct value_class *known);
 
-/* Makes what the class, which has not changed since, would return: OUTCOME_DONE, OUTCOME_RAISED, or
-   OUTCOME_BAIL if it is to be called.  Runs no Python code. */
-enum outcome value_class_construct(struct core_state *state, struct value_class *known, PyTypeObject *type,
-                             PyObject *const *arguments, Py_ssize_t count, PyObject **made);
+/* Makes what the class, which has not changed since, would return: OUTCOME_DONE, OUTCOME_RAISED,
+   or OUTCOME_BAIL if it is to be called.  Runs no Python code. */
+enum outcome value_class_construct(struct core_state *state, struct value_class *known,
+                                   PyTypeObject *type, PyObject *const *arguments,
+                                   Py_ssize_t count, PyObject **made);
 
 /* Whether a class may be one of those whose __setstate__ is known, by its looks. */
 int value_class_may_set_state(PyTypeObject *type);
@@ -30,6 +31,6 @@ int value_class_may_set_state(PyTypeObject *type);
 /* object.__setstate__(object_state), which is an exact dict, for an object of the class: 1, or 0
    if it is to be called and nothing has been done.  Runs no Python code. */
 int value_class_set_state(struct core_state *state, struct value_class *known, PyObject *object,
-                   PyObject *object_state);
+                          PyObject *object_state);
 
 #endif

@@ -44,8 +44,9 @@ datetime_api_for(struct core_state *state, PyTypeObject *type)
     if (!is_of_datetime(type)) {
         return NULL;
     }
-    PyObject *capsule = namecache_in_module(state, state->str.datetime_module,
-                                        state->str.datetime_capsule, &state->namecache->datetime);
+    PyObject *capsule =
+        namecache_in_module(state, state->str.datetime_module, state->str.datetime_capsule,
+                            &state->namecache->datetime);
     return likely(capsule != NULL && capsule == state->values->datetime_capsule)
                ? state->values->datetime_api
                : keep_datetime_api(state, capsule);
@@ -239,7 +240,7 @@ make_of_datetime(const PyDateTime_CAPI *api, PyTypeObject *type, PyObject *const
 
 enum outcome
 value_construct(struct core_state *state, PyTypeObject *type, PyObject *const *arguments,
-           Py_ssize_t count, PyObject **made)
+                Py_ssize_t count, PyObject **made)
 {
     const struct value_types *types = &state->values->builtin;
     if (type == &PySlice_Type) {
@@ -268,7 +269,7 @@ is_made(struct core_state *state, PyTypeObject *type)
         return 1;
     }
     if (type == types->defaultdict) {
-        return KNOWN_LAYOUT;
+        return layout_is_known();
     }
     const PyDateTime_CAPI *api = datetime_api_for(state, type);
     return api != NULL

@@ -23,8 +23,8 @@ struct value_types {
     PyCFunction deque_append; /* deque.append; NULL if there is no deque */
 };
 
-/* Makes what type(*arguments) would return: OUTCOME_DONE and *made, strong, OUTCOME_BAIL if it is to be
-   called, OUTCOME_RAISED with an exception.  Runs no Python code. */
+/* Makes what type(*arguments) would return: OUTCOME_DONE and *made, strong, OUTCOME_BAIL if it is
+   to be called, OUTCOME_RAISED with an exception.  Runs no Python code. */
 enum outcome value_construct(struct core_state *state, PyTypeObject *type,
                              PyObject *const *arguments, Py_ssize_t count, PyObject **made);
 

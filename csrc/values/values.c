@@ -5,6 +5,7 @@
 #include "base/metaclass.h"
 #include "values/room.h"
 #include "plans/plan_run.h"
+#include "base/layout.h"
 
 PyDoc_STRVAR(reads_values_doc,
              "reads_values($module, type, /)\n"
@@ -315,7 +316,7 @@ read_slot(PyObject *object, PyObject *name)
 
 /* The member of an enumeration; borrowed, or NULL. */
 static PyObject *
-read_member(struct core_state *state, PyTypeObject *type, PyObject *name)
+read_enum_member(struct core_state *state, PyTypeObject *type, PyObject *name)
 {
     if (!DESCRIBES_MEMBERS) {
         return type_lookup(type, name);
@@ -341,7 +342,7 @@ read_uuid(struct core_state *state, PyObject *object, struct value_parts *parts)
     /* Members are compared. */
     if (safety == NULL || !PyType_Check(safety)
         || ((PyTypeObject *)safety)->tp_richcompare != PyBaseObject_Type.tp_richcompare
-        || read_member(state, (PyTypeObject *)safety, state->str.unknown) != safe) {
+        || read_enum_member(state, (PyTypeObject *)safety, state->str.unknown) != safe) {
         return 0;
     }
     add_object(parts, number);
@@ -639,6 +640,9 @@ is_of_module(struct core_state *state, const struct value *value, PyTypeObject *
 const struct value *
 values_find(struct core_state *state, PyTypeObject *type)
 {
+    if (!layout_is_known()) {
+        return NULL;
+    }
     if (PyType_HasFeature(type, Py_TPFLAGS_BASE_EXC_SUBCLASS)) {
         return is_plain_exception(state, type) ? &rows[ROW_OF_EXCEPTIONS] : NULL;
     }
@@ -673,4 +677,3 @@ values_status(struct core_state *state, const struct value *value)
 {
     return &state->values->status[values_number(value)];
 }
-

@@ -152,4 +152,3 @@ values_check(struct core_state *state, const struct value *value, PyObject *obje
     *values_status(state, value) = same ? VALUE_HOLDS : VALUE_OFF;
     return 0;
 }
-

@@ -182,4 +182,3 @@ values_guard_holds(struct core_state *state, const struct value *value, PyTypeOb
     }
     return holds;
 }
-

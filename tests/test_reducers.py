@@ -491,21 +491,6 @@ def test_generators_are_refused_with_help(enable, travel, copies):
 @pytest.mark.slow
 def test_another_interpreter_loads_them_without_enabling(enable, poem):
     enable("code", "module", "dict view", "mappingproxy", "match", "memoryview", "lock", "file")
-<<<<<<< HEAD
-    with open(poem, encoding="utf-8") as file:
-        file.readline()
-        value = [
-            compile("6 * 7", "<example>", "eval"),
-            os,
-            {"a": 1}.items(),
-            types.MappingProxyType({"b": 2}),
-            re.search("b", "abc"),
-            memoryview(b"abc"),
-            threading.Lock(),
-            file,
-        ]
-        data = _stdlib.dumps(value)
-=======
     file = reducers.open_again(poem, "r", {"encoding": "utf-8"}, 0)
     file.readline()
     value = [
@@ -520,7 +505,6 @@ def test_another_interpreter_loads_them_without_enabling(enable, poem):
     ]
     data = _stdlib.dumps(value)
     file.close()
->>>>>>> travel
     script = """
         import pickle, sys
         code, os, items, proxy, match, view, lock, file = pickle.load(sys.stdin.buffer)

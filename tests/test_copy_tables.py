@@ -1,7 +1,7 @@
 """The tables of the copy module, changed in every way and at any time: each change counts at once.
 
-They are not looked up for each object, but watched (csrc/base/dictwatch.h); every test copies before the
-change, so that what was known then would be used if the change went unnoticed.
+They are not looked up for each object, but watched (csrc/base/dictwatch.h); every test copies
+before the change, so that what was known then would be used if the change went unnoticed.
 """
 
 import copy as std_copy

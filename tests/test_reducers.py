@@ -2,7 +2,6 @@
 library's.
 """
 
-import abc
 import asyncio
 import collections
 import copyreg

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from support.rooms import Sources, circles, upward
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +30,13 @@ def test_includes_and_calls_go_one_way(sources):
 
 
 # What asks a policy is called by the loader, and calls it: still one room within the room.
-POLICY = {"load/safe", "load/safe_forms", "load/safe_opcodes", "load/safe_policy", "load/safe_state"}
+POLICY = {
+    "load/safe",
+    "load/safe_forms",
+    "load/safe_opcodes",
+    "load/safe_policy",
+    "load/safe_state",
+}
 
 
 def test_nobody_calls_in_a_circle(sources):

@@ -7,7 +7,16 @@ by a body, and a call is its name in the body of another.  Each file is taken wi
 import re
 from collections import defaultdict
 
-ORDER = {"base": 0, "plans": 1, "values": 2, "types": 3, "dump": 4, "load": 4, "copy": 4, "core": 5}
+ORDER = {
+    "base": 0,
+    "plans": 1,
+    "values": 2,
+    "types": 3,
+    "dump": 4,
+    "load": 4,
+    "copy": 4,
+    "core": 5,
+}
 
 # What the grammar's own recursion calls: a part of an object is an object.
 RECURSION = {"save_object", "save_slow", "save_built", "copier_copy_object"}
@@ -59,7 +68,9 @@ class Sources:
 
     def includes(self):
         """Return pairs of a file and what it includes, both without their ending."""
-        return {(stem(f), stem(g)) for f, code in self.texts.items() for g in INCLUDE.findall(code)}
+        return {
+            (stem(f), stem(g)) for f, code in self.texts.items() for g in INCLUDE.findall(code)
+        }
 
     def calls(self):
         """Return who calls whom, as {caller: {callee: names}}, less the grammar's recursion."""

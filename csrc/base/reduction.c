@@ -75,7 +75,7 @@ reduction_check_for_copy(PyObject *reduce_value)
 }
 
 static enum reduction_form
-bound_of_name(struct core_state *state, PyObject *name)
+reduction_form_of_name(struct core_state *state, PyObject *name)
 {
     if (name == state->str.newobj || name == state->str.newobj_ex) {
         return name == state->str.newobj ? FORM_NEWOBJ : FORM_NEWOBJ_EX;
@@ -110,7 +110,7 @@ reduction_find_form(struct core_state *state, PyObject *callable, enum reduction
 {
     PyObject *name = name_at_hand(state, callable);
     if (name != NULL) {
-        *form = bound_of_name(state, name);
+        *form = reduction_form_of_name(state, name);
         return 0;
     }
     if (PyObject_GetOptionalAttr(callable, state->str.name, &name) < 0) {
@@ -118,7 +118,7 @@ reduction_find_form(struct core_state *state, PyObject *callable, enum reduction
     }
     *form = FORM_CALL;
     if (name != NULL && PyUnicode_Check(name)) {
-        *form = bound_of_name(state, name);
+        *form = reduction_form_of_name(state, name);
     }
     Py_XDECREF(name);
     return 0;

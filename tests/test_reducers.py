@@ -5,6 +5,7 @@ library's.
 import asyncio
 import collections
 import copyreg
+import gc
 import io
 import os
 import queue
@@ -255,6 +256,22 @@ class WithoutDict:
 def test_the_dict_of_a_class(enable, travel, cls):
     enable("mappingproxy")
     assert travel(vars(cls)) == vars(cls)
+
+
+class Says(type):
+    def __getattribute__(cls, name):
+        raise RuntimeError("asked for an attribute")
+
+
+@needs_gc
+def test_no_class_is_asked_which_is_shown(enable, travel):
+    enable("mappingproxy")
+    mute = Says("Mute", (), {})
+    try:
+        assert travel(vars(WithDict)) == vars(WithDict)
+    finally:
+        del mute
+        gc.collect()
 
 
 def test_a_mapping_like_that_of_a_class(enable, travel):

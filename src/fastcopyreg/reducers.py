@@ -132,11 +132,15 @@ def reduce_mappingproxy(proxy):
     return (vars, (owner,)) if owner is not None else (proxy_of, (mapping,))
 
 
+_namespace_of = type.__dict__["__dict__"].__get__
+
+
 def _class_of(mapping):
     """Return the class whose ``__dict__`` this is, None if it is none's."""
     if type(mapping) is dict and "__doc__" in mapping:  # Every class has that.
         for cls in (object, *subclasses_of([object])):
-            if _underlying(vars(cls), dict) is mapping:
+            # Past a metaclass that has something to say of attributes.
+            if _underlying(_namespace_of(cls), dict) is mapping:
                 return cls
     return None
 

@@ -375,7 +375,9 @@ def nested_in_main(bytes_of_stack, later, report):
 @pytest.mark.skipif(SEEN, reason="the interpreter sees to it")
 @pytest.mark.skipif(sys.platform != "linux", reason="as Linux lets stacks grow")
 def test_the_limit_of_the_stack_is_asked_anew():
-    numbers, status = reported(functools.partial(nested_in_main, 1 << 19, 1 << 20))
+    """The first is well beyond what the test's own process has used, arguments and environment
+    included, and the core takes for granted between two looks (GROWTH_UNASKED)."""
+    numbers, status = reported(functools.partial(nested_in_main, 1 << 21, 1 << 22))
     assert status == 0
     assert numbers[0] > 2000
     assert numbers[1] > 1.5 * numbers[0]

@@ -54,7 +54,7 @@ UNITS = 250
 ROUNDS = 3
 """How often an input is timed; the best time counts."""
 
-SIZES = (1, 1, 2, 2, 4)
+SIZES = (1, 1, 2, 2, 4, 4, 8)
 """The small inputs of one attempt after another, in `UNITS`.
 
 What grows with its square fails in each, and the more the larger they are. A step does not, where

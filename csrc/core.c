@@ -148,6 +148,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     CORE_STDLIB(VISIT_OBJECT)
     CORE_OPTIONAL(VISIT_OBJECT)
     Py_VISIT(state->empty_tuple);
+    Py_VISIT(state->chain_look_up[0]);
+    Py_VISIT(state->chain_look_up[1]);
     for (int i = 0; i < HELPER_COUNT; i++) {
         Py_VISIT(state->helpers[i].module);
     }
@@ -169,6 +171,8 @@ release_state(struct core_state *state)
     CORE_STDLIB(CLEAR_OBJECT)
     CORE_OPTIONAL(CLEAR_OBJECT)
     Py_CLEAR(state->empty_tuple);
+    Py_CLEAR(state->chain_look_up[0]);
+    Py_CLEAR(state->chain_look_up[1]);
     for (int i = 0; i < HELPER_COUNT; i++) {
         state->helpers[i].status = HELPER_OFF;
         Py_CLEAR(state->helpers[i].module);

@@ -232,6 +232,7 @@ def test_distributed():
 
 @requires_core
 @pytest.mark.slow
+@needs("billiard")
 @needs("kombu")
 def test_kombu_and_billiard():
     run("""

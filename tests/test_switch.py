@@ -24,7 +24,9 @@ METHODS = sorted(multiprocessing.get_all_start_methods())
 
 def run(*arguments, variable=None, **environment):
     """Run an interpreter with these arguments; return what it prints."""
-    environment = {k: v for k, v in os.environ.items() if k != VARIABLE} | environment
+    # A program finds the modules beside it.
+    hidden = (VARIABLE, "PYTHONSAFEPATH")
+    environment = {k: v for k, v in os.environ.items() if k not in hidden} | environment
     if variable is not None:
         environment[VARIABLE] = variable
     done = subprocess.run(

@@ -4,13 +4,42 @@
 
 #include "base/layout.h"
 
+/* What looks a key up in a ChainMap, as the class has it now; both borrowed, or NULL. */
+static void
+find_chain_look_up(struct core_state *state, PyTypeObject *type, PyObject *found[2])
+{
+    found[0] = type_lookup(type, state->str.getitem);
+    found[1] = type_lookup(type, state->str.missing);
+}
+
+/* Whether a look-up in an instance of ChainMap does what it did at first.  The class changes for
+   other reasons, too: with its first pickle it gets its __slotnames__. */
+static int
+chain_looks_up_as_usual(struct core_state *state, PyTypeObject *type)
+{
+    unsigned version = type_version(type);
+    if (likely(version != 0 && version == state->chain_map_version)) {
+        return 1;
+    }
+    PyObject *found[2];
+    version = type_assign_version(type, state->str.maps);
+    find_chain_look_up(state, type, found);
+    if (version == 0 || found[0] != state->chain_look_up[0] || found[1] != state->chain_look_up[1]
+        || type_lookup(type, state->str.maps) != NULL
+        || type->tp_getattro != PyObject_GenericGetAttr) {
+        return 0;
+    }
+    state->chain_map_version = version;
+    return 1;
+}
+
 /* The maps of an unchanged ChainMap, a list; borrowed, or NULL. */
 static PyObject *
 chain_maps(struct core_state *state, PyObject *table)
 {
     PyTypeObject *type = Py_TYPE(table);
-    if ((PyObject *)type != state->stdlib.chain_map || state->chain_map_version == 0
-        || type_version(type) != state->chain_map_version || calls_observed(state)) {
+    if ((PyObject *)type != state->stdlib.chain_map || !chain_looks_up_as_usual(state, type)
+        || calls_observed(state)) {
         return NULL;
     }
     PyObject *maps = PyObject_GenericGetAttr(table, state->str.maps);
@@ -26,8 +55,11 @@ int
 registry_setup(PyObject *module)
 {
     struct core_state *state = core_state_of_module(module);
-    state->chain_map_version =
-        type_assign_version((PyTypeObject *)state->stdlib.chain_map, state->str.maps);
+    PyTypeObject *type = (PyTypeObject *)state->stdlib.chain_map;
+    state->chain_map_version = type_assign_version(type, state->str.maps);
+    find_chain_look_up(state, type, state->chain_look_up);
+    Py_XINCREF(state->chain_look_up[0]);
+    Py_XINCREF(state->chain_look_up[1]);
     return 0;
 }
 

@@ -51,6 +51,7 @@
     V(func, "__func__")                                    \
     V(get, "__get__")                                      \
     V(getattr, "getattr")                                  \
+    V(getitem, "__getitem__")                              \
     V(getattribute, "__getattribute__")                    \
     V(getinitargs, "__getinitargs__")                      \
     V(getnewargs, "__getnewargs__")                        \
@@ -69,6 +70,7 @@
     V(main, "__main__")                                    \
     V(maps, "maps")                                        \
     V(member_map, "_member_map_")                          \
+    V(missing, "__missing__")                              \
     V(module, "__module__")                                \
     V(maxlen, "maxlen")                                    \
     V(modules, "modules")                                  \
@@ -197,7 +199,8 @@ struct core_state {
     struct load_dialect load_dialect;
     uint64_t epoch;              /* counts the times foreign code was run; see save.h */
     struct namecache *namecache; /* how long what was found holds; see namecache.h */
-    unsigned chain_map_version;  /* of collections.ChainMap as it was at first */
+    unsigned chain_map_version;  /* of collections.ChainMap while it looks up as at first */
+    PyObject *chain_look_up[2];  /* its __getitem__ and __missing__ at first; strong, or NULL */
     struct known_metaclass metaclasses[METACLASSES_KNOWN]; /* see metaclass.h */
     uintptr_t monitoring_version; /* for which `monitored` was found; see observed.c */
     int monitored;

@@ -663,6 +663,18 @@ construct_object(struct core_state *state, PyObject *callable, PyObject *const *
 }
 
 int
+construct_may_set_state(struct core_state *state, PyTypeObject *type)
+{
+    if (!value_class_may_set_state(type)) {
+        return 0;
+    }
+    const struct constructor *constructor =
+        constructors_find(state->types->constructors, (PyObject *)type);
+    return constructor == NULL || constructor->version != type_version(type)
+           || constructor->status == PLAN_UNREAD || constructor->known != NULL;
+}
+
+int
 construct_by_setstate(struct core_state *state, PyObject *object, PyObject *object_state)
 {
     PyTypeObject *type = Py_TYPE(object);

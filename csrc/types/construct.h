@@ -58,6 +58,10 @@ enum outcome construct_by_taking(struct core_state *state, const struct construc
    code. */
 int construct_read(struct core_state *state, PyObject *callable);
 
+/* Whether an object of the class may be given its state so: 0 once the class was read, and is none
+   of those of which it is known. */
+int construct_may_set_state(struct core_state *state, PyTypeObject *type);
+
 /* object.__setstate__(object_state) for an object of a class whose method is known: 1, 0 if it is
    to be called and nothing has been done, or -1 with an exception.  May run Python code. */
 int construct_by_setstate(struct core_state *state, PyObject *object, PyObject *object_state);

@@ -74,21 +74,33 @@ read_function(struct core_state *state, PyObject *function)
     return read;
 }
 
+/* Notes that the class's __setstate__ is called, unless more may be known of it yet. */
+static void
+note_that_it_is_called(struct core_state *state, PyTypeObject *type)
+{
+    if (!construct_may_set_state(state, type)) {
+        rebuild_note_called(state, type);
+    }
+}
+
 /* What the function that the compiler has read does, as setstate_apply(). */
 static int
 store_by_plan(struct core_state *state, PyObject *object, PyObject *object_state)
 {
     PyTypeObject *type = Py_TYPE(object);
-    if (state->plans->threshold == 0 || !type_is_usual(state, type)) {
+    if (state->plans->threshold == 0) {
+        return 0;
+    }
+    if (!type_is_usual(state, type)) {
+        note_that_it_is_called(state, type);
         return 0;
     }
     PyObject *function = find_own_setstate(state, type);
     struct plan_entry *entry =
         function == NULL ? NULL : plan_meet(state, PyFunction_GET_CODE(function));
     if (entry == NULL || (entry->status != PLAN_UPDATES && entry->status != PLAN_REPLACES)) {
-        if (entry != NULL && entry->status == PLAN_REFUSED
-            && !construct_may_set_state(state, type)) {
-            rebuild_note_called(state, type);
+        if (entry != NULL && entry->status == PLAN_REFUSED) {
+            note_that_it_is_called(state, type);
         }
         return entry != NULL && plan_is_hot(state, entry) ? read_function(state, function) : 0;
     }

@@ -482,8 +482,8 @@ class Growth:
 
     @property
     def excess(self) -> float:
-        """Our growth over the standard library's, or over that of the work where theirs is less: of
-        a short call most of their time is the call."""
+        """Our growth over the standard library's, or over the work's where theirs is less: of a
+        short call most of their time is the call."""
         return self.of(1) / max(self.of(0), TIMES)
 
     @property

@@ -47,11 +47,8 @@ copier_before_death(struct copier *copier, PyObject **copy)
         }
         return;
     }
-    PyObject *raised = PyErr_GetRaisedException();
-    if (copier_before_foreign(copier) < 0) {
-        PyErr_Clear();
-    }
-    PyErr_SetRaisedException(raised);
+    /* What is pending may name copies that are gone by now: it is forgotten when the call ends. */
+    copier_resume_collector(copier);
 }
 
 PyObject *

@@ -145,11 +145,11 @@ rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride, Py_ss
                   uint8_t *indices)
 {
     struct layout_keys *keys = layout_shared_keys(type);
-    struct layout_entry *entries = layout_entries(keys);
     uint32_t met = 0;
-    if (keys->count > 32) {
+    if (keys == NULL || keys->count > 32) {
         return 0;
     }
+    struct layout_entry *entries = layout_entries(keys);
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *name = names[i * stride];
         /* Mostly in the order in which they were first set. */

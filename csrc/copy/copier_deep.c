@@ -242,7 +242,7 @@ find_item(struct copier *copier, struct level *level, PyObject **item)
 
 /* Begins with the items of a part, unless it is absent.  0 or -1. */
 static int
-begin_items(struct copier *copier, struct level *level, enum stage stage, int part)
+begin_items(struct copier *copier, struct level *level, enum stage stage, enum reduction_part part)
 {
     PyObject *items = reduction_part(level->reduce_value, part);
     level->stage = stage;

@@ -110,7 +110,7 @@ _ASKED = {
 }
 
 
-# Classes whose constructors may be left out, in the order of the kinds of make_known.c: modules
+# Classes whose constructors may be left out, in the order of the kinds of value_classes.c: modules
 # that may have one, its names, and what of it goes into the digest.
 CONSTRUCTORS = (
     (
@@ -179,7 +179,7 @@ def known(name, functions, cls=None):
 
 
 def constructor(cls):
-    """Return what make_known.c has to know of a class to make its objects; None if it cannot.
+    """Return what value_classes.c has to know of a class to make its objects; None if it cannot.
 
     That is the kind, the functions that are left out, what `known` returns of them, and what they
     find as globals.

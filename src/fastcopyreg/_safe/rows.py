@@ -173,7 +173,7 @@ _MADE = (
     datetime.datetime,
     datetime.timedelta,
 )
-"""The core makes them without calling them, of arguments that have their forms (make_value.c)."""
+"""The core makes them without a call, of arguments that have their forms (value_construct.c)."""
 _PATHS = (pathlib.PurePath, pathlib.PurePosixPath, pathlib.PureWindowsPath)
 
 

@@ -3,6 +3,8 @@
 What changes in the middle of a row is in test_copy_rows.py.
 """
 
+import copy as std_copy
+
 import pytest
 
 import fastcopyreg
@@ -229,3 +231,30 @@ def test_nothing_is_called(cls, name):
         assert function(obj).first == 1
     after = _core.plan_counts()
     assert (after[0] - before[0], after[1] - before[1]) == (10, 10)
+
+
+class Evicting:
+    """As __abstractmethods__: object.__new__ reads it, which takes the place of all that was in
+    the interpreter's cache of look-ups."""
+
+    names = [f"name_{number}" for number in range(2_000)]
+
+    def __iter__(self):
+        for _ in range(40):
+            cls = type("Other", (), {})
+            for name in self.names:
+                getattr(cls, name, None)
+        raise LookupError("no names")
+
+
+@pytest.mark.parametrize("name", ["copy", "deepcopy"])
+def test_an_exception_outlasts_the_look_ups_after_it(name):
+    """A look-up that the cache has no answer for clears the exception that is set."""
+    base = type("Base", (), {"__init__": lambda self, value=None: None})
+    cls = type("Made", (base,), {"__reduce__": lambda self: (cls, (1,))})
+    instance = cls()
+    cls.__abstractmethods__ = Evicting()
+    for module in (copies.OURS, std_copy):
+        for _ in range(5):
+            with pytest.raises(LookupError, match="no names"):
+                getattr(module, name)(instance)

@@ -437,8 +437,14 @@ dict_get_by_hash(PyObject *dict, PyObject *key, Py_hash_t hash)
 }
 
 /* Looks a name up along the MRO; borrowed, or NULL without an exception.  Runs no
-   Python code for str names and ordinary types. */
-#define type_lookup(type, name) _PyType_Lookup(type, name)
+   Python code for str names and ordinary types.  No exception may be set: the interpreter
+   clears it where the name is not found. */
+static inline PyObject *
+type_lookup(PyTypeObject *type, PyObject *name)
+{
+    assert(!PyErr_Occurred());
+    return _PyType_Lookup(type, name);
+}
 
 /* Whether the collector has an object in its lists whose type has it look at all instances: the
    first of the two words before the object. */
@@ -673,7 +679,7 @@ type_assign_version(PyTypeObject *type, PyObject *any_name)
         PyUnstable_Type_AssignVersionTag(type);
     }
 #else
-    (void)_PyType_Lookup(type, any_name);
+    (void)type_lookup(type, any_name);
 #endif
     return type_version(type);
 }

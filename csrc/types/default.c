@@ -276,8 +276,11 @@ PyObject *
 default_construct(struct core_state *state, PyTypeObject *type, PyObject **args, Py_ssize_t count)
 {
     PyObject *object = type->tp_new(type, state->empty_tuple, NULL);
+    if (object == NULL) {
+        return NULL;
+    }
     PyObject *init = type_lookup(type, state->str.init);
-    if (object == NULL || init == NULL) {
+    if (init == NULL) {
         return object;
     }
     args[-1] = object;

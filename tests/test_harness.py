@@ -33,7 +33,7 @@ FAULTS = {
     "none": "pass",
     "leak": "kept.append(object())",
     "large leak": "kept.append(bytes(100_000))",
-    "leak of a reference": "kept.append(type(obj))",
+    "leak of a reference": "kept.append(kept)",
     "leak on failure": """
     try:
         return std_pickle.dumps(obj, protocol, **options)

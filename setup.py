@@ -23,7 +23,7 @@ GNU = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-semantic-interposition", 
 COUNTED = ["-fprofile-partial-training", "-flto=auto", "-fno-fat-lto-objects"]
 
 # What pickles nested objects: from 3.14 the depth that the stack allows for is what their frames
-# take, and compiling over all files makes them larger (tests/test_pickler_recursion.py).
+# take, and compiling over all files makes them larger (tests/dump/test_pickler_recursion.py).
 NESTING = {
     f"csrc/dump/{name}.c"
     for name in (

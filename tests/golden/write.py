@@ -6,7 +6,7 @@
     done
 
 A file holds, for each value and each protocol of that version, the pickle in hexadecimal. The
-values are made again by tests/test_golden.py, which says what each must load as.
+values are made again by tests/load/test_golden.py, which says what each must load as.
 """
 
 import collections

@@ -4,11 +4,11 @@ What is called between two objects must not make the core look at all that it ha
 sweep of kinds and doors is that of `make bench`, with fewer objects.
 """
 
-from pathlib import Path
-
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+from support.folders import ROOT
+
+BENCHMARKS = ROOT / "benchmarks"
 
 pytestmark = [pytest.mark.core, pytest.mark.slow, pytest.mark.alone]
 

@@ -5,13 +5,13 @@ import os
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from fastcopyreg import _constructors, safe
 from fastcopyreg._safe import machine, policy
 from support import attacks
+from support.folders import TESTS
 
 NONSENSE = {"memo", "stack", "stream"}
 """Groups in which some pickles are no pickles at all, for which pickle's own errors are raised."""
@@ -121,11 +121,10 @@ for name, data in attacks.ATTACKS.items():
 
 def test_the_payload_would_do_harm(tmp_path):
     """What is refused here is run by pickle: a corpus of duds would prove nothing."""
-    tests = str(Path(__file__).parent)
     subprocess.run(
         [sys.executable, "-c", RUN],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": tests},
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
         check=True,
         timeout=60,
     )

@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
-TESTS = Path(__file__).resolve().parent
+from support.folders import TESTS
+
 RUN = """
 import sys
 sys.path.insert(0, {tests!r})

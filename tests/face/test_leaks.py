@@ -1,12 +1,13 @@
 """The short form of `make leaks`: fewer operations and repetitions, in a process of their own."""
 
-import pathlib
 import subprocess
 import sys
 
 import pytest
 
-LEAKS = pathlib.Path(__file__).with_name("harness") / "leaks.py"
+from support.folders import TESTS
+
+LEAKS = TESTS / "harness" / "leaks.py"
 SHORT = ["--phase", "8"]
 
 

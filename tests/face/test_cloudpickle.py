@@ -9,15 +9,15 @@ import pickle as std_pickle
 import re
 import statistics
 import time
-from pathlib import Path
 
 import pytest
 
 import fastcopyreg
 from fastcopyreg import pickle
+from support.folders import ROOT
 
 cloudpickle = pytest.importorskip("cloudpickle")
-RECIPE = Path(__file__).parent.parent / "docs" / "plans.md"
+RECIPE = ROOT / "docs" / "plans.md"
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ import warnings
 import pytest
 
 from support.child import requires_fork
+from support.folders import TESTS
 from support.implementations import PLANS_ARE_ON
 
 pytestmark = [
@@ -219,7 +220,7 @@ def compared(harm, kind):
 
 PROGRAM = """
 import os, sys
-sys.path.insert(0, {here!r})
+sys.path[:0] = {paths!r}
 import test_own_code
 said = {call}
 os.write(1, repr(said).encode())
@@ -229,9 +230,9 @@ os._exit(0)
 
 def in_new_process(call):
     """What a call of this module's gives in a process that has met no object yet."""
-    here = os.path.dirname(os.path.abspath(__file__))
+    paths = [os.path.dirname(os.path.abspath(__file__)), str(TESTS)]
     child = subprocess.run(
-        [sys.executable, "-P", "-c", PROGRAM.format(here=here, call=f"test_own_code.{call}")],
+        [sys.executable, "-P", "-c", PROGRAM.format(paths=paths, call=f"test_own_code.{call}")],
         capture_output=True,
         text=True,
         timeout=120,

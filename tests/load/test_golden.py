@@ -4,16 +4,16 @@ import io
 import json
 import sys
 import types
-from pathlib import Path
 
 import pytest
 
 from support import loading
+from support.folders import TESTS
 from support.implementations import requires_core
 
 pytestmark = requires_core
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = TESTS / "golden"
 PICKLES = [
     pytest.param(path.stem, bytes.fromhex(data), id=f"{path.stem} {name}")
     for path in sorted(FOLDER.glob("*.json"))

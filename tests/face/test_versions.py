@@ -6,11 +6,12 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "versions.md"
+from support.folders import ROOT
+
+PAGE = ROOT / "docs" / "versions.md"
 
 
 @pytest.fixture

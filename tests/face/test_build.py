@@ -15,15 +15,14 @@ import tarfile
 import textwrap
 import time
 import zipfile
-from pathlib import Path
 
 import pytest
 
 import fastcopyreg
+from support.folders import ROOT
 
 pytestmark = pytest.mark.once
 
-ROOT = Path(__file__).resolve().parent.parent
 CPYTHON = sys.implementation.name == "cpython"
 SOURCES = sorted(ROOT.glob("csrc/**/*.c"))
 

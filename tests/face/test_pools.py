@@ -6,14 +6,14 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import fastcopyreg
 from fastcopyreg.install import VARIABLE
+from support.folders import TESTS
 
-PROGRAM = Path(__file__).parent / "support" / "pools.py"
+PROGRAM = TESTS / "support" / "pools.py"
 METHODS = sorted(multiprocessing.get_all_start_methods())
 
 pytestmark = [

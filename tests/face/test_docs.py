@@ -4,13 +4,13 @@ import copyreg
 import doctest
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
 import fastcopyreg
+from support.folders import ROOT
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = ROOT / "docs"
 
 
 @pytest.fixture

@@ -4,15 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import fastcopyreg
 from fastcopyreg import _stdlib
 from fastcopyreg.bench import Contender, Result, Timing
+from support.folders import ROOT
 
-BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 
 pytestmark = pytest.mark.slow  # Every benchmark runs for a moment.
 

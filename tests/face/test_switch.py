@@ -16,6 +16,7 @@ import fastcopyreg
 from fastcopyreg import _run
 from fastcopyreg.__main__ import main
 from fastcopyreg.install import VARIABLE, has_startup_file, install, uninstall
+from support.folders import ROOT
 
 SITE = Path(fastcopyreg.__file__).parent.parent
 INSTALLED = fastcopyreg.backend == "c"
@@ -278,7 +279,7 @@ def test_run_refuses_where_nobody_would_listen(monkeypatch, capsys):
 # --- what an interpreter that reads .start files calls
 
 
-STARTED = Path(__file__).parent.parent / "src" / "fastcopyreg_start.py"
+STARTED = ROOT / "src" / "fastcopyreg_start.py"
 
 
 @pytest.mark.skipif(not STARTED.is_file(), reason="needs the sources beside the tests")

@@ -1,13 +1,14 @@
 """The harnesses notice what they are for: each is given a fault, and must say so."""
 
-import pathlib
 import subprocess
 import sys
 import textwrap
 
 import pytest
 
-HARNESS = pathlib.Path(__file__).with_name("harness")
+from support.folders import TESTS
+
+HARNESS = TESTS / "harness"
 
 pytestmark = pytest.mark.skipif(
     sys.implementation.name != "cpython", reason="CPython's allocator is what is measured"

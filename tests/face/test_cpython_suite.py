@@ -1,14 +1,15 @@
 """`make suite` notices what it is for: failures, crashes, and a run that tests the wrong thing."""
 
 import importlib.util
-import pathlib
 import runpy
 import subprocess
 import sys
 
 import pytest
 
-RUN = pathlib.Path(__file__).with_name("cpython") / "run.py"
+from support.folders import TESTS
+
+RUN = TESTS / "cpython" / "run.py"
 OURS = runpy.run_path(str(RUN.with_name("stand_ins.py")))["OURS"]
 
 pytestmark = [

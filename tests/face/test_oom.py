@@ -1,13 +1,14 @@
 """The short form of `make oom`, on debug builds: a few operations of every group."""
 
 import importlib.util
-import pathlib
 import subprocess
 import sys
 
 import pytest
 
-OOM = pathlib.Path(__file__).with_name("harness") / "oom.py"
+from support.folders import TESTS
+
+OOM = TESTS / "harness" / "oom.py"
 
 pytestmark = [
     pytest.mark.core,

@@ -10,7 +10,6 @@ import pickle
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +18,7 @@ from fastcopyreg import _paths
 from fastcopyreg._check import CheckError
 from fastcopyreg.registration import check, register
 from support import orders
+from support.folders import TESTS
 
 LOCK = orders.Lock()
 PROTOCOLS = "protocol 2, protocol 3, protocol 4, protocol 5"
@@ -383,7 +383,7 @@ def test_raising():
 def command(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "fastcopyreg", "check", *arguments],
-        env=dict(os.environ, PYTHONPATH=str(Path(__file__).parent), PYTHONSAFEPATH="1"),
+        env=dict(os.environ, PYTHONPATH=str(TESTS), PYTHONSAFEPATH="1"),
         capture_output=True,
         text=True,
         timeout=60,

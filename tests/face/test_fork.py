@@ -6,11 +6,11 @@ import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
 import fastcopyreg
+from support.folders import TESTS
 from support.swapping import KINDS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -69,7 +69,7 @@ PRELUDE = """
 
 
 def run(script):
-    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parent), PYTHONSAFEPATH="1")
+    environment = dict(os.environ, PYTHONPATH=str(TESTS), PYTHONSAFEPATH="1")
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PRELUDE) + textwrap.dedent(script)],
         env=environment,

@@ -4,9 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+
+from support import folders
 
 pytest.importorskip("xdist")
 pytest.importorskip("fcntl")
@@ -45,8 +46,9 @@ def test_others(number):
 
 def side_by_side(folder):
     """Run the tests above in two processes; return when each of them ran."""
-    support = Path(__file__).with_name("support")
-    shutil.copytree(support, folder / "support", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        folders.TESTS / "support", folder / "support", ignore=shutil.ignore_patterns("__pycache__")
+    )
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_turns.py").write_text(TESTS)
     finished = subprocess.run(

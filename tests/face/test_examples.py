@@ -4,13 +4,12 @@ import importlib.util
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import fastcopyreg
+from support.folders import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 OUTPUTS = {
     "one_file.py": "same bytes: True\nread by the standard library: 900\ncopied: 900\n",

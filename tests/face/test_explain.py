@@ -23,6 +23,7 @@ import fastcopyreg
 from fastcopyreg import _backend, _explain, _stdlib
 from fastcopyreg.registration import explain, register
 from support import orders
+from support.folders import TESTS
 
 RECOGNISED = (
     "by plan, from the time on when its class has been met often enough"
@@ -457,7 +458,7 @@ def test_the_whole_registry():
 def command(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "fastcopyreg", "explain", *arguments],
-        env=dict(os.environ, PYTHONPATH=str(Path(__file__).parent), PYTHONSAFEPATH="1"),
+        env=dict(os.environ, PYTHONPATH=str(TESTS), PYTHONSAFEPATH="1"),
         capture_output=True,
         text=True,
         timeout=60,

@@ -10,13 +10,13 @@ import subprocess
 import sys
 import textwrap
 import types
-from pathlib import Path
 
 import pytest
 
 import fastcopyreg
 from fastcopyreg import _holders, _stdlib
 from fastcopyreg.install import Substitutes
+from support.folders import TESTS
 from support.swapping import KINDS
 
 requires_core = pytest.mark.skipif(
@@ -46,7 +46,7 @@ def library():
 
 
 def run(script, *options):
-    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parent), PYTHONSAFEPATH="1")
+    environment = dict(os.environ, PYTHONPATH=str(TESTS), PYTHONSAFEPATH="1")
     done = subprocess.run(
         [sys.executable, "-W", "error", *options, "-c", textwrap.dedent(script)],
         env=environment,

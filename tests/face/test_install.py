@@ -20,13 +20,13 @@ import textwrap
 import threading
 import types
 import weakref
-from pathlib import Path
 
 import pytest
 
 import fastcopyreg
 from fastcopyreg import _stdlib
 from fastcopyreg.install import InstallReport, install, installed, uninstall
+from support.folders import TESTS
 from support.swapping import KINDS, StandIns, every_global, set_module
 
 reduction = multiprocessing.reduction
@@ -54,7 +54,7 @@ def module():
 
 def run(script, *arguments):
     """Run a script in a new interpreter with this one's backend; return what it prints."""
-    environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parent), PYTHONSAFEPATH="1")
+    environment = dict(os.environ, PYTHONPATH=str(TESTS), PYTHONSAFEPATH="1")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(script), *arguments],
         env=environment,
@@ -568,7 +568,7 @@ def test_a_pool_while_installed(kind, method, tmp_path):
     )
     done = subprocess.run(
         [sys.executable, str(tmp_path / "pooled.py"), kind, method],
-        env=dict(os.environ, PYTHONPATH=str(Path(__file__).parent)),
+        env=dict(os.environ, PYTHONPATH=str(TESTS)),
         capture_output=True,
         text=True,
         timeout=120,

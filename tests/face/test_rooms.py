@@ -5,13 +5,12 @@ See docs/architecture.md, and support/rooms.py for how the sources are read.
 
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 
+from support.folders import ROOT, TESTS
 from support.rooms import Sources, circles, upward
 
-ROOT = Path(__file__).resolve().parent.parent
 CSRC = ROOT / "csrc"
 
 pytestmark = [
@@ -92,6 +91,12 @@ def test_a_name_that_comes_again_is_found(copied):
     assert Sources(copied).names_in_more_than_one_file() == {
         "memo_grow_log": ["base/names.c", "dump/memo.c"]
     }
+
+
+def test_a_room_has_its_tests_in_a_folder_of_its_name():
+    rooms = {path.name for path in CSRC.iterdir() if path.is_dir()}
+    tests = {path.parent.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
+    assert tests == {*rooms, "face"}
 
 
 DOC = ROOT / "docs" / "architecture.md"

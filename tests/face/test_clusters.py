@@ -5,12 +5,12 @@ import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
 import fastcopyreg
 from fastcopyreg import clusters
+from support.folders import TESTS
 
 requires_core = pytest.mark.skipif(
     fastcopyreg.backend != "c", reason="the Python backend has nothing to remake"
@@ -35,7 +35,7 @@ def run(script, **environment):
 
 def _path():
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    return os.pathsep.join([str(Path(__file__).parent), *filter(None, given)])
+    return os.pathsep.join([str(TESTS), *filter(None, given)])
 
 
 def test_a_library_that_there_is_not():

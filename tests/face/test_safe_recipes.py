@@ -6,14 +6,14 @@ import pickle
 import re
 import sys
 from importlib.metadata import PackageNotFoundError, distribution, entry_points
-from pathlib import Path
 
 import pytest
 
 import fastcopyreg
 from fastcopyreg import safe
+from support.folders import ROOT
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = ROOT / "docs"
 ATTACK = b"cos\nsystem\n(S'exit 1'\ntR."
 VALUES = [{"a": [1, 2.5, "x"]}, datetime.datetime(2020, 1, 2), ("t", None), {1, 2}]
 

@@ -7,11 +7,11 @@ later, at each of the moments at which `support.late` has an object die.
 import pickle as std_pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from support import late
+from support.folders import TESTS
 
 INTERPRETERS = ("main", "shared GIL", "own GIL")
 
@@ -50,7 +50,7 @@ def in_subinterpreter(program, interpreter):
 
 def run(implementation, interpreter, holders, *arguments):
     """Return the lines that a child says while it ends, and its exit status."""
-    here = str(Path(__file__).parent)
+    here = str(TESTS)
     program = f"import sys; sys.path.insert(0, {here!r}); from support import late; "
     program += f"late.main{(implementation, ' '.join(holders), *arguments)!r}"
     if interpreter != "main":

@@ -11,7 +11,7 @@
 #define NSIG 65
 #endif
 
-static const char *const module_names[] = {"fastcopyreg.compiler", "fastcopyreg._values"};
+static const char *const module_names[] = {"fastcopyreg.compiler", "fastcopyreg._compiler.values"};
 
 /* ---- whose exception it is ---------------------------------------------- */
 

@@ -13,8 +13,8 @@
 #include "base/weaktable.h"
 #include "base/state.h"
 
-/* In the order of KINDS in fastcopyreg/_steps.py, which is compared when the compiler is
-   first needed. */
+/* In the order of KINDS in fastcopyreg/_compiler/steps.py, which is compared when the
+   compiler is first needed. */
 #define STEP_KINDS(V) \
     V(OBJECT)         \
     V(PROTOCOL)       \

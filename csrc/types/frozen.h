@@ -11,11 +11,11 @@
                object.__setattr__(self, field.name, value)
 
    They are left out only while they and fields() have the very code that was compared with what is
-   done here (_values.py), find the globals and builtins that they are meant to, and nobody watches
-   them; and only for objects whose __dict__, if they have one, hides no method.  The fields are
-   those that the class says it has at the moment: each in a slot, or, of a class without slots
-   that is derived from one with them, in the __dict__.  The first object of any such class is
-   asked, and what it gives is compared with what is read.
+   done here (_compiler/values.py), find the globals and builtins that they are meant to, and
+   nobody watches them; and only for objects whose __dict__, if they have one, hides no method. The
+   fields are those that the class says it has at the moment: each in a slot, or, of a class
+   without slots that is derived from one with them, in the __dict__.  The first object of any such
+   class is asked, and what it gives is compared with what is read.
 
    Nothing here runs Python code, but frozen_check(). */
 #ifndef FASTCOPYREG_TYPES_FROZEN_H

@@ -7,7 +7,7 @@
 #include "plans/plan_run.h"
 #include "base/dictwatch.h"
 
-/* In the order of CONSTRUCTORS in fastcopyreg/_values.py. */
+/* In the order of CONSTRUCTORS in fastcopyreg/_compiler/values.py. */
 enum value_class_kind {
     KNOWN_IPV6,
     KNOWN_COUNTER,

@@ -3,9 +3,9 @@
    of a dict, PurePath of texts; and a UUID given its state without running its __setstate__.
 
    As with the rows of values.h, the functions that are left out must have the very code that was
-   compared with what is here (_values.py), and find the builtins and globals that they found at
-   first; and an object made here is compared with one that the class made when it is read.
-   Arguments that are unlike those of a reduction, the class is called with. */
+   compared with what is here (_compiler/values.py), and find the builtins and globals that they
+   found at first; and an object made here is compared with one that the class made when it is
+   read. Arguments that are unlike those of a reduction, the class is called with. */
 #ifndef FASTCOPYREG_VALUES_VALUE_CLASSES_H
 #define FASTCOPYREG_VALUES_VALUE_CLASSES_H
 

@@ -91,7 +91,7 @@ struct value {
     int (*read)(struct core_state *state, PyObject *object, struct value_parts *parts);
     enum value_contents contents;
     int registered; /* by copyreg itself, with a function that the core knows */
-    /* Of types of Python: the name under which _values.py knows the functions. */
+    /* Of types of Python: the name under which _compiler/values.py knows the functions. */
     const char *known_as;
     struct value_function functions[VALUE_FUNCTIONS]; /* as many as have names */
 };

@@ -9,8 +9,9 @@ and extension points are the standard library's; `docs/compatibility.md` names w
 from . import copy, copyreg, pickle
 from ._backend import backend
 from ._constructors import registered_constructors
+from .diagnosis import check, explain
 from .install import install, installed, uninstall
-from .registration import check, explain, register
+from .registration import register
 
 __version__ = "0.1.0"
 

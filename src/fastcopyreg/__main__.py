@@ -95,28 +95,29 @@ class _ProgressLine:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from . import _demo, _syntax
+    from ._demo import sections, syntax
 
     progress = _ProgressLine(sys.stderr)
     try:
-        report = _demo.run(options.seconds, options.objects, progress)
-    except _syntax.SourcesMissing as missing:
+        report = sections.run(options.seconds, options.objects, progress)
+    except syntax.SourcesMissing as missing:
         print(f"fastcopyreg bench: {missing}", file=sys.stderr)
         return 2
     finally:
         progress.close()
-    print(json.dumps(report.to_dict(), indent=2) if options.json else _demo.render(report))
+    print(json.dumps(report.to_dict(), indent=2) if options.json else sections.render(report))
     return 0 if report.equal else 1
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from . import _explain, _names
+    from . import _names
+    from ._diagnosis.explanation import explanation_of, registry
 
     if options.name is None:
-        found = _explain.registry()
+        found = registry()
     else:
         try:
-            found = [_explain.explanation_of(_names.imported(options.name))]
+            found = [explanation_of(_names.imported(options.name))]
         except _names.NotFound as missing:
             print(f"fastcopyreg explain: {missing}", file=sys.stderr)
             return 2
@@ -127,10 +128,11 @@ def _explain(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     if os.path.isfile(options.name):
         return _check_pickle(options)
-    from . import _check, _names
+    from . import _names
+    from ._diagnosis.report import report_of
 
     try:
-        report = _check.report_of(_names.imported(options.name))
+        report = report_of(_names.imported(options.name))
     except _names.NotFound as missing:
         print(f"fastcopyreg check: {missing}", file=sys.stderr)
         return 2
@@ -152,10 +154,11 @@ def _run(program: Sequence[str]) -> int:
 
 
 def _check_pickle(options: argparse.Namespace) -> int:
-    from ._safe.explain import explained_file
+    from ._safe.explain import explained_file, names_in
+    from .safe import Policy
 
     try:
-        found = explained_file(options.name, options.allow)
+        found = explained_file(options.name, Policy(names_in(options.allow)))
     except (ImportError, AttributeError, OSError, TypeError, ValueError) as error:
         print(f"fastcopyreg check: {error}", file=sys.stderr)
         return 2

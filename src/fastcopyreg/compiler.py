@@ -89,9 +89,9 @@ import types
 import weakref
 from collections import namedtuple
 
-from ._bytecode import Reading, Unit, check_globals
-from ._functions import address_of, code_of, defaults_of, keyword_defaults_of
-from ._steps import (
+from ._compiler.bytecode import Reading, Unit, check_globals
+from ._compiler.functions import address_of, code_of, defaults_of, keyword_defaults_of
+from ._compiler.steps import (
     ARGUMENT,
     BOUND,
     BOUND_KEYWORD,

@@ -124,9 +124,9 @@ def register(
     declared = fields, constructor, state, exclude, version, upgrade
 
     def register_here(decorated):
-        from . import _declaration
+        from ._register.declaration import checked
 
-        registration = _declaration.checked(decorated, caller, *declared)
+        registration = Registration(*checked(decorated, caller, *declared))
         _put_into_table(registration, place)
         return decorated
 
@@ -191,9 +191,9 @@ def _state_source(cls, names):
 
     That pair is how protocol 2 gives the state of slots; pickle and copy read it so.
     """
-    from . import _rules
+    from ._register import rules
 
-    plain = [name for name in names if not _rules.is_slot(cls, name)]
+    plain = [name for name in names if not rules.is_slot(cls, name)]
     slots = [name for name in names if name not in plain]
     if not slots:
         return f", {_dict_source(plain)}" if plain else ""
@@ -216,36 +216,3 @@ def _compiled(registration):
     }
     exec(compile(registration.source, f"<register {cls.__qualname__}>", "exec"), namespace)
     return namespace.pop(f"reduce_{cls.__name__}")
-
-
-# --- what is asked of the other two rooms, which are opened when they are needed
-
-
-def explain(x):
-    """Say how an object, or the objects of a class, are reduced, rebuilt and copied, and why so.
-
-    Returns an `Explanation`: readable when printed and in a notebook, plain data by ``to_dict()``.
-    Given an object, what pickling, loading and copying it costs is measured as well.
-    """
-    from ._explain import explanation_of
-
-    return explanation_of(x)
-
-
-def check(x, protocols=None, *, raise_=False):
-    """Find out whether an object, or the objects of a class, survive pickling and copying.
-
-    Of an object: its reduce value is valid, all parts can be pickled (the report says the way to
-    the first that cannot: ``Order.lines[3].lock``), pickling by each of *protocols* (from 2 on,
-    unless given), copying and deep copying make equal objects, and a fresh interpreter loads it.
-    Of a class: its registration has effect, and a fresh interpreter can import it by name.
-
-    Returns a `CheckReport`, which is true if there is no problem; with *raise_*, problems are
-    raised as `CheckError`, an AssertionError, for use in a test suite.
-    """
-    from ._check import CheckError, report_of
-
-    report = report_of(x, protocols)
-    if raise_ and not report:
-        raise CheckError(report)
-    return report

@@ -3,9 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
-from ._check import CheckReport
-from ._explain import Explanation
-
 _Class = TypeVar("_Class", bound=type)
 _Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -44,7 +41,3 @@ def register(
     upgrade: Mapping[int, _Upgrade] | None = None,
 ) -> Callable[[_Class], _Class]: ...
 def restore(cls: type, version: int, names: tuple[str, ...], *values: Any) -> Any: ...
-def explain(x: object) -> Explanation: ...
-def check(
-    x: object, protocols: Iterable[int] | None = None, *, raise_: bool = False
-) -> CheckReport: ...

@@ -49,7 +49,8 @@ exhausts nobody.
 
 if _backend.backend == "c":
     # The core imports these when it first needs them; a load shall import nothing at all.
-    from . import _values, compiler  # noqa: F401
+    from . import compiler  # noqa: F401
+    from ._compiler import values as _values  # noqa: F401
 
     _core = _backend.core
     loads, load = _core.safe_loads, _core.safe_load

@@ -131,8 +131,12 @@ def empty_modules():
         del sys.modules[name]
 
 
+PARTS = ("values", "bytecode", "functions", "instructions", "steps")
+COMPILER = ("compiler", "_compiler", *(f"_compiler.{part}" for part in PARTS))
+
+
 def hide_modules():
-    for name in ("compiler", "_values", "_bytecode", "_functions", "_steps"):
+    for name in COMPILER:
         sys.modules[f"fastcopyreg.{name}"] = None
 
 
@@ -156,15 +160,15 @@ def change_root(folder="/proc/self/fdinfo"):
 
 
 def replace_helpers(error):
-    import fastcopyreg._values
     import fastcopyreg.compiler
+    from fastcopyreg._compiler import values
 
     def fail(*arguments):
         raise error
 
     for name in ("compile_reducer", "compile_constructor", "compile_setstate"):
         setattr(fastcopyreg.compiler, name, fail)
-    fastcopyreg._values.known = fastcopyreg._values.constructor = fail
+    values.known = values.constructor = fail
 
 
 def lose_kinds():
@@ -321,7 +325,7 @@ def test_who_watches_the_program_does_not_see_it(watcher):
 
 def events_told(kind):
     """The audit events while functions are read, where all modules are there already."""
-    import fastcopyreg._values
+    import fastcopyreg._compiler.values
     import fastcopyreg.compiler  # noqa: F401
     from fastcopyreg import copy, pickle
 

@@ -13,7 +13,7 @@ import weakref
 import pytest
 
 import fastcopyreg
-from fastcopyreg import _check
+from fastcopyreg._diagnosis import report as checking
 
 
 class Fault(Exception):
@@ -128,7 +128,7 @@ OBJECTS = {
 @pytest.fixture
 def no_processes(monkeypatch):
     """A fresh interpreter has no say in what is asked here."""
-    monkeypatch.setattr(_check, "_fresh_problems", lambda *arguments: ())
+    monkeypatch.setattr(checking, "_fresh_problems", lambda *arguments: ())
 
 
 @pytest.mark.parametrize("what", OBJECTS)

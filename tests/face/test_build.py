@@ -220,13 +220,20 @@ FALLS_BACK = """
 """
 
 
+def sources_of(tree):
+    """The package's modules, those in its rooms too, and stubs: by their paths in a wheel."""
+    found = [*tree.glob("src/fastcopyreg/**/*.py"), *tree.glob("src/fastcopyreg/**/*.pyi")]
+    return {path.relative_to(tree / "src").as_posix() for path in found}
+
+
 @pytest.mark.slow
 def test_the_sdist_has_what_a_build_and_a_test_need(tree, tmp_path):
     with tarfile.open(backend_call(tree, "sdist", tmp_path)) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"setup.py", "pyproject.toml", "LICENSE", "README.md", "CHANGES.md", "Makefile"}
-    for pattern in ("csrc/**/*.[ch]", "src/fastcopyreg/*.py*", "tests/**/*.py", "examples/*.py"):
+    for pattern in ("csrc/**/*.[ch]", "tests/**/*.py", "examples/*.py"):
         wanted |= {path.relative_to(tree).as_posix() for path in tree.glob(pattern)}
+    wanted |= {f"src/{name}" for name in sources_of(tree)}
     assert sorted(wanted - names) == []
     assert [name for name in names if name.endswith((".so", ".o", ".pyc", ".pyd"))] == []
 
@@ -237,7 +244,7 @@ def test_a_pure_wheel_can_be_built_and_works(tree, tmp_path):
     assert wheel.name == f"fastcopyreg-{fastcopyreg.__version__}-py3-none-any.whl"
     names = wheel_names(wheel)
     assert not any(name.endswith((".so", ".pyd", ".c", ".h")) for name in names)
-    assert {"fastcopyreg/py.typed", "fastcopyreg/_core.pyi", "fastcopyreg.pth"} <= names
+    assert {"fastcopyreg/py.typed", "fastcopyreg.pth", *sources_of(tree)} <= names
     assert ("fastcopyreg.start" in names) == (sys.version_info >= (3, 18))
     assert use(wheel, tmp_path / "site", FALLS_BACK) == "python\n"
 
@@ -285,7 +292,8 @@ def test_without_a_compiler_a_required_core_fails(tree, tmp_path):
 def test_with_a_compiler_the_core_is_built(tree, tmp_path, answer):
     wheel = backend_call(tree, "wheel", tmp_path, **answer)
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    assert {f"fastcopyreg/_core{suffix}", "fastcopyreg.pth"} <= wheel_names(wheel)
+    wanted = {f"fastcopyreg/_core{suffix}", "fastcopyreg.pth", *sources_of(tree)}
+    assert wanted <= wheel_names(wheel)
     report = "import fastcopyreg\nprint(fastcopyreg.backend, fastcopyreg.__file__ > sys.path[0])"
     assert use(wheel, tmp_path / "site", report) == "c True\n"
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import pytest
 
 import fastcopyreg
-from fastcopyreg import _paths
-from fastcopyreg._check import CheckError
-from fastcopyreg.registration import check, register
+from fastcopyreg import check, register
+from fastcopyreg._diagnosis import paths
+from fastcopyreg._diagnosis.report import CheckError
 from support import orders
 from support.folders import TESTS
 
@@ -294,17 +294,17 @@ def test_comparisons_without_truth_go_by_parts():
 
 def test_equal_objects_have_no_difference():
     for make in (Ring, lambda: nested(50), lambda: Basket([Item("a")])):
-        assert _paths.way_to_difference(make(), make(), 4) is None
-    assert _paths.way_to_difference([1, 2], [1, 3], 4) == "list[1]"
-    assert _paths.way_to_difference({"a": 1}, {"b": 1}, 4) == "dict"
-    assert _paths.way_to_difference([1, 2], [1], 4) == "list"
-    assert _paths.way_to_difference(1, 1.0, 4) == "int"
-    assert _paths.way_to_difference({1, 2}, {1, 3}, 4) == "set"
+        assert paths.way_to_difference(make(), make(), 4) is None
+    assert paths.way_to_difference([1, 2], [1, 3], 4) == "list[1]"
+    assert paths.way_to_difference({"a": 1}, {"b": 1}, 4) == "dict"
+    assert paths.way_to_difference([1, 2], [1], 4) == "list"
+    assert paths.way_to_difference(1, 1.0, 4) == "int"
+    assert paths.way_to_difference({1, 2}, {1, 3}, 4) == "set"
 
 
 def test_deep_objects_are_compared_without_recursion():
     first, second = nested(20_000), nested(20_000)
-    assert _paths.way_to_difference(first, second, 4) is None
+    assert paths.way_to_difference(first, second, 4) is None
 
 
 # --- a fresh interpreter
@@ -312,7 +312,7 @@ def test_deep_objects_are_compared_without_recursion():
 
 def test_main_is_not_there_in_a_fresh_interpreter(tmp_path):
     script = """
-from fastcopyreg.registration import check
+from fastcopyreg import check
 
 class Mine:
     pass
@@ -412,6 +412,7 @@ def test_command_as_json():
 
 
 def test_the_package_offers_all_three():
-    assert fastcopyreg.register is register
-    assert fastcopyreg.check is check
-    assert fastcopyreg.explain.__module__ == "fastcopyreg.registration"
+    assert fastcopyreg.register.__module__ == "fastcopyreg.registration"
+    assert (
+        fastcopyreg.check.__module__ == fastcopyreg.explain.__module__ == "fastcopyreg.diagnosis"
+    )

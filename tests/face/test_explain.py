@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 
 import fastcopyreg
-from fastcopyreg import _backend, _explain, _stdlib
-from fastcopyreg.registration import explain, register
+from fastcopyreg import _backend, _stdlib, explain, register
+from fastcopyreg._diagnosis.explanation import registry
 from support import orders
 from support.folders import TESTS
 
@@ -449,7 +449,7 @@ def test_html():
 
 
 def test_the_whole_registry():
-    names = [explanation.name for explanation in _explain.registry()]
+    names = [explanation.name for explanation in registry()]
     assert "support.orders.Printed" in names
     assert names[0] == "complex"
     assert len(names) == len(_stdlib.dispatch_table)

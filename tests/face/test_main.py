@@ -15,7 +15,8 @@ import pytest
 
 import fastcopyreg
 from fastcopyreg import __main__ as command
-from fastcopyreg import _backend, _demo, _stdlib, _syntax, copy
+from fastcopyreg import _backend, _stdlib, copy
+from fastcopyreg._demo import sections, syntax
 
 SMALL = ("bench", "--objects", "300", "--seconds", "0.01")
 
@@ -88,7 +89,7 @@ def test_bench_as_json_with_progress():
 @pytest.fixture
 def small_demo(monkeypatch):
     """The demo without its pool, which has a test of its own."""
-    monkeypatch.setattr(_demo, "_pool_section", lambda *arguments: None)
+    monkeypatch.setattr(sections, "_pool_section", lambda *arguments: None)
 
 
 @pytest.mark.slow
@@ -106,7 +107,7 @@ def test_bench_fails_if_a_byte_differs(small_demo, monkeypatch, capsys):
     def dumps(value):
         return _stdlib.dumps(value)[:-2] + b"0."
 
-    monkeypatch.setattr(_demo, "pickle", SimpleNamespace(dumps=dumps, loads=_stdlib.loads))
+    monkeypatch.setattr(sections, "pickle", SimpleNamespace(dumps=dumps, loads=_stdlib.loads))
     assert command.main(SMALL) == 1
     printed = capsys.readouterr().out
     assert "bytes DIFFER" in printed
@@ -124,14 +125,14 @@ def test_bench_fails_if_objects_differ(small_demo, monkeypatch, capsys, operatio
         loads = drop_last(loads)
     else:
         deepcopy = drop_last(deepcopy)
-    monkeypatch.setattr(_demo, "pickle", SimpleNamespace(dumps=_stdlib.dumps, loads=loads))
-    monkeypatch.setattr(_demo, "copy", SimpleNamespace(deepcopy=deepcopy))
+    monkeypatch.setattr(sections, "pickle", SimpleNamespace(dumps=_stdlib.dumps, loads=loads))
+    monkeypatch.setattr(sections, "copy", SimpleNamespace(deepcopy=deepcopy))
     assert command.main(SMALL) == 1
     assert f"DIFFERENT OUTCOME: {operation}" in capsys.readouterr().out
 
 
 def test_bench_says_that_there_are_no_sources(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(_syntax.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(syntax.sysconfig, "get_path", lambda name: str(tmp_path))
     assert command.main(SMALL) == 2
     assert f"{tmp_path} holds no .py files" in capsys.readouterr().err
 
@@ -198,7 +199,7 @@ def library(tmp_path):
     (tmp_path / "broken.py").write_text("def")
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "left_out.py").write_text("def f(): pass")
-    return _syntax.read_standard_library(folder=tmp_path)
+    return syntax.read_standard_library(folder=tmp_path)
 
 
 def test_sources_become_objects(library):
@@ -232,13 +233,13 @@ def test_arguments_are_those_of_the_signature(library):
 
 def test_arguments_of_a_real_module():
     tree = ast.parse(inspect.getsource(json.JSONEncoder.__init__).lstrip())
-    names = [name for name, *_ in _syntax._arguments(tree.body[0].args)]
+    names = [name for name, *_ in syntax._arguments(tree.body[0].args)]
     assert names == list(inspect.signature(json.JSONEncoder.__init__).parameters)
 
 
 def test_reading_stops_when_there_are_enough():
     seen = []
-    library = _syntax.read_standard_library(200, seen.append)
+    library = syntax.read_standard_library(200, seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == library.objects >= 200
     assert len(seen) == 1 or seen[-2] < 200

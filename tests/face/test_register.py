@@ -796,9 +796,9 @@ def test_classes_that_pickle_never_asks_about(cls):
 
 @pytest.mark.parametrize("cls", [type(...), complex, type(iter([])), enum.Enum("E", "A")])
 def test_classes_that_pickle_does_ask_about(cls):
-    from fastcopyreg import _rules
+    from fastcopyreg._register import rules
 
-    assert cls not in _rules.never_dispatched()
+    assert cls not in rules.never_dispatched()
 
 
 @as_in_c

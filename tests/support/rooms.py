@@ -111,7 +111,11 @@ def upward(sources):
 
 def circles(sources):
     """Return the groups of files that call one another in a circle."""
-    calls = sources.calls()
+    return circles_in(sources.calls())
+
+
+def circles_in(calls):
+    """Return the groups in which everybody is reached from everybody, given who calls whom."""
 
     def reached(start):
         seen, waiting = set(), [start]

@@ -25,7 +25,8 @@ from fastcopyreg import copy, pickle
 if fastcopyreg.backend != "c":
     pytest.skip("the Python backend calls every function", allow_module_level=True)
 
-from fastcopyreg import _core, _values
+from fastcopyreg import _core
+from fastcopyreg._compiler import values as _values
 from support.child import in_child, requires_fork
 from support.implementations import PLANS_ARE_ON
 

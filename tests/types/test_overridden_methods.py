@@ -40,7 +40,8 @@ if fastcopyreg.backend != "c":
     pytest.skip("the Python backend is the standard library", allow_module_level=True)
 
 # What is imported when it is first needed may use the very classes.
-from fastcopyreg import _core, _values, compiler  # noqa: F401
+from fastcopyreg import _core, compiler  # noqa: F401
+from fastcopyreg._compiler import values as _values  # noqa: F401
 from support.child import in_child, requires_fork
 from support.implementations import PROTOCOLS
 

@@ -861,9 +861,9 @@ def new_refusing(cls, numerator=0, denominator=None):
 @pytest.mark.skipif(not PLANS_ARE_ON, reason="constructors are called")
 @pytest.mark.parametrize("new", [new_ratio, new_inverse, new_refusing])
 def test_one_object_is_compared_with_what_the_class_makes(new, read_at_once, monkeypatch):
-    from fastcopyreg import _values
+    from fastcopyreg._compiler import values
 
-    kind = [names for _, names, *_ in _values.CONSTRUCTORS].index(("Fraction",))
+    kind = [names for _, names, *_ in values.CONSTRUCTORS].index(("Fraction",))
     contents = {"__slots__": ("_denominator", "_numerator"), "__new__": new}
     cls = type("Ratio", (), contents | {"__module__": __name__})
     monkeypatch.setitem(globals(), "Ratio", cls)
@@ -872,7 +872,7 @@ def test_one_object_is_compared_with_what_the_class_makes(new, read_at_once, mon
     def constructor(of):
         return (kind, (new,), (new.__code__,), (), (), ()) if of is cls else None
 
-    monkeypatch.setattr(_values, "constructor", constructor)
+    monkeypatch.setattr(values, "constructor", constructor)
     data = pickle.dumps([Call(cls, 6, 4), Call(cls, 10, 4)])
     warm_up(data)
     before = read_at_once()

@@ -310,14 +310,16 @@ def explained(data, policy):
     return Explanation(needs, ghosts.problems)
 
 
-def explained_file(path, allow=()):
-    """Return the `Explanation` of each pickle in a file, one after another."""
-    from ..safe import Policy
-
+def names_in(items):
+    """Return the names in a list of names, and of files that hold some."""
     names = []
-    for item in allow:
+    for item in items:
         names += lines_of(item) if os.path.isfile(item) else [item]
-    policy = Policy(names)
+    return names
+
+
+def explained_file(path, policy):
+    """Return the `Explanation` of each pickle in a file, one after another, by a `safe.Policy`."""
     with open(path, "rb") as file:
         source, found = io.BytesIO(file.read()), []
     while source.tell() < len(source.getbuffer()):

@@ -12,9 +12,9 @@ a value is needed refuses the path too.
 
 import types
 
-from ._functions import address_of, code_of
-from ._instructions import instruction_set
-from ._steps import (
+from .functions import address_of, code_of
+from .instructions import instruction_set
+from .steps import (
     ATTRIBUTE,
     ATTRIBUTE_OR,
     BRANCH_IS,

@@ -2,9 +2,10 @@
 
 import time
 
-from . import _rules, _stdlib
-from . import copy as our_copy
-from . import pickle as our_pickle
+from .. import _stdlib
+from .. import copy as our_copy
+from .. import pickle as our_pickle
+from .._register import rules
 
 SECONDS = 0.02
 """How long each cost is measured; what takes longer is called twice."""
@@ -26,11 +27,11 @@ def rows(obj, reduce):
             ("loads", _cost(_stdlib.loads, our_pickle.loads, data)),
         ]
     except Exception as error:
-        measured.append(("pickle", f"refused: {_rules.words(error)}"))
+        measured.append(("pickle", f"refused: {rules.words(error)}"))
     try:
         measured.append(("deepcopy", _cost(_stdlib.deepcopy, our_copy.deepcopy, obj)))
     except Exception as error:
-        measured.append(("deepcopy", f"refused: {_rules.words(error)}"))
+        measured.append(("deepcopy", f"refused: {rules.words(error)}"))
     return measured
 
 

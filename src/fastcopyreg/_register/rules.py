@@ -6,7 +6,7 @@ from functools import cache
 from pickle import PickleBuffer
 from types import FunctionType, MethodType
 
-from . import _stdlib
+from .. import _stdlib
 
 _ABSTRACT = 1 << 20  # inspect.TPFLAGS_IS_ABSTRACT
 

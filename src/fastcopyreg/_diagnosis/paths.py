@@ -2,8 +2,9 @@
 
 from types import MemberDescriptorType
 
-from . import _rules, _stdlib
-from .registration import registration_of
+from .. import _stdlib
+from .._register import rules
+from ..registration import registration_of
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, bytearray)
 
@@ -26,7 +27,7 @@ def reduce_value(obj, protocol):
 def is_reduced(obj):
     """Return whether *obj* comes apart by a reduce value, and not in a way of pickle's own."""
     cls = type(obj)
-    return cls not in _rules.never_dispatched() and (
+    return cls not in rules.never_dispatched() and (
         cls in _stdlib.dispatch_table or not issubclass(cls, type)
     )
 
@@ -96,7 +97,7 @@ def _argument_parts(obj, arguments):
 
 def _attributes(obj):
     """Return the attributes that lie in the object itself, without calling a property."""
-    found = dict(_rules.instance_dict(obj))
+    found = dict(rules.instance_dict(obj))
     for base in type.__dict__["__mro__"].__get__(type(obj)):
         for name, descriptor in type.__dict__["__dict__"].__get__(base).items():
             if type(descriptor) is MemberDescriptorType and hasattr(obj, name):
@@ -122,7 +123,7 @@ def _pair_parts(pairs):
 def _shown(obj):
     """Return a short text for a key or an element, calling nothing of its class."""
     if type(obj) not in _ATOMS:
-        return f"of type {_rules.class_name(type(obj))}"
+        return f"of type {rules.class_name(type(obj))}"
     text = repr(obj)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
@@ -133,7 +134,7 @@ def way_to_refused(obj, protocol):
     That is a part that is refused although each of its own parts would be taken.
     """
     refusals = _Refusals(protocol)
-    refusal, root = refusals.of(obj), _Trail(_rules.class_name(type(obj)))
+    refusal, root = refusals.of(obj), _Trail(rules.class_name(type(obj)))
     if refusal is None:
         return None
     if isinstance(refusal, RecursionError):
@@ -189,7 +190,7 @@ def way_to_difference(first, second, protocol):
 
     Objects whose class has no equality of its own are equal if they come apart into equal parts.
     """
-    found = _difference(_Trail(_rules.class_name(type(first))), first, second, protocol, {})
+    found = _difference(_Trail(rules.class_name(type(first))), first, second, protocol, {})
     return None if found is None else str(found)
 
 
@@ -221,7 +222,7 @@ def _difference(trail, first, second, protocol, met):
 
 def _equal(first, second):
     """Return whether two objects of one type are equal by its own word; None if it has none."""
-    own = _rules.static_attribute(type(first), "__eq__")
+    own = rules.static_attribute(type(first), "__eq__")
     if type(first) in (list, tuple, dict) or own is object.__dict__["__eq__"]:
         return None
     try:

@@ -9,7 +9,7 @@ import builtins
 import sys
 from types import CodeType, FunctionType
 
-from ._functions import code_of
+from .functions import code_of
 
 try:  # hashlib would bring OpenSSL along.
     from _sha2 import sha256

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fastcopyreg import copyreg
+from .. import copyreg
 
 OBJECTS_WANTED = 30_000
 

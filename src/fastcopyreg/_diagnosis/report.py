@@ -3,11 +3,13 @@
 import subprocess
 import sys
 
-from . import _paths, _rules, _stdlib
-from . import copy as our_copy
-from . import pickle as our_pickle
-from ._explain import explanation_of
-from ._rules import class_name, shown, static_attribute, told
+from .. import _stdlib
+from .. import copy as our_copy
+from .. import pickle as our_pickle
+from .._register import rules
+from .._register.rules import class_name, shown, static_attribute, told
+from . import paths
+from .explanation import explanation_of
 
 PROTOCOLS = range(2, our_pickle.HIGHEST_PROTOCOL + 1)
 """What is checked unless told otherwise; 0 and 1 cannot take slots apart."""
@@ -59,18 +61,18 @@ class CheckReport:
 
 def report_of(x, protocols=None):
     """Return the `CheckReport` of a class or an object; see ``fastcopyreg.check``."""
-    if _rules.is_class(x):
+    if rules.is_class(x):
         name = class_name(x)
         problems = [(name, text) for text in explanation_of(x).warnings]
         problems += _fresh_problems(name, _stdlib.dumps, x)
-        return CheckReport(_rules.full_name(x), ["registration", "import by name"], problems)
+        return CheckReport(rules.full_name(x), ["registration", "import by name"], problems)
     protocols = tuple(PROTOCOLS if protocols is None else protocols)
     problems = _grouped([*_protocol_problems(x, protocols), *_copy_problems(x)])
     checked = [*(f"protocol {protocol}" for protocol in protocols), "copy", "deepcopy"]
     if not problems:
         checked.append("a fresh interpreter")
         problems = list(_fresh_problems(class_name(type(x)), our_pickle.dumps, x))
-    return CheckReport(f"an object of {_rules.full_name(type(x))}", checked, problems)
+    return CheckReport(f"an object of {rules.full_name(type(x))}", checked, problems)
 
 
 def _grouped(problems):
@@ -94,9 +96,9 @@ def _protocol_problems(x, protocols):
 def _reduction_problems(x, protocol):
     """Yield what is wrong with the reduce value itself, its parts apart."""
     try:
-        if not _paths.is_reduced(x):
+        if not paths.is_reduced(x):
             return
-        value = _paths.reduce_value(x, protocol)
+        value = paths.reduce_value(x, protocol)
     except Exception as error:
         yield f"its reducer raises {told(error)}"
         return
@@ -124,7 +126,7 @@ def _part_problems(callee, arguments, state=None, items=None, pairs=None, setter
 
 
 def _has(obj, name):
-    return _rules.is_class(obj) and static_attribute(obj, name) is not None
+    return rules.is_class(obj) and static_attribute(obj, name) is not None
 
 
 # --- there and back
@@ -132,7 +134,7 @@ def _has(obj, name):
 
 def _pickle_problems(x, protocol):
     """Yield what is wrong with pickling *x* and loading it again."""
-    found = _paths.way_to_refused(x, protocol)
+    found = paths.way_to_refused(x, protocol)
     if found is None:
         yield from _round_trip(x, lambda: our_pickle.loads(our_pickle.dumps(x, protocol)))
     else:
@@ -149,7 +151,7 @@ def _copy_problems(x):
 def _round_trip(x, make_again):
     try:
         again = make_again()
-        difference = _paths.way_to_difference(x, again, our_pickle.HIGHEST_PROTOCOL)
+        difference = paths.way_to_difference(x, again, our_pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         yield class_name(type(x)), f"cannot be made again: {told(error)}"
     else:

@@ -10,7 +10,7 @@ import opcode  # What `dis` knows of instructions, without the rest of it.
 import sys
 from collections import namedtuple
 
-from ._steps import (
+from .steps import (
     CELL,
     DICT,
     GLOBAL,

@@ -5,7 +5,7 @@ The interpreter tells audit hooks of whoever reads a function's code or defaults
 told of it.
 """
 
-from ._backend import core
+from .._backend import core
 
 
 def _parts_of(function):

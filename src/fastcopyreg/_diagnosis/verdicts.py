@@ -4,9 +4,9 @@ import linecache
 from functools import partial
 from types import CodeType, FunctionType, MemberDescriptorType, MethodType
 
-from . import _rules, _values
-from ._backend import backend, core
-from ._steps import (
+from .._backend import backend, core
+from .._compiler import values
+from .._compiler.steps import (
     ATTRIBUTE,
     CELL,
     CONSTANT,
@@ -19,7 +19,8 @@ from ._steps import (
     TUPLE,
     TYPE,
 )
-from .compiler import Refusal, compile_constructor, compile_reducer, compile_setstate
+from .._register import rules
+from ..compiler import Refusal, compile_constructor, compile_reducer, compile_setstate
 
 _NO_CORE = "by call, as this backend is the standard library; the C core would run a plan"
 
@@ -72,8 +73,8 @@ def _operands(plan, step):
 
 def _runs_code(cls, name):
     """Return whether it may run code to read *name* of an object, or the class has it."""
-    found = type(_rules.static_attribute(cls, name))
-    own = [_rules.static_attribute(cls, get) for get in ("__getattribute__", "__getattr__")]
+    found = type(rules.static_attribute(cls, name))
+    own = [rules.static_attribute(cls, get) for get in ("__getattribute__", "__getattr__")]
     return own != [object.__getattribute__, None] or (
         found is not MemberDescriptorType and hasattr(found, "__set__")
     )
@@ -98,7 +99,7 @@ def _is_left_out(constructor):
     """Return whether the core knows what a class of the standard library makes of arguments."""
     if backend == "c" and core.makes_values(constructor):
         return True
-    return _is_known(constructor) and not _values.sets_state(constructor)
+    return _is_known(constructor) and not values.sets_state(constructor)
 
 
 def _is_known(cls):
@@ -106,14 +107,14 @@ def _is_known(cls):
         backend == "c"
         and core.reads_fields(_Plain)
         and isinstance(cls, type)
-        and _values.constructor(cls) is not None
+        and values.constructor(cls) is not None
     )
 
 
 def setstate_rows(cls, method):
     """Return rows that name the `__setstate__` of a class, and say so if it is left out."""
     rows = function_rows("state", method)
-    if _is_known(cls) and _values.sets_state(cls):
+    if _is_known(cls) and values.sets_state(cls):
         return [*rows, ("runs", "in the C core, which stores such states without a call")]
     verdict = compile_setstate(method)
     if verdict is True or verdict is False:
@@ -124,7 +125,7 @@ def setstate_rows(cls, method):
 
 def function_rows(what, function):
     """Return rows that name a callable and say where it is written."""
-    rows = [(what, _rules.full_name(function))]
+    rows = [(what, rules.full_name(function))]
     code = _code_of(function)
     if code is not None:
         rows.append((f"{what} at", f"{code.co_filename}:{code.co_firstlineno}"))
@@ -170,7 +171,7 @@ def _source_rows(function, refusal):
 def _code_of(function):
     """Return the code that a callable runs first; None if it is not written in Python."""
     if isinstance(function, type):
-        function = _rules.static_attribute(function, "__init__")
+        function = rules.static_attribute(function, "__init__")
     while isinstance(function, (MethodType, partial, classmethod, staticmethod)):
         function = function.func if isinstance(function, partial) else function.__func__
     code = function.__code__ if type(function) is FunctionType else None

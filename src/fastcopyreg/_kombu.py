@@ -3,7 +3,7 @@
 It loads by `safe.loads`: built-in data, STANDARD, and what the worker has registered.
 """
 
-from .. import pickle, safe
+from . import pickle, safe
 
 
 def decode(data):

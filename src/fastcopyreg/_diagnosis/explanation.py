@@ -8,8 +8,10 @@ import copyreg as std_copyreg
 from functools import partial
 from html import escape
 
-from . import _costs, _places, _rules, _stdlib, _verdicts
-from .registration import registration_of
+from .. import _places, _stdlib
+from .._register import rules
+from ..registration import registration_of
+from . import costs, verdicts
 
 
 class Explanation:
@@ -63,13 +65,13 @@ def _in_words(value):
 
 def explanation_of(x):
     """Return the `Explanation` of a class or an object; see ``fastcopyreg.explain``."""
-    if _rules.is_class(x):
+    if rules.is_class(x):
         sections = [
             ("reduce", _asked(_reduce_rows, x)),
             ("rebuild", _asked(_rebuild_rows, x)),
             ("copy", _asked(_copy_rows, x)),
         ]
-        return Explanation(_rules.full_name(x), sections, _asked_warnings(x))
+        return Explanation(rules.full_name(x), sections, _asked_warnings(x))
     cls = type(x)
     reduce, value, refused = _reduced(cls, x)
     sections = [
@@ -79,9 +81,9 @@ def explanation_of(x):
             _asked(_rebuild_rows, cls) if value is None else _asked(_rows_of_value, cls, value),
         ),
         ("copy", _asked(_copy_rows, cls, x)),
-        ("cost", _asked(_costs.rows, x, reduce if value is not None else None)),
+        ("cost", _asked(costs.rows, x, reduce if value is not None else None)),
     ]
-    return Explanation(f"an object of {_rules.full_name(cls)}", sections, _asked_warnings(cls))
+    return Explanation(f"an object of {rules.full_name(cls)}", sections, _asked_warnings(cls))
 
 
 def _asked(question, *arguments):
@@ -89,19 +91,19 @@ def _asked(question, *arguments):
     try:
         return list(question(*arguments))
     except Exception as error:
-        return [("unknown", f"asking for it raises {_rules.told(error)}")]
+        return [("unknown", f"asking for it raises {rules.told(error)}")]
 
 
 def _asked_warnings(cls):
     try:
         return list(_warnings(cls))
     except Exception as error:
-        return [f"looking at {_rules.class_name(cls)} raises {_rules.told(error)}"]
+        return [f"looking at {rules.class_name(cls)} raises {rules.told(error)}"]
 
 
 def registry():
     """Return an `Explanation` for each class in the registry, in the order of registration."""
-    return [explanation_of(cls) for cls in list(_stdlib.dispatch_table) if _rules.is_class(cls)]
+    return [explanation_of(cls) for cls in list(_stdlib.dispatch_table) if rules.is_class(cls)]
 
 
 # --- reduce
@@ -109,7 +111,7 @@ def registry():
 
 def _reduce_rows(cls, *objects):
     """Return what takes the objects apart: the first of pickle's rules that applies."""
-    if cls in _rules.never_dispatched():
+    if cls in rules.never_dispatched():
         return [("rule", "pickle saves them by itself, and asks nobody")]
     if cls in _stdlib.dispatch_table:
         return _registered_rows(cls, _stdlib.dispatch_table[cls])
@@ -122,10 +124,10 @@ def _reduce_rows(cls, *objects):
         return _default_rows(cls, "the __reduce__ of sets: a list of the elements and the state")
     return [
         ("rule", f"a {name} of their own"),
-        *_verdicts.function_rows("reducer", method),
+        *verdicts.function_rows("reducer", method),
         *(
-            _verdicts.value_rows(cls)
-            or _verdicts.reducer_rows(cls, method, 2 if name == "__reduce_ex__" else 1)
+            verdicts.value_rows(cls)
+            or verdicts.reducer_rows(cls, method, 2 if name == "__reduce_ex__" else 1)
         ),
     ]
 
@@ -139,9 +141,9 @@ def _registered_rows(cls, reducer):
     if (place := _places.place_of(cls, reducer)) is not None:
         rows.append(("registered at", "{}:{}".format(*place)))
     if declared is None:
-        rows += _verdicts.function_rows("reducer", reducer)
-    own = _verdicts.value_rows(cls) if reducer is std_copyreg.pickle_complex else []
-    return rows + (own or _verdicts.reducer_rows(cls, reducer, 1))
+        rows += verdicts.function_rows("reducer", reducer)
+    own = verdicts.value_rows(cls) if reducer is std_copyreg.pickle_complex else []
+    return rows + (own or verdicts.reducer_rows(cls, reducer, 1))
 
 
 def _own_method(cls, objects):
@@ -151,8 +153,8 @@ def _own_method(cls, objects):
     the class has one of its own.
     """
     for name in ("__reduce_ex__", "__reduce__"):
-        of_class = _rules.static_attribute(cls, name)
-        dicts = map(_rules.instance_dict, objects)
+        of_class = rules.static_attribute(cls, name)
+        dicts = map(rules.instance_dict, objects)
         of_object = [own[name] for own in dicts if name in own]
         own = of_class is not vars(object)[name]
         if of_object and (own or name == "__reduce_ex__"):
@@ -169,19 +171,19 @@ def _default_rows(cls, rule):
         ("__getnewargs__", "arguments"),
         ("__getstate__", "state"),
     ):
-        method = _rules.static_attribute(cls, name)
+        method = rules.static_attribute(cls, name)
         if method is not None and method is not vars(object).get(name):
-            rows += _verdicts.function_rows(what, method)
+            rows += verdicts.function_rows(what, method)
     if "state" not in dict(rows):
         rows.append(("state", "the __dict__ and the slots that are set"))
-    return rows + (_verdicts.value_rows(cls) or [("runs", _verdicts.default_runs(cls))])
+    return rows + (verdicts.value_rows(cls) or [("runs", verdicts.default_runs(cls))])
 
 
 def _reduced(cls, obj):
     """Return the call that takes *obj* apart, what it returned, and rows that say why not."""
     reduce = None
     try:
-        if cls in _rules.never_dispatched():
+        if cls in rules.never_dispatched():
             return None, None, []
         if cls in _stdlib.dispatch_table:
             reduce = partial(_stdlib.dispatch_table[cls], obj)
@@ -189,10 +191,10 @@ def _reduced(cls, obj):
             reduce = partial(obj.__reduce_ex__, 4)
         value = reduce()
     except Exception as error:
-        return reduce, None, [("refused", _rules.told(error))]
+        return reduce, None, [("refused", rules.told(error))]
     if type(value) is str or (type(value) is tuple and 2 <= len(value) <= 6):
         return reduce, value, []
-    return reduce, None, [("refused", f"a reduce value of type {_rules.class_name(type(value))}")]
+    return reduce, None, [("refused", f"a reduce value of type {rules.class_name(type(value))}")]
 
 
 # --- rebuild
@@ -200,11 +202,11 @@ def _reduced(cls, obj):
 
 def _rebuild_rows(cls):
     """Return what puts the objects together, as far as the class tells without an object."""
-    if cls in _rules.never_dispatched():
+    if cls in rules.never_dispatched():
         return [("constructor", "none, pickle has opcodes for them")]
     declared = registration_of(cls)
     if declared is not None:
-        rows = _verdicts.constructor_rows(declared.constructor)
+        rows = verdicts.constructor_rows(declared.constructor)
         if declared.needs_fastcopyreg():
             rows.insert(
                 0, ("through", "fastcopyreg.registration.restore, also where they are loaded")
@@ -227,10 +229,10 @@ def _rows_of_value(cls, value):
     if callee is std_copyreg.__newobj__:
         rows = _new_rows(cls)
     else:
-        rows = _verdicts.constructor_rows(callee)
+        rows = verdicts.constructor_rows(callee)
         rows.append(("arguments", "none" if arguments is None else str(len(arguments))))
     if setter is not None:
-        rows += _verdicts.function_rows("state setter", setter)
+        rows += verdicts.function_rows("state setter", setter)
     else:
         rows += _state_rows(cls, state is not None)
     rows += [("list items", "by extend() or append()")] if items is not None else []
@@ -240,9 +242,9 @@ def _rows_of_value(cls, value):
 def _state_rows(cls, has_state):
     if not has_state:
         return [("state", "none")]
-    method = _rules.static_attribute(cls, "__setstate__")
+    method = rules.static_attribute(cls, "__setstate__")
     if method is not None:
-        return _verdicts.setstate_rows(cls, method)
+        return verdicts.setstate_rows(cls, method)
     return [("state", "into the __dict__; into slots by setattr")]
 
 
@@ -265,11 +267,11 @@ def _copied(cls, method_name, tables, objects):
         return "not at all, the copy is the class itself"
     if any(cls in _stdlib.COPY.get(table, ()) for table in (*tables, "_copy_builtin_containers")):
         return "by copy itself; what cannot change is not copied"
-    method = _rules.static_attribute(cls, method_name)
+    method = rules.static_attribute(cls, method_name)
     for obj in objects:
-        method = _rules.instance_dict(obj).get(method_name, method)
+        method = rules.instance_dict(obj).get(method_name, method)
     if method is not None:
-        return "by " + ", at ".join(text for _, text in _verdicts.function_rows("", method))
+        return "by " + ", at ".join(text for _, text in verdicts.function_rows("", method))
     return "through the same reduction"
 
 
@@ -279,11 +281,11 @@ def _copied(cls, method_name, tables, objects):
 def _warnings(cls):
     """Return sentences about registrations of *cls* that do less than they seem to."""
     table, name = _stdlib.dispatch_table, cls.__qualname__
-    if cls in _rules.never_dispatched():
+    if cls in rules.never_dispatched():
         if cls in table:
             yield (
                 f"{name} is registered, which has no effect: pickle saves such objects by itself; "
-                f"{_rules.instead_of_registering(cls)}"
+                f"{rules.instead_of_registering(cls)}"
             )
         return
     if cls in table:
@@ -299,9 +301,9 @@ def _warnings(cls):
 
 def _registered_warnings(cls):
     name = cls.__qualname__
-    if _rules.is_abstract(cls):
+    if rules.is_abstract(cls):
         yield f"{name} is abstract, so no object has exactly this class; register derived classes"
-    reason = _rules.why_not_importable(cls)
+    reason = rules.why_not_importable(cls)
     if reason is not None and "another object" in reason:
         yield (
             f"{reason}, which is not registered; a decorator such as dataclass(slots=True) makes "
@@ -312,5 +314,5 @@ def _registered_warnings(cls):
     if issubclass(cls, type):
         yield f"copy never asks the registry about classes, and {name} is a class of classes"
     for method in ("__copy__", "__deepcopy__"):
-        if _rules.static_attribute(cls, method) is not None:
+        if rules.static_attribute(cls, method) is not None:
             yield f"{method} goes before the registry: {name} is pickled and copied differently"

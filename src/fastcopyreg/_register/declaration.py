@@ -6,44 +6,44 @@ takes ``inspect``, which ``import fastcopyreg`` does without.
 
 from difflib import get_close_matches
 
-from . import _fields, _rules
-from .registration import Registration
+from . import rules
+from .fields import checked_names, given, infer, known_names, why_not_taken
 
 
 def checked(cls, caller, fields, constructor, state, exclude, version, upgrade):
-    """Return the `Registration` that was declared; raise TypeError if it is a mistake."""
+    """Return what makes the `Registration` that was declared; raise TypeError for a mistake."""
     _check_class(cls, caller)
     constructor = cls if constructor is None else constructor
     _check_constructor(cls, constructor)
-    exclude = frozenset(_fields.checked_names(exclude, "exclude"))
-    state = _fields.checked_names(state, "state")
+    exclude = frozenset(checked_names(exclude, "exclude"))
+    state = checked_names(state, "state")
     if fields is None:
-        shape = _fields.infer(cls, constructor, exclude)
+        shape = infer(cls, constructor, exclude)
     else:
-        shape = _fields.given(constructor, _fields.checked_names(fields, "fields"))
+        shape = given(constructor, checked_names(fields, "fields"))
     shape.state += tuple(name for name in state if name not in shape.state)
     _check_names(cls, constructor, shape, exclude)
     _check_call(cls, constructor, shape)
     _check_state(cls, shape.state)
     _check_versions(cls, version, upgrade)
-    return Registration(cls, constructor, shape, exclude, version, dict(upgrade or {}))
+    return cls, constructor, shape, exclude, version, dict(upgrade or {})
 
 
 def _check_class(cls, caller):
     if not isinstance(cls, type):
         raise TypeError(f"register() takes a class, not {cls!r}")
-    if cls in _rules.never_dispatched():
+    if cls in rules.never_dispatched():
         raise TypeError(
             f"pickle saves objects of type {cls.__name__} by itself and never asks the registry; "
-            f"{_rules.instead_of_registering(cls)}"
+            f"{rules.instead_of_registering(cls)}"
         )
-    if _rules.is_abstract(cls):
+    if rules.is_abstract(cls):
         raise TypeError(
             f"{cls.__qualname__} is abstract, so there are no objects of exactly this class, and "
             "the registry goes by the exact class; register the classes derived from it"
         )
     # A class is bound to its name only after its decorators have run.
-    reason = _rules.why_not_importable(cls)
+    reason = rules.why_not_importable(cls)
     if reason is not None and ("<locals>" in cls.__qualname__ or caller != cls.__module__):
         raise TypeError(f"{cls.__qualname__} cannot be imported by name: {reason}")
 
@@ -52,10 +52,10 @@ def _check_constructor(cls, constructor):
     if not callable(constructor):
         raise TypeError(f"constructor {constructor!r} is not callable; give a class or a function")
     if constructor is not cls:
-        reason = _rules.why_not_importable(constructor)
+        reason = rules.why_not_importable(constructor)
         if reason is not None:
             raise TypeError(
-                f"the constructor {_rules.full_name(constructor)} cannot be imported by name: "
+                f"the constructor {rules.full_name(constructor)} cannot be imported by name: "
                 f"{reason}"
             )
 
@@ -66,7 +66,7 @@ def _check_names(cls, constructor, shape, exclude):
         raise TypeError(f"{both[0]!r} is excluded and also travels; name it once")
     if twice := sorted(set(shape.fields()).intersection(shape.state)):
         raise TypeError(f"{twice[0]!r} is a field and also in state; name it once")
-    known = _fields.known_names(cls, constructor)
+    known = known_names(cls, constructor)
     unknown = [n for n in (*travelling, *sorted(exclude)) if known is not None and n not in known]
     if unknown:
         raise TypeError(
@@ -82,24 +82,24 @@ def _suggestion(name, known):
 
 def _check_call(cls, constructor, shape):
     keywords = [field.parameter for field in shape.keywords]
-    reason = _fields.why_not_taken(constructor, len(shape.arguments), keywords)
+    reason = why_not_taken(constructor, len(shape.arguments), keywords)
     if reason is not None:
         raise TypeError(
-            f"{_rules.full_name(constructor)} does not take the fields "
+            f"{rules.full_name(constructor)} does not take the fields "
             f"({', '.join(shape.fields())}): {reason}; give register() the fields that it takes, "
             "or a constructor that takes these"
         )
 
 
 def _check_state(cls, state):
-    if state and _rules.static_attribute(cls, "__setstate__") is not None:
+    if state and rules.static_attribute(cls, "__setstate__") is not None:
         raise TypeError(
             f"{cls.__qualname__} has a __setstate__, which would be given the state "
             f"({', '.join(state)}); exclude it, or make it fields and give a constructor that "
             "takes them"
         )
     for name in state:
-        found = _rules.static_attribute(cls, name)
+        found = rules.static_attribute(cls, name)
         if isinstance(found, property) and found.fset is None:
             raise TypeError(
                 f"{cls.__qualname__}.{name} is a property that cannot be set; name the attribute "

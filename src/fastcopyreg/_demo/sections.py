@@ -1,6 +1,6 @@
 """What `python -m fastcopyreg bench` does: the demo's objects through each operation, raced.
 
-A section is one operation on the whole of what `_syntax` read: first both sides do it once, which
+A section is one operation on the whole of what `syntax` read: first both sides do it once, which
 shows that the outcome is the same (and, for dumps, what memory it takes), then they race. A
 section exists for every operation that the backend in use does by itself.
 """
@@ -16,9 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _stdlib, _syntax, _verdicts, backend, copy, install, installed, pickle, uninstall
-from ._backend import core, core_missing
-from .bench import Contender, Result, format_ns, format_table, peak_memory, race
+from .. import _stdlib, backend, copy, install, installed, pickle, uninstall
+from .._backend import core, core_missing
+from .._diagnosis import verdicts
+from ..bench import Contender, Result, format_ns, format_table, peak_memory, race
+from . import syntax
 
 STDLIB = "stdlib"
 OURS = "fastcopyreg"
@@ -47,7 +49,7 @@ class Section:
 class Report:
     """Everything that the command prints."""
 
-    library: _syntax.Library
+    library: syntax.Library
     pickled_bytes: int = 0
     reducers: dict[str, str] = field(default_factory=dict)
     reduced_by_plan: int = 0
@@ -79,7 +81,7 @@ class Report:
 def run(seconds: float, wanted: int, progress: Progress) -> Report:
     """Reads the objects and runs every section that there is; each race lasts about `seconds`."""
     progress("reading the standard library")
-    library = _syntax.read_standard_library(
+    library = syntax.read_standard_library(
         wanted, lambda objects: progress(f"reading the standard library: {objects:,} objects")
     )
     report = Report(library)
@@ -104,7 +106,7 @@ def _dumps_section(report: Report, seconds: float, progress: Progress) -> None:
         Contender(OURS, pickle.dumps, (modules,)),
         seconds=seconds,
     )
-    report.reducers = {cls.__name__: _how_it_runs(cls) for cls in _syntax.TYPES}
+    report.reducers = {cls.__name__: _how_it_runs(cls) for cls in syntax.TYPES}
     report.reduced_by_plan = _reduced_by_plan(modules)
     peaks = None if our_peak is None else (standard_peak, our_peak)
     report.sections.append(Section("dumps", "bytes", ours == standard, result, peaks))
@@ -112,11 +114,11 @@ def _dumps_section(report: Report, seconds: float, progress: Progress) -> None:
 
 def _how_it_runs(cls: type) -> str:
     """By plan or by call: the verdict on the type's reducer."""
-    rows = dict(_verdicts.reducer_rows(cls, _stdlib.dispatch_table[cls], 1))
+    rows = dict(verdicts.reducer_rows(cls, _stdlib.dispatch_table[cls], 1))
     return "plan" if rows["runs"].startswith("by plan") else "call"
 
 
-def _reduced_by_plan(modules: list[_syntax.Module]) -> int:
+def _reduced_by_plan(modules: list[syntax.Module]) -> int:
     """How many objects of one dump were taken apart without calling their reducer."""
     if backend != "c":
         return 0
@@ -211,11 +213,11 @@ def _pool(initializer: Callable[[], Any]) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, mp_context=context, initializer=initializer)
 
 
-def _round_trip(pool: ProcessPoolExecutor, modules: list[_syntax.Module]) -> Any:
+def _round_trip(pool: ProcessPoolExecutor, modules: list[syntax.Module]) -> Any:
     return pool.submit(_send_and_return, modules).result()
 
 
-def _send_and_return(modules: list[_syntax.Module]) -> list[_syntax.Module]:
+def _send_and_return(modules: list[syntax.Module]) -> list[syntax.Module]:
     """Runs in the worker, whose import of this module registered the reducers there too."""
     return modules
 

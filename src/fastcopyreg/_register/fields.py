@@ -10,7 +10,7 @@ import inspect
 import keyword
 from types import CodeType, FunctionType, MethodType
 
-from . import _rules
+from . import rules
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -106,7 +106,7 @@ def known_names(cls, constructor):
     A class written in Python names in its methods what they set.  Where a method sets attributes
     by other means, or nothing is written in Python, names that are not mentioned may exist.
     """
-    if _rules.static_attribute(cls, "__getattr__") is not None:
+    if rules.static_attribute(cls, "__getattr__") is not None:
         return None
     names, codes, sets_any = set(dir(cls)), list(_codes(constructor)), False
     for base in cls.__mro__:
@@ -116,7 +116,7 @@ def known_names(cls, constructor):
         sets_any |= any(_sets_any(code) for code in methods if not _generated(code, namespace))
         codes += methods
     names.update(*map(_names_in, codes))
-    return None if _rules.has_instance_dict(cls) and (sets_any or not codes) else names
+    return None if rules.has_instance_dict(cls) and (sets_any or not codes) else names
 
 
 def _annotated(namespace, cls):
@@ -175,7 +175,7 @@ def infer(cls, constructor, exclude):
 
 
 def _from_dataclass(cls):
-    fields = _rules.static_attribute(cls, "__dataclass_fields__")
+    fields = rules.static_attribute(cls, "__dataclass_fields__")
     if type(fields) is not dict:
         return None
     kinds = {name: field._field_type.name for name, field in fields.items()}
@@ -198,7 +198,7 @@ def _has_default(cls, name):
 
 
 def _from_attrs(cls):
-    attributes = _rules.static_attribute(cls, "__attrs_attrs__")
+    attributes = rules.static_attribute(cls, "__attrs_attrs__")
     if attributes is None:
         return None
     # Before attrs 22.2 attributes had no alias; the parameter lacked the leading underscores.
@@ -218,7 +218,7 @@ def _from_struct(cls):
 
 
 def _from_pydantic(cls):
-    fields = _rules.static_attribute(cls, "__pydantic_fields__")
+    fields = rules.static_attribute(cls, "__pydantic_fields__")
     if type(fields) is not dict:
         return None
     pairs = [Field(name, field.alias) for name, field in fields.items()]
@@ -226,7 +226,7 @@ def _from_pydantic(cls):
 
 
 def _from_named_tuple(cls):
-    names = _rules.static_attribute(cls, "_fields")
+    names = rules.static_attribute(cls, "_fields")
     if not issubclass(cls, tuple) or type(names) is not tuple:
         return None
     return "the fields of the named tuple", [Field(name) for name in names], []
@@ -234,7 +234,7 @@ def _from_named_tuple(cls):
 
 def _from_match_args(cls, exclude):
     """Return the shape that ``__match_args__`` gives, if the class can be called with those."""
-    names = _rules.static_attribute(cls, "__match_args__")
+    names = rules.static_attribute(cls, "__match_args__")
     if type(names) is not tuple or not names or not exclude.isdisjoint(names):
         return None
     arguments = [Field(name) for name in names]

@@ -1,0 +1,1 @@
+"""What `fastcopyreg.compiler` reads bytecode with, and which code the core knows by itself."""

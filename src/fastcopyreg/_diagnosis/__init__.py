@@ -1,0 +1,1 @@
+"""How `explain` finds its answers, and what `check` tries."""

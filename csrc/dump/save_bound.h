@@ -15,10 +15,15 @@
 #include "dump/save.h"
 #include "plans/plan_run.h"
 
-/* Saves an object whose type's form is ready in this epoch: OUTCOME_DONE, and
-   pickler->bound_end is the place behind it; OUTCOME_RAISED; or OUTCOME_BAIL if the object
-   is to be asked in the general way. */
-enum outcome save_bound_ready(struct pickler *pickler, PyObject *object, int unique, char *out);
+/* What came of saving an object: two words, returned in registers. */
+struct saved {
+    enum outcome outcome;
+    char *out; /* the place behind the object; NULL with an exception */
+};
+
+/* Saves an object whose type's bound plan is ready in this epoch: OUTCOME_DONE, OUTCOME_RAISED,
+   or OUTCOME_BAIL if the object is to be asked in the general way. */
+struct saved save_bound_ready(struct pickler *pickler, PyObject *object, int unique, char *out);
 
 /* Where a reducer was found. */
 enum bound_origin { OF_TABLE, OF_METHOD, OF_METHOD_EX };

@@ -34,7 +34,7 @@ struct idmap {
 
 /* What is kept between uses at most.  A bigger table is freed when the map is emptied, so that one
    huge call does not tax the clearing of every small one after it; the log needs no clearing. */
-enum { PTRMAP_KEEP_TABLE = 256, PTRMAP_KEEP_PAIRS = 1 << 15 };
+enum { IDMAP_KEEP_TABLE = 256, IDMAP_KEEP_PAIRS = 1 << 15 };
 
 ALWAYS_INLINE size_t
 idmap_hash(const void *key)

@@ -34,13 +34,6 @@ stack_begin(uintptr_t here, int nested)
    of a caller, and the floor for what comes next: 0 if nothing is known.  Runs no Python code. */
 int stack_look(uintptr_t here, enum stack_reserve reserve, uintptr_t *floor);
 
-/* The same, where a floor is known; it is looked at only below that. */
-ALWAYS_INLINE int
-stack_allows(uintptr_t here, enum stack_reserve reserve, uintptr_t *floor)
-{
-    return likely(here >= *floor) || stack_look(here, reserve, floor);
-}
-
 /* Whether less of the C stack is left than an import or a compilation takes.  Runs no Python code.
  */
 int stack_is_short(void);

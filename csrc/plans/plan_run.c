@@ -1,4 +1,4 @@
-/* Running a plan step by step: see typeinfo_run.h. */
+/* Running a plan step by step: see plan_run.h. */
 #include "plans/plan_run.h"
 
 #include "base/observed.h"

@@ -28,7 +28,7 @@
 enum { FROZEN_IN_DICT = 0 };
 
 /* In the order in which _values.known() is asked. */
-enum frozen_function { FROZEN_GETSTATE, FROZEN_SETSTATE, FROZEN_FIELDS, FROZEN_FUNCTIONS };
+enum frozen_function { FROZEN_GETSTATE, FROZEN_SETSTATE, FROZEN_FIELDS };
 
 /* A walk over the fields of a class. */
 struct frozen_walk {

@@ -166,31 +166,6 @@ rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride, Py_ss
     return 1;
 }
 
-int
-rebuild_has_room(PyObject *object, const uint8_t *indices, Py_ssize_t count)
-{
-    struct layout_values *values = layout_unmade_values(object, Py_TYPE(object));
-    if (values == NULL || layout_values_count(values) != 0) {
-        return 0;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (!layout_values_hold(values, indices[i])) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-void
-rebuild_store_values(PyObject *object, const uint8_t *indices, PyObject **values,
-                     Py_ssize_t stride, Py_ssize_t count)
-{
-    struct layout_values *own = layout_unmade_values(object, Py_TYPE(object));
-    for (Py_ssize_t i = 0; i < count; i++) {
-        layout_values_append(own, indices[i], values[i * stride]);
-    }
-}
-
 void
 rebuild_teardown(struct core_state *state)
 {

@@ -44,15 +44,6 @@ PyObject *rebuild_allocate(struct core_state *state, PyTypeObject *type);
 int rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride, Py_ssize_t count,
                       uint8_t *indices);
 
-/* Whether an instance of a REBUILD_OWN_DICT type has room for attributes at the indices
-   and none yet, not even as a dict. */
-int rebuild_has_room(PyObject *object, const uint8_t *indices, Py_ssize_t count);
-
-/* Stores `count` values, `stride` pointers apart, into an instance that has room; steals
-   them.  Runs no Python code. */
-void rebuild_store_values(PyObject *object, const uint8_t *indices, PyObject **values,
-                          Py_ssize_t stride, Py_ssize_t count);
-
 /* Whether tp_new of the type looks up __new__ as an attribute and calls it with the type,
    because a class statement has defined it. */
 int rebuild_has_python_new(struct core_state *state, PyTypeObject *type);

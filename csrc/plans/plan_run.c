@@ -9,7 +9,7 @@
 
 /* ---- names -------------------------------------------------------------- */
 
-/* What a dict of names holds; borrowed, or NULL. */
+/* The value of a name in a dict of names; borrowed, or NULL. */
 static PyObject *
 read_name(PyObject *names, PyObject *name)
 {
@@ -477,7 +477,7 @@ reducer_setup(struct core_state *state)
     state->plans->partial_places = places;
 }
 
-/* Whether a placeholder (3.14) is among the arguments: others come before them then. */
+/* True if a placeholder (3.14) is among the arguments: others come before them then. */
 static int
 has_placeholder(struct core_state *state, PyObject *args)
 {
@@ -539,7 +539,7 @@ unwrap(struct core_state *state, PyObject *callable, struct reducer *reducer)
     return callable != NULL;
 }
 
-/* Whether a partial binds the keywords of these names and no others. */
+/* True if a partial binds the keywords of these names and no others. */
 static int
 keywords_are(PyObject *names, PyObject *keywords)
 {

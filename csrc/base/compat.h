@@ -46,7 +46,7 @@ static_assert(sizeof(long long) == 8, "long long must have 64 bits");
 #define THREAD_LOCAL _Thread_local
 #endif
 
-/* ---- numbers in bytes ---------------------------------------------------- */
+/* ---- numbers in bytes --------------------------------------------------- */
 
 /* An unsigned integer of `size` bytes, little endian; one load where the size is a constant. */
 ALWAYS_INLINE uint64_t
@@ -92,7 +92,7 @@ exchange_pointer(void **place, void *value)
 #endif
 }
 
-/* ---- changes of a dict --------------------------------------------------- */
+/* ---- changes of a dict -------------------------------------------------- */
 
 /* Watchers tell of changes from 3.12 on; before that a dict has a version. */
 #if PY_VERSION_HEX >= 0x030C0000
@@ -108,7 +108,7 @@ dict_version(PyObject *dict)
 #endif
 #endif
 
-/* ---- what is private to CPython, and where it was checked ---------------- */
+/* ---- what is private to CPython, and where it was checked --------------- */
 
 /* Instance values, dict entries, the digits of an integer, type versions and
    reference counts are read directly only on builds with the GIL of the minor
@@ -820,8 +820,7 @@ thread_near_recursion_limit(void)
 #endif
 }
 
-/* ---- the collector ----------------------------------------------------------------------------
- */
+/* ---- the collector ------------------------------------------------------ */
 
 /* On 3.11 any allocation of a container can run the collector, and with it finalizers; from
    3.12 only the evaluation loop does.  Code that borrows holds the collector off, and lets it

@@ -26,7 +26,7 @@ struct handed {
     size_t mark;         /* the entries of the memo at this moment */
 };
 
-/* True if it can be filled, or what lies in it. */
+/* True for a container that can be filled, or in which such a container may lie. */
 ALWAYS_INLINE int
 handed_may_be_filled(PyObject *object)
 {

@@ -13,8 +13,9 @@
 
 #include "base/state.h"
 
-/* True if one may be asked here and now: nobody watches, the limit of recursion is not near, and
-   it is not being imported, by another thread or by whom a signal handler has interrupted. */
+/* True if the helper may be asked here and now: nobody watches calls, the limit of recursion is
+   not near, and it is not being imported, by another thread or by code that a signal handler has
+   interrupted. */
 int helper_may_run(struct core_state *state, enum helper helper);
 
 /* Calls a function of a helper.  1 and *answer, strong; 0, without an exception, if it has none;

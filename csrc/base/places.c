@@ -22,7 +22,7 @@ wanted_slot(PyObject *object)
     return (size_t)(address ^ (address >> WANTED_BITS)) & (WANTED_SLOTS - 1);
 }
 
-/* True if it is one of those.  Runs nothing. */
+/* True if the object is one of the wanted.  Runs nothing. */
 static inline int
 is_wanted(const struct wanted *wanted, PyObject *object)
 {
@@ -138,7 +138,7 @@ has_wanted(PyObject *holder, const struct wanted *wanted)
     return 0;
 }
 
-/* True if one of those is a default argument of a function, or a variable of its closure. */
+/* True if a wanted object is a default argument of a function, or a variable of its closure. */
 static int
 function_holds(PyObject *function, const struct wanted *wanted)
 {
@@ -205,7 +205,7 @@ PyDoc_STRVAR(
     "a default argument or in their closure, classes as an attribute, functools.partial\n"
     "objects as what they call or pass.");
 
-/* True if one of the candidates is among what is returned.  Runs nothing. */
+/* True if a candidate refers to a wanted object, and is returned.  Runs nothing. */
 static int
 holds_wanted(struct core_state *state, PyObject *candidate, const struct wanted *wanted)
 {

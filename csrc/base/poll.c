@@ -46,7 +46,7 @@ poll_is_due_by_clock(struct poll *poll)
     return 1;
 }
 
-/* True if whoever waits for the lock has asked for it by now: a fifth more than the switch
+/* True if a thread that waits for the GIL has requested it by now: a fifth more than the switch
    interval has passed.  -1 with an exception. */
 static int
 lock_is_due(struct core_state *state, struct poll *poll)

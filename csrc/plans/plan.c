@@ -314,8 +314,7 @@ plan_read_setstate(struct core_state *state, PyObject *function)
     return status == PLAN_UNREAD ? -1 : 0;
 }
 
-/* ---- the store --------------------------------------------------------------------------------
- */
+/* ---- the store ---------------------------------------------------------- */
 
 static void
 release_entry(struct weaktable_entry *entry)
@@ -365,8 +364,7 @@ plan_is_hot(struct core_state *state, const struct plan_entry *entry)
            && entry->met >= state->plans->threshold && helper_may_run(state, HELPER_COMPILER);
 }
 
-/* ---- setup
- * ---------------------------------------------------------------------------------------- */
+/* ---- setup -------------------------------------------------------------- */
 
 /* Reading a function of three fields takes as long as some 150 calls of it. */
 enum { DEFAULT_THRESHOLD = 150 };

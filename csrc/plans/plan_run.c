@@ -211,8 +211,7 @@ read_attribute(struct core_state *state, PyObject *owner, PyObject *name, PyObje
     return read_of_instance(state, owner, name, value);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------
- */
+/* ---- tests -------------------------------------------------------------- */
 
 int
 read_truth(PyObject *value)
@@ -232,8 +231,7 @@ read_truth(PyObject *value)
     return has_truth ? -1 : 1;
 }
 
-/* ---- steps -------------------------------------------------------------------------------------
- */
+/* ---- steps -------------------------------------------------------------- */
 
 static enum outcome
 borrowed(PyObject *value, PyObject **result)
@@ -417,8 +415,7 @@ plan_run_release(struct plan_run *run)
     }
 }
 
-/* ---- reducers
- * --------------------------------------------------------------------------------------- */
+/* ---- reducers ----------------------------------------------------------- */
 
 static enum outcome
 take_reduce_value(struct plan_run *run, PyObject **reduce_value)

@@ -31,7 +31,7 @@ static PyMethodDef functions[] = {
 #define _PY_DATETIME_IMPL
 #include <datetime.h>
 
-/* ---- structs that no header shows; their sizes are compared with the types' ------------- */
+/* ---- structs that no header shows; their sizes are compared with the types' --- */
 
 struct timezone_object {
     PyObject_HEAD PyObject *offset;

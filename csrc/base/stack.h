@@ -39,9 +39,9 @@ int stack_look(uintptr_t here, enum stack_reserve reserve, uintptr_t *floor);
  */
 int stack_is_short(void);
 
-/* True if there is C stack for a call that may be within others without end, where the interpreter
-   does not see to it: 0, or -1 with the RecursionError of a Python function.  Runs no Python code.
-   */
+/* Checks that there is C stack for a call that may be within others without end, where the
+   interpreter does not check it: 0, or -1 with the RecursionError of a Python function.  Runs no
+   Python code. */
 #if C_STACK_IS_SEEN
 #define stack_check() 0
 #else

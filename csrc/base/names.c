@@ -2,6 +2,7 @@
 #include "base/names.h"
 
 #include "base/errors.h"
+#include "base/walk.h"
 
 void
 names_release(struct global_name *global)

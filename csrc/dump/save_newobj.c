@@ -6,6 +6,7 @@
    class is called.  What they give is new with each call: it is counted in the memo and not
    numbered. */
 #include "base/errors.h"
+#include "base/walk.h"
 #include "dump/save.h"
 #include "dump/save_part.h"
 

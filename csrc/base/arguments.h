@@ -7,8 +7,8 @@
 
 #include "base/compat.h"
 
-/* PyArg_ParseTupleAndKeywords for a vectorcall.  What is stored is borrowed from the
-   caller's arguments.  0, or -1 with an exception. */
+/* PyArg_ParseTupleAndKeywords for a vectorcall.  The values stored are borrowed from the caller's
+   arguments.  0, or -1 with an exception. */
 int arguments_parse(PyObject *const *args, Py_ssize_t nargs, PyObject *names, const char *format,
                     char *const *keywords, ...);
 

@@ -1,8 +1,8 @@
 /* Everything that depends on the version of Python or on the compiler.
 
-   The rest of the C code has no PY_VERSION_HEX and no compiler test.  What newer
-   versions have and older ones lack is given the newer name here; what is private
-   to CPython is named by a switch that is on only where it was checked. */
+   The rest of the C code has no PY_VERSION_HEX and no compiler test.  A function that only newer
+   versions have is defined here under the newer name; a use of what is private to CPython is
+   behind a switch that is on only where it was checked. */
 #ifndef FASTCOPYREG_BASE_COMPAT_H
 #define FASTCOPYREG_BASE_COMPAT_H
 
@@ -46,7 +46,7 @@ static_assert(sizeof(long long) == 8, "long long must have 64 bits");
 #define THREAD_LOCAL _Thread_local
 #endif
 
-/* ---- numbers in bytes ---------------------------------------------------- */
+/* ---- numbers in bytes --------------------------------------------------- */
 
 /* An unsigned integer of `size` bytes, little endian; one load where the size is a constant. */
 ALWAYS_INLINE uint64_t
@@ -92,7 +92,7 @@ exchange_pointer(void **place, void *value)
 #endif
 }
 
-/* ---- changes of a dict --------------------------------------------------- */
+/* ---- changes of a dict -------------------------------------------------- */
 
 /* Watchers tell of changes from 3.12 on; before that a dict has a version. */
 #if PY_VERSION_HEX >= 0x030C0000
@@ -108,7 +108,7 @@ dict_version(PyObject *dict)
 #endif
 #endif
 
-/* ---- what is private to CPython, and where it was checked ---------------- */
+/* ---- what is private to CPython, and where it was checked --------------- */
 
 /* Instance values, dict entries, the digits of an integer, type versions and
    reference counts are read directly only on builds with the GIL of the minor
@@ -140,7 +140,7 @@ dict_version(PyObject *dict)
 #define LONG_HAS_TAG 0
 #endif
 
-/* Whether a pending signal, GIL request or other event shows in the thread state. */
+/* True if a pending signal, GIL request or other event shows in the thread state. */
 #if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x03100000
 #define HAS_THREAD_EVAL_BREAKER 1
 #else
@@ -190,7 +190,7 @@ dict_version(PyObject *dict)
 #define DESCRIBES_MEMBERS 0
 #endif
 
-/* Whether threads take turns, so that what is kept between calls needs no lock. */
+/* True with the GIL: state that is kept between calls needs no lock. */
 #ifdef Py_GIL_DISABLED
 #define HAS_GIL 0
 #else
@@ -284,99 +284,10 @@ PyUnicode_EqualToUTF8(PyObject *unicode, const char *utf8)
 }
 #endif
 
-/* A dict that is walked with PyDict_Next while other code runs: with the GIL the dict
-   itself, since nobody changes it between two steps but that code; else a copy.  Strong,
-   or NULL. */
-static inline PyObject *
-dict_for_walk(PyObject *dict)
-{
-#ifdef Py_GIL_DISABLED
-    return PyDict_Copy(dict);
-#else
-    return Py_NewRef(dict);
-#endif
-}
-
-/* The item of a list that is walked; NULL without an exception behind the last.  Borrowed
-   with the GIL, strong without; list_item_done() drops what is to be dropped. */
-static inline PyObject *
-list_item(PyObject *list, Py_ssize_t index)
-{
-#ifdef Py_GIL_DISABLED
-    PyObject *item = PyList_GetItemRef(list, index);
-    if (item == NULL) {
-        PyErr_Clear();
-    }
-    return item;
-#else
-    return index < PyList_GET_SIZE(list) ? PyList_GET_ITEM(list, index) : NULL;
-#endif
-}
-
-static inline void
-list_item_done(PyObject *item)
-{
-#ifdef Py_GIL_DISABLED
-    Py_DECREF(item);
-#else
-    (void)item;
-#endif
-}
-
-/* A set that is walked while other code runs, as dict_for_walk(). */
-static inline PyObject *
-set_for_walk(PyObject *set)
-{
-#if KNOWN_LAYOUT
-    return Py_NewRef(set);
-#else
-    return PySequence_Tuple(set);
-#endif
-}
-
-/* The next element of what set_for_walk() returned; 1 and borrowed, or 0. */
-static inline int
-set_next(PyObject *walked, Py_ssize_t *position, PyObject **element)
-{
-#if KNOWN_LAYOUT
-    PySetObject *set = (PySetObject *)walked;
-    while (*position <= set->mask) {
-        setentry *entry = &set->table[(*position)++];
-        /* Removed elements leave a dummy whose hash is -1, which no object has. */
-        if (entry->key != NULL && entry->hash != -1) {
-            *element = entry->key;
-            return 1;
-        }
-    }
-    return 0;
-#else
-    if (*position >= PyTuple_GET_SIZE(walked)) {
-        return 0;
-    }
-    *element = PyTuple_GET_ITEM(walked, (*position)++);
-    return 1;
-#endif
-}
-
-/* Whether set_for_walk() returns the set itself. */
+/* Whether a set is walked where its entries lie; see walk.h. */
 #define SETS_ARE_WALKED_IN_PLACE KNOWN_LAYOUT
 
-/* The hash of the element that set_next() has just given, or -1 with an exception.  May run Python
-   code where the set is not walked in place. */
-static inline Py_hash_t
-set_hash_of(PyObject *walked, Py_ssize_t position, PyObject *element)
-{
-#if KNOWN_LAYOUT
-    (void)element;
-    return ((PySetObject *)walked)->table[position - 1].hash;
-#else
-    (void)walked;
-    (void)position;
-    return PyObject_Hash(element);
-#endif
-}
-
-/* Whether the keys of a dict are its own, not shared with other instances of a class. */
+/* True if the keys of a dict are its own, not shared with other instances of a class. */
 static inline int
 dict_owns_keys(PyObject *dict)
 {
@@ -388,7 +299,7 @@ dict_owns_keys(PyObject *dict)
 #endif
 }
 
-/* Whether an int is of one digit, or none: not every small one need be. */
+/* True if an int is of one digit, or none: not every small one need be. */
 static inline int
 long_is_small(PyObject *integer)
 {
@@ -446,7 +357,7 @@ type_lookup(PyTypeObject *type, PyObject *name)
     return _PyType_Lookup(type, name);
 }
 
-/* Whether the collector has an object in its lists whose type has it look at all instances: the
+/* True if the collector has an object in its lists whose type has it look at all instances: the
    first of the two words before the object. */
 static inline int
 collector_tracks(PyObject *object)
@@ -471,8 +382,8 @@ collector_tracks(PyObject *object)
 /* ---- signals and other threads ------------------------------------------ */
 
 #if HAS_THREAD_EVAL_BREAKER
-/* Whether a signal, a pending call or another thread waits for this one: bits of the
-   thread's eval breaker.  The bit 0x10 is not among them; the collector can wait. */
+/* True if a signal, a pending call or another thread waits for this one: bits of the thread's eval
+   breaker.  The bit 0x10 is not among them; the collector can wait. */
 static inline int
 thread_is_interrupted(void)
 {
@@ -480,7 +391,7 @@ thread_is_interrupted(void)
     return (events & 0x2f) != 0;
 }
 
-/* Whether a collection is due; PyErr_CheckSignals() runs it. */
+/* True if a collection is due; PyErr_CheckSignals() runs it. */
 static inline int
 collector_is_due(void)
 {
@@ -493,7 +404,7 @@ collector_is_due(void)
 
 /* ---- tuples ------------------------------------------------------------- */
 
-/* Whether hash() of a tuple goes into each tuple in it as often as it is met.  From 3.14 tuples
+/* True if hash() of a tuple goes into each tuple in it as often as it is met.  From 3.14 tuples
    keep their hashes. */
 #if PY_VERSION_HEX < 0x030E0000
 #define TUPLES_ARE_HASHED_ANYHOW 1
@@ -501,15 +412,16 @@ collector_is_due(void)
 #define TUPLES_ARE_HASHED_ANYHOW 0
 #endif
 
-/* Whether it raises RecursionError instead of going down to any depth, as since 3.14.10 and 3.15.2
-   (gh-154318).  The library that runs may be another micro version than the headers. */
+/* True if hash() of a tuple raises RecursionError instead of going down to any depth, as since
+   3.14.10 and 3.15.2 (gh-154318).  The library that runs may be another micro version than the
+   headers. */
 static inline int
 tuple_hash_is_bounded(void)
 {
     return Py_Version >= 0x030F02F0 || (Py_Version >= 0x030E0AF0 && Py_Version < 0x030F0000);
 }
 
-/* Whether a tuple keeps its hash already. */
+/* True if a tuple keeps its hash already. */
 static inline int
 tuple_has_hash(PyObject *tuple)
 {
@@ -634,7 +546,7 @@ long_as_small(PyObject *object, int64_t *value)
 }
 #endif
 
-/* Whether it surely has few digits. */
+/* True if the integer surely has few digits. */
 ALWAYS_INLINE int
 long_is_short(PyObject *integer)
 {
@@ -644,8 +556,8 @@ long_is_short(PyObject *integer)
 
 /* ---- reference counts --------------------------------------------------- */
 
-/* Whether only the one holder that the caller knows of holds the object.  Never true
-   where reference counts say nothing (builds without the GIL). */
+/* True if only the one holder that the caller knows of holds the object.  Never true where
+   reference counts say nothing (builds without the GIL). */
 #if KNOWN_LAYOUT
 #define has_one_reference(object) (Py_REFCNT(object) == 1)
 #define has_two_references(object) (Py_REFCNT(object) == 2)
@@ -699,10 +611,10 @@ type_assign_version(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(any_name)
 
 /* ---- who watches calls, and how deep they are --------------------------- */
 
-/* Whether a tracer or profiler is set for this thread, or a tool of sys.monitoring may have
-   asked for events of all code.  That leaves a number, another one for each change: in the eval
-   breaker from 3.13 on; in 3.12 in all code that runs, of which the innermost Python frame's is
-   looked at.  If there is none, the number is not known. */
+/* OBSERVED_YES if a tracer or profiler is set for this thread; OBSERVED_PERHAPS if a tool of
+   sys.monitoring may have asked for events of all code.  Each such request changes the version of
+   the instrumentation: in the eval breaker from 3.13 on; in 3.12 in all code that runs, of which
+   the innermost Python frame's is read.  Without a frame the version is not known. */
 enum observed { OBSERVED_NO, OBSERVED_YES, OBSERVED_PERHAPS };
 #define MONITORING_UNKNOWN UINTPTR_MAX
 
@@ -731,7 +643,7 @@ thread_monitoring_version(PyThreadState *Py_UNUSED(thread))
 
 #endif
 
-/* *version tells whether an earlier answer to OBSERVED_PERHAPS is good still. */
+/* An answer that was found for OBSERVED_PERHAPS holds as long as *version is the same. */
 static inline enum observed
 thread_observed(uintptr_t *version)
 {
@@ -748,8 +660,8 @@ thread_observed(uintptr_t *version)
 #endif
 }
 
-/* Whether a tool has asked for events of this code only.  What was asked for begins what is
-   kept beside the code: a byte of tools for each event. */
+/* True if a tool has asked for events of this code only.  The monitoring data beside the code
+   begin with the tools for each event, a byte each. */
 #if PY_VERSION_HEX >= 0x030F0000
 enum { MONITORED_EVENTS = 16 };
 #elif PY_VERSION_HEX >= 0x030E0000
@@ -774,9 +686,9 @@ code_is_monitored(PyObject *code)
     return 0;
 }
 
-/* Counts a level of recursion as the call of a Python function does, which this stands for.
-   In 3.12 and 3.13 calls in C are counted apart, up to far more of them than small stacks bear.
-   0, or -1 with RecursionError. */
+/* Counts a level of recursion as the call of a Python function does, in place of which this is
+   done.  In 3.12 and 3.13 calls in C are counted apart, up to far more of them than small stacks
+   bear.  0, or -1 with RecursionError. */
 #if PY_VERSION_HEX >= 0x030C0000 && PY_VERSION_HEX < 0x030E0000
 #define LEVEL_WHERE ""
 #else
@@ -805,10 +717,10 @@ thread_leave_level(void)
 #define thread_leave_level() Py_LeaveRecursiveCall()
 #endif
 
-/* Whether Py_EnterRecursiveCall() looks at the C stack itself, of whatever size it is. */
+/* True if Py_EnterRecursiveCall() looks at the C stack itself, of whatever size it is. */
 #define C_STACK_IS_SEEN (PY_VERSION_HEX >= 0x030E0000)
 
-/* Whether fewer levels of recursion are left than a Python program of some depth takes. */
+/* True if fewer levels of recursion are left than a Python program of some depth takes. */
 static inline int
 thread_near_recursion_limit(void)
 {
@@ -819,8 +731,7 @@ thread_near_recursion_limit(void)
 #endif
 }
 
-/* ---- the collector ----------------------------------------------------------------------------
- */
+/* ---- the collector ------------------------------------------------------ */
 
 /* On 3.11 any allocation of a container can run the collector, and with it finalizers; from
    3.12 only the evaluation loop does.  Code that borrows holds the collector off, and lets it

@@ -1,4 +1,4 @@
-/* What the running standard library writes: see dialect.h. */
+/* The dialect of the running standard library's pickler: see dialect.h. */
 #include "base/dialect.h"
 
 #include "base/opcodes.h"
@@ -44,7 +44,7 @@ probe_ending(PyObject *std_dumps, PyObject *make, long count, const char *ending
     return 0;
 }
 
-/* How older versions end what is one whole batch, and one whole batch and one more. */
+/* The endings that older versions write for exactly one batch, and for one batch and one item. */
 static int
 probe_batches(PyObject *std_dumps, struct dialect *dialect)
 {
@@ -59,9 +59,9 @@ probe_batches(PyObject *std_dumps, struct dialect *dialect)
     return failed ? -1 : 0;
 }
 
-/* A list that grows while it is saved, and an attribute that is assigned: each is refused
-   or not.  And a name that leads back through its module, as a builtin function's __self__ does:
-   it is written whole or not. */
+/* A list that grows while it is saved, and an attribute that is assigned: each is refused or not.
+   And a name that leads back through its module, as a builtin function's __self__ does: all its
+   parts are written, or the last one. */
 static const char source_of_probes[] =
     "class Grower:\n"
     "    def __reduce__(self):\n"

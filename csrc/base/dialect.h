@@ -1,8 +1,8 @@
-/* What the running standard library writes, asked of it once at import.
+/* The dialect that the running standard library's pickler writes, probed once at import.
 
-   Versions, and micro versions of one minor, differ in what bytes they write for the
-   same object and in when they refuse one.  A version test would be wrong for some
-   build sooner or later; the running C pickler is asked instead. */
+   Versions, and micro versions of one minor, differ in the bytes that they write for the same
+   object and in the objects that they refuse.  A version test would be wrong for some build sooner
+   or later; the running C pickler is asked instead. */
 #ifndef FASTCOPYREG_BASE_DIALECT_H
 #define FASTCOPYREG_BASE_DIALECT_H
 
@@ -25,7 +25,7 @@ struct dialect {
     int shortens_way_back;
     /* persistent_id cannot be assigned to a Pickler (3.13.0 alone). */
     int persistent_id_read_only;
-    /* What protocol None is. */
+    /* The protocol that None stands for. */
     int default_protocol;
 };
 

@@ -1,12 +1,12 @@
-/* Whether dicts that others may change have changed: see dictwatch.h. */
+/* Dict watches: see dictwatch.h. */
 #include "base/dictwatch.h"
 
 #if HAS_DICT_WATCHERS
 
 #define COUNT_NAME "fastcopyreg._core.watch_count"
 
-/* The capsule of this interpreter, borrowed, or NULL.  Allocates nothing: it serves the watcher
-   too, which must not fail. */
+/* The capsule of this interpreter, borrowed, or NULL.  Allocates nothing: the watcher calls this,
+   and must not fail. */
 static PyObject *
 find_capsule(void)
 {

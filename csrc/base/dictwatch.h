@@ -1,14 +1,13 @@
-/* Whether dicts that others may change have changed.
+/* Dict watches: dicts that others may change, and whether they have changed.
 
-   What copy looks up for every object (names of the copy module, types in its tables) stays
-   the same for hours, and any Python code may change it.  The simple way is to look it up
-   again after each call of foreign code: that was a fifth of the time of copying an object
-   whose reducer is called.  Here the interpreter tells: from 3.12 a watcher counts the changes
-   of the dicts, before that each dict has a version.
+   The names and tables that copy looks up for every object stay the same for hours, and any Python
+   code may change them.  To look them up again after each call of foreign code was a fifth of the
+   time of copying an object whose reducer is called.  Here the interpreter tells: from 3.12 a
+   watcher counts the changes of the dicts, before that each dict has a version.
 
-   The dicts are borrowed: the first is held by the caller, and each other one by what is
-   in those before it, so that all live while nothing has changed.  A watcher's event comes
-   just before the change, and no Python code runs between.
+   The dicts are borrowed: the first is held by the caller, and each other one by the values of
+   those before it, so that all live while nothing has changed.  A watcher's event comes just
+   before the change, and no Python code runs between.
 
    An interpreter has few watchers, and a watcher is told nothing but the dict.  So there is
    one for all cores of an interpreter, and its count is where it can be found from there: in
@@ -20,7 +19,7 @@
 
 enum { DICTWATCH_DICTS = 7 };
 
-/* What the watcher of an interpreter counts. */
+/* The count that the watcher of an interpreter keeps. */
 struct dictwatch_count {
     size_t changes; /* of all dicts that are watched */
     int watcher;
@@ -45,7 +44,7 @@ void dictwatch_teardown(struct dictwatch *watch);
 void dictwatch_restart(struct dictwatch *watch);
 void dictwatch_add(struct dictwatch *watch, PyObject *dict);
 
-/* Whether no dict has changed since dictwatch_restart(). */
+/* True if no dict has changed since dictwatch_restart(). */
 ALWAYS_INLINE int
 dictwatch_is_unchanged(const struct dictwatch *watch)
 {

@@ -1,4 +1,4 @@
-/* What foreign code was handed during a load: see handed.h. */
+/* Containers that foreign code was handed during a load: see handed.h. */
 #include "base/handed.h"
 
 enum { FIRST_ROOM = 32, KEPT_ROOM = 4096, NEAR_BY = 16 };
@@ -49,7 +49,7 @@ keep_in_memo(struct handed *handed, PyObject *container)
     return 0;
 }
 
-/* Whether a container with more than one reference was not met before: 1, 0, or -1 with
+/* True if a container with more than one reference was not met before: 1, 0, or -1 with
    MemoryError. */
 static int
 is_new(struct handed *handed, PyObject *container)

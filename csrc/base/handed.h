@@ -1,14 +1,15 @@
-/* What foreign code was handed during a load, and the standard library's memo would hold.
+/* Containers that foreign code was handed during a load, and that the standard library's memo
+   would hold until its end.
 
-   The memo of a load leaves out what dies unnoticed (load_memo.h).  A list or dict that is given
-   to a function does not: it may have been filled with what nothing else holds, so that its death
-   is theirs.  Such containers, with those that lie in them, live until the load ends, and die in
-   the order in which the memo would drop them: each knows how many entries there were.
+   The memo of a load leaves out objects whose death nobody notices (load_memo.h).  That of a list
+   or dict that was given to a function may be noticed: objects that nothing else holds may have
+   been put into it.  Such containers, with those that lie in them, live until the load ends, and
+   die in the order in which the memo would release them: each knows how many entries there were.
 
-   A container with one reference was not handed before.  One with more may be in the memo, or be
-   kept already: it is looked through once.  It must not take more memory than the memo that holds
-   all: what is handed goes into a place of the memo near by that is not used, of which each has
-   one; what lies in it, or finds none, into an array. */
+   A container with one reference was not handed before.  A container with more may be in the memo,
+   or be kept already, and is looked through once.  All this must not take more memory than a memo
+   that holds everything: a container that is handed goes into an unused place of the memo near by,
+   of which each has one; the containers in it, and those without such a place, into an array. */
 #ifndef FASTCOPYREG_BASE_HANDED_H
 #define FASTCOPYREG_BASE_HANDED_H
 
@@ -25,7 +26,7 @@ struct handed {
     size_t mark;         /* the entries of the memo at this moment */
 };
 
-/* Whether it can be filled, or what lies in it. */
+/* True for a container that can be filled, or in which such a container may lie. */
 ALWAYS_INLINE int
 handed_may_be_filled(PyObject *object)
 {
@@ -44,8 +45,8 @@ handed_keep(struct handed *handed, PyObject *object)
                                                            : handed_keep_container(handed, object);
 }
 
-/* Drops those that were handed when the memo had as many entries as `mark` or more, the last
-   first. May run Python code. */
+/* Releases those that were handed when the memo had as many entries as `mark` or more, the last
+   first.  May run Python code. */
 void handed_drop(struct handed *handed, size_t mark);
 
 /* Gives all memory back; nothing is kept. */

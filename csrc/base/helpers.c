@@ -48,7 +48,7 @@ code_of_handler(struct core_state *state, PyObject *handler)
     return NULL;
 }
 
-/* Whether this code has a frame in the traceback. */
+/* True if this code has a frame in the traceback. */
 static int
 has_frame_of(PyObject *traceback, PyObject *code)
 {
@@ -63,7 +63,7 @@ has_frame_of(PyObject *traceback, PyObject *code)
     return 0;
 }
 
-/* Whether a handler may have raised what has this traceback: one that is not of Python leaves no
+/* True if a handler may have raised the exception with this traceback; a handler in C leaves no
    frame in it. */
 static int
 may_have_raised(struct core_state *state, PyObject *handler, PyObject *traceback)
@@ -75,7 +75,7 @@ may_have_raised(struct core_state *state, PyObject *handler, PyObject *traceback
     return code == NULL || has_frame_of(traceback, code);
 }
 
-/* Whether a signal handler has raised it, or somebody who wants to end the program or its task. */
+/* True if a signal handler has raised it, or somebody who wants to end the program or its task. */
 static int
 is_meant_for_caller(struct core_state *state, PyObject *exception)
 {
@@ -108,7 +108,7 @@ helper_drop_failure(struct core_state *state)
 
 /* ---- importing ---------------------------------------------------------- */
 
-/* Whether sys.modules has this very core: if not, our package would be imported anew, with all
+/* True if sys.modules has this very core: if not, our package would be imported anew, with all
    that goes with it.  -1 with an exception. */
 static int
 package_is_there(struct core_state *state)
@@ -123,8 +123,8 @@ package_is_there(struct core_state *state)
     return PyErr_Occurred() ? -1 : is_there;
 }
 
-/* Imports a helper, which nobody else does meanwhile: who met half of it would take it for
-   broken.  0, -1 without an exception if that failed, or with one that is meant for the caller. */
+/* Imports a helper, while no other thread does: half a module would look broken.  0, -1 without an
+   exception if that failed, or with one that is meant for the caller. */
 static int
 import_helper(struct core_state *state, enum helper helper)
 {

@@ -110,11 +110,11 @@ drop_table(struct idmap *map)
 void
 idmap_empty(struct idmap *map)
 {
-    if (map->room > PTRMAP_KEEP_PAIRS) {
+    if (map->room > IDMAP_KEEP_PAIRS) {
         idmap_free(map);
         return;
     }
-    if (map->capacity > PTRMAP_KEEP_TABLE) {
+    if (map->capacity > IDMAP_KEEP_TABLE) {
         drop_table(map);
     }
     else if (map->entered > 0) {

@@ -1,17 +1,17 @@
 /* Identity map: from addresses to addresses, in the order in which they were put.
 
-   The simple way is a table of pairs.  At twice the room it needs, every look-up in a big
-   one is a cache miss on 16 or more bytes.  Here the pairs lie in a log, without gaps,
-   and the table beside it holds four bytes an entry: what is looked up and not there,
-   which is the common case in a copy, mostly touches the small table alone.
+   In a table of pairs, at twice the room that they need, every look-up in a big one is a cache
+   miss on 16 or more bytes.  Here the pairs lie in a log, without gaps, and the table beside it
+   holds four bytes an entry: a search for an address that is not there, the common case in a copy,
+   mostly touches the small table alone.
 
        table  [ . 3 . . 1 . 2 . ]      0 is free, else 1 + index into the log
        pairs  [ (key, value) (key, value) (key, value) ]
 
-   Pairs may be appended to the log alone; the next look-up makes the table and enters them.  So
-   who is never asked never pays for a table.
+   Pairs may be appended to the log alone; the next look-up makes the table and enters them.  A map
+   that is never searched never has a table.
 
-   It knows nothing of Python objects, and owns nothing but its memory. */
+   The map knows nothing of Python objects, and owns nothing but its memory. */
 #ifndef FASTCOPYREG_BASE_IDMAP_H
 #define FASTCOPYREG_BASE_IDMAP_H
 
@@ -32,9 +32,9 @@ struct idmap {
     size_t mask;
 };
 
-/* What is kept between uses at most.  A bigger table is freed when the map is emptied, so that one
-   huge call does not tax the clearing of every small one after it; the log needs no clearing. */
-enum { PTRMAP_KEEP_TABLE = 256, PTRMAP_KEEP_PAIRS = 1 << 15 };
+/* The most that is kept between uses.  A bigger table is freed when the map is emptied, so that a
+   huge call does not slow down the clearing after every small one; the log needs no clearing. */
+enum { IDMAP_KEEP_TABLE = 256, IDMAP_KEEP_PAIRS = 1 << 15 };
 
 ALWAYS_INLINE size_t
 idmap_hash(const void *key)

@@ -33,7 +33,7 @@ struct layout_defaultdict {
     PyObject *default_factory;
 };
 
-/* Whether instances and dicts are read where they lie.  Where they are not, the functions below
+/* True if instances and dicts are read where they lie.  Where they are not, the functions below
    say of everything that it is not there. */
 ALWAYS_INLINE int
 layout_is_known(void)
@@ -130,8 +130,7 @@ layout_shared_keys(PyTypeObject *type)
     return (struct layout_keys *)((PyHeapTypeObject *)type)->ht_cached_keys;
 }
 
-/* Whether all keys of a dict are exact strings, so that looking a name up runs no Python
-   code. */
+/* True if all keys of a dict are exact strings, so that looking a name up runs no Python code. */
 ALWAYS_INLINE int
 layout_has_only_str_keys(PyObject *dict)
 {
@@ -160,7 +159,8 @@ layout_dict_glance(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **val
     return entry[0] == key ? 1 : -1;
 }
 
-/* The next pair of a dict, both borrowed: what PyDict_Next() does, whose positions these are. */
+/* The next pair of a dict, both borrowed, as PyDict_Next() gives it; the positions are the same.
+ */
 ALWAYS_INLINE int
 layout_dict_next(PyObject *dict, Py_ssize_t *position, PyObject **key, PyObject **value)
 {
@@ -186,10 +186,10 @@ layout_dict_next(PyObject *dict, Py_ssize_t *position, PyObject **key, PyObject 
 PyObject *layout_search_name(PyObject *dict, PyObject *name, Py_ssize_t *index);
 
 /* The value of a name, an exact str, in an exact dict; borrowed, or NULL without an exception if
-   it is not there, or if other keys than exact strings are.  It is looked for first where it was
-   the last time: who finds that very str there has found what a search would find, and nothing
-   has to be known of the dict's past.  Names that are interned, as those in dicts of modules
-   mostly are, are found so. */
+   it is not there, or if other keys than exact strings are.  The place where it was the last time
+   is looked at first: if the key there is that very str, a search would find the same entry,
+   whatever has happened to the dict.  Interned names, as those in dicts of modules mostly are, are
+   found this way. */
 ALWAYS_INLINE PyObject *
 layout_find_name(PyObject *dict, PyObject *name, Py_ssize_t *index)
 {
@@ -246,7 +246,7 @@ layout_new_instance(PyTypeObject *type, PyObject *empty_tuple)
 #endif
 }
 
-/* Whether instances of a type that keeps its attributes in a __dict__ have values. */
+/* True if instances of a type that keeps its attributes in a __dict__ have values. */
 ALWAYS_INLINE int
 layout_has_values(PyTypeObject *type)
 {
@@ -257,8 +257,8 @@ layout_has_values(PyTypeObject *type)
 #endif
 }
 
-/* Whether the values have room for the attribute at the index, which is in the shared
-   keys.  Before 3.13 they have room for all that ever get into these. */
+/* True if the values have room for the attribute at the index, which is in the shared keys.
+   Before 3.13 they have room for all that ever get into these. */
 ALWAYS_INLINE int
 layout_values_hold(struct layout_values *values, int index)
 {
@@ -439,8 +439,8 @@ layout_values_take_last(struct layout_values *Py_UNUSED(values))
 
 #endif
 
-/* What a search for a key whose hash is known would find without comparing it with another: 1 and
-   the value, borrowed; 0 if it is not there; -1 if the key would be compared. */
+/* Searches for a key whose hash is known without comparing it with another: 1 and the value,
+   borrowed; 0 if it is not there; -1 if the key would have to be compared. */
 int layout_dict_search(PyObject *dict, PyObject *key, Py_hash_t hash, PyObject **value);
 
 /* The value of a dict under a key whose hash is known; borrowed.  NULL: there is none, and an

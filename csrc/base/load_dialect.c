@@ -1,4 +1,4 @@
-/* What the running standard library reads: see load_dialect.h. */
+/* The dialect of the running standard library's unpickler: see load_dialect.h. */
 #include "base/load_dialect.h"
 
 /* The words with which the standard library refuses a pickle, strong; None if it loads.
@@ -82,7 +82,7 @@ probe_all(PyObject *std_loads, struct load_dialect *dialect)
     return 0;
 }
 
-/* Whether " 1" is True to INT.  0, or -1 with an exception. */
+/* Probes whether " 1" is True to INT.  0, or -1 with an exception. */
 static int
 probe_bools(PyObject *std_loads, struct load_dialect *dialect)
 {
@@ -105,8 +105,8 @@ make_unpickler(PyObject *module, const char *pickled, Py_ssize_t size)
     return unpickler;
 }
 
-/* Whether what an untrue length has taken from a file is not there for the next load.  0, or -1
-   with an exception. */
+/* Probes whether bytes that were taken from a file for an untrue length are lost for the next
+   load.  0, or -1 with an exception. */
 static int
 probe_window(PyObject *module, struct load_dialect *dialect)
 {

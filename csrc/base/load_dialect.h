@@ -1,5 +1,5 @@
-/* What the running standard library reads and with which words it refuses, asked of it
-   once at import: the mirror of dialect.h for loads. */
+/* The dialect that the running standard library's unpickler reads, and the words of its errors,
+   probed once at import: the mirror of dialect.h for loads. */
 #ifndef FASTCOPYREG_BASE_LOAD_DIALECT_H
 #define FASTCOPYREG_BASE_LOAD_DIALECT_H
 

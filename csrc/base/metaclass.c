@@ -4,14 +4,14 @@
 #include "base/state.h"
 #include "base/layout.h"
 
-/* Whether the metaclass has under the name the very object that `type` has. */
+/* True if the metaclass has under the name the very object that `type` has. */
 static int
 inherits_from_type(PyTypeObject *metaclass, PyObject *name)
 {
     return type_lookup(metaclass, name) == type_lookup(&PyType_Type, name);
 }
 
-/* Whether what a class has under the name comes before what the metaclass has: that is nothing, or
+/* True if what a class has under the name comes before what the metaclass has: that is nothing, or
    what `type` has, or no data descriptor, of a type that will not make it one. */
 static int
 goes_by_class(PyTypeObject *metaclass, PyObject *name)
@@ -22,7 +22,7 @@ goes_by_class(PyTypeObject *metaclass, PyObject *name)
                && PyType_HasFeature(Py_TYPE(own), Py_TPFLAGS_IMMUTABLETYPE));
 }
 
-/* Whether the names of classes are given as by `type`.  A class that has a __getattribute__ in C
+/* True if the names of classes are given as by `type`.  A class that has a __getattribute__ in C
    has it as an attribute too, and so has one that has a __getattr__ the one that comes first. */
 static int
 has_plain_names(struct core_state *state, PyTypeObject *metaclass)

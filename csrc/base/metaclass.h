@@ -1,8 +1,8 @@
 /* Metaclasses: which of them leave a class as it would be without one.
 
-   A metaclass may give its classes another hash, another equality, other attributes.  Most do
-   not: those of abstract classes, of enumerations and of models check, make and register classes,
-   and leave alone what pickle and copy ask of a class.  What these ask, and what answers:
+   A metaclass may give its classes another hash, another equality, other attributes.  Most do not:
+   those of abstract classes, of enumerations and of models check, make and register classes, and
+   leave alone what pickle and copy ask of a class.  The questions, and who answers them:
 
      - they look classes up in tables: tp_hash and tp_richcompare of the metaclass;
      - they ask a class for names that each class has (__module__, __qualname__, __name__,
@@ -15,10 +15,10 @@
      - the first object of a class is always asked for its reduce value by the standard library's
        functions, which set __slotnames__: a __setattr__ is called as it is there.
 
-   So the slots and names of a metaclass are looked at, and not which one it is.  What was found
-   stands once, here, by the version of the metaclass: it lasts until the metaclass or one of its
-   bases changes.  The version of a class does not cover its metaclass: who remembers anything that
-   follows from these facts compares the version of the metaclass too.
+   So the slots and names of a metaclass are looked at, and not its identity.  The facts found are
+   kept here, by the version of the metaclass: they last until the metaclass or one of its bases
+   changes.  The version of a class does not cover its metaclass: a guard on anything that follows
+   from these facts has the version of the metaclass too.
 
    A metaclass that has a metaclass of its own is not looked into. */
 #ifndef FASTCOPYREG_BASE_METACLASS_H
@@ -31,8 +31,8 @@ struct core_state;
 enum metaclass_fact {
     /* Classes are hashed and compared by identity. */
     METACLASS_PLAIN_KEY = 1,
-    /* What a class has under the names above, and under any that the metaclass lacks, the class
-       gives; its __name__ and __qualname__ are those that `type` gives. */
+    /* The names above, and all that the metaclass lacks, are looked up in the class itself; its
+       __name__ and __qualname__ are those that `type` gives. */
     METACLASS_PLAIN_NAMES = 2,
     /* Where a class has no __copy__ there is none, and nobody is asked. */
     METACLASS_LACKS_COPY = 4,
@@ -42,7 +42,7 @@ enum metaclass_fact {
     METACLASS_IS_TYPE = METACLASS_ORDINARY | METACLASS_LACKS_COPY | METACLASS_PLAIN_CALL
 };
 
-/* What is known of one version of a metaclass; as many are remembered as have room. */
+/* The facts of one version of a metaclass; METACLASSES_KNOWN of them are kept. */
 struct known_metaclass {
     unsigned version; /* 0: nothing */
     unsigned facts;
@@ -64,7 +64,7 @@ metaclass_facts(struct core_state *state, PyTypeObject *type)
                                              : metaclass_find_facts(state, metaclass);
 }
 
-/* Whether the class is hashed and compared by identity, and gives the names above as classes of
+/* True if the class is hashed and compared by identity, and gives the names above as classes of
    `type` do.  To be asked again after foreign code.  Runs no Python code. */
 ALWAYS_INLINE int
 metaclass_leaves_alone(struct core_state *state, PyTypeObject *type)
@@ -72,8 +72,9 @@ metaclass_leaves_alone(struct core_state *state, PyTypeObject *type)
     return (metaclass_facts(state, type) & METACLASS_ORDINARY) == METACLASS_ORDINARY;
 }
 
-/* Whether the class gives what it has under a name, which need not be one of those above, as a
-   class of `type` does; what it lacks is another matter.  Runs no Python code. */
+/* True if an attribute that the class has under the name, which need not be one of those above, is
+   found as in a class of `type`; says nothing of a name that the class lacks.  Runs no Python
+   code. */
 int metaclass_gives(struct core_state *state, PyTypeObject *type, PyObject *name);
 
 #endif

@@ -1,17 +1,16 @@
-/* Names found in modules, and how long what was found holds.
+/* The name cache: globals where they were found, and for how long they are still there.
 
-   Whoever pickles a class finds it again first: the class is what a module of sys.modules has
-   under its name.  The simple way is four look-ups for each call of dumps, and for a small object
-   they are most of the call.  But sys.modules, the builtins and copyreg.dispatch_table hardly ever
-   change, so they are watched (dictwatch.h): a stamp is the number of a time in which none of them
-   did.
+   A class is pickled by name only if a module of sys.modules has that very class under the name.
+   To make sure takes four look-ups for each call of dumps, which are most of the call for a small
+   object.  But sys.modules, the builtins and copyreg.dispatch_table hardly ever change, so they
+   are watched (dictwatch.h): a stamp is the number of a time in which none of them did.
 
-   A module's own dict changes all the time where a program keeps counters in globals.  It is not
-   watched: a name is looked for at the place where it was, and what the place holds is what a
-   look-up would give, since the key is that very str.
+   A module's own dict changes all the time where a program keeps counters in globals.  Such a dict
+   is not watched: a name is looked for at the place where it was, and the value there is the one
+   that a look-up would give, since the key is that very str.
 
-   What is found is borrowed.  A module is held by sys.modules while the stamp is the same, and its
-   dict by the module.  No function here runs Python code.
+   Everything found is borrowed.  A module is held by sys.modules while the stamp is the same, and
+   its dict by the module.  No function here runs Python code.
 
    An interpreter that ends gives up sys.modules, and runs finalisers after that: nothing is found
    then, and nothing holds.  (It empties the builtins before, which ends the last stamp.) */
@@ -54,7 +53,7 @@ namecache_stamp(struct core_state *state)
     return likely(dictwatch_is_unchanged(&found->watch)) ? found->stamp : namecache_renew(state);
 }
 
-/* Whether an interpreter that ends has emptied its builtins already, which it does first. */
+/* True if an interpreter that ends has emptied its builtins already, which it does first. */
 int namecache_builtins_are_gone(struct core_state *state);
 
 /* Ends that time: something else is gone that was taken to last as long. */
@@ -64,7 +63,7 @@ void namecache_forget(struct core_state *state);
    exception where the interpreter has none any more. */
 PyObject *namecache_modules(struct core_state *state);
 
-/* Whether the interpreter has ended so far that there are no modules any more: soon there are no
+/* True if the interpreter has ended so far that there are no modules any more: soon there are no
    codecs either, and who asks for one then ends the process. */
 static inline int
 namecache_is_over(struct core_state *state)
@@ -87,7 +86,7 @@ namecache_module_dict(struct core_state *state, PyObject *module_name,
                : namecache_look_for_module(state, module_name, place);
 }
 
-/* What that module holds under the name, an exact str; NULL without an exception. */
+/* The value that the module has under the name, an exact str; NULL without an exception. */
 ALWAYS_INLINE PyObject *
 namecache_in_module(struct core_state *state, PyObject *module_name, PyObject *name,
                     struct namecache_entry *place)
@@ -96,7 +95,7 @@ namecache_in_module(struct core_state *state, PyObject *module_name, PyObject *n
     return dict == NULL ? NULL : layout_find_name(dict, name, &place->index);
 }
 
-/* Whether PyImport_Import() would call the original __import__. */
+/* True if PyImport_Import() would call the original __import__. */
 int namecache_imports_as_usual(struct core_state *state);
 
 #endif

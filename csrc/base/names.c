@@ -2,6 +2,7 @@
 #include "base/names.h"
 
 #include "base/errors.h"
+#include "base/walk.h"
 
 void
 names_release(struct global_name *global)
@@ -24,7 +25,7 @@ qualified_name(struct core_state *state, PyObject *object)
     return PyObject_GetAttr(object, state->str.name);
 }
 
-/* Whether a part of the path says that the object is local to a function. */
+/* True if a part of the path says that the object is local to a function. */
 static int
 is_local(PyObject *path)
 {
@@ -202,7 +203,7 @@ verify_global(struct core_state *state, PyObject *object, struct global_name *gl
 
 #if MANGLES_DOTTED_NAMES
 
-/* Whether a part of a path is a private name, which the compiler mangles. */
+/* True if a part of a path is a private name, which the compiler mangles. */
 static int
 is_private(PyObject *part)
 {

@@ -1,8 +1,8 @@
 /* Globals: from an object to the module and qualified name under which it is found.
 
-   An object saved by name is found again by importing its module and following the dotted
-   name.  Whoever pickles it makes sure of that first, in the order, with the errors and
-   with the imports of the running standard library, which changed both in 3.14. */
+   An object saved by name is found again by importing its module and following the dotted name.
+   The pickler makes sure of that first, in the order, with the errors and with the imports of the
+   running standard library, which changed both in 3.14. */
 #ifndef FASTCOPYREG_BASE_NAMES_H
 #define FASTCOPYREG_BASE_NAMES_H
 
@@ -15,9 +15,9 @@ struct global_name {
     PyObject *parent; /* what the last part was found on; NULL if the module (or 3.14) */
 };
 
-/* Finds it for `object`; `name` is what a reducer returned, or NULL.  The fields are strong
-   references, to be dropped with names_release() also after an error.  0 or -1.
-   May run Python code. */
+/* Finds it for `object`; `name` was returned by a reducer, or is NULL.  The fields are strong
+   references, to be released with names_release() also after an error.  0 or -1.  May run Python
+   code. */
 int names_find(struct core_state *state, PyObject *object, PyObject *name,
                struct global_name *global);
 

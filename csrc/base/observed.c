@@ -1,9 +1,9 @@
-/* Who watches calls: see observed.h. */
+/* Tracers, profilers and tools of sys.monitoring: see observed.h. */
 #include "base/observed.h"
 
 #include "base/layout.h"
 
-/* Whether a tool of sys.monitoring is in use.  An error counts as one. */
+/* True if a tool of sys.monitoring is in use.  An error counts as one. */
 static int
 has_monitoring_tool(struct core_state *state)
 {

@@ -85,8 +85,8 @@ enum {
     HIGHEST_PROTOCOL = 5,
     /* Items between two APPENDS, SETITEMS or ADDITEMS. */
     BATCH_SIZE = 1000,
-    /* PEP 3154: a frame is closed once it holds this much; what would make a frame of
-       fewer bytes than the least is written without one. */
+    /* PEP 3154: a frame is closed once it holds this much; fewer bytes than the least are written
+       without a frame. */
     FRAME_TARGET_SIZE = 64 * 1024,
     FRAME_LEAST_SIZE = 4,
     FRAME_HEADER_SIZE = 9,

@@ -1,10 +1,11 @@
 /* Where a process keeps the standard library's functions and classes: for install().
 
-   Thousands of modules have a hundred thousand names, and a process a million objects; Python
-   code takes ten times as long to look at each.  What is looked for is a table of addresses.  The
-   objects that are looked at are owned by whoever calls, and nothing of theirs is called: values
-   are compared by identity, and read where they lie.  Making an answer can run the collector, so
-   what is found is owned before, and a dict is left by its position, which it checks itself. */
+   Thousands of modules have a hundred thousand names, and a process a million objects; Python code
+   takes ten times as long to look at each.  The wanted objects are a table of addresses.  The
+   objects that are searched are owned by the caller, and nothing of theirs is called: values are
+   compared by identity, and read where they lie.  Making an answer can run the collector, so each
+   find is owned before, and the walk of a dict goes on from a position, which the dict itself
+   checks. */
 #include "base/places.h"
 
 enum { WANTED_BITS = 7, WANTED_SLOTS = 1 << WANTED_BITS, WANTED_MAX = WANTED_SLOTS / 2 };
@@ -21,7 +22,7 @@ wanted_slot(PyObject *object)
     return (size_t)(address ^ (address >> WANTED_BITS)) & (WANTED_SLOTS - 1);
 }
 
-/* Whether it is one of those.  Runs nothing. */
+/* True if the object is one of the wanted.  Runs nothing. */
 static inline int
 is_wanted(const struct wanted *wanted, PyObject *object)
 {
@@ -114,7 +115,7 @@ find_names(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 
 /* ---- holders ------------------------------------------------------------ */
 
-/* Whether a tuple or dict that may be NULL, or None, has one of those.  Runs nothing. */
+/* True if a tuple or dict that may be NULL, or None, has one of those.  Runs nothing. */
 static int
 has_wanted(PyObject *holder, const struct wanted *wanted)
 {
@@ -137,7 +138,7 @@ has_wanted(PyObject *holder, const struct wanted *wanted)
     return 0;
 }
 
-/* Whether one of those is a default argument of a function, or a variable of its closure. */
+/* True if a wanted object is a default argument of a function, or a variable of its closure. */
 static int
 function_holds(PyObject *function, const struct wanted *wanted)
 {
@@ -156,7 +157,7 @@ function_holds(PyObject *function, const struct wanted *wanted)
     return 0;
 }
 
-/* A visitor: whether an object is one of those; it is asked for what another refers to. */
+/* A visitor for tp_traverse: 1, which ends the traversal, if the object is one of the wanted. */
 static int
 visit_direct(PyObject *object, void *wanted)
 {
@@ -170,7 +171,7 @@ visit_deep(PyObject *object, void *wanted)
     return is_wanted(wanted, object) || has_wanted(object, wanted);
 }
 
-/* Whether an attribute of a class is one of those, or a method that is. */
+/* True if an attribute of a class is one of those, or a method that is. */
 static int
 attribute_holds(PyObject *attribute, const struct wanted *wanted)
 {
@@ -181,7 +182,7 @@ attribute_holds(PyObject *attribute, const struct wanted *wanted)
     return is_wanted(wanted, attribute);
 }
 
-/* Whether a class has one of those under a name.  Runs nothing. */
+/* True if a class has one of those under a name.  Runs nothing. */
 static int
 class_holds(PyObject *cls, const struct wanted *wanted)
 {
@@ -204,7 +205,7 @@ PyDoc_STRVAR(
     "a default argument or in their closure, classes as an attribute, functools.partial\n"
     "objects as what they call or pass.");
 
-/* Whether one of the candidates is among what is returned.  Runs nothing. */
+/* True if a candidate refers to a wanted object, and is returned.  Runs nothing. */
 static int
 holds_wanted(struct core_state *state, PyObject *candidate, const struct wanted *wanted)
 {

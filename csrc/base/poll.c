@@ -3,7 +3,7 @@
 
 #if HAS_THREAD_EVAL_BREAKER
 
-/* Whether the lock is to be given up.  1. */
+/* True if the lock is to be given up.  1. */
 static int
 lock_is_due(struct core_state *Py_UNUSED(state), struct poll *Py_UNUSED(poll))
 {
@@ -24,7 +24,7 @@ clock_now(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Whether so much time has passed since then; also if the clock was set back. */
+/* True if so much time has passed since then; also if the clock was set back. */
 static int
 has_passed(int64_t since, int64_t now, int64_t nanoseconds)
 {
@@ -46,7 +46,7 @@ poll_is_due_by_clock(struct poll *poll)
     return 1;
 }
 
-/* Whether whoever waits for the lock has asked for it by now: a fifth more than the switch
+/* True if a thread that waits for the GIL has requested it by now: a fifth more than the switch
    interval has passed.  -1 with an exception. */
 static int
 lock_is_due(struct core_state *state, struct poll *poll)

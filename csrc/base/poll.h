@@ -1,33 +1,33 @@
-/* Signals, and the turns of other threads, in the middle of long work.
+/* Polls: signals are handled, and other threads get the GIL, in the middle of long work.
 
-   The interpreter sees to both between two bytecodes, of which a dump, a load or a copy may
-   run none for seconds.  Each therefore stops now and then, every so many bytes or objects,
-   and asks poll_is_due(), which costs next to nothing; if it says so, whatever must not be seen
-   half done is put in order, and poll_take() is called.
+   The interpreter does both between two bytecodes, of which a dump, a load or a copy may run none
+   for seconds.  Each therefore stops now and then, every so many bytes or objects, and asks
+   poll_is_due(), which costs next to nothing; if that is true, state that must not be seen half
+   done is put in order, and poll_take() is called.
 
-   The simple way, to give up the lock at each stop, starves the others on 3.11 and 3.12.  A
-   thread that waits asks for the lock only after it saw no change of hands for a whole switch
-   interval; a lock that is given up unasked, and taken again at once, begins that interval
-   anew.  The versions from 3.13 on show in the thread's eval breaker whether somebody asks.
-   Before, signals are looked at every 2 ms, and the lock is given up only when the switch
-   interval has passed since the last time, so that whoever waits has asked by then. */
+   To give up the GIL at each stop starves the others on 3.11 and 3.12.  A thread that waits
+   requests the GIL only after it was not handed over for one switch interval; a GIL that is given
+   up without a request, and taken again at once, begins that interval anew.  From 3.13 on a
+   request shows in the thread's eval breaker.  Before, signals are looked at every 2 ms, and the
+   GIL is given up only when the switch interval has passed since the last time, by when a thread
+   that waits has made its request. */
 #ifndef FASTCOPYREG_BASE_POLL_H
 #define FASTCOPYREG_BASE_POLL_H
 
 #include "base/state.h"
 
-/* What one piece of work remembers: nanoseconds of the clock, 0: never. */
+/* The polls of a dump, load or copy: nanoseconds of the clock, 0: never. */
 struct poll {
-    int64_t looked; /* when poll_is_due() last said yes, or was first asked */
+    int64_t looked; /* when poll_is_due() was last true, or first asked */
     int64_t gave;   /* when the lock was last given up, or could first have been */
 };
 
 #if !HAS_THREAD_EVAL_BREAKER
-/* Whether 2 ms have passed. */
+/* True if 2 ms have passed. */
 int poll_is_due_by_clock(struct poll *poll);
 #endif
 
-/* Whether a signal or another thread waits, or may wait.  Runs no Python code. */
+/* True if a signal or another thread waits, or may wait.  Runs no Python code. */
 static inline int
 poll_is_due(struct poll *poll)
 {

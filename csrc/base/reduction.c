@@ -91,7 +91,7 @@ reduction_form_of_name(struct core_state *state, PyObject *name)
                : FORM_CALL;
 }
 
-/* The __name__ of a class or function that no Python code can hide; borrowed or NULL. */
+/* The __name__ of a class or function where no Python code can answer for it; borrowed or NULL. */
 static PyObject *
 name_at_hand(struct core_state *state, PyObject *callable)
 {

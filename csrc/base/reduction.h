@@ -1,4 +1,4 @@
-/* Reduce values: what a reducer returns, checked once for whoever reads it.
+/* Reduce values, which reducers return: checked once, for all readers.
 
    PEP 307 and the library reference (object.__reduce__) say what is valid.  The check
    answers with the fault, of which each caller words its own error. */
@@ -46,25 +46,24 @@ enum reduction_fault {
    are None (looking __basicnew__ up). */
 enum reduction_fault reduction_check(struct core_state *state, PyObject *reduce_value);
 
-/* Checks a reduce value for copy, which calls _reconstruct(x, memo, *reduce_value): that takes
-   any iterable of two to five parts, of any kind, so a fault says no more than that this is not
-   an exact tuple of them with an exact tuple of arguments.  What has a fault is given to that
+/* Checks a reduce value for copy, which calls _reconstruct(x, memo, *reduce_value): that takes any
+   iterable of two to five parts, of any kind, so a fault says no more than that this is not an
+   exact tuple of them with an exact tuple of arguments.  A value with a fault is given to that
    function itself, which also words the errors.  Runs no Python code. */
 enum reduction_fault reduction_check_for_copy(PyObject *reduce_value);
 
-/* Whether the callable's __name__ makes it one of copyreg's two that have opcodes of
-   their own. */
+/* True if the callable's __name__ makes it one of copyreg's two that have opcodes of their own. */
 enum reduction_form { FORM_CALL, FORM_NEWOBJ, FORM_NEWOBJ_EX };
 
 /* 0 and the form, or -1 with an exception.  May run Python code unless the callable is a
    function or an ordinary class. */
 int reduction_find_form(struct core_state *state, PyObject *callable, enum reduction_form *form);
 
-/* Whether a class, which is ordinary, is one that REDUCE calls, whatever its name.  Runs no Python
+/* True if a class, which is ordinary, is one that REDUCE calls, whatever its name.  Runs no Python
    code. */
 int reduction_is_call(struct core_state *state, PyTypeObject *type);
 
-/* Whether the callable is an ordinary class whose __name__ surely is none of those two: REDUCE
+/* True if the callable is an ordinary class whose __name__ surely is none of those two: REDUCE
    calls it.  Runs no Python code; 0 says nothing. */
 ALWAYS_INLINE int
 reduction_is_by_class(struct core_state *state, PyObject *callable)
@@ -78,8 +77,8 @@ reduction_is_by_class(struct core_state *state, PyObject *callable)
            && length != PyUnicode_GET_LENGTH(state->str.newobj_ex);
 }
 
-/* Whether a reduce value, of whatever kind, is valid and one that REDUCE builds: what most
-   reducers return, a class and its arguments.  Runs no Python code; 0 says nothing. */
+/* True if an object of any kind is a reduce value as most reducers return it, a class and its
+   arguments, and REDUCE builds it.  Runs no Python code; 0 says nothing. */
 ALWAYS_INLINE int
 reduction_is_short(struct core_state *state, PyObject *reduce_value)
 {
@@ -120,7 +119,7 @@ reducer_call(PyObject *reducer, PyObject *object)
     return PyObject_CallOneArg(reducer, object);
 }
 
-/* Whether finding the form can run Python code. */
+/* True if finding the form can run Python code. */
 static inline int
 reduction_form_is_foreign(struct core_state *state, PyObject *callable)
 {
@@ -128,8 +127,8 @@ reduction_form_is_foreign(struct core_state *state, PyObject *callable)
                                   : !PyFunction_Check(callable);
 }
 
-/* What object.__reduce_ex__(2 or more) makes of a type and a state: (copyreg.__newobj__, (type,),
-   state, None, None), the function the original.  Strong, or NULL with MemoryError. */
+/* The reduce value of object.__reduce_ex__(2 or more) for a type and a state: (copyreg.__newobj__,
+   (type,), state, None, None), with the original function.  Strong, or NULL with MemoryError. */
 PyObject *reduction_of_state(struct core_state *state, PyTypeObject *type, PyObject *object_state);
 
 #endif

@@ -4,7 +4,8 @@
 
 #include "base/layout.h"
 
-/* What looks a key up in a ChainMap, as the class has it now; both borrowed, or NULL. */
+/* The functions that look a key up in a ChainMap, as the class has them now; both borrowed, or
+   NULL. */
 static void
 find_chain_look_up(struct core_state *state, PyTypeObject *type, PyObject *found[2])
 {
@@ -12,7 +13,7 @@ find_chain_look_up(struct core_state *state, PyTypeObject *type, PyObject *found
     found[1] = type_lookup(type, state->str.missing);
 }
 
-/* Whether a look-up in an instance of ChainMap does what it did at first.  The class changes for
+/* True if a look-up in an instance of ChainMap does what it did at first.  The class changes for
    other reasons, too: with its first pickle it gets its __slotnames__. */
 static int
 chain_looks_up_as_usual(struct core_state *state, PyTypeObject *type)

@@ -33,12 +33,12 @@ enum { REGISTRY_DICTS = 8 };
 int registry_dicts(struct core_state *state, PyObject *private_table,
                    PyObject *dicts[REGISTRY_DICTS]);
 
-/* Whether a class whose hash is known is in none of these dicts, nor can be.  Runs no Python
-   code. */
+/* True if a class whose hash is known is in none of these dicts, nor can be.  Runs no Python code.
+ */
 int registry_lacks(struct core_state *state, PyObject *private_table, PyTypeObject *type,
                    Py_hash_t hash);
 
-/* Whether registry_find_quietly() would say so. */
+/* True if registry_find_quietly() would say so. */
 static inline int
 registry_find_is_foreign(struct core_state *state, PyObject *private_table, PyTypeObject *type)
 {

@@ -27,11 +27,11 @@ enum {
     /* And this part more for what nests in other ways. */
     OTHERS_PART = 4,
     OTHERS_MOST = 128 * 1024,
-    /* What the interpreter leaves, where it sees the stack: it calls nothing below that. */
+    /* The interpreter's own reserve, where it sees the stack: it calls nothing below that. */
     INTERPRETER_LEAVES = C_STACK_IS_SEEN ? 4096 * (int)sizeof(void *) : 0,
-    /* What importing a module and reading a function takes. */
+    /* The stack that importing a module and reading a function takes. */
     IMPORTS_TAKE = 48 * 1024,
-    /* How far down the limit of a stack that grows is taken to be what it was. */
+    /* How far down the limit of a stack that grows is taken for unchanged. */
     GROWTH_UNASKED = 256 * 1024,
 };
 
@@ -76,7 +76,7 @@ ask_system(struct stack_bounds *bounds)
 
 #elif defined(__linux__)
 
-/* What is known to the library that made the thread. */
+/* Asks the library that made the thread for the bounds of its stack. */
 static void
 ask_system(struct stack_bounds *bounds)
 {
@@ -109,7 +109,7 @@ ask_limit(struct stack_bounds *bounds, uintptr_t here)
     bounds->sure = here - bounds->low > GROWTH_UNASKED ? here - GROWTH_UNASKED : bounds->low;
 }
 
-/* Whether this is the main thread, on the stack that the process began with. */
+/* True if this is the main thread, on the stack that the process began with. */
 static int
 ask_main(struct stack_bounds *bounds, uintptr_t here)
 {

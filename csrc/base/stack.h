@@ -1,10 +1,10 @@
 /* How far down the C stack a call may go.
 
    Up to 3.13 the interpreter counts calls and does not see the end of the stack: threads may have
-   64 KiB of it (128 on musl), and a call too many ends the process.  So what nests asks here.  The
-   bounds of a thread's stack are asked of the system once a thread, and only where a call has gone
-   down some way: of most threads never.  A call keeps how far down it may go without asking again
-   (`floor`), which is one comparison for each level.
+   64 KiB of it (128 on musl), and a call too many ends the process.  So a function that nests asks
+   here.  The bounds of a thread's stack are asked of the system once a thread, and only where a
+   call has gone down some way: of most threads never.  A call keeps how far down it may go without
+   asking again (`floor`), which is one comparison for each level.
 
    Nothing is known, and nothing fails, where the stack pointer lies outside the thread's stack, as
    in a coroutine that has one of its own, and on systems that do not say. */
@@ -13,10 +13,11 @@
 
 #include "base/compat.h"
 
-/* What is left for whoever goes down no further himself. */
+/* The part of the stack that is left for the functions called from there. */
 enum stack_reserve {
     STACK_FOR_CALLS,  /* for what is called from there: functions that do not nest */
-    STACK_FOR_OTHERS, /* for calls that nest on, too: what goes on elsewhere than on the stack */
+    STACK_FOR_OTHERS, /* for calls that may nest again, too: the work goes on elsewhere than on the
+                         stack */
 };
 
 /* How far a call goes down before it asks, in bytes: some twenty levels. */
@@ -30,24 +31,17 @@ stack_begin(uintptr_t here, int nested)
     return nested || here < STACK_UNASKED ? UINTPTR_MAX : here - STACK_UNASKED;
 }
 
-/* Whether there is more than the reserve of the stack left below an address, which is in the frame
+/* True if there is more than the reserve of the stack left below an address, which is in the frame
    of a caller, and the floor for what comes next: 0 if nothing is known.  Runs no Python code. */
 int stack_look(uintptr_t here, enum stack_reserve reserve, uintptr_t *floor);
 
-/* The same, where a floor is known; it is looked at only below that. */
-ALWAYS_INLINE int
-stack_allows(uintptr_t here, enum stack_reserve reserve, uintptr_t *floor)
-{
-    return likely(here >= *floor) || stack_look(here, reserve, floor);
-}
-
-/* Whether less of the C stack is left than an import or a compilation takes.  Runs no Python code.
+/* True if less of the C stack is left than an import or a compilation takes.  Runs no Python code.
  */
 int stack_is_short(void);
 
-/* Whether there is C stack for a call that may be within others without end, where the interpreter
-   does not see to it: 0, or -1 with the RecursionError of a Python function.  Runs no Python code.
- */
+/* Checks that there is C stack for a call that may be within others without end, where the
+   interpreter does not check it: 0, or -1 with the RecursionError of a Python function.  Runs no
+   Python code. */
 #if C_STACK_IS_SEEN
 #define stack_check() 0
 #else

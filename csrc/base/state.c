@@ -1,4 +1,4 @@
-/* What every room needs of the module: see state.h. */
+/* The state of the module that every room needs: see state.h. */
 #include "base/state.h"
 
 int

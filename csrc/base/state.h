@@ -205,7 +205,7 @@ struct core_state {
     uintptr_t monitoring_version; /* for which `monitored` was found; see observed.c */
     int monitored;
     struct helper_module helpers[HELPER_COUNT]; /* our Python code; see helpers.h */
-    /* What each room keeps; NULL before its setup and after its teardown. */
+    /* The state of each room; NULL before its setup and after its teardown. */
     struct plans_room *plans;
     struct values_room *values;
     struct types_room *types;
@@ -247,8 +247,8 @@ core_state_of_type(PyTypeObject *type)
    keeps a strong reference to it in *type.  0, or -1 with an exception. */
 int core_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type);
 
-/* Adds functions that say, and are pickled as, that they are of the module `owner`, a
-   drop-in: whoever reads that may have no core.  0, or -1 with an exception. */
+/* Adds functions that say, and are pickled as, that they are of the module `owner`, a drop-in: the
+   reader of such a pickle may have no core.  0, or -1 with an exception. */
 int core_add_functions(PyObject *module, PyMethodDef *functions, const char *owner);
 
 #endif

@@ -9,7 +9,7 @@ PyDoc_STRVAR(set_type_module_doc, "set_type_module(type, name, /)\n"
                                   "--\n\n"
                                   "Set the __module__ of one of this module's own types.");
 
-/* Returns None; TypeError for what is no type of ours.  Runs no Python but what a dict of
+/* None; TypeError if the argument is no type of ours.  Runs no Python code but what a dict of
    strings runs. */
 static PyObject *
 set_type_module(PyObject *module, PyObject *const *args, Py_ssize_t count)

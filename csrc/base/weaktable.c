@@ -1,4 +1,4 @@
-/* What is known of classes and of code: see weaktable.h. */
+/* Facts of classes and of code: see weaktable.h. */
 #include "base/weaktable.h"
 
 enum { FIRST_SIZE = 64, REFUSALS_AT_ONCE = 512 };
@@ -19,8 +19,8 @@ weaktable_setup(struct weaktable *table, size_t entry_size, size_t most,
 
 /* ---- entries ------------------------------------------------------------ */
 
-/* What tells whether the key lives; *holder is strong, or NULL where it always does.  0, or -1
-   without memory. */
+/* Finds the object that tells whether the key lives: *holder is strong, or NULL if the key lives
+   forever.  0, or -1 without memory. */
 static int
 find_holder(PyObject *key, PyObject **holder)
 {
@@ -101,7 +101,7 @@ weaktable_is_same_class(const struct weaktable_entry *entry)
     return same;
 }
 
-/* Whether nothing leads to the entry any more: its class has died, or only we hold its code. */
+/* True if nothing leads to the entry any more: its class has died, or only we hold its code. */
 static int
 is_dead(const struct weaktable_entry *entry)
 {
@@ -162,7 +162,7 @@ make_room(struct weaktable *table)
 
 /* ---- adding ------------------------------------------------------------- */
 
-/* Whether none is taken in, as too many live. */
+/* True if no entry is taken in, because too many live. */
 static int
 refuses(struct weaktable *table)
 {

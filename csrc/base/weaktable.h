@@ -1,16 +1,16 @@
-/* What is known of classes and of code, by their addresses.
+/* Weak table: facts of classes and of code, by their addresses, without those of the dead.
 
    The key of a class is its address only, so that no class is kept alive; a weak reference tells
-   whether it is still the one that was met.  (It is the one that the base has of its subclass, so
-   nobody sees another.)  That of a function is its code, which the entry owns.
+   whether it is still the one that was met.  (The base has the same weak reference to its
+   subclass, so nobody sees a new one.)  The key of a function is its code, which the entry owns.
 
    Nothing tells of a death.  When the table is half full, the entries that nothing leads to any
    more (of classes that died, of code that only we hold) are taken out of it, and so the table is
-   as large as what lives.  They are not freed there: what is under way may be using them.  Their
-   owner does that with weaktable_free_dead() when nothing is.
+   as large as what lives.  They are not freed there, because work that is under way may be using
+   them.  The owner of the table frees them with weaktable_free_dead() when nothing is under way.
 
-   An entry is a struct of its owner's that begins with a struct keyed; it is made with all else
-   zero, and stays where it is. */
+   An entry is a struct of the owner's that begins with a struct weaktable_entry; the rest is zero
+   at first, and the entry never moves. */
 #ifndef FASTCOPYREG_BASE_WEAKTABLE_H
 #define FASTCOPYREG_BASE_WEAKTABLE_H
 
@@ -28,8 +28,8 @@ struct weaktable {
     size_t mask;
     size_t used;
     size_t most;     /* so many that live are taken in */
-    size_t refusals; /* how many more are not, before it is looked again who lives */
-    size_t sweeps;   /* how often that was done */
+    size_t refusals; /* how many are refused before the table is swept again */
+    size_t sweeps;   /* how often it was swept */
     struct weaktable_entry *dead;
     size_t entry_size;
     void (*release)(struct weaktable_entry *); /* what the owner's part of an entry owns */
@@ -67,11 +67,11 @@ struct weaktable_entry *weaktable_add(struct weaktable *table, PyObject *key);
 /* A new entry in the place of one; NULL as above, and the old one stays.  Runs no Python code. */
 struct weaktable_entry *weaktable_replace(struct weaktable *table, struct weaktable_entry *old);
 
-/* Whether the entry is of the class at its address, and not of one that is dead. */
+/* True if the entry is of the class at its address, and not of one that is dead. */
 int weaktable_is_same_class(const struct weaktable_entry *entry);
 
-/* Frees what was taken out, when none of it is in use.  May run Python code: callbacks of weak
-   references to code. */
+/* Frees the entries that were taken out, when none of them is in use.  May run Python code:
+   callbacks of weak references to code. */
 void weaktable_free_dead(struct weaktable *table);
 
 #endif

@@ -1,11 +1,11 @@
-/* deepcopy: what is done with any object, by its route; see copier.h. */
+/* deepcopy of any object, by its route; see copier.h. */
 #include "copy/copier.h"
 
 #include "copy/copyfunction.h"
 #include "copy/room.h"
 #include "types/room.h"
 
-/* ---- signals and threads ----------------------------------------------- */
+/* ---- signals and threads ------------------------------------------------ */
 
 int
 copier_attend(struct copier *copier)
@@ -22,7 +22,7 @@ copier_attend(struct copier *copier)
     return result;
 }
 
-/* ---- any object -------------------------------------------------------- */
+/* ---- any object --------------------------------------------------------- */
 
 PyObject *
 copier_hand_over(struct copier *copier, PyObject *object)
@@ -47,7 +47,8 @@ copier_before_death(struct copier *copier, PyObject **copy)
         }
         return;
     }
-    /* What is pending may name copies that are gone by now: it is forgotten when the call ends. */
+    /* Pending entries may name copies that are gone by now: they are forgotten when the call ends.
+     */
     copier_resume_collector(copier);
 }
 

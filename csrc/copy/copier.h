@@ -1,12 +1,11 @@
 /* copy, deepcopy and replace.
 
-   The order of the questions is in copyroute.h, the memo in copymemo.h, instances of
-   default reduction in default.h.  copier.c chooses the way of an object, copier_container.c and
-   copier_default.c walk containers and instances; what needs a reduction is asked for it in
-   copier_reduce.c and made again in copier_rebuild.c and copier_state.c.  copier_deep.c walks what
-   is nested more deeply than the C stack allows for, on the heap.  copier_shallow.c has copy and
-   replace; copyfunction.c makes functions of them that bind as Python functions
-   do.
+   The order of the questions is in copyroute.h, the memo in copymemo.h, instances of default
+   reduction in default.h. copier.c chooses the way of an object, copier_container.c and
+   copier_default.c walk containers and instances; other objects are asked for their reduction in
+   copier_reduce.c and made again in copier_rebuild.c and copier_state.c. copier_deep.c walks
+   objects that are nested more deeply than the C stack allows for, on the heap. copier_shallow.c
+   has copy and replace; copyfunction.c makes functions of them that bind as Python functions do.
 
    Foreign code is whatever may run Python code or drop a last reference.  Around each such
    call stand copier_before_foreign, which makes the memo own all it names, and
@@ -62,7 +61,7 @@ copier_call_newobj(struct core_state *state, PyObject *const *args, size_t nargs
    error's text has %S for the type. */
 PyObject *copier_ask_object(struct core_state *state, PyObject *object, const char *error);
 
-/* Around each copy: what is known of types is not freed while it is in use. */
+/* Around each copy: the facts of types are not freed while they are in use. */
 static inline void
 copier_begin(struct core_state *state)
 {
@@ -70,8 +69,8 @@ copier_begin(struct core_state *state)
     typeinfo_enter(state);
 }
 
-/* Whether there is C stack for a copy, if it is made within another call of ours: 0, or -1 with
-   RecursionError. */
+/* Checks that there is C stack for a copy, if it is made within another call of ours: 0, or -1
+   with RecursionError. */
 static inline int
 copier_may_begin(struct core_state *state)
 {
@@ -91,8 +90,8 @@ copier_end(struct core_state *state)
 }
 
 enum {
-    /* Levels that are walked on the C stack, if it is large: enough for what is not endless.  What
-       lies deeper is walked on the heap. */
+    /* Levels that are walked on the C stack, if it is large: enough for any nesting that is not
+       endless.  Deeper levels are walked on the heap. */
     COPIER_DEPTH = 20000,
     /* So much of a stack is used whose bounds are not known, asking now and then. */
     COPIER_STACK = 64 * 1024,
@@ -106,8 +105,8 @@ struct copier {
     struct core_state *state;
     struct copymemo memo;
     uint64_t epoch;
-    struct copyroute *last_route; /* the one found last; routes live as long as the call */
-    struct bound_plan *last_form; /* by which an object was copied last; NULL: none */
+    struct copyroute *last_route;  /* the one found last; routes live as long as the call */
+    struct bound_plan *last_bound; /* by which an object was copied last; NULL: none */
     /* Of the type whose reducer was called last, if nothing else need be asked of its objects;
        and the reducer's code, an address only; its plan rests, or it has none: */
     struct copyroute *asked_route;
@@ -138,9 +137,9 @@ copier_look(struct copier *copier)
     return routes->usable;
 }
 
-/* A deep copy of an object that stays alive until foreign code runs.  `alone`: it was just read
+/* A deep copy of an object that stays alive until foreign code runs.  `unique`: it was just read
    from a container and has no other reference.  Strong or NULL.  Runs Python code. */
-PyObject *copier_copy_object(struct copier *copier, PyObject *object, int alone);
+PyObject *copier_copy_object(struct copier *copier, PyObject *object, int unique);
 
 /* The same with no more levels on the C stack, whatever the nesting; see copier_deep.c. */
 PyObject *copier_copy_on_heap(struct copier *copier, PyObject *object);
@@ -152,29 +151,29 @@ PyObject *copier_hand_over(struct copier *copier, PyObject *object);
 /* ---- by kind of object -------------------------------------------------- */
 
 /* Deep copies of an owned object, strong or NULL; each runs Python code if its parts do. */
-PyObject *copier_copy_list(struct copier *copier, PyObject *list, int alone);
-PyObject *copier_copy_tuple(struct copier *copier, PyObject *tuple, int alone);
-PyObject *copier_copy_dict(struct copier *copier, PyObject *dict, int alone);
+PyObject *copier_copy_list(struct copier *copier, PyObject *list, int unique);
+PyObject *copier_copy_tuple(struct copier *copier, PyObject *tuple, int unique);
+PyObject *copier_copy_dict(struct copier *copier, PyObject *dict, int unique);
 PyObject *copier_copy_method(struct copier *copier, PyObject *method);
 
 /* By what the program put into the dispatch, which is called. */
 PyObject *copier_by_dispatch(struct copier *copier, PyObject *object, PyObject *function);
 
-/* What a copied tuple is in the end: the memo's, where an item led back to the tuple; the tuple
-   itself, where all parts are the same; or the copies, which are entered then.  `foreign`: code
-   ran that may have left the tuple to us alone, so the memo owns it at once.  Strong. */
+/* The copy of a tuple: the memo's, where an item led back to the tuple; the tuple itself, where
+   all parts are the same; or the copies, which are entered then.  `foreign`: code ran that may
+   have released all other references to the tuple, so the memo owns it at once.  Strong. */
 PyObject *copier_choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, int same,
-                              int alone, int foreign);
+                              int unique, int foreign);
 
 /* Of an instance, as its type's plan says. */
 PyObject *copier_copy_default(struct copier *copier, struct copyroute *route, PyObject *object,
-                              int alone);
+                              int unique);
 
 /* By its reduction: `reducer` from dispatch_table, or NULL. */
 PyObject *copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer,
-                              unsigned int facts, int alone);
+                              unsigned int facts, int unique);
 
-/* ---- steps that several of them take ------------------------------------- */
+/* ---- steps that several of them take ------------------------------------ */
 
 /* Lets signals be handled and other threads run, if they wait.  0, or -1 with what a handler
    raised.  Runs Python code. */
@@ -182,7 +181,7 @@ int copier_attend(struct copier *copier);
 
 /* Opens the memo's entry of a copy that is filled before the standard library fills it, and has
    parts to be copied; and closes what was opened.  0 or -1. */
-int copier_open_part(struct copier *copier, struct open_instance *open, unsigned kind, int alone);
+int copier_open_part(struct copier *copier, struct open_instance *open, unsigned kind, int unique);
 void copier_close_part(struct copier *copier, struct open_instance *open);
 
 /* A dict in the middle of being copied, as the standard library's iterator sees it. */
@@ -206,10 +205,10 @@ int copier_finish_dict(struct copier *copier, struct dict_walk *walk, PyObject *
 
 /* memo[id(object)] = copy.  Where no foreign code ran since `epoch`, in which the object was read
    and was not in the memo, it is not there now. */
-int copier_enter(struct copier *copier, PyObject *object, PyObject *copy, int alone,
+int copier_enter(struct copier *copier, PyObject *object, PyObject *copy, int unique,
                  uint64_t epoch);
 
-/* ---- by reduction ---------------------------------------------------------- */
+/* ---- by reduction ------------------------------------------------------- */
 
 /* The copy of an owned object from the reduce value that foreign code gave, if that is a callable
    with a plan and atoms, which are their own copies.  CLOSED, RAISED, or NOT_SO.  Runs no Python
@@ -217,27 +216,27 @@ int copier_enter(struct copier *copier, PyObject *object, PyObject *copy, int al
 enum outcome copier_from_atoms(struct copier *copier, PyObject *object, PyObject *reduce_value,
                                PyObject **copy);
 
-/* The copy of an owned object from a reduce value, which is stolen; `way`: what came of the above.
-   `planned`: 1 if others hold all that is in the value, 2 if a plan made it, 0 if foreign code
-   did. */
+/* The copy of an owned object from a reduce value, which is stolen; `way` is the outcome of the
+   above.  `planned`: 1 if others hold all that is in the value, 2 if a plan made it, 0 if foreign
+   code did. */
 enum outcome copier_from_value(struct copier *copier, PyObject *object, PyObject *reduce_value,
-                               enum outcome way, int planned, int alone, PyObject **copy);
+                               enum outcome way, int planned, int unique, PyObject **copy);
 
 /* The copy in the end, of an object that is owned no longer; strong or NULL. */
 PyObject *copier_finish_copy(struct copier *copier, PyObject *object, enum outcome way,
                              PyObject *copy);
 
-/* What a Python function returns for an owned object; strong or NULL. */
+/* The result of a Python function, called with an owned object; strong or NULL. */
 PyObject *copier_ask_function(struct copier *copier, PyObject *function, PyObject *object);
 
-/* What an owned object that must be asked says: 1 and the copy that its __deepcopy__ made, 0 and
-   its reduce value, strong; or -1. */
+/* Asks an owned object: 1 and the copy that its __deepcopy__ made, 0 and its reduce value, strong;
+   or -1. */
 int copier_ask_deeply(struct copier *copier, PyObject *object, unsigned int facts, PyObject **copy,
                       PyObject **reduce_value);
 
 struct reducer;
 
-/* What the next object of the type can rely on, after one was made by its form ... */
+/* Notes for the next object of the type, after one was copied by its bound plan ... */
 void copier_remember_bound(struct copier *copier, PyTypeObject *type, Py_ssize_t count);
 
 /* ... or is to be made from what its reducer returns: a function that has no plan, or whose plan
@@ -245,18 +244,18 @@ void copier_remember_bound(struct copier *copier, PyTypeObject *type, Py_ssize_t
 void copier_remember_asked(struct copier *copier, struct copyroute *route, PyObject *function,
                            int rests);
 
-/* The copy of an object that others cannot present again, of the type of the one that was copied
-   by a form last, of which nothing was asked: 1, 0 if it cannot be copied like that, or -1. */
+/* The copy of an object that others cannot present again, of the type of the last object that was
+   copied by a bound plan, without asking: 1, 0 if it cannot be copied so, or -1. */
 int copier_copy_again(struct copier *copier, PyObject *object, PyObject **copy);
 
 /* The same of the type whose reducer was called last. */
 int copier_ask_again(struct copier *copier, PyObject *object, PyObject **copy);
 
-/* ---- rebuilding ---------------------------------------------------------- */
+/* ---- rebuilding --------------------------------------------------------- */
 
-/* What the standard library makes of a reduce value; strong or NULL. */
+/* The copy that the standard library makes of a reduce value; strong or NULL. */
 PyObject *copier_copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value,
-                           int alone);
+                           int unique);
 
 struct bound_parts;
 
@@ -282,7 +281,7 @@ PyObject *copier_pair(struct copier *copier, PyObject *item);
 int copier_append_items(struct copier *copier, PyObject *items, PyObject *copy);
 int copier_set_items(struct copier *copier, PyObject *items, PyObject *copy);
 
-/* copier_apply_state() in a deepcopy; it runs no Python code for a fresh ordinary instance. */
+/* copier_apply_state() in a deepcopy; runs no Python code for a fresh ordinary instance. */
 int copier_set_state(struct copier *copier, PyObject *source, PyObject *copy,
                      PyObject *copied_state);
 
@@ -328,16 +327,16 @@ copier_after_foreign(struct copier *copier)
     copier->collector |= collector_hold();
 }
 
-/* copier_before_foreign() for what dies once a copy is made, which is dropped if that fails, or
-   was not, with the exception that is set and stays. */
+/* copier_before_foreign() before objects are released once a copy is made.  If that fails, or the
+   copy was not made, the copy is released, and the exception stays set. */
 void copier_before_death(struct copier *copier, PyObject **copy);
 
 /* An ancestor is open whose entry in the memo comes only at its end. */
 ALWAYS_INLINE void
-copier_open_unentered(struct copier *copier, int alone)
+copier_open_unentered(struct copier *copier, int unique)
 {
     copier->unentered++;
-    copier->exclusive &= alone;
+    copier->exclusive &= unique;
 }
 
 ALWAYS_INLINE void
@@ -350,7 +349,7 @@ copier_close_unentered(struct copier *copier)
 /* The slow part of copier_keeps_class(). */
 int copier_memo_lacks(struct copier *copier, PyTypeObject *type);
 
-/* Whether the class of an object is its own copy as the argument of copyreg.__newobj__: a memo
+/* True if the class of an object is its own copy as the argument of copyreg.__newobj__: a memo
    that can be seen is asked about it, too, up to 3.13 always and since then where its own class is
    not `type`, which is an atom. */
 ALWAYS_INLINE int
@@ -371,7 +370,7 @@ is_usual_atom(PyObject *object)
            || object == Py_None || type == &PyBool_Type || type == &PyBytes_Type;
 }
 
-/* Whether arguments are their own copies: their types are mostly those of the last ones.  Runs no
+/* True if arguments are their own copies: their types are mostly those of the last ones.  Runs no
    Python code. */
 ALWAYS_INLINE int
 copier_are_atoms(struct copier *copier, PyObject *const *objects, Py_ssize_t count)
@@ -389,24 +388,24 @@ copier_are_atoms(struct copier *copier, PyObject *const *objects, Py_ssize_t cou
 }
 
 ALWAYS_INLINE PyObject *
-copier_copy_part(struct copier *copier, PyObject *object, int alone)
+copier_copy_part(struct copier *copier, PyObject *object, int unique)
 {
     if (likely(is_usual_atom(object)) && likely(copier->atoms_hold)) {
         return Py_NewRef(object);
     }
-    return copier_copy_object(copier, object, alone);
+    return copier_copy_object(copier, object, unique);
 }
 
 /* Enters a copy that is done as soon as it is made: the copied parts are atoms.  Of the object
    that the call is for, nobody can ask any more.  0 or -1. */
 ALWAYS_INLINE int
-copier_enter_whole(struct copier *copier, PyObject *object, unsigned kind, PyObject *copy,
-                   int alone)
+copier_enter_at_once(struct copier *copier, PyObject *object, unsigned kind, PyObject *copy,
+                     int unique)
 {
     if (copier->depth == 1 && copier->memo.dict == NULL) {
         return 0;
     }
-    return copymemo_whole(&copier->memo, object, kind, copy, alone);
+    return copymemo_enter_at_once(&copier->memo, object, kind, copy, unique);
 }
 
 /* Counts an item of a container. */

@@ -1,9 +1,9 @@
-/* The next object of a type, of which nothing is asked but what may have changed since the last
-   one was copied: one that is read by a form, and one whose reducer is called; see copier.h.
+/* The next object of a type that is read by a bound plan, or whose reducer is called: only those
+   questions are asked whose answers may have changed since the last one was copied; see copier.h.
 
    Most objects that are copied are of the type of the one before them, and of those whose reducer
-   is called, half of the time is the call.  So little else is done for them: what the copy
-   module's tables say is asked by their watcher, and what the class is by its version. */
+   is called, half of the time is the call.  So little else is done for them: the copy module's
+   tables are guarded by their watch, and the class by its version. */
 #include "copy/copier.h"
 
 #include "types/bound.h"
@@ -23,13 +23,13 @@ copier_remember_bound(struct copier *copier, PyTypeObject *type, Py_ssize_t coun
     if (bound->constructor == NULL && (copyroute_facts(copier->state, type) & TYPE_NO_DICT) != 0) {
         bound->constructor = construct_find_stores(copier->state, bound->callable, count);
     }
-    copier->last_form = bound->constructor != NULL ? bound : NULL;
+    copier->last_bound = bound->constructor != NULL ? bound : NULL;
 }
 
 int
 copier_copy_again(struct copier *copier, PyObject *object, PyObject **copy)
 {
-    struct bound_plan *bound = copier->last_form;
+    struct bound_plan *bound = copier->last_bound;
     PyTypeObject *type = Py_TYPE(object);
     PyObject *values[BOUND_PARTS_MAX];
     if (bound->type != type || bound->copy_epoch != copier->epoch || bound->constructor == NULL
@@ -45,7 +45,7 @@ copier_copy_again(struct copier *copier, PyObject *object, PyObject **copy)
     enum outcome outcome = construct_by_stores(copier->state, bound->constructor, values,
                                                bound->argument_count, copy);
     if (outcome == OUTCOME_DONE
-        && copymemo_log(&copier->memo, object, COPY_OBJECT, *copy, COPY_WHOLE) < 0) {
+        && copymemo_log(&copier->memo, object, COPY_OBJECT, *copy, COPY_AT_ONCE) < 0) {
         Py_CLEAR(*copy);
         return -1;
     }
@@ -56,8 +56,8 @@ copier_copy_again(struct copier *copier, PyObject *object, PyObject **copy)
 
 /* ---- from a reduce value of atoms --------------------------------------- */
 
-/* What a callable with a plan makes of atoms in a tuple, which are moved out of it if only the
-   reduce value holds it.  DONE, RAISED, or CALL and nothing was done. */
+/* The object that a callable with a plan constructs of atoms in a tuple, which are moved out of it
+   if only the reduce value holds it.  OUTCOME_DONE, OUTCOME_RAISED, or OUTCOME_BAIL. */
 ALWAYS_INLINE enum outcome
 make_of_atoms(struct core_state *state, PyObject *reduce_value, int *untracked, PyObject **made)
 {
@@ -99,7 +99,7 @@ copy_from_atoms(struct copier *copier, PyObject *object, PyObject *reduce_value,
     if (outcome != OUTCOME_DONE) {
         return outcome == OUTCOME_RAISED ? OUTCOME_RAISED : OUTCOME_BAIL;
     }
-    if (copymemo_own_whole(&copier->memo, object, *copy, untracked) < 0) {
+    if (copymemo_own_at_once(&copier->memo, object, *copy, untracked) < 0) {
         Py_CLEAR(*copy);
         return OUTCOME_RAISED;
     }
@@ -113,7 +113,7 @@ copier_from_atoms(struct copier *copier, PyObject *object, PyObject *reduce_valu
     return copy_from_atoms(copier, object, reduce_value, copy);
 }
 
-/* ---- by a function that is called ---------------------------------------- */
+/* ---- by a function that is called --------------------------------------- */
 
 /* function(object); strong or NULL. */
 ALWAYS_INLINE PyObject *
@@ -139,14 +139,14 @@ void
 copier_remember_asked(struct copier *copier, struct copyroute *route, PyObject *function,
                       int rests)
 {
-    int settled = function != NULL && route != NULL && copier->memo.dict == NULL
+    int lasting = function != NULL && route != NULL && copier->memo.dict == NULL
                   && (route->facts & TYPE_NO_DICT) != 0;
-    copier->asked_route = settled ? route : NULL;
-    copier->asked_code = settled ? PyFunction_GET_CODE(function) : NULL;
+    copier->asked_route = lasting ? route : NULL;
+    copier->asked_code = lasting ? PyFunction_GET_CODE(function) : NULL;
     copier->asked_rests = rests;
 }
 
-/* Whether the type's reducer is the one that was called last. */
+/* True if the type's reducer is the one that was called last. */
 ALWAYS_INLINE int
 is_asked_again(struct copier *copier, struct copyroute *route)
 {

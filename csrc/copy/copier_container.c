@@ -3,10 +3,10 @@
 
 #include "base/prefetch.h"
 
-/* ---- copies that are filled before the standard library fills them ----- */
+/* ---- copies that are filled before the standard library fills them ------ */
 
 int
-copier_open_part(struct copier *copier, struct open_instance *open, unsigned kind, int alone)
+copier_open_part(struct copier *copier, struct open_instance *open, unsigned kind, int unique)
 {
     open->state = open->fields = open->copied = NULL;
     Py_INCREF(open->source);
@@ -15,7 +15,7 @@ copier_open_part(struct copier *copier, struct open_instance *open, unsigned kin
     }
     copymemo_link(&copier->memo, open);
     open->event = copier->memo.buffers->pending_count;
-    return copymemo_open(&copier->memo, open->source, kind, open->copy, alone);
+    return copymemo_open(&copier->memo, open->source, kind, open->copy, unique);
 }
 
 void
@@ -29,7 +29,7 @@ copier_close_part(struct copier *copier, struct open_instance *open)
     default_reduction_release(open->info);
 }
 
-/* ---- lists ------------------------------------------------------------- */
+/* ---- lists -------------------------------------------------------------- */
 
 /* An empty list with room for `size` items; strong or NULL. */
 ALWAYS_INLINE PyObject *
@@ -57,7 +57,7 @@ append_item(PyObject *list, PyObject *item)
     return result;
 }
 
-/* Whether an item is a short tuple of atoms, which is its own copy and enters no memo. */
+/* True if an item is a short tuple of atoms, which is its own copy and enters no memo. */
 ALWAYS_INLINE int
 is_tuple_of_atoms(struct copier *copier, PyObject *item)
 {
@@ -75,15 +75,15 @@ is_tuple_of_atoms(struct copier *copier, PyObject *item)
 ALWAYS_INLINE PyObject *
 copy_item_of_list(struct copier *copier, PyObject *item)
 {
-    int alone = is_unique(copier, item);
+    int unique = is_unique(copier, item);
     PyObject *copy;
-    if (alone && copier->last_form != NULL) {
+    if (unique && copier->last_bound != NULL) {
         int copied = copier_copy_again(copier, item, &copy);
         if (copied != 0) {
             return copied < 0 ? NULL : copy;
         }
     }
-    if (alone && copier->asked_route != NULL
+    if (unique && copier->asked_route != NULL
         && copyroute_type(copier->asked_route) == Py_TYPE(item)) {
         int copied = copier_ask_again(copier, item, &copy);
         if (copied != 0) {
@@ -91,7 +91,7 @@ copy_item_of_list(struct copier *copier, PyObject *item)
         }
     }
     return is_tuple_of_atoms(copier, item) ? Py_NewRef(item)
-                                           : copier_copy_part(copier, item, alone);
+                                           : copier_copy_part(copier, item, unique);
 }
 
 static int
@@ -109,14 +109,14 @@ copy_items_of_list(struct copier *copier, PyObject *list, PyObject *copy)
 }
 
 PyObject *
-copier_copy_list(struct copier *copier, PyObject *list, int alone)
+copier_copy_list(struct copier *copier, PyObject *list, int unique)
 {
     PyObject *copy = list_with_room(PyList_GET_SIZE(list));
     if (copy == NULL) {
         return NULL;
     }
     Py_INCREF(list);
-    if (copymemo_open(&copier->memo, list, COPY_OBJECT, copy, alone) < 0
+    if (copymemo_open(&copier->memo, list, COPY_OBJECT, copy, unique) < 0
         || copy_items_of_list(copier, list, copy) < 0
         || copymemo_close(&copier->memo, list, COPY_OBJECT, copy) < 0) {
         Py_CLEAR(copy);
@@ -125,7 +125,7 @@ copier_copy_list(struct copier *copier, PyObject *list, int alone)
     return copy;
 }
 
-/* ---- tuples ------------------------------------------------------------ */
+/* ---- tuples ------------------------------------------------------------- */
 
 /* Fills `copies` with copies of the items from number `first` on.  1 if all are the items
    themselves, 0 if not, -1. */
@@ -150,7 +150,7 @@ copy_items_of_tuple(struct copier *copier, PyObject *tuple, Py_ssize_t first, Py
 }
 
 PyObject *
-copier_choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, int same, int alone,
+copier_choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, int same, int unique,
                     int foreign)
 {
     PyObject *copy = NULL;
@@ -159,7 +159,7 @@ copier_choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, in
             return NULL;
         }
     }
-    else if (!alone) {
+    else if (!unique) {
         copy = Py_XNewRef(copymemo_find(&copier->memo, tuple));
     }
     if (copy != NULL || same) {
@@ -174,8 +174,8 @@ copier_choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, in
         }
         return copy != NULL ? copy : Py_NewRef(tuple);
     }
-    int entered = foreign ? copymemo_own_whole(&copier->memo, tuple, copies, 0)
-                          : copier_enter_whole(copier, tuple, COPY_OBJECT, copies, alone);
+    int entered = foreign ? copymemo_own_at_once(&copier->memo, tuple, copies, 0)
+                          : copier_enter_at_once(copier, tuple, COPY_OBJECT, copies, unique);
     if (entered < 0) {
         return NULL;
     }
@@ -184,7 +184,7 @@ copier_choose_tuple(struct copier *copier, PyObject *tuple, PyObject *copies, in
 }
 
 PyObject *
-copier_copy_tuple(struct copier *copier, PyObject *tuple, int alone)
+copier_copy_tuple(struct copier *copier, PyObject *tuple, int unique)
 {
     Py_ssize_t size = PyTuple_GET_SIZE(tuple), atoms = 0;
     if (likely(copier->atoms_hold)) {
@@ -204,20 +204,20 @@ copier_copy_tuple(struct copier *copier, PyObject *tuple, int alone)
     PyObject_GC_UnTrack(copies);
     Py_INCREF(tuple);
     uint64_t epoch = copier->epoch;
-    copier_open_unentered(copier, alone);
+    copier_open_unentered(copier, unique);
     int same = copy_items_of_tuple(copier, tuple, atoms, copies);
     copier_close_unentered(copier);
     int foreign = copier->epoch != epoch;
     PyObject *copy = NULL;
     if (same >= 0) {
-        copy = copier_choose_tuple(copier, tuple, copies, same, alone && !foreign, foreign);
+        copy = copier_choose_tuple(copier, tuple, copies, same, unique && !foreign, foreign);
     }
     Py_DECREF(copies);
     Py_DECREF(tuple);
     return copy;
 }
 
-/* ---- dicts ------------------------------------------------------------- */
+/* ---- dicts -------------------------------------------------------------- */
 
 /* The next item, borrowed: 1, 0 at the end, -1 with the RuntimeError of a changed dict. */
 ALWAYS_INLINE int
@@ -238,7 +238,7 @@ next_item(struct dict_walk *walk, PyObject **key, PyObject **value)
     return 1;
 }
 
-/* Whether storing under the key compares nothing but str. */
+/* True if storing under the key compares nothing but str. */
 ALWAYS_INLINE int
 stores_purely(PyObject *dict, PyObject *key)
 {
@@ -277,14 +277,14 @@ copier_store_item(struct copier *copier, PyObject *dict, PyObject *key, PyObject
 static int
 copy_item(struct copier *copier, PyObject *dict, PyObject *key, PyObject *value)
 {
-    int key_alone = is_unique(copier, key);
+    int key_unique = is_unique(copier, key);
     uint64_t epoch = copier->epoch;
     Py_INCREF(key);
     PyObject *copied_value = copier_copy_part(copier, value, is_unique(copier, value));
     PyObject *copied_key = NULL;
     int result = -1;
     if (copied_value != NULL) {
-        copied_key = copier_copy_part(copier, key, key_alone && copier->epoch == epoch);
+        copied_key = copier_copy_part(copier, key, key_unique && copier->epoch == epoch);
         if (copied_key != NULL) {
             result = store_item(copier, dict, copied_key, copied_value);
         }
@@ -352,9 +352,9 @@ attend_between_values(struct copier *copier, struct open_instance *open, Py_ssiz
     return copy_items_of_dict(copier, &walk);
 }
 
-/* Copies the values that are no atoms of a dict that was copied whole. */
+/* Copies the values that are no atoms, of a dict that was copied with all its items. */
 static int
-replace_values(struct copier *copier, struct open_instance *open, int alone)
+replace_values(struct copier *copier, struct open_instance *open, int unique)
 {
     PyObject *key, *value;
     Py_ssize_t position = 0;
@@ -367,7 +367,7 @@ replace_values(struct copier *copier, struct open_instance *open, int alone)
         }
         if (!opened) {
             opened = 1;
-            if (copier_open_part(copier, open, COPY_OBJECT, alone) < 0) {
+            if (copier_open_part(copier, open, COPY_OBJECT, unique) < 0) {
                 result = -1;
                 break;
             }
@@ -379,7 +379,7 @@ replace_values(struct copier *copier, struct open_instance *open, int alone)
     }
     copier->budget -= open->done < COPIER_BUDGET ? (int)open->done : COPIER_BUDGET;
     if (!opened) {
-        return copier_enter_whole(copier, open->source, COPY_OBJECT, open->copy, alone);
+        return copier_enter_at_once(copier, open->source, COPY_OBJECT, open->copy, unique);
     }
     if (result >= 0) {
         result = copymemo_close(&copier->memo, open->source, COPY_OBJECT, open->copy);
@@ -388,32 +388,32 @@ replace_values(struct copier *copier, struct open_instance *open, int alone)
     return result;
 }
 
-/* Copies a dict with str keys: as a whole first, sharing the values, which is much less work than
-   to store one by one.  Should foreign code run before all values are replaced, the copy
-   is pulled back to what the standard library's would hold. */
+/* Copies a dict with str keys: all items at once, sharing the values, which is much less work than
+   to store one by one; then the values are replaced.  Should foreign code run before that is done,
+   the copy is rolled back to the items that the standard library's would hold. */
 static PyObject *
-copy_str_dict(struct copier *copier, PyObject *dict, int alone)
+copy_str_dict(struct copier *copier, PyObject *dict, int unique)
 {
     struct open_instance open = {.source = dict, .copy = PyDict_Copy(dict)};
-    if (open.copy != NULL && replace_values(copier, &open, alone) < 0) {
+    if (open.copy != NULL && replace_values(copier, &open, unique) < 0) {
         Py_CLEAR(open.copy);
     }
     return open.copy;
 }
 
 PyObject *
-copier_copy_dict(struct copier *copier, PyObject *dict, int alone)
+copier_copy_dict(struct copier *copier, PyObject *dict, int unique)
 {
     if (copier->atoms_hold && copier->memo.dict == NULL && PyDict_GET_SIZE(dict) > 1
         && layout_has_only_str_keys(dict)) {
-        return copy_str_dict(copier, dict, alone);
+        return copy_str_dict(copier, dict, unique);
     }
     PyObject *copy = PyDict_New();
     if (copy == NULL) {
         return NULL;
     }
     Py_INCREF(dict);
-    int result = copymemo_open(&copier->memo, dict, COPY_OBJECT, copy, alone);
+    int result = copymemo_open(&copier->memo, dict, COPY_OBJECT, copy, unique);
     if (result == 0) {
         /* Counted now: the dict may be the memo itself, which has one item more. */
         Py_ssize_t used = PyDict_GET_SIZE(dict);
@@ -427,7 +427,7 @@ copier_copy_dict(struct copier *copier, PyObject *dict, int alone)
     return copy;
 }
 
-/* ---- methods ----------------------------------------------------------- */
+/* ---- methods ------------------------------------------------------------ */
 
 /* type(x)(x.__func__, deepcopy(x.__self__, memo)) */
 PyObject *

@@ -32,7 +32,7 @@ struct level {
     enum stage stage;
     PyObject *object;
     PyObject *copy;         /* as far as it was made; NULL: not yet */
-    PyObject *reduce_value; /* LEVEL_REDUCED: what the object gave */
+    PyObject *reduce_value; /* LEVEL_REDUCED: of the object */
     PyObject *waiting;      /* of an item, what was copied or read before its other part */
     PyObject *iterator;     /* of list items or dict items */
     PyObject **arguments;   /* copies, behind one free place; `next` of them */
@@ -46,7 +46,7 @@ struct levels {
     size_t count, room;
 };
 
-/* What a level, or an object, came to: its copy, or a part that is to be copied first. */
+/* The progress of a level, or of an object: its copy is made, or a part is to be copied first. */
 enum progress { RAISED = -1, PART, DONE };
 
 /* copier_before_foreign() where the memo is a dict, and nothing can fail. */
@@ -57,9 +57,9 @@ begin_foreign(struct copier *copier)
     (void)copier_before_foreign(copier);
 }
 
-/* Drops an object, maybe the last reference to it. */
+/* Releases an object, maybe the last reference to it. */
 static void
-drop_level(struct copier *copier, PyObject *object)
+release_level(struct copier *copier, PyObject *object)
 {
     if (Py_REFCNT(object) > 1) {
         Py_DECREF(object);
@@ -70,7 +70,7 @@ drop_level(struct copier *copier, PyObject *object)
     copier_after_foreign(copier);
 }
 
-/* ---- levels -------------------------------------------------------------- */
+/* ---- levels ------------------------------------------------------------- */
 
 /* Opens a level for an object: NULL with an exception.  Steals the copy, and the reduce value. */
 static struct level *
@@ -104,9 +104,9 @@ error:
     return NULL;
 }
 
-/* Drops the copies of arguments.  May run Python code. */
+/* Releases the copies of arguments.  May run Python code. */
 static void
-drop_arguments(struct level *level)
+release_arguments(struct level *level)
 {
     if (level->arguments != NULL) {
         while (level->next > 0) {
@@ -122,7 +122,7 @@ static void
 close_level(struct levels *levels)
 {
     struct level level = levels->at[--levels->count];
-    drop_arguments(&level);
+    release_arguments(&level);
     Py_XDECREF(level.waiting);
     Py_XDECREF(level.iterator);
     Py_XDECREF(level.reduce_value);
@@ -149,7 +149,7 @@ copy_first(PyObject *part, PyObject **next)
     return PART;
 }
 
-/* ---- containers ---------------------------------------------------------- */
+/* ---- containers --------------------------------------------------------- */
 
 /* Each of these takes the copy of the part that it asked for, or NULL at first, which is stolen:
    DONE and the copy of the object in *next, PART and what is to be copied, or RAISED. */
@@ -227,7 +227,7 @@ advance_method(struct copier *copier, struct level *level, PyObject *copied, PyO
     return level->copy == NULL ? RAISED : finish_level(copier, level, next);
 }
 
-/* ---- reduce values ------------------------------------------------------- */
+/* ---- reduce values ------------------------------------------------------ */
 
 /* The next of the items, 1; 0 at the end, and no iterator; -1. */
 static int
@@ -288,7 +288,7 @@ go_on_with_items(struct copier *copier, struct level *level, PyObject **next)
                : go_on_with_dict_items(copier, level, next);
 }
 
-/* What comes after the state. */
+/* Goes on with the parts after the state. */
 static enum progress
 go_on_after_state(struct copier *copier, struct level *level, PyObject **next)
 {
@@ -313,7 +313,7 @@ go_on_with_arguments(struct copier *copier, struct level *level, PyObject **next
         return RAISED;
     }
     begin_foreign(copier);
-    drop_arguments(level);
+    release_arguments(level);
     copier_after_foreign(copier);
     if (copymemo_put(&copier->memo, level->object, level->copy) < 0) {
         return RAISED;
@@ -369,7 +369,7 @@ advance_reduced(struct copier *copier, struct level *level, PyObject *copied, Py
     }
 }
 
-/* ---- objects ------------------------------------------------------------- */
+/* ---- objects ------------------------------------------------------------ */
 
 /* Opens a level for what a reduce value, which is stolen, makes; or the copy at once. */
 static enum progress
@@ -378,7 +378,7 @@ begin_reduced(struct copier *copier, struct levels *levels, PyObject *object,
 {
     if (reduction_check_for_copy(reduce_value) != REDUCTION_VALID) {
         *copy = copier_copy_from(copier, object, reduce_value, 0);
-        drop_level(copier, reduce_value);
+        release_level(copier, reduce_value);
         if (*copy != NULL && *copy != object && copymemo_keep(&copier->memo, object, *copy) < 0) {
             Py_CLEAR(*copy);
         }
@@ -501,8 +501,8 @@ advance(struct copier *copier, struct levels *levels, PyObject **at)
     return progress;
 }
 
-/* Closes what is open after an exception.  One that passes out of arguments is what becomes of it
-   in the generator that the standard library has there. */
+/* Closes all open levels after an exception.  Where the standard library copies arguments in a
+   generator, an exception becomes here what it becomes there. */
 static void
 leave_levels(struct copier *copier, struct levels *levels)
 {
@@ -531,7 +531,7 @@ copier_copy_on_heap(struct copier *copier, PyObject *object)
         if (progress == PART) {
             PyObject *part = at;
             progress = begin_object(copier, &levels, part, &at);
-            drop_level(copier, part);
+            release_level(copier, part);
         }
         if (progress != RAISED && levels.count > 0) {
             progress = advance(copier, &levels, &at);

@@ -1,7 +1,7 @@
 /* Deep copies of instances of default reduction, field by field: see default.h. */
 #include "copy/copier.h"
 
-/* ---- instances --------------------------------------------------------- */
+/* ---- instances ---------------------------------------------------------- */
 
 enum field_kind { IN_SLOTS, IN_VALUES, IN_DICT };
 
@@ -63,7 +63,7 @@ store_field(const struct field_cursor *cursor, PyObject *copy, PyObject *value,
     return default_append(copy, cursor->name, value);
 }
 
-/* Ends the state of a clone that was pulled back, as the standard library does.  The state as
+/* Ends the state of an instance that was rolled back, as the standard library does.  The state as
    copied; strong or NULL. */
 static PyObject *
 end_state(struct copier *copier, struct open_instance *open)
@@ -83,11 +83,11 @@ end_state(struct copier *copier, struct open_instance *open)
     return pair;
 }
 
-/* Foreign code ran while `part` was copied: goes on as the standard library does, whose state
-   was made by the pull-back.  0 or -1. */
+/* Foreign code ran while `part` was copied: goes on as the standard library does, whose state was
+   made by rolling back.  0 or -1. */
 static NOINLINE int
-finish_pulled_clone(struct copier *copier, struct open_instance *open, PyObject *name,
-                    Py_ssize_t position, Py_ssize_t done, PyObject *part)
+finish_rolled_back(struct copier *copier, struct open_instance *open, PyObject *name,
+                   Py_ssize_t position, Py_ssize_t done, PyObject *part)
 {
     struct dict_walk walk = {open->fields, open->copied, position, open->used, open->used - done};
     if (copier_finish_dict(copier, &walk, name, part) < 0) {
@@ -120,7 +120,7 @@ copy_field(struct copier *copier, struct field_cursor *cursor, struct open_insta
     if (part != NULL && unlikely(open->copied != NULL)) {
         Py_ssize_t position = kind == IN_SLOTS ? cursor->done : cursor->position;
         done = kind == IN_DICT ? cursor->done : done;
-        result = finish_pulled_clone(copier, open, name, position, done, part);
+        result = finish_rolled_back(copier, open, name, position, done, part);
         Py_DECREF(part);
     }
     else if (part != NULL) {
@@ -130,10 +130,10 @@ copy_field(struct copier *copier, struct field_cursor *cursor, struct open_insta
     return result;
 }
 
-/* Copies all fields into the clone and enters it in the memo.  0 or -1. */
+/* Copies all fields into the copy and enters it in the memo.  0 or -1. */
 ALWAYS_INLINE int
 copy_fields(struct copier *copier, struct field_cursor *cursor, struct open_instance *open,
-            int alone, enum field_kind kind)
+            int unique, enum field_kind kind)
 {
     int opened = 0, result = 1;
     PyObject *value;
@@ -145,7 +145,7 @@ copy_fields(struct copier *copier, struct field_cursor *cursor, struct open_inst
         }
         if (!opened) {
             opened = 1;
-            if (copier_open_part(copier, open, COPY_CLONE, alone) < 0) {
+            if (copier_open_part(copier, open, COPY_DEFAULT, unique) < 0) {
                 result = -1;
                 break;
             }
@@ -155,10 +155,10 @@ copy_fields(struct copier *copier, struct field_cursor *cursor, struct open_inst
     if (!opened) {
         return result < 0
                    ? -1
-                   : copier_enter_whole(copier, open->source, COPY_CLONE, open->copy, alone);
+                   : copier_enter_at_once(copier, open->source, COPY_DEFAULT, open->copy, unique);
     }
     if (result > 0) {
-        result = copymemo_close(&copier->memo, open->source, COPY_CLONE, open->copy);
+        result = copymemo_close(&copier->memo, open->source, COPY_DEFAULT, open->copy);
     }
     copier_close_part(copier, open);
     return result;
@@ -166,29 +166,29 @@ copy_fields(struct copier *copier, struct field_cursor *cursor, struct open_inst
 
 static int
 copy_slots(struct copier *copier, struct field_cursor *cursor, struct open_instance *open,
-           int alone)
+           int unique)
 {
-    return copy_fields(copier, cursor, open, alone, IN_SLOTS);
+    return copy_fields(copier, cursor, open, unique, IN_SLOTS);
 }
 
 static int
 copy_values(struct copier *copier, struct field_cursor *cursor, struct open_instance *open,
-            int alone)
+            int unique)
 {
-    return copy_fields(copier, cursor, open, alone, IN_VALUES);
+    return copy_fields(copier, cursor, open, unique, IN_VALUES);
 }
 
 static int
 copy_dict_fields(struct copier *copier, struct field_cursor *cursor, struct open_instance *open,
-                 int alone)
+                 int unique)
 {
-    return copy_fields(copier, cursor, open, alone, IN_DICT);
+    return copy_fields(copier, cursor, open, unique, IN_DICT);
 }
 
 /* Copies an instance whose __dict__ others hold too, or whose memo is seen: the __dict__ is
    copied by itself, as any dict, and is the state.  Strong or NULL. */
 static NOINLINE PyObject *
-copy_with_state(struct copier *copier, PyObject *object, int alone)
+copy_with_state(struct copier *copier, PyObject *object, int unique)
 {
     PyObject *state = PyObject_GenericGetDict(object, NULL);
     PyObject *copy =
@@ -198,7 +198,7 @@ copy_with_state(struct copier *copier, PyObject *object, int alone)
         return NULL;
     }
     Py_INCREF(object);
-    int result = copymemo_open(&copier->memo, object, COPY_OBJECT, copy, alone);
+    int result = copymemo_open(&copier->memo, object, COPY_OBJECT, copy, unique);
     if (result == 0 && PyDict_GET_SIZE(state) > 0) {
         PyObject *copied = copier_copy_object(copier, state, 0);
         result = copied == NULL ? -1 : copier_set_state(copier, object, copy, copied);
@@ -213,7 +213,7 @@ copy_with_state(struct copier *copier, PyObject *object, int alone)
 }
 
 PyObject *
-copier_copy_default(struct copier *copier, struct copyroute *route, PyObject *object, int alone)
+copier_copy_default(struct copier *copier, struct copyroute *route, PyObject *object, int unique)
 {
     struct default_reduction *info = route->info;
     struct field_cursor cursor = {.info = info};
@@ -221,11 +221,11 @@ copier_copy_default(struct copier *copier, struct copyroute *route, PyObject *ob
                 && (info->has_dict ? default_find_fields(info, object, &cursor.fields)
                                    : copier->memo.dict == NULL);
     if (!usual) {
-        return copier_by_reduction(copier, object, NULL, route->facts, alone);
+        return copier_by_reduction(copier, object, NULL, route->facts, unique);
     }
     if (copier->memo.dict != NULL
         || (cursor.fields.dict != NULL && !has_one_reference(cursor.fields.dict))) {
-        return copy_with_state(copier, object, alone);
+        return copy_with_state(copier, object, unique);
     }
     struct open_instance open = {.info = info, .source = object};
     open.copy = layout_new_instance(Py_TYPE(object), copier->state->empty_tuple);
@@ -234,21 +234,21 @@ copier_copy_default(struct copier *copier, struct copyroute *route, PyObject *ob
     }
     int result;
     if (!info->has_dict) {
-        result = copy_slots(copier, &cursor, &open, alone);
+        result = copy_slots(copier, &cursor, &open, unique);
     }
     else if (cursor.fields.values != NULL
              && (cursor.target = layout_unmade_values(open.copy, Py_TYPE(object))) != NULL) {
-        result = copy_values(copier, &cursor, &open, alone);
+        result = copy_values(copier, &cursor, &open, unique);
     }
     else if (cursor.fields.dict != NULL) {
-        result = copy_dict_fields(copier, &cursor, &open, alone);
+        result = copy_dict_fields(copier, &cursor, &open, unique);
     }
     else if (cursor.fields.values != NULL) {
         Py_DECREF(open.copy);
-        return copy_with_state(copier, object, alone);
+        return copy_with_state(copier, object, unique);
     }
     else {
-        result = copier_enter_whole(copier, object, COPY_CLONE, open.copy, alone);
+        result = copier_enter_at_once(copier, object, COPY_DEFAULT, open.copy, unique);
     }
     if (result < 0) {
         Py_CLEAR(open.copy);

@@ -30,7 +30,7 @@ may_descend_further(struct copier *copier, uintptr_t here)
     return 1;
 }
 
-/* Whether the C stack has room for more levels. */
+/* True if the C stack has room for more levels. */
 ALWAYS_INLINE int
 may_descend(struct copier *copier)
 {
@@ -40,7 +40,7 @@ may_descend(struct copier *copier)
 }
 
 static PyObject *
-deepcopy_by_route(struct copier *copier, struct copyroute *route, PyObject *object, int alone)
+deepcopy_by_route(struct copier *copier, struct copyroute *route, PyObject *object, int unique)
 {
     PyObject *copy;
     if (unlikely(!may_descend(copier))) {
@@ -48,14 +48,14 @@ deepcopy_by_route(struct copier *copier, struct copyroute *route, PyObject *obje
     }
     copier->depth++;
     switch (route->kind) {
-    case ROUTE_LIST: copy = copier_copy_list(copier, object, alone); break;
-    case ROUTE_TUPLE: copy = copier_copy_tuple(copier, object, alone); break;
-    case ROUTE_DICT: copy = copier_copy_dict(copier, object, alone); break;
-    case ROUTE_CLONE: copy = copier_copy_default(copier, route, object, alone); break;
+    case ROUTE_LIST: copy = copier_copy_list(copier, object, unique); break;
+    case ROUTE_TUPLE: copy = copier_copy_tuple(copier, object, unique); break;
+    case ROUTE_DICT: copy = copier_copy_dict(copier, object, unique); break;
+    case ROUTE_DEFAULT: copy = copier_copy_default(copier, route, object, unique); break;
     case ROUTE_METHOD: copy = copier_copy_method(copier, object); break;
     case ROUTE_DISPATCH: copy = copier_by_dispatch(copier, object, route->function); break;
     default:
-        copy = copier_by_reduction(copier, object, route->function, route->facts, alone);
+        copy = copier_by_reduction(copier, object, route->function, route->facts, unique);
         break;
     }
     copier->depth--;
@@ -77,7 +77,7 @@ copy_visibly(struct copier *copier, PyObject *object)
 }
 
 PyObject *
-copier_copy_object(struct copier *copier, PyObject *object, int alone)
+copier_copy_object(struct copier *copier, PyObject *object, int unique)
 {
     if (unlikely(!copier->atoms_hold)) {
         if (!copier_look(copier)) {
@@ -90,7 +90,7 @@ copier_copy_object(struct copier *copier, PyObject *object, int alone)
     if (unlikely(copier->memo.dict != NULL)) {
         return copy_visibly(copier, object);
     }
-    PyObject *copy = alone ? NULL : copymemo_find(&copier->memo, object);
+    PyObject *copy = unique ? NULL : copymemo_find(&copier->memo, object);
     if (copy != NULL && !copier->state->copy->routes->atoms_first) {
         return Py_NewRef(copy);
     }
@@ -102,11 +102,11 @@ copier_copy_object(struct copier *copier, PyObject *object, int alone)
         return Py_NewRef(copy);
     }
     return route->kind <= ROUTE_CLASS ? Py_NewRef(object)
-                                      : deepcopy_by_route(copier, route, object, alone);
+                                      : deepcopy_by_route(copier, route, object, unique);
 }
 
-/* Has a collection that is due run now, while the copies are hidden from it, and not as soon as
-   the copy is handed out.  0, or -1 with what a signal handler raised.  Runs Python code. */
+/* Runs a collection that is due now, while the copies are hidden from it, and not as soon as the
+   copy is handed out.  0, or -1 with what a signal handler raised.  Runs Python code. */
 static int
 let_collector_run(struct copier *copier)
 {

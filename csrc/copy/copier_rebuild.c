@@ -1,14 +1,14 @@
 /* Copies from reduce values: the parts are copied, and made into an object; see copier.h.
 
-   What is usual is done here: an exact tuple, arguments in an exact tuple.  Whatever is not usual
-   is given to the standard library's own _reconstruct. */
+   Usual ones are done here: an exact tuple, with arguments in an exact tuple.  Any other is given
+   to the standard library's own _reconstruct. */
 #include "copy/copier.h"
 
 #include "types/bound.h"
 #include "base/reduction.h"
 #include "copy/room.h"
 
-/* ---- rebuilding -------------------------------------------------------- */
+/* ---- rebuilding --------------------------------------------------------- */
 
 void
 copier_leave_generator(struct copier *copier)
@@ -25,7 +25,7 @@ copier_leave_generator(struct copier *copier)
     PyErr_SetRaisedException(error);
 }
 
-/* Whether calling it is object.__new__ and a Python function __init__, as far as is known. */
+/* True if calling it is object.__new__ and a Python function __init__, as far as is known. */
 static int
 calls_init(struct copier *copier, PyObject *function)
 {
@@ -58,13 +58,13 @@ copier_make_or_call(struct copier *copier, PyObject *function, PyObject **args, 
     if (outcome == OUTCOME_DONE || outcome == OUTCOME_RAISED) {
         return outcome == OUTCOME_DONE ? made : NULL;
     }
-    PyObject *due = outcome == OUTCOME_HOT ? made : NULL, *result = NULL;
+    PyObject *hot = outcome == OUTCOME_HOT ? made : NULL, *result = NULL;
     if (copier_before_foreign(copier) < 0) {
-        Py_XDECREF(due);
+        Py_XDECREF(hot);
         return NULL;
     }
     Py_INCREF(function);
-    if (due == NULL || construct_read(copier->state, due) == 0) {
+    if (hot == NULL || construct_read(copier->state, hot) == 0) {
         result = call_constructor(copier, function, args, count);
     }
     Py_DECREF(function);
@@ -72,8 +72,8 @@ copier_make_or_call(struct copier *copier, PyObject *function, PyObject **args, 
     return result;
 }
 
-/* Has the memo own copied arguments that were stored nowhere, if it names them: they are about
-   to be dropped.  0 or -1. */
+/* Has the memo own copied arguments that were stored nowhere, if it names them: they are about to
+   be released.  0 or -1. */
 static int
 own_arguments(struct copier *copier, PyObject *const *copies, Py_ssize_t count)
 {
@@ -174,27 +174,27 @@ fill_deep(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObj
 }
 
 int
-copier_enter(struct copier *copier, PyObject *object, PyObject *copy, int alone, uint64_t epoch)
+copier_enter(struct copier *copier, PyObject *object, PyObject *copy, int unique, uint64_t epoch)
 {
     if (copier->epoch != epoch) {
         return copymemo_put(&copier->memo, object, copy);
     }
-    return copymemo_open(&copier->memo, object, COPY_OBJECT, copy, alone);
+    return copymemo_open(&copier->memo, object, COPY_OBJECT, copy, unique);
 }
 
 /* _reconstruct(object, memo, *reduce_value) for a usual reduce value; strong or NULL. */
 static PyObject *
-rebuild_deep(struct copier *copier, PyObject *object, PyObject *reduce_value, int alone)
+rebuild_deep(struct copier *copier, PyObject *object, PyObject *reduce_value, int unique)
 {
     uint64_t epoch = copier->epoch;
-    copier_open_unentered(copier, alone);
+    copier_open_unentered(copier, unique);
     PyObject *copy = construct_deep(copier, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE),
                                     PyTuple_GET_ITEM(reduce_value, PART_ARGS));
     copier_close_unentered(copier);
     if (copy == NULL) {
         return NULL;
     }
-    if (copier_enter(copier, object, copy, alone, epoch) < 0
+    if (copier_enter(copier, object, copy, unique, epoch) < 0
         || (PyTuple_GET_SIZE(reduce_value) > 2
             && fill_deep(copier, object, reduce_value, copy) < 0)) {
         Py_DECREF(copy);
@@ -204,10 +204,10 @@ rebuild_deep(struct copier *copier, PyObject *object, PyObject *reduce_value, in
 }
 
 PyObject *
-copier_copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value, int alone)
+copier_copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value, int unique)
 {
     if (reduction_check_for_copy(reduce_value) == REDUCTION_VALID) {
-        return rebuild_deep(copier, object, reduce_value, alone);
+        return rebuild_deep(copier, object, reduce_value, unique);
     }
     if (copymemo_show(&copier->memo) < 0 || copier_before_foreign(copier) < 0) {
         return NULL;
@@ -224,7 +224,7 @@ copier_copy_from(struct copier *copier, PyObject *object, PyObject *reduce_value
     return copy;
 }
 
-/* Whether dropping our references leaves each object to another holder. */
+/* True if dropping our references leaves each object to another holder. */
 static int
 are_held(PyObject *const *objects, Py_ssize_t count)
 {
@@ -283,11 +283,11 @@ copier_construct_from(struct copier *copier, struct bound_parts *parts)
 
 enum outcome
 copier_from_value(struct copier *copier, PyObject *object, PyObject *reduce_value,
-                  enum outcome way, int planned, int alone, PyObject **copy)
+                  enum outcome way, int planned, int unique, PyObject **copy)
 {
     uint64_t epoch = copier->epoch;
     if (way == OUTCOME_BAIL) {
-        *copy = copier_copy_from(copier, object, reduce_value, planned ? alone : 0);
+        *copy = copier_copy_from(copier, object, reduce_value, planned ? unique : 0);
     }
     if (planned == 1 && epoch == copier->epoch && PyTuple_GET_SIZE(reduce_value) == 2) {
         /* The object still holds what the reduce value was made of. */

@@ -7,9 +7,9 @@
 #include "base/reduction.h"
 #include "copy/room.h"
 
-/* ---- asking ------------------------------------------------------------ */
+/* ---- asking ------------------------------------------------------------- */
 
-/* Whether it is sure, without asking it, that the object has no __deepcopy__. */
+/* True if it is sure, without asking it, that the object has no __deepcopy__. */
 static int
 surely_lacks_deepcopy(struct copier *copier, PyObject *object, unsigned int facts)
 {
@@ -133,12 +133,12 @@ copier_ask_deeply(struct copier *copier, PyObject *object, unsigned int facts, P
     return found;
 }
 
-/* ---- the ways ---------------------------------------------------------- */
+/* ---- the ways ----------------------------------------------------------- */
 
 /* deepcopy_by_bound_plan(), with room for so many arguments. */
 ALWAYS_INLINE enum outcome
-copy_by_form_of(struct copier *copier, PyObject *object, int alone, PyObject **values,
-                Py_ssize_t count, PyObject **copy)
+copy_by_parts(struct copier *copier, PyObject *object, int unique, PyObject **values,
+              Py_ssize_t count, PyObject **copy)
 {
     struct bound_parts parts = {NULL, values, count};
     uint64_t epoch = copier->epoch;
@@ -150,7 +150,7 @@ copy_by_form_of(struct copier *copier, PyObject *object, int alone, PyObject **v
         outcome = construct_object(copier->state, parts.callable, parts.values, parts.count, copy);
     }
     if (likely(outcome == OUTCOME_DONE)) {
-        if (copier_enter_whole(copier, object, COPY_OBJECT, *copy, alone) == 0) {
+        if (copier_enter_at_once(copier, object, COPY_OBJECT, *copy, unique) == 0) {
             copier_remember_bound(copier, Py_TYPE(object), parts.count);
             return OUTCOME_CLOSED;
         }
@@ -163,44 +163,44 @@ copy_by_form_of(struct copier *copier, PyObject *object, int alone, PyObject **v
     if (outcome == OUTCOME_HOT) {
         Py_DECREF(*copy);
     }
-    copier_open_unentered(copier, alone);
+    copier_open_unentered(copier, unique);
     *copy = copier_construct_from(copier, &parts);
     copier_close_unentered(copier);
-    if (*copy != NULL && copier_enter(copier, object, *copy, alone, epoch) < 0) {
+    if (*copy != NULL && copier_enter(copier, object, *copy, unique, epoch) < 0) {
         Py_CLEAR(*copy);
     }
     return *copy == NULL ? OUTCOME_RAISED : OUTCOME_DONE;
 }
 
 /* Most are short, and what nests keeps the room for them on the C stack. */
-enum { SHORT_FORM = 6 };
+enum { FEW_PARTS = 6 };
 
 static NOINLINE enum outcome
-copy_by_short_form(struct copier *copier, PyObject *object, int alone, PyObject **copy)
+copy_by_few_parts(struct copier *copier, PyObject *object, int unique, PyObject **copy)
 {
-    PyObject *values[SHORT_FORM];
-    return copy_by_form_of(copier, object, alone, values, SHORT_FORM, copy);
+    PyObject *values[FEW_PARTS];
+    return copy_by_parts(copier, object, unique, values, FEW_PARTS, copy);
 }
 
 static NOINLINE enum outcome
-copy_by_long_form(struct copier *copier, PyObject *object, int alone, PyObject **copy)
+copy_by_many_parts(struct copier *copier, PyObject *object, int unique, PyObject **copy)
 {
     PyObject *values[BOUND_PARTS_MAX];
-    return copy_by_form_of(copier, object, alone, values, BOUND_PARTS_MAX, copy);
+    return copy_by_parts(copier, object, unique, values, BOUND_PARTS_MAX, copy);
 }
 
-/* The copy of an owned object that is read by the form of its type, if one is ready. */
+/* The copy of an owned object that is read by the bound plan of its type, if that is ready. */
 static enum outcome
-deepcopy_by_bound_plan(struct copier *copier, PyObject *object, int alone, PyObject **copy)
+deepcopy_by_bound_plan(struct copier *copier, PyObject *object, int unique, PyObject **copy)
 {
-    return bound_at(copier->state, Py_TYPE(object))->argument_count <= SHORT_FORM
-               ? copy_by_short_form(copier, object, alone, copy)
-               : copy_by_long_form(copier, object, alone, copy);
+    return bound_at(copier->state, Py_TYPE(object))->argument_count <= FEW_PARTS
+               ? copy_by_few_parts(copier, object, unique, copy)
+               : copy_by_many_parts(copier, object, unique, copy);
 }
 
 /* The copy of an owned object from the reduce value that foreign code gave, which is stolen. */
 static enum outcome
-copy_and_drop(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject **copy)
+copy_and_release(struct copier *copier, PyObject *object, PyObject *reduce_value, PyObject **copy)
 {
     enum outcome way = copier_from_atoms(copier, object, reduce_value, copy);
     if (way == OUTCOME_CLOSED) {
@@ -211,7 +211,7 @@ copy_and_drop(struct copier *copier, PyObject *object, PyObject *reduce_value, P
     return copier_from_value(copier, object, reduce_value, way, 0, 0, copy);
 }
 
-/* What is known of the type of an object that is being copied by reduction. */
+/* The route of an object that is being copied by reduction. */
 ALWAYS_INLINE struct copyroute *
 known_route_of(struct copier *copier, PyObject *object)
 {
@@ -221,7 +221,7 @@ known_route_of(struct copier *copier, PyObject *object)
                : copyroute_known(copier->state->copy->routes, Py_TYPE(object));
 }
 
-/* Whether the reducer of a type is to be called, as its plan has given up for many. */
+/* True if the reducer of a type is to be called, as its plan has given up for many. */
 ALWAYS_INLINE int
 reducer_rests(struct copier *copier, struct copyroute *route)
 {
@@ -232,9 +232,9 @@ reducer_rests(struct copier *copier, struct copyroute *route)
 /* Counts how the plan does.  To make the reduce value takes as long as to call the function that
    makes it. */
 ALWAYS_INLINE void
-count_try(struct copier *copier, struct copyroute *route, int by_form)
+count_try(struct copier *copier, struct copyroute *route, int by_bound_plan)
 {
-    if (route != NULL && by_form) {
+    if (route != NULL && by_bound_plan) {
         trial_succeeded(&route->deep_trial);
     }
     else if (route != NULL) {
@@ -245,28 +245,28 @@ count_try(struct copier *copier, struct copyroute *route, int by_form)
 /* The copy of an owned object from the reduce value that a plan made, which is stolen. */
 static enum outcome
 copy_planned(struct copier *copier, PyObject *object, PyObject *reduce_value, int planned,
-             int alone, PyObject **copy)
+             int unique, PyObject **copy)
 {
     enum outcome way = copier_from_atoms(copier, object, reduce_value, copy);
     if (way == OUTCOME_CLOSED) {
         Py_DECREF(reduce_value);
         return way;
     }
-    return copier_from_value(copier, object, reduce_value, way, planned, alone, copy);
+    return copier_from_value(copier, object, reduce_value, way, planned, unique, copy);
 }
 
 /* The copy of an owned object by the plan of the callable that reduces it, if there is one.
    NOT_SO if that is to be called, and *callable NULL if it is to be looked up again. */
 static enum outcome
 deepcopy_by_plan(struct copier *copier, PyObject *object, PyObject **callable, PyObject *protocol,
-                 int of_method, struct reducer *reducer, int alone, PyObject **copy)
+                 int of_method, struct reducer *reducer, int unique, PyObject **copy)
 {
     PyObject *reduce_value = NULL;
     struct copyroute *route = known_route_of(copier, object);
     enum outcome verdict = reducer_meet(copier->state, *callable, protocol, reducer);
     if (verdict == OUTCOME_DONE
         && bound_prepare(copier->state, copier->epoch, reducer, of_method, Py_TYPE(object))) {
-        enum outcome way = deepcopy_by_bound_plan(copier, object, alone, copy);
+        enum outcome way = deepcopy_by_bound_plan(copier, object, unique, copy);
         if (way != OUTCOME_BAIL) {
             count_try(copier, route, 1);
             return way;
@@ -281,12 +281,12 @@ deepcopy_by_plan(struct copier *copier, PyObject *object, PyObject **callable, P
     int planned = ask_plan(copier, object, callable, verdict, reducer, &reduce_value);
     return planned == 0  ? OUTCOME_BAIL
            : planned < 0 ? OUTCOME_RAISED
-                         : copy_planned(copier, object, reduce_value, planned, alone, copy);
+                         : copy_planned(copier, object, reduce_value, planned, unique, copy);
 }
 
 /* The copy of an owned object by the function that dispatch_table has. */
 static enum outcome
-deepcopy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable, int alone,
+deepcopy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable, int unique,
                     PyObject **copy)
 {
     struct reducer reducer = {.function = callable, .refused = 1};
@@ -294,7 +294,7 @@ deepcopy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable,
     int rests = reducer_rests(copier, route);
     enum outcome way =
         rests ? OUTCOME_BAIL
-              : deepcopy_by_plan(copier, object, &callable, NULL, 0, &reducer, alone, copy);
+              : deepcopy_by_plan(copier, object, &callable, NULL, 0, &reducer, unique, copy);
     if (way != OUTCOME_BAIL) {
         return way;
     }
@@ -302,12 +302,12 @@ deepcopy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable,
     PyObject *reduce_value = callable == NULL ? get_reduce_value(copier, object, Py_TYPE(object))
                                               : copier_ask_function(copier, callable, object);
     return reduce_value == NULL ? OUTCOME_RAISED
-                                : copy_and_drop(copier, object, reduce_value, copy);
+                                : copy_and_release(copier, object, reduce_value, copy);
 }
 
 /* The copy of an owned object by the plan of its class's own __reduce_ex__ or __reduce__. */
 static enum outcome
-deepcopy_by_method(struct copier *copier, PyObject *object, int alone, PyObject **copy)
+deepcopy_by_method(struct copier *copier, PyObject *object, int unique, PyObject **copy)
 {
     struct core_state *state = copier->state;
     struct reducer reducer;
@@ -318,7 +318,7 @@ deepcopy_by_method(struct copier *copier, PyObject *object, int alone, PyObject 
     return method == NULL ? OUTCOME_BAIL
                           : deepcopy_by_plan(copier, object, &method,
                                              takes_protocol ? state->protocols[4] : NULL, 1,
-                                             &reducer, alone, copy);
+                                             &reducer, unique, copy);
 }
 
 /* Fills the fresh copy of an owned object with the state that it gave.  0 or -1. */
@@ -337,7 +337,8 @@ take_over_state(struct copier *copier, PyObject *object, PyObject *copy, PyObjec
     return result;
 }
 
-/* What an object's __getstate__ gives, which is an owned function of its type; strong or NULL. */
+/* The state of an object by its __getstate__, which is an owned function of its type; strong or
+   NULL. */
 static PyObject *
 call_getstate(struct copier *copier, PyObject *object, PyObject *getstate)
 {
@@ -382,7 +383,7 @@ deepcopy_by_state(struct copier *copier, PyObject *object, PyObject **copy)
                     || !copier_keeps_class(copier, type))) {
         PyObject *value = reduction_of_state(copier->state, type, state);
         if (value != NULL) {
-            way = copy_and_drop(copier, object, value, copy);
+            way = copy_and_release(copier, object, value, copy);
         }
     }
     else if (state != NULL) {
@@ -404,8 +405,8 @@ deepcopy_by_state(struct copier *copier, PyObject *object, PyObject **copy)
     return way;
 }
 
-/* The copy of an owned object that is asked for its reduce value.  Its type is owned too: it may
-   have a __deepcopy__ that changes it. */
+/* The copy of an owned object that is asked for its reduce value.  Its type is owned too: a
+   __deepcopy__ may change the object's class. */
 static enum outcome
 copy_asked(struct copier *copier, PyObject *object, int sure, PyObject **copy)
 {
@@ -415,7 +416,7 @@ copy_asked(struct copier *copier, PyObject *object, int sure, PyObject **copy)
     if (found == 0) {
         PyObject *reduce_value = get_reduce_value(copier, object, type);
         if (reduce_value != NULL) {
-            way = copy_and_drop(copier, object, reduce_value, copy);
+            way = copy_and_release(copier, object, reduce_value, copy);
         }
     }
     else if (found > 0) {
@@ -427,7 +428,7 @@ copy_asked(struct copier *copier, PyObject *object, int sure, PyObject **copy)
 
 PyObject *
 copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, unsigned int facts,
-                    int alone)
+                    int unique)
 {
     PyObject *copy = NULL;
     enum outcome way = OUTCOME_BAIL;
@@ -439,16 +440,16 @@ copier_by_reduction(struct copier *copier, PyObject *object, PyObject *reducer, 
     reducer = sure && reducer != NULL && PyFunction_Check(reducer) ? reducer : NULL;
     Py_INCREF(object);
     if (reducer != NULL || reduces) {
-        way = deepcopy_by_bound_plan(copier, object, alone, &copy);
+        way = deepcopy_by_bound_plan(copier, object, unique, &copy);
     }
     if (way == OUTCOME_BAIL && reduces) {
-        way = deepcopy_by_method(copier, object, alone, &copy);
+        way = deepcopy_by_method(copier, object, unique, &copy);
     }
     if (way == OUTCOME_BAIL && reducer == NULL && gives_state) {
         way = deepcopy_by_state(copier, object, &copy);
     }
     if (way == OUTCOME_BAIL) {
-        way = reducer != NULL ? deepcopy_by_reducer(copier, object, reducer, alone, &copy)
+        way = reducer != NULL ? deepcopy_by_reducer(copier, object, reducer, unique, &copy)
                               : copy_asked(copier, object, sure, &copy);
     }
     return copier_finish_copy(copier, object, way, copy);

@@ -44,7 +44,7 @@ is_in(struct core_state *state, PyObject *set_name, PyTypeObject *type)
     return found;
 }
 
-/* ---- builtin types ----------------------------------------------------- */
+/* ---- builtin types ------------------------------------------------------ */
 
 /* Up to 3.13: _copy_dispatch[cls](x).  1 and the copy, 0, -1. */
 static int
@@ -84,10 +84,10 @@ copy_by_sets(struct core_state *state, PyObject *object, PyObject **copy)
     return found;
 }
 
-/* ---- reductions -------------------------------------------------------- */
+/* ---- reductions --------------------------------------------------------- */
 
 /* constructor(*arguments), all owned by the caller, by its plan or by calling it; strong or NULL.
-   `tuple`: what the arguments are in, which exceptions keep as it is; NULL: nothing. */
+   `tuple`: the one in which the arguments are, which exceptions keep as it is; or NULL. */
 static PyObject *
 construct_shallow(struct core_state *state, PyObject *callable, PyObject *const *arguments,
                   Py_ssize_t count, PyObject *tuple)
@@ -137,7 +137,7 @@ rebuild_shallow(struct core_state *state, PyObject *object, PyObject *reduce_val
     return copy;
 }
 
-/* What copy makes of a reduce value, which is stolen, or NULL; strong or NULL. */
+/* The copy that copy() makes of a reduce value, which is stolen, or NULL; strong or NULL. */
 static PyObject *
 copy_from(struct core_state *state, PyObject *object, PyObject *reduce_value)
 {
@@ -184,7 +184,7 @@ copy_by_asking(struct core_state *state, PyObject *object)
                      copier_ask_object(state, object, "un(shallow)copyable object of type %S"));
 }
 
-/* ---- instances --------------------------------------------------------- */
+/* ---- instances ---------------------------------------------------------- */
 
 static void
 share_slots(const struct default_reduction *info, PyObject *object, PyObject *copy)
@@ -212,7 +212,7 @@ share_values(PyObject *object, struct layout_values *values, PyObject *copy)
     return 0;
 }
 
-/* A clone that shares the object's fields; strong or NULL. */
+/* A copy that shares the object's fields; strong or NULL. */
 static PyObject *
 share_fields(struct core_state *state, struct default_reduction *info, PyObject *object,
              struct default_fields *fields)
@@ -256,8 +256,8 @@ find_route(struct core_state *state, PyTypeObject *type)
     return route != NULL && route->generation == routes->generation ? route : NULL;
 }
 
-/* The copy of an instance from what its form reads, which is owned meanwhile; strong or NULL. Runs
-   Python code. */
+/* The copy of an instance from the parts that its bound plan reads, which are owned meanwhile;
+   strong or NULL.  Runs Python code. */
 static PyObject *
 construct_from(struct core_state *state, struct bound_parts *parts)
 {
@@ -320,8 +320,8 @@ copy_by_method(struct core_state *state, struct copyroute *route, PyObject *obje
 
 /* Copies an instance as its type's plan says.  1 and the copy, 0, -1. */
 static int
-copy_clone(struct core_state *state, struct default_reduction *info, PyObject *object,
-           PyObject **copy)
+copy_by_default(struct core_state *state, struct default_reduction *info, PyObject *object,
+                PyObject **copy)
 {
     struct default_fields fields = {NULL, NULL};
     if (info->has_dict && !default_find_fields(info, object, &fields)) {
@@ -343,7 +343,7 @@ copy_by_plan(struct core_state *state, PyObject *object, PyObject **copy)
     if (copyroute_analyse(state, Py_TYPE(object), &info) == NULL) {
         return -1;
     }
-    return info == NULL ? 0 : copy_clone(state, info, object, copy);
+    return info == NULL ? 0 : copy_by_default(state, info, object, copy);
 }
 
 /* Copies an object that was of the type when copy.py asked for that, has no __copy__, and is in
@@ -389,7 +389,7 @@ copy_container(PyObject *object, PyObject **copy)
     return *copy == NULL ? -1 : 1;
 }
 
-/* Whether the object's reduction is known but for its state: that of its type is, and no attribute
+/* True if the object's reduction is known but for its state: that of its type is, and no attribute
    of its own is in the way. */
 static int
 is_asked_only_for_state(struct core_state *state, const struct copyroute *route, PyObject *object)
@@ -471,8 +471,8 @@ copy_reduced(struct core_state *state, struct copyroute *route, PyObject *object
 {
     PyObject *copy = NULL;
     int done = 0;
-    if (route->kind == ROUTE_CLONE) {
-        done = copy_clone(state, route->info, object, &copy);
+    if (route->kind == ROUTE_DEFAULT) {
+        done = copy_by_default(state, route->info, object, &copy);
     }
     else if (route->function != NULL) {
         return copy_by_reducer(state, route, object);
@@ -486,15 +486,15 @@ copy_reduced(struct core_state *state, struct copyroute *route, PyObject *object
     return done != 0 ? copy : copy_by_asking(state, object);
 }
 
-/* Whether the route says what is done with an object that is in no table but dispatch_table. */
+/* True if the route says what is done with an object that is in no table but dispatch_table. */
 static int
 is_reduced(const struct copyroute *route)
 {
-    return route->kind == ROUTE_CLONE || route->kind == ROUTE_REDUCE;
+    return route->kind == ROUTE_DEFAULT || route->kind == ROUTE_REDUCE;
 }
 
 /* Copies an object of a known type that has a __copy__, or whose metaclass is asked for one;
-   strong or NULL.  Who looked for it in vain may have changed what was known. */
+   strong or NULL.  A search in vain may have changed the type. */
 static PyObject *
 copy_hooked(struct core_state *state, PyObject *object)
 {
@@ -538,7 +538,7 @@ copy_by_route(struct core_state *state, PyObject *object, PyObject **copy)
     return *copy == NULL ? -1 : 1;
 }
 
-/* Whether the tables are to be asked by the standard library, as often as it does. */
+/* True if the tables are to be asked by the standard library, as often as it does. */
 static int
 is_hashed_by_metaclass(PyTypeObject *type)
 {
@@ -548,7 +548,7 @@ is_hashed_by_metaclass(PyTypeObject *type)
     return !copyroute_is_plain_key((PyObject *)type);
 }
 
-/* Whether it is sure, without asking, that there is no type.__copy__: 1, 0, or -1 with an
+/* True if it is sure, without asking, that there is no type.__copy__: 1, 0, or -1 with an
    exception. */
 static int
 surely_lacks_copy(struct core_state *state, PyTypeObject *type)
@@ -561,7 +561,7 @@ surely_lacks_copy(struct core_state *state, PyTypeObject *type)
     return route == NULL ? -1 : (route->facts & TYPE_NO_COPY) != 0;
 }
 
-/* ---- copy and replace -------------------------------------------------- */
+/* ---- copy and replace --------------------------------------------------- */
 
 /* The copy of an object whose type is owned, and not known well enough; strong or NULL. */
 static PyObject *

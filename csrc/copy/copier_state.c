@@ -1,8 +1,8 @@
-/* What an object is asked for, and states and items put into its copy: see copier.h.
+/* Asking objects, and putting states and items into copies: see copier.h.
 
-   What is usual is done here: states that are dicts, instances that take them as ordinary ones do.
-   Whatever is not usual is given to the standard library's own _reconstruct, so that its
-   errors and their order are its own. */
+   Usual states are set here: dicts, of instances that take them as ordinary ones do.  Any other is
+   given to the standard library's own _reconstruct, so that the errors and their order are the
+   same. */
 #include "copy/copier.h"
 
 #include "types/bound.h"
@@ -57,9 +57,9 @@ copier_reconstruct(struct core_state *state, PyObject *object, PyObject *memo,
     return call_copy_helper(state, "reconstruct", args, Py_ARRAY_LENGTH(args));
 }
 
-/* ---- asking ------------------------------------------------------------ */
+/* ---- asking ------------------------------------------------------------- */
 
-/* What takes the object apart, as its class has it, called without looking it up again: 1 and
+/* Calls the reducer of the object's class, without looking it up again: 1 and the reduce value,
    strong; 0 if the object is to be asked; -1. */
 static int
 ask_class(struct core_state *state, PyObject *object, PyObject **reduce_value)
@@ -110,7 +110,7 @@ copier_ask_object(struct core_state *state, PyObject *object, const char *error)
     return reduce_value;
 }
 
-/* ---- states ------------------------------------------------------------ */
+/* ---- states ------------------------------------------------------------- */
 
 /* for key, value in slots.items(): setattr(copy, key, value) */
 static int
@@ -139,8 +139,8 @@ set_slots(PyObject *copy, PyObject *slots)
     return 0;
 }
 
-/* Whether the instance takes state as instances of ordinary classes do: no __setstate__
-   anywhere. */
+/* True if the instance takes state as instances of ordinary classes do: no __setstate__ anywhere.
+ */
 static int
 takes_state_plainly(struct core_state *state, PyObject *copy, unsigned int facts)
 {
@@ -199,8 +199,8 @@ apply_plain_state(struct core_state *state, PyObject *copy, PyObject *copied_sta
     return slots != Py_None && set_slots(copy, slots) < 0 ? -1 : 1;
 }
 
-/* What a state says: what goes into the __dict__, and what is set as attributes, or None.  0 if it
-   takes Python code to find out. */
+/* Splits a state into the part for the __dict__ and the part that is set as attributes; each may
+   be None.  0 if that takes Python code. */
 static int
 split_state(PyObject *copied_state, PyObject **attributes, PyObject **slots)
 {
@@ -366,7 +366,7 @@ copier_set_state(struct copier *copier, PyObject *source, PyObject *copy, PyObje
     return result;
 }
 
-/* ---- items ------------------------------------------------------------- */
+/* ---- items -------------------------------------------------------------- */
 
 int
 copier_next_of(struct copier *copier, PyObject *iterator, PyObject **item)

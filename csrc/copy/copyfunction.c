@@ -17,7 +17,7 @@ struct copyfunction {
 
 #define COPYFUNCTION(object) ((struct copyfunction *)(object))
 
-/* ---- calls ------------------------------------------------------------- */
+/* ---- calls -------------------------------------------------------------- */
 
 static PyObject *
 call_original(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames)
@@ -25,7 +25,7 @@ call_original(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kw
     return PyObject_Vectorcall(COPYFUNCTION(self)->original, args, nargsf, kwnames);
 }
 
-/* Whether the original is to raise what it does in an interpreter that has ended. */
+/* True if the original is to raise what it does in an interpreter that has ended. */
 static int
 is_over(PyObject *self)
 {
@@ -41,7 +41,7 @@ call_copy(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwname
     return copier_copy(COPYFUNCTION(self)->state, args[0]);
 }
 
-/* Whether the arguments are (x), (x, memo) or (x, memo=memo). */
+/* True if the arguments are (x), (x, memo) or (x, memo=memo). */
 static int
 are_usual(PyObject *const *args, Py_ssize_t count, PyObject *kwnames)
 {
@@ -73,7 +73,7 @@ call_replace(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwn
     return copier_replace(COPYFUNCTION(self)->state, args, nargsf, kwnames);
 }
 
-/* ---- attributes -------------------------------------------------------- */
+/* ---- attributes --------------------------------------------------------- */
 
 static int
 is_name(PyObject *name, const char *text)
@@ -81,7 +81,8 @@ is_name(PyObject *name, const char *text)
     return PyUnicode_Check(name) && PyUnicode_EqualToUTF8(name, text);
 }
 
-/* What describes a function, and is the original's here; not what only Python code has. */
+/* The attributes that describe a function, and are the original's here; not those that only Python
+   functions have. */
 static const char *const describing[] = {
     "__doc__",        "__name__",        "__qualname__",    "__defaults__",
     "__kwdefaults__", "__annotations__", "__type_params__", "__annotate__",
@@ -138,7 +139,7 @@ copyfunction_reduce(PyObject *self, PyObject *Py_UNUSED(nothing))
     return PyObject_GetAttrString(COPYFUNCTION(self)->original, "__qualname__");
 }
 
-/* ---- the type ---------------------------------------------------------- */
+/* ---- the type ----------------------------------------------------------- */
 
 #define COPYFUNCTION_OWNED(V) V(original) V(module) V(attributes)
 #define VISIT_OWNED(field) Py_VISIT(COPYFUNCTION(self)->field);
@@ -216,7 +217,7 @@ static PyType_Spec copyfunction_spec = {
     .slots = copyfunction_slots,
 };
 
-/* ---- setup ------------------------------------------------------------- */
+/* ---- setup -------------------------------------------------------------- */
 
 /* Adds one function.  The original is the standard library's also where a core that was imported
    before stands in its place.  0 or -1. */

@@ -1,11 +1,11 @@
 /* Copies that the collector does not see for a while.
 
-   The simple way is to let the collector do as it pleases.  Then a quarter to a third of the time
-   of a large deepcopy goes into collections that visit what was just copied, and can find nothing:
-   what a call owns until its end is no garbage before.  (Hidden, copies of 20,000 objects that
-   were dropped took 15 % to 35 % less time, on 3.14 and 3.15; of those that were kept, as much or
-   up to 4 % more: what is alive is visited by a later collection, when it has left the processor's
-   caches.)  So copies leave the collector's lists
+   If nothing is done, a quarter to a third of the time of a large deepcopy goes into collections
+   that visit the new copies, and can find nothing: objects that a call owns until its end are no
+   garbage before.  (Hidden, copies of 20,000 objects that were released took 15 % to 35 % less
+   time, on 3.14 and 3.15; of those that were kept, as much or up to 4 % more: live objects are
+   visited by a later collection, when they have left the processor's caches.)  So copies leave the
+   collector's lists
 
    - as soon as they are many, and then each when it is made, where a reducer is called for each
      object, and with each call the collector may run; until the end, or until foreign code is
@@ -13,7 +13,7 @@
    - at the end of a copy that ran no foreign code, if a collection is due by then: it runs while
      they are hidden, instead of right after.
 
-   Nobody is to find a difference but who asks the collector for its objects in a reducer, a
+   The difference can be seen only by asking the collector for its objects in a reducer, a
    finalizer or a signal handler that runs meanwhile.  What always holds:
 
    - A hidden copy was tracked when it was hidden, or was made without being tracked; the memo owns
@@ -27,10 +27,10 @@
 
 #include "base/compat.h"
 
-/* With fewer copies than these there is nothing to be gained: the collector is due every 2,000. */
+/* With fewer copies than these nothing is gained: the collector runs every 2,000. */
 enum { COPYHIDE_FROM = 256 };
 
-/* Whether the object is of a kind that the copier makes itself, and is tracked. */
+/* True if the object is of a kind that the copier makes itself, and is tracked. */
 ALWAYS_INLINE int
 may_be_hidden(PyObject *copy)
 {
@@ -42,8 +42,8 @@ may_be_hidden(PyObject *copy)
     return ours && collector_tracks(copy);
 }
 
-/* Hides an object, if it may be hidden; whether it did.  The caller owns it until it reveals it.
-   Runs no Python code. */
+/* Hides an object, if it may be hidden: 1 or 0.  The caller owns it until it is revealed.  Runs no
+   Python code. */
 ALWAYS_INLINE int
 copyhide_hide(PyObject *copy)
 {

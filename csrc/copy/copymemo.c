@@ -4,17 +4,17 @@
 
 enum {
     FIRST_PENDING = 64,
-    /* What is kept between calls, half a megabyte each: no more than a large copy needs again. */
+    /* The most that is kept between calls, half a megabyte each. */
     KEEP_PENDING = 1 << 15,
     KEEP_KEPT = 1 << 16,
-    /* Entries that are fetched from memory before they are dropped. */
-    DROP_AHEAD = 8,
+    /* Entries that are fetched from memory before they are released. */
+    RELEASE_AHEAD = 8,
 };
 
-/* What is not the address in an event. */
+/* The bits of an event that are not the address. */
 static const uintptr_t TAGS = 7;
 
-/* ---- memory ------------------------------------------------------------ */
+/* ---- memory ------------------------------------------------------------- */
 
 static void
 free_buffers(struct copybuffers *buffers)
@@ -83,7 +83,7 @@ int
 copymemo_start(struct core_state *state, struct copymemo *memo, PyObject *dict)
 {
     memo->dict = memo->dict_key = NULL;
-    memo->innermost = memo->unpulled = NULL;
+    memo->innermost = memo->not_rolled_back = NULL;
     memo->state = state;
     memo->buffers = NULL;
     if (dict != NULL) {
@@ -110,9 +110,9 @@ copymemo_reveal_entries(struct copybuffers *buffers)
     buffers->hiding = 0;
 }
 
-/* Empties the maps first, then drops the references: what dies may copy again. */
+/* Empties the maps first, then releases the references: a finalizer may copy again. */
 static void
-drop_entries(struct copybuffers *buffers)
+release_entries(struct copybuffers *buffers)
 {
     struct idmap entries = buffers->entries;
     buffers->entries = (struct idmap){0};
@@ -120,7 +120,8 @@ drop_entries(struct copybuffers *buffers)
     buffers->hiding = 0;
     for (size_t i = 0; i < entries.count; i++) {
         const struct idpair *entry = &entries.pairs[i];
-        const struct idpair *ahead = i + DROP_AHEAD < entries.count ? entry + DROP_AHEAD : entry;
+        const struct idpair *ahead =
+            i + RELEASE_AHEAD < entries.count ? entry + RELEASE_AHEAD : entry;
         PyObject *copy = entry_copy(entry);
         PREFETCH(entry_copy(ahead));
         PREFETCH(ahead->key);
@@ -134,9 +135,9 @@ drop_entries(struct copybuffers *buffers)
     buffers->entries = entries;
 }
 
-/* Forgets what is pending, and lets go of what of it is hidden. */
+/* Forgets the pending entries, and releases the copies of them that are hidden. */
 static void
-drop_pending(struct copybuffers *buffers)
+release_pending(struct copybuffers *buffers)
 {
     size_t count = buffers->pending_hidden ? buffers->pending_count : 0;
     for (size_t event = 0; event < count; event++) {
@@ -156,10 +157,10 @@ copymemo_finish(struct copymemo *memo)
 {
     struct copybuffers *buffers = memo->buffers;
     if (buffers != NULL) {
-        drop_pending(buffers);
+        release_pending(buffers);
         idmap_empty(&buffers->shared);
         if (buffers->entries.count > 0) {
-            drop_entries(buffers);
+            release_entries(buffers);
         }
         return_buffers(memo->state, buffers);
     }
@@ -174,7 +175,7 @@ copymemo_teardown(struct core_state *state)
     state->copy->idle_copybuffers = NULL;
 }
 
-/* ---- entries and kept -------------------------------------------------- */
+/* ---- entries and kept --------------------------------------------------- */
 
 /* memo[id(source)] = copy in the owned entries, of a source that is not there yet. */
 ALWAYS_INLINE int
@@ -233,16 +234,16 @@ keep_owned(struct copybuffers *buffers, PyObject *source)
     return 0;
 }
 
-/* ---- the flush --------------------------------------------------------- */
+/* ---- the flush ---------------------------------------------------------- */
 
-/* The states of clones that were opened and are not closed yet, innermost last. */
+/* The states of instances that were opened and are not closed yet, innermost last. */
 struct flush {
     struct copymemo *memo;
-    struct open_instance *open; /* the next clone that will be met unfinished */
+    struct open_instance *open; /* the next instance that will be met unfinished */
     PyObject *states;           /* a list, made when it is needed: state, then the dict in it */
 };
 
-/* Enters the state of an unfinished clone, which was pulled back. */
+/* Enters the state of an unfinished instance, which was rolled back. */
 static int
 flush_unfinished(struct flush *flush)
 {
@@ -254,11 +255,11 @@ flush_unfinished(struct flush *flush)
     return own_new_entry(flush->memo->buffers, open->fields, open->copied);
 }
 
-/* Enters the state of a finished clone, made again from it, and remembers it for its end. */
+/* Enters the state of a finished instance, made again from it, and remembers it for its end. */
 static int
 flush_state(struct flush *flush, PyObject *source, PyObject *copy)
 {
-    struct default_reduction *info = copyroute_known_plan(flush->memo->state, source);
+    struct default_reduction *info = copyroute_known_default(flush->memo->state, source);
     PyObject *state, *fields;
     int found = default_state(info, source, &state, &fields);
     if (found < 0) {
@@ -312,7 +313,7 @@ flush_state_end(struct flush *flush)
 }
 
 static int
-flush_opened(struct flush *flush, size_t event, PyObject *source, int is_clone, PyObject *copy)
+flush_opened(struct flush *flush, size_t event, PyObject *source, int is_default, PyObject *copy)
 {
     struct copybuffers *buffers = flush->memo->buffers;
     int owned = unlikely(buffers->entered_again) ? own_entry(buffers, source, copy)
@@ -323,7 +324,7 @@ flush_opened(struct flush *flush, size_t event, PyObject *source, int is_clone, 
     if (flush->open != NULL && flush->open->event == event) {
         return flush_unfinished(flush);
     }
-    return is_clone ? flush_state(flush, source, copy) : 0;
+    return is_default ? flush_state(flush, source, copy) : 0;
 }
 
 static int
@@ -332,15 +333,15 @@ flush_event(struct flush *flush, size_t event)
     struct copyevent logged = flush->memo->buffers->pending[event];
     PyObject *source = (PyObject *)(logged.source & ~TAGS);
     PyObject *copy = (PyObject *)(logged.copy & ~TAGS);
-    int is_clone = (logged.source & TAGS) == COPY_CLONE;
+    int is_default = (logged.source & TAGS) == COPY_DEFAULT;
     uintptr_t phase = logged.copy & TAGS;
-    if (phase != COPY_CLOSED && flush_opened(flush, event, source, is_clone, copy) < 0) {
+    if (phase != COPY_CLOSED && flush_opened(flush, event, source, is_default, copy) < 0) {
         return -1;
     }
     if (phase == COPY_OPENED) {
         return 0;
     }
-    if (is_clone && flush_state_end(flush) < 0) {
+    if (is_default && flush_state_end(flush) < 0) {
         return -1;
     }
     return keep_owned(flush->memo->buffers, source);
@@ -350,13 +351,13 @@ int
 copymemo_flush_pending(struct copymemo *memo)
 {
     struct copybuffers *buffers = memo->buffers;
-    struct flush flush = {memo, memo->unpulled, NULL};
+    struct flush flush = {memo, memo->not_rolled_back, NULL};
     int result = 0;
-    for (struct open_instance *open = memo->unpulled; open != NULL && result == 0;
+    for (struct open_instance *open = memo->not_rolled_back; open != NULL && result == 0;
          open = open->inner) {
         result = default_roll_back(open);
     }
-    memo->unpulled = NULL;
+    memo->not_rolled_back = NULL;
     for (size_t event = 0; event < buffers->pending_count && result == 0; event++) {
         result = flush_event(&flush, event);
     }
@@ -384,7 +385,7 @@ copymemo_hide_pending(struct copymemo *memo)
     buffers->pending_hidden = 1;
 }
 
-/* ---- the real memo ----------------------------------------------------- */
+/* ---- the real memo ------------------------------------------------------ */
 
 /* memo[id(source)] = copy. */
 static int
@@ -443,7 +444,7 @@ copymemo_show(struct copymemo *memo)
     }
     memo->dict = dict;
     memo->dict_key = key;
-    drop_entries(memo->buffers);
+    release_entries(memo->buffers);
     return 0;
 }
 
@@ -521,7 +522,7 @@ copymemo_enter_slowly(struct copymemo *memo, PyObject *source, PyObject *copy)
 }
 
 int
-copymemo_own_whole(struct copymemo *memo, PyObject *source, PyObject *copy, int hidden)
+copymemo_own_at_once(struct copymemo *memo, PyObject *source, PyObject *copy, int hidden)
 {
     if (memo->dict != NULL) {
         return copymemo_keep_visible(memo, source, copy);

@@ -4,11 +4,11 @@
    keeps every copied x alive.  That is most of the time of copying a small object.  Here
    the memo is native until somebody can see it:
 
-   - `pending`: what was copied since the last foreign code, as a log of borrowed pairs.
+   - `pending`: the objects copied since the last foreign code, as a log of borrowed pairs.
      Nothing is looked up in it.  Objects that only their container holds are nowhere else:
      no one can present them again before foreign code runs.
    - `shared`: those of the pending that several hold, by address, borrowed too.
-   - `entries`, `kept`: what copymemo_flush makes of the pending just before foreign code runs
+   - `entries`, `kept`: copymemo_flush() makes them of the pending just before foreign code runs
      (anything that may run Python code or drop a last reference): the memo's items and its
      keep-alive list, in the standard library's order, owned.  Their copies may be hidden from the
      collector for a while: see copyhide.h.
@@ -16,10 +16,10 @@
      Everything above is empty then, and stays so.
 
    Borrowing is sound because nothing dies before foreign code runs: sources are held by
-   what is being copied, copies by what they were stored in or by the copier.  An object
-   may be left out of `shared` only if it was read once from a container, has one reference,
+   what is being copied, copies by the objects that they were stored in or by the copier.  An
+   object may be left out of `shared` only if it was read once from a container, has one reference,
    and every open ancestor is in the memo or is itself held once: the copier says so
-   (`alone`).  States that were copied without being made (see default.h) are made by the
+   (`unique`).  States that were copied without being made (see default.h) are made by the
    flush and get their entries, in their places. */
 #ifndef FASTCOPYREG_COPY_COPYMEMO_H
 #define FASTCOPYREG_COPY_COPYMEMO_H
@@ -29,21 +29,21 @@
 #include "copy/copyroute.h"
 #include "base/idmap.h"
 
-/* What a source is, in the low bits of its address. */
+/* The kind of a source, in the low bits of its address. */
 enum {
-    COPY_OBJECT = 0, /* one entry */
-    COPY_CLONE = 1,  /* an instance of a clone plan: its state has entries too */
+    COPY_OBJECT = 0,  /* one entry */
+    COPY_DEFAULT = 1, /* an instance with a default reduction: its state has entries too */
 };
 
-/* What happened, in the low bits of the copy's address. */
+/* The event, in the low bits of the copy's address. */
 enum {
-    COPY_OPENED = 0, /* entered; its parts come next */
-    COPY_CLOSED = 1, /* its parts are done */
-    COPY_WHOLE = 2,  /* entered and closed at once */
-    COPY_HIDDEN = 4, /* it is hidden, and owned */
+    COPY_OPENED = 0,  /* entered; its parts come next */
+    COPY_CLOSED = 1,  /* its parts are done */
+    COPY_AT_ONCE = 2, /* entered and closed at once */
+    COPY_HIDDEN = 4,  /* the copy is hidden, and owned */
 };
 
-/* In the low bits of the copy's address in an entry: it is hidden. */
+/* In the low bits of the copy's address in an entry: the copy is hidden. */
 enum { ENTRY_HIDDEN = 1 };
 
 struct copyevent {
@@ -72,14 +72,14 @@ struct copymemo {
     PyObject *dict;     /* strong; NULL while native */
     PyObject *dict_key; /* strong: id(dict) */
     struct copybuffers *buffers;
-    struct open_instance *innermost; /* clones being filled */
-    struct open_instance *unpulled;  /* the outermost of them that was not pulled back */
+    struct open_instance *innermost;       /* instances being filled */
+    struct open_instance *not_rolled_back; /* the outermost of them that was not rolled back */
 };
 
 /* Makes an empty native memo, or one that is a caller's dict.  0 or -1. */
 int copymemo_start(struct core_state *state, struct copymemo *memo, PyObject *dict);
 
-/* Drops what the memo owns; dropping may run Python code.  Errors are kept. */
+/* Releases all that the memo owns, which may run Python code.  Errors are kept. */
 void copymemo_finish(struct copymemo *memo);
 
 /* Owns, enters and makes everything that is pending.  0 or -1.  Runs no Python code. */
@@ -88,7 +88,7 @@ int copymemo_flush_pending(struct copymemo *memo);
 ALWAYS_INLINE int
 copymemo_flush(struct copymemo *memo)
 {
-    if (memo->buffers->pending_count == 0 && memo->unpulled == NULL) {
+    if (memo->buffers->pending_count == 0 && memo->not_rolled_back == NULL) {
         return 0;
     }
     return copymemo_flush_pending(memo);
@@ -115,7 +115,7 @@ mark_hidden(struct idpair *entry)
     entry->value = (void *)((uintptr_t)entry->value | ENTRY_HIDDEN);
 }
 
-/* Whether copies that are made now may be made hidden. */
+/* True if copies that are made now may be made hidden. */
 ALWAYS_INLINE int
 copymemo_is_hiding(const struct copymemo *memo)
 {
@@ -199,9 +199,9 @@ int copymemo_keep_visible(struct copymemo *memo, PyObject *source, PyObject *cop
 /* The copy was made, its parts come next.  0 or -1.  With a real memo it may run Python code;
    so may those below. */
 ALWAYS_INLINE int
-copymemo_open(struct copymemo *memo, PyObject *source, unsigned kind, PyObject *copy, int alone)
+copymemo_open(struct copymemo *memo, PyObject *source, unsigned kind, PyObject *copy, int unique)
 {
-    if (unlikely(memo->dict != NULL) || !alone) {
+    if (unlikely(memo->dict != NULL) || !unique) {
         if (copymemo_enter_slowly(memo, source, copy) < 0) {
             return -1;
         }
@@ -224,21 +224,22 @@ copymemo_close(struct copymemo *memo, PyObject *source, unsigned kind, PyObject 
 
 /* Both at once. */
 ALWAYS_INLINE int
-copymemo_whole(struct copymemo *memo, PyObject *source, unsigned kind, PyObject *copy, int alone)
+copymemo_enter_at_once(struct copymemo *memo, PyObject *source, unsigned kind, PyObject *copy,
+                       int unique)
 {
     if (unlikely(memo->dict != NULL)) {
         return copymemo_keep_visible(memo, source, copy);
     }
-    if (!alone && copymemo_enter_slowly(memo, source, copy) < 0) {
+    if (!unique && copymemo_enter_slowly(memo, source, copy) < 0) {
         return -1;
     }
-    return copymemo_log(memo, source, kind, copy, COPY_WHOLE);
+    return copymemo_log(memo, source, kind, copy, COPY_AT_ONCE);
 }
 
-/* Both at once of an object that foreign code just had; it is not in a native memo, which owns it
-   from now on.  `hidden`: while the memo was hiding, the copy was made without the collector's
-   seeing it.  0 or -1. */
-int copymemo_own_whole(struct copymemo *memo, PyObject *source, PyObject *copy, int hidden);
+/* Both at once, of an object that foreign code just had, and that is not in a native memo; the
+   memo owns it from now on.  `hidden`: while the memo was hiding, the copy was made without the
+   collector's seeing it.  0 or -1. */
+int copymemo_own_at_once(struct copymemo *memo, PyObject *source, PyObject *copy, int hidden);
 
 /* memo[id(source)] = copy after foreign code made the copy; an entry that is there already
    is replaced.  Native: owned at once. */
@@ -247,7 +248,7 @@ int copymemo_put(struct copymemo *memo, PyObject *source, PyObject *copy);
 /* The source is kept (and entered again, where that can be seen). */
 int copymemo_keep(struct copymemo *memo, PyObject *source, PyObject *copy);
 
-/* Links a clone that is being filled, and unlinks it. */
+/* Links an instance that is being filled, and unlinks it. */
 ALWAYS_INLINE void
 copymemo_link(struct copymemo *memo, struct open_instance *open)
 {
@@ -257,8 +258,8 @@ copymemo_link(struct copymemo *memo, struct open_instance *open)
         open->outer->inner = open;
     }
     memo->innermost = open;
-    if (memo->unpulled == NULL) {
-        memo->unpulled = open;
+    if (memo->not_rolled_back == NULL) {
+        memo->not_rolled_back = open;
     }
 }
 
@@ -269,8 +270,8 @@ copymemo_unlink(struct copymemo *memo, struct open_instance *open)
     if (open->outer != NULL) {
         open->outer->inner = NULL;
     }
-    if (memo->unpulled == open) {
-        memo->unpulled = NULL;
+    if (memo->not_rolled_back == open) {
+        memo->not_rolled_back = NULL;
     }
 }
 

@@ -4,9 +4,9 @@
 
 #include "base/namecache.h"
 
-/* ---- sets of types ----------------------------------------------------- */
+/* ---- sets of types ------------------------------------------------------ */
 
-/* Whether a set has a type, without comparing anything: 1, 0, or -1 if another key with the same
+/* True if a set has a type, without comparing anything: 1, 0, or -1 if another key with the same
    hash is in the way. */
 ALWAYS_INLINE int
 is_member(PyObject *set, PyTypeObject *type, Py_hash_t hash)
@@ -33,7 +33,7 @@ is_member(PyObject *set, PyTypeObject *type, Py_hash_t hash)
     }
 }
 
-/* ---- purity ------------------------------------------------------------ */
+/* ---- purity ------------------------------------------------------------- */
 
 static int
 dict_is_plain(PyObject *dict)
@@ -61,7 +61,7 @@ set_is_plain(PyObject *set)
     return 1;
 }
 
-/* Whether looking a type, which is hashed purely, up in the atoms runs no Python code. */
+/* True if looking a type, which is hashed purely, up in the atoms runs no Python code. */
 static int
 atoms_are_plain(const struct copyroutes *routes, PyTypeObject *type, Py_hash_t hash)
 {
@@ -98,7 +98,7 @@ copyroute_is_pure(struct core_state *state, PyTypeObject *type)
            && atoms_are_plain(routes, type, PyObject_Hash((PyObject *)type));
 }
 
-/* ---- a new epoch ------------------------------------------------------- */
+/* ---- a new epoch -------------------------------------------------------- */
 
 /* A value of the copy module, borrowed; NULL. */
 static PyObject *
@@ -117,7 +117,7 @@ exact_set(PyObject *value)
     return value != NULL && PyAnySet_CheckExact(value) ? value : NULL;
 }
 
-/* What the dispatch has for a type, borrowed; NULL. */
+/* The entry of the dispatch for a type, borrowed; or NULL. */
 static PyObject *
 in_dispatch(const struct copyroutes *routes, PyTypeObject *type)
 {
@@ -254,9 +254,9 @@ copyroute_read_again(struct core_state *state)
     }
 }
 
-/* ---- routes ------------------------------------------------------------ */
+/* ---- routes ------------------------------------------------------------- */
 
-/* Whether the route is of the type at its address, and not of one that is dead. */
+/* True if the route is of the type at its address, and not of one that is dead. */
 static int
 is_of_same_type(const struct copyroute *route)
 {
@@ -315,7 +315,7 @@ analyse(struct core_state *state, struct copyroute *route)
 }
 
 static int
-clones(struct core_state *state, struct copyroute *route)
+reduces_by_default(struct core_state *state, struct copyroute *route)
 {
     return route->info != NULL && state->copy->routes->newobj_holds
            && default_reduction_holds(route->info, copyroute_type(route), state->str.slotnames);
@@ -390,8 +390,9 @@ classify(struct core_state *state, struct copyroute *route)
     if (found == 0) {
         route->function = NULL;
     }
-    route->kind =
-        found == 0 && routes->states_hold && clones(state, route) ? ROUTE_CLONE : ROUTE_REDUCE;
+    route->kind = found == 0 && routes->states_hold && reduces_by_default(state, route)
+                      ? ROUTE_DEFAULT
+                      : ROUTE_REDUCE;
     return 0;
 }
 
@@ -403,11 +404,11 @@ copyroute_holds_besides(const struct copyroutes *routes, const struct copyroute 
         && is_member(routes->atoms, type, route->hash) != (route->kind == ROUTE_ATOMIC)) {
         return 0;
     }
-    return route->kind != ROUTE_CLONE
+    return route->kind != ROUTE_DEFAULT
            || (routes->states_hold && default_reduction_names_hold(route->info, type));
 }
 
-/* What _copy_dispatch has for a type that is hashed purely. */
+/* The entry of _copy_dispatch for a type that is hashed purely. */
 static enum copyroute_shallow
 look_into_dispatch(struct core_state *state, PyTypeObject *type)
 {
@@ -448,7 +449,7 @@ copyroute_find(struct core_state *state, PyTypeObject *type, uint64_t epoch)
 }
 
 struct default_reduction *
-copyroute_known_plan(struct core_state *state, PyObject *object)
+copyroute_known_default(struct core_state *state, PyObject *object)
 {
     struct copyroute *route = copyroute_known(state->copy->routes, Py_TYPE(object));
     assert(route != NULL && route->info != NULL);
@@ -471,15 +472,15 @@ copyroute_analyse(struct core_state *state, PyTypeObject *type, struct default_r
     if (route == NULL || analyse(state, route) < 0) {
         return NULL;
     }
-    if (clones(state, route)) {
+    if (reduces_by_default(state, route)) {
         *info = route->info;
     }
     return route;
 }
 
-/* ---- setup ------------------------------------------------------------- */
+/* ---- setup -------------------------------------------------------------- */
 
-/* Whether a function's code holds a generator expression: copied arguments are passed on by one up
+/* True if a function's code holds a generator expression: copied arguments are passed on by one up
  * to 3.14. */
 static int
 has_generator_expression(PyObject *function)

@@ -1,4 +1,4 @@
-/* Which way copy.py goes with an object, by its type.
+/* Routes: the way of copy.py with an object, by its type.
 
    The order in which each supported version's copy.py asks its questions; "x" is the
    object, "cls" its type, "memo" what id(x) is found in.
@@ -34,10 +34,10 @@
    before the key; in the dict items of a reduction the key before the value.  frozendict
    is in the dispatch from 3.15.  replace(x) exists from 3.13.
 
-   What differs is asked of the running copy module when the core is imported, not of the
-   version.  Its tables are read at each use: nothing learned from them outlives an *epoch*,
-   which ends when foreign code may have run.  What is learned from a type lasts while the
-   type has the same version. */
+   Such differences are probed in the running copy module when the core is imported, and not
+   derived from the version.  Its tables are read at each use: nothing learned from them outlives
+   an *epoch*, which ends when foreign code may have run.  Facts of a type last while the type has
+   the same version. */
 #ifndef FASTCOPYREG_COPY_COPYROUTE_H
 #define FASTCOPYREG_COPY_COPYROUTE_H
 
@@ -50,19 +50,19 @@
 
 enum copyroute_kind {
     ROUTE_ATOMIC, /* the object is its own copy */
-    ROUTE_CLASS,  /* it is too, being a class; asked only after the memo */
+    ROUTE_CLASS,  /* atomic too, being a class; asked only after the memo */
     ROUTE_LIST,   /* the standard library's own functions in the dispatch, for their types: */
     ROUTE_TUPLE,  /* done here */
     ROUTE_DICT,
     ROUTE_METHOD,
     ROUTE_DISPATCH, /* `function` from the dispatch is called with the object and the memo */
-    ROUTE_CLONE,    /* as `plan` says, if the instance is as usual */
+    ROUTE_DEFAULT,  /* by the default reduction `info`, if the instance is as usual */
     ROUTE_REDUCE,   /* asked: __deepcopy__, `function` from dispatch_table, __reduce_ex__ ... */
 };
 
-/* What copy's own tables, other than those it shares with deepcopy, have for a type. */
+/* The entry for a type in copy's own tables, other than those that deepcopy has, too. */
 enum copyroute_shallow {
-    SHALLOW_ASK, /* it must be asked */
+    SHALLOW_ASK, /* the object must be asked */
     SHALLOW_LACKS,
     SHALLOW_ATOMIC,
     SHALLOW_CONTAINER, /* type.copy is called */
@@ -75,13 +75,13 @@ struct copyroute {
     unsigned int facts;             /* see default.h */
     struct default_reduction *info; /* owned; NULL if there is none */
     uint64_t epoch;                 /* in which the kind is known to hold */
-    uint64_t generation; /* of the tables that gave the kind; 0: it must be found again */
+    uint64_t generation; /* of the tables that gave the kind; 0: the kind must be found again */
     Py_hash_t hash;      /* of the type, where that is not foreign */
     enum copyroute_kind kind;
     enum copyroute_shallow dispatched; /* what copy._copy_dispatch has, up to 3.13 */
     PyObject *function;                /* borrowed from the table, in this generation */
     struct trial deep_trial;           /* of the plan of its reducer in deep copies, ... */
-    struct trial shallow_trial;        /* ... and of the plan's form in shallow ones */
+    struct trial shallow_trial;        /* ... and of the bound plan in shallow ones */
 };
 
 enum { USUAL_ATOMS = 6 };
@@ -114,7 +114,7 @@ struct copyroutes {
     int args_by_generator; /* how arguments are copied */
 };
 
-/* The guard of its trials: what the type is, and what the tables have. */
+/* The guard of the route's trials: the version of the type, and of the tables. */
 ALWAYS_INLINE uint64_t
 copyroute_guard(const struct copyroutes *routes, const struct copyroute *route)
 {
@@ -135,7 +135,7 @@ copyroute_type(const struct copyroute *route)
     return (PyTypeObject *)route->weaktable_entry.key;
 }
 
-/* Whether the facts and the plan of a route hold: neither the type nor its metaclass has changed.
+/* True if the facts and the plan of a route hold: neither the type nor its metaclass has changed.
  */
 ALWAYS_INLINE int
 copyroute_is_current(const struct copyroute *route)
@@ -149,7 +149,7 @@ copyroute_is_current(const struct copyroute *route)
 /* Reads what may have changed of the copy module's tables.  Runs no Python code. */
 void copyroute_read_again(struct core_state *state);
 
-/* Whether the interpreter has ended so far that copy.py has no builtins to call any more, and
+/* True if the interpreter has ended so far that copy.py has no builtins to call any more, and
    raises what it raises then.  Runs no Python code. */
 ALWAYS_INLINE int
 copyroute_is_over(struct core_state *state)
@@ -172,7 +172,7 @@ copyroute_refresh(struct core_state *state, uint64_t epoch)
     }
 }
 
-/* Whether hashing and comparing a key is what it is for all ordinary classes. */
+/* True if hashing and comparing a key is what it is for all ordinary classes. */
 ALWAYS_INLINE int
 copyroute_is_plain_key(PyObject *key)
 {
@@ -183,13 +183,13 @@ copyroute_is_plain_key(PyObject *key)
                && metaclass->tp_richcompare == PyType_Type.tp_richcompare);
 }
 
-/* Whether a look-up of a type in the tables runs no Python code. */
+/* True if a look-up of a type in the tables runs no Python code. */
 int copyroute_is_pure(struct core_state *state, PyTypeObject *type);
 
-/* What copyroute_confirm() asks of few. */
+/* The questions of copyroute_confirm() that few routes need. */
 int copyroute_holds_besides(const struct copyroutes *routes, const struct copyroute *route);
 
-/* Whether a route of another epoch holds in this one too, after a refresh, as nothing that decided
+/* True if a route of another epoch holds in this one too, after a refresh, as nothing that decided
    its kind has changed; no table is asked.  Runs no Python code. */
 ALWAYS_INLINE int
 copyroute_confirm(struct copyroutes *routes, struct copyroute *route, uint64_t epoch)
@@ -197,7 +197,7 @@ copyroute_confirm(struct copyroutes *routes, struct copyroute *route, uint64_t e
     if (route->generation != routes->generation || !copyroute_is_current(route)) {
         return 0;
     }
-    if ((routes->atoms_vary || route->kind == ROUTE_CLONE)
+    if ((routes->atoms_vary || route->kind == ROUTE_DEFAULT)
         && !copyroute_holds_besides(routes, route)) {
         return 0;
     }
@@ -209,12 +209,12 @@ copyroute_confirm(struct copyroutes *routes, struct copyroute *route, uint64_t e
    if copyroute_is_pure says so, and if the type was met before. */
 struct copyroute *copyroute_find(struct core_state *state, PyTypeObject *type, uint64_t epoch);
 
-/* What copy's own tables have for a type whose route holds.  Runs no Python code. */
+/* The entry in copy's own tables for a type whose route holds.  Runs no Python code. */
 enum copyroute_shallow copyroute_look_shallowly(struct core_state *state,
                                                 const struct copyroute *route);
 
-/* The plan of an instance that was taken for a clone in this epoch; borrowed. */
-struct default_reduction *copyroute_known_plan(struct core_state *state, PyObject *object);
+/* The default_reduction of an instance that was copied by it in this epoch; borrowed. */
+struct default_reduction *copyroute_known_default(struct core_state *state, PyObject *object);
 
 /* Facts about a type, from its route if that is up to date. */
 unsigned int copyroute_facts(struct core_state *state, PyTypeObject *type);

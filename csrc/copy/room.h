@@ -1,4 +1,4 @@
-/* What the room `copy` keeps in each interpreter. */
+/* The state of the room `copy` in each interpreter. */
 #ifndef FASTCOPYREG_COPY_ROOM_H
 #define FASTCOPYREG_COPY_ROOM_H
 

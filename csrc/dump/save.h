@@ -31,15 +31,6 @@ struct snapshots {
     size_t capacity;
 };
 
-/* What was found in an object that is written by a plan. */
-struct fields {
-    struct layout_values *values; /* of a __dict__ that is not made, and not empty */
-    PyObject *dict;               /* strong; a __dict__ that is made, and not empty */
-    int single_dict;              /* nobody else has it */
-    Py_ssize_t set;               /* slots that are set */
-    int in_place;                 /* they are read where they lie, not from a snapshot */
-};
-
 struct pickler {
     struct core_state *state;
     struct writer writer;
@@ -49,10 +40,6 @@ struct pickler {
     int fast; /* whether nothing is memoized; users may change it */
     int fix_imports;
     int observable;           /* whether the memo can be looked at when the dump is done */
-    int saved_by_id;          /* persistent_id has answered for the object that was asked about */
-    int unsettled;            /* foreign code ran at the boundary before the object at hand */
-    int answer;               /* how the object at hand comes apart; see save_reduce.c */
-    int known_object;         /* the object came by among its own arguments; see save_newobj.c */
     int poll_at_next;         /* signals are to be seen to at the next object */
     int unnumbered;           /* shared objects that are open and have no number yet */
     int fast_nesting;         /* containers open in fast mode */
@@ -61,12 +48,9 @@ struct pickler {
     size_t generation;        /* of the memo, under this number */
     size_t callable_position; /* where in the memo the one lies that a reduction called last */
     struct snapshots snapshots;
-    char *class_end;          /* what begin_newobj() has come to; see save_reduce.c */
-    char *bound_end;          /* what save_bound_ready() or find_reduce_value() has come to */
-    int nested_forms;         /* objects open that are written by forms; see save_bound.c */
-    uintptr_t stack_floor;    /* how far down the C stack it may go without asking; see stack.h */
-    struct fields fields;     /* between save_find_fields() and save_by_default() */
-    struct value_parts value; /* between save_find_value() and what writes it */
+    int nested_forms;      /* objects open that are written by forms; see save_bound.c */
+    uintptr_t stack_floor; /* how far down the C stack it may go without asking; see stack.h */
+    struct value_parts value_parts; /* room for those of one object; see save_value.c */
     struct poll poll;
     PyObject
         *asked; /* what the reducer of the first object has returned already, or NULL; strong */
@@ -184,6 +168,24 @@ save_get(struct pickler *pickler, Py_ssize_t position, char *out)
     return save_get_op(pickler, index, out);
 }
 
+/* What a number was given to: two words, returned in registers. */
+struct numbered {
+    char *out; /* NULL with an exception */
+    int known; /* the object came by among its own arguments, and has its number from there */
+};
+
+/* Numbers an object when its arguments are written.  One that came by among them is fetched
+   instead of what was constructed. */
+static inline struct numbered
+save_number(struct pickler *pickler, PyObject *object, int unique, char *out)
+{
+    Py_ssize_t position = unique ? -1 : memo_find(&pickler->memo, object);
+    if (unlikely(position >= 0)) {
+        return (struct numbered){save_get(pickler, position, write_op(out, OP_POP)), 1};
+    }
+    return (struct numbered){save_memoize(pickler, object, unique, out), 0};
+}
+
 /* ---- kinds of objects --------------------------------------------------- */
 
 /* At a boundary: closes frames, sees to signals, asks persistent_id; then saves. */
@@ -257,11 +259,20 @@ char *save_type(struct pickler *pickler, PyObject *type, char *out);
 char *save_by_reducer(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
                       char *out);
 
-/* Whether the object can be written by the plan of its type, without a call; what was
-   found in it is in pickler->fields, for save_by_default() to take at once. */
-int save_find_fields(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out);
+/* How the __dict__ of an instance is to be written. */
+enum fields_dict {
+    FIELDS_UNKNOWN, /* the reduction is not the default one, or not to be written here and now */
+    FIELDS_NO_DICT, /* there is none, or it is empty */
+    FIELDS_UNMADE,  /* by the values of the instance */
+    FIELDS_MADE     /* as the dict that it is */
+};
+
+/* The __dict__ of an object that is written by the default reduction, without a call; or
+   FIELDS_UNKNOWN.  The answer holds for save_by_default() if that is called at once. */
+enum fields_dict save_find_fields(struct pickler *pickler, struct typeinfo *info, PyObject *object,
+                                  char *out);
 char *save_by_default(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-                      char *out);
+                      enum fields_dict found, char *out);
 
 /* Arguments of __new__, by the plan: whether they can be written here and now; and a tuple of
    one that is short. */
@@ -270,19 +281,24 @@ int save_find_arguments(struct pickler *pickler, struct typeinfo *info, PyObject
 char *save_short_argument(struct pickler *pickler, struct typeinfo *info, PyObject *object,
                           char *out);
 
-/* What stands between the class and the state of an object whose plan nests: arguments,
-   NEWOBJ, the number of the object, items.  Nothing follows if pickler->known_object. */
-char *save_nested_parts(struct pickler *pickler, struct typeinfo *info, PyObject *object,
+/* The parts between the class and the state of an object whose default reduction nests: NEWOBJ or
+   REDUCE with arguments that are saved, and the number of the object; or NEWOBJ without arguments,
+   the number, and items. */
+struct numbered save_nested_arguments(struct pickler *pickler, struct typeinfo *info,
+                                      PyObject *object, int unique, char *out);
+char *save_nested_items(struct pickler *pickler, struct typeinfo *info, PyObject *object,
                         int unique, char *out);
 
 /* Whether the dump and the memo are of the form for which plans are written; renews the number
    of the dump first if entries were taken out of its memo. */
 int save_dump_is_planned(struct pickler *pickler, struct typeinfo *info);
 
-/* The same for values of the standard library; what was read is in pickler->value. */
-int save_find_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out);
+/* True if the object is a value of the standard library that can be written by its row; *parts is
+   what was read of it then, for save_by_value() to take. */
+int save_find_value(struct pickler *pickler, struct typeinfo *info, PyObject *object,
+                    struct value_parts *parts, char *out);
 char *save_by_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-                    char *out);
+                    struct value_parts *parts, char *out);
 
 /* Compares what a reducer gave with what is known of such values, if it is the first in a protocol
    for which values are known, and is the reducer of which it is known: copyreg's own function,

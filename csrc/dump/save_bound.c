@@ -465,18 +465,17 @@ save_by_form(struct pickler *pickler, struct bound_plan *bound, PyObject *object
     return OUTCOME_DONE;
 }
 
-enum outcome
+struct saved
 save_bound_ready(struct pickler *pickler, PyObject *object, int unique, char *out)
 {
     PyTypeObject *type = Py_TYPE(object);
     struct bound_plan *bound = bound_at(pickler->state, type);
     if (!bound_is_ready(bound, pickler, type)
         || (bound->of_method && bound_method_is_shadowed(pickler->state, bound, object))) {
-        return OUTCOME_BAIL;
+        return (struct saved){OUTCOME_BAIL, out};
     }
     enum outcome outcome = save_by_form(pickler, bound, object, unique, 0, &out);
-    pickler->bound_end = out;
-    return outcome;
+    return (struct saved){outcome, outcome == OUTCOME_RAISED ? NULL : out};
 }
 
 /* ---- whose plan it is

@@ -8,17 +8,22 @@
 
    The temporaries of the called reducer (the arguments and the state) are counted in the
    memo and not numbered; that is why this way is only for dump and dumps, whose memo nobody
-   sees.  All other plans, and other picklers, go the general way (typeinfo_run.h). */
+   sees.  All other plans, and other picklers, go the general way (plan_run.h). */
 #ifndef FASTCOPYREG_DUMP_SAVE_BOUND_H
 #define FASTCOPYREG_DUMP_SAVE_BOUND_H
 
 #include "dump/save.h"
 #include "plans/plan_run.h"
 
-/* Saves an object whose type's form is ready in this epoch: OUTCOME_DONE, and
-   pickler->bound_end is the place behind it; OUTCOME_RAISED; or OUTCOME_BAIL if the object
-   is to be asked in the general way. */
-enum outcome save_bound_ready(struct pickler *pickler, PyObject *object, int unique, char *out);
+/* What came of saving an object: two words, returned in registers. */
+struct saved {
+    enum outcome outcome;
+    char *out; /* the place behind the object; NULL with an exception */
+};
+
+/* Saves an object whose type's bound plan is ready in this epoch: OUTCOME_DONE, OUTCOME_RAISED,
+   or OUTCOME_BAIL if the object is to be asked in the general way. */
+struct saved save_bound_ready(struct pickler *pickler, PyObject *object, int unique, char *out);
 
 /* Where a reducer was found. */
 enum bound_origin { OF_TABLE, OF_METHOD, OF_METHOD_EX };

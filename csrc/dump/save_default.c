@@ -13,6 +13,15 @@
 #include "dump/save.h"
 #include "dump/save_part.h"
 
+/* What is to be written of an instance. */
+struct fields {
+    struct layout_values *values; /* of a __dict__ that is not made, and not empty */
+    PyObject *dict;               /* strong; a __dict__ that is made, and not empty */
+    int unique_dict;              /* nobody else has it */
+    Py_ssize_t set;               /* slots that are set */
+    int in_place;                 /* they are read where they lie, not from a snapshot */
+};
+
 /* The longest head: two names of a global, and the opcodes up to the first field. */
 enum { HEAD_ROOM = 2 * 260 + 32 };
 
@@ -425,39 +434,50 @@ save_list_state(struct pickler *pickler, struct typeinfo *info, PyObject *object
 /* ---- the whole object
  * -------------------------------------------------------------------------------- */
 
-/* The instance's own __dict__.  0 if something in it hides a method of the type. */
-static int
-find_dict(struct pickler *pickler, struct typeinfo *info, PyObject *object, struct fields *fields)
+/* The instance's own __dict__; FIELDS_UNKNOWN if something in it shadows a method of the type. */
+static enum fields_dict
+find_dict(struct pickler *pickler, struct typeinfo *info, PyObject *object)
 {
     struct layout_values *values = layout_unmade_values(object, info->type);
     if (likely(values != NULL)) {
         struct layout_keys *keys = layout_shared_keys(info->type);
         if (unlikely(keys->count != info->keys_seen)
             && typeinfo_check_shared_keys(pickler->state, info, keys)) {
-            return 0;
+            return FIELDS_UNKNOWN;
         }
-        fields->values = layout_values_count(values) != 0 ? values : NULL;
-        return 1;
+        return layout_values_count(values) != 0 ? FIELDS_UNMADE : FIELDS_NO_DICT;
     }
     PyObject *dict = layout_made_dict(object);
     if (dict == NULL) {
-        return 1;
+        return FIELDS_NO_DICT;
     }
     if (!PyDict_CheckExact(dict) || typeinfo_dict_shadows(pickler->state, info, dict)) {
-        return 0;
+        return FIELDS_UNKNOWN;
     }
-    if (PyDict_GET_SIZE(dict) != 0 && !info->frozen) {
-        fields->single_dict = save_is_unique(pickler, dict);
-        fields->dict = Py_NewRef(dict);
+    return PyDict_GET_SIZE(dict) != 0 && !info->frozen ? FIELDS_MADE : FIELDS_NO_DICT;
+}
+
+/* The __dict__ that find_dict() found, nothing having run since. */
+ALWAYS_INLINE struct fields
+take_dict(struct pickler *pickler, struct typeinfo *info, PyObject *object, enum fields_dict found)
+{
+    struct fields fields = {.set = 0};
+    if (found == FIELDS_UNMADE) {
+        fields.values = layout_unmade_values(object, info->type);
     }
-    return 1;
+    else if (found == FIELDS_MADE) {
+        PyObject *dict = layout_made_dict(object);
+        fields.unique_dict = save_is_unique(pickler, dict);
+        fields.dict = Py_NewRef(dict);
+    }
+    return fields;
 }
 
 /* A __dict__ that is made. */
 static char *
 save_made_dict(struct pickler *pickler, struct fields *fields, char *out)
 {
-    int unique = fields->single_dict;
+    int unique = fields->unique_dict;
     return out >= pickler->writer.limit ? save_slow(pickler, fields->dict, 0, out)
                                         : save_object(pickler, fields->dict, unique, out);
 }
@@ -558,23 +578,23 @@ verify_default(struct pickler *pickler, struct typeinfo *info)
     return 1;
 }
 
-int
+enum fields_dict
 save_find_fields(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out)
 {
-    struct fields *fields = &pickler->fields;
-    memset(fields, 0, sizeof(*fields));
     if (unlikely(info->verified != pickler->epoch) && !verify_default(pickler, info)) {
-        return 0;
+        return FIELDS_UNKNOWN;
     }
     if (unlikely(pickler->writer.write != NULL && out + HEAD_ROOM >= pickler->writer.limit)) {
-        return 0;
+        return FIELDS_UNKNOWN;
     }
-    return save_find_class(pickler, info, (PyObject *)info->type)
-           && (info->slot_count == 0
-               || (info->frozen ? has_all_slots(info, object) : slotnames_hold(info)))
-           && (!info->has_dict || find_dict(pickler, info, object, fields))
-           && (info->arguments == ARGUMENTS_NONE
-               || save_find_arguments(pickler, info, object, out));
+    if (!save_find_class(pickler, info, (PyObject *)info->type)
+        || (info->slot_count != 0
+            && !(info->frozen ? has_all_slots(info, object) : slotnames_hold(info)))
+        || (info->arguments != ARGUMENTS_NONE
+            && !save_find_arguments(pickler, info, object, out))) {
+        return FIELDS_UNKNOWN;
+    }
+    return info->has_dict ? find_dict(pickler, info, object) : FIELDS_NO_DICT;
 }
 
 /* Whether slots of short scalars, and nothing else, can be written before a frame ends. */
@@ -604,17 +624,16 @@ find_slots(struct pickler *pickler, struct typeinfo *info, PyObject *object, str
 /* ---- objects that others are saved in before their state ----------------------------------- */
 
 /* The __dict__ that is the state, whatever others do to the object meanwhile: made if it was
-   not; strong, or NULL.  *failed if it cannot be made. */
+   not.  Strong; NULL if there is none, or with an exception. */
 static PyObject *
-settle_dict(struct pickler *pickler, PyObject *object, int *failed)
+own_dict(PyObject *object, enum fields_dict found)
 {
-    PyObject *dict = pickler->fields.dict;
-    if (pickler->fields.values != NULL) {
-        int collects = collector_hold();
-        dict = PyObject_GenericGetDict(object, NULL);
-        collector_resume(collects);
-        *failed = dict == NULL;
+    if (found != FIELDS_UNMADE) {
+        return found == FIELDS_MADE ? Py_NewRef(layout_made_dict(object)) : NULL;
     }
+    int collects = collector_hold();
+    PyObject *dict = PyObject_GenericGetDict(object, NULL);
+    collector_resume(collects);
     return dict;
 }
 
@@ -657,23 +676,30 @@ save_late_state(struct pickler *pickler, struct typeinfo *info, PyObject *object
 /* A frame of its own for each level of nesting: a small one. */
 static NOINLINE char *
 save_nesting(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-             char *out)
+             enum fields_dict found, char *out)
 {
-    int failed = 0;
+    int known = 0;
     uint64_t epoch = pickler->epoch;
-    PyObject *dict = settle_dict(pickler, object, &failed);
-    if (failed || save_open(pickler, object) < 0) {
+    PyObject *dict = own_dict(object, found);
+    if ((dict == NULL && found != FIELDS_NO_DICT) || save_open(pickler, object) < 0) {
         Py_XDECREF(dict);
         return NULL;
     }
     Py_ssize_t slots = info->slot_count,
                set = slots == 0 ? 0 : snapshot_slots(pickler, info, object);
     out = set < 0 ? NULL : write_class(pickler, info, out);
-    out = out == NULL ? NULL : save_nested_parts(pickler, info, object, unique, out);
+    if (out != NULL && info->items != ITEMS_NONE) {
+        out = save_nested_items(pickler, info, object, unique, out);
+    }
+    else if (out != NULL) {
+        struct numbered numbered = save_nested_arguments(pickler, info, object, unique, out);
+        out = numbered.out;
+        known = numbered.known;
+    }
     if (out == NULL) {
         error_note("when serializing %T object", object);
     }
-    else if ((dict != NULL || set != 0) && (info->items != ITEMS_NONE || !pickler->known_object)) {
+    else if ((dict != NULL || set != 0) && !known) {
         out = save_late_state(pickler, info, object, dict, set, out);
     }
     out = save_flush(pickler, epoch, out);
@@ -688,13 +714,12 @@ save_nesting(struct pickler *pickler, struct typeinfo *info, PyObject *object, i
 
 static NOINLINE char *
 save_simply(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-            char *out)
+            enum fields_dict found, char *out)
 {
-    struct fields fields = pickler->fields;
     if (save_open(pickler, object) < 0) {
-        Py_XDECREF(fields.dict);
         return NULL;
     }
+    struct fields fields = take_dict(pickler, info, object, found);
     begin_names(pickler, info);
     if (info->slot_count != 0 && find_slots(pickler, info, object, &fields, out) < 0) {
         out = NULL;
@@ -732,7 +757,7 @@ save_flatly(struct pickler *pickler, struct typeinfo *info, PyObject *object, in
 /* Ends in tail calls. */
 char *
 save_by_default(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-                char *out)
+                enum fields_dict found, char *out)
 {
     if (info->slot_count != 0 && info->arguments == ARGUMENTS_NONE && !info->nests
         && has_room_for_slots(pickler, info, out)) {
@@ -741,6 +766,6 @@ save_by_default(struct pickler *pickler, struct typeinfo *info, PyObject *object
             return save_flatly(pickler, info, object, unique, set, out);
         }
     }
-    return unlikely(info->nests) ? save_nesting(pickler, info, object, unique, out)
-                                 : save_simply(pickler, info, object, unique, out);
+    return unlikely(info->nests) ? save_nesting(pickler, info, object, unique, found, out)
+                                 : save_simply(pickler, info, object, unique, found, out);
 }

@@ -1,6 +1,7 @@
 /* Dicts and the dict items of a reduction.  What holds for all containers is said in
    save_sequence.c. */
 #include "base/errors.h"
+#include "base/walk.h"
 #include "dump/save.h"
 #include "dump/save_part.h"
 

@@ -6,6 +6,7 @@
    class is called.  What they give is new with each call: it is counted in the memo and not
    numbered. */
 #include "base/errors.h"
+#include "base/walk.h"
 #include "dump/save.h"
 #include "dump/save_part.h"
 
@@ -130,11 +131,10 @@ save_set_arguments(struct pickler *pickler, PyObject *set, char *out)
     return out == NULL ? NULL : save_skip(pickler, write_op(out, OP_TUPLE1));
 }
 
-/* A named tuple, another tuple, or a set.  While its parts are saved, an object that others hold
-   is open and has no number. */
-static char *
-save_made_of_parts(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-                   char *out)
+/* While its parts are saved, an object that others hold is open and has no number. */
+struct numbered
+save_nested_arguments(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+                      char *out)
 {
     uint64_t epoch = pickler->epoch;
     int is_set = info->arguments == ARGUMENTS_SET;
@@ -143,26 +143,17 @@ save_made_of_parts(struct pickler *pickler, struct typeinfo *info, PyObject *obj
                  : save_tuple_arguments(pickler, info, object, out);
     pickler->unnumbered -= !unique;
     if (unlikely(out == NULL)) {
-        return NULL;
+        return (struct numbered){NULL, 0};
     }
     unique = unique && epoch == pickler->epoch;
-    out = write_op(out, is_set ? OP_REDUCE : OP_NEWOBJ);
-    Py_ssize_t position = unique ? -1 : memo_find(&pickler->memo, object);
-    pickler->known_object = position >= 0;
-    return unlikely(position >= 0) ? save_get(pickler, position, write_op(out, OP_POP))
-                                   : save_memoize(pickler, object, unique, out);
+    return save_number(pickler, object, unique, write_op(out, is_set ? OP_REDUCE : OP_NEWOBJ));
 }
 
-/* Ends in tail calls. */
 char *
-save_nested_parts(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+save_nested_items(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
                   char *out)
 {
-    if (info->items == ITEMS_NONE) {
-        return save_made_of_parts(pickler, info, object, unique, out);
-    }
     Py_ssize_t size = info->items == ITEMS_OF_DICT ? PyDict_GET_SIZE(object) : 0;
-    pickler->known_object = 0;
     out =
         save_memoize(pickler, object, unique, write_op(write_op(out, OP_EMPTY_TUPLE), OP_NEWOBJ));
     if (out == NULL) {

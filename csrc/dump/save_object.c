@@ -71,21 +71,29 @@ ask_persistent_id(struct pickler *pickler, PyObject *object, int *saved, char *o
     return save_release(pickler, pid, out);
 }
 
-/* What comes before an object that is owned: the boundary, and the question to
-   persistent_id.  pickler->saved_by_id if that has answered; pickler->unsettled if foreign code
-   has run at the boundary.  (Who asks persistent_id asks it before each object.) */
-static NOINLINE char *
+/* What happened before an object: two words, returned in registers. */
+struct before {
+    char *out; /* where writing goes on; NULL with an exception */
+    enum {
+        BEFORE_NOTHING,
+        BEFORE_EPOCH, /* foreign code ran at the boundary */
+        BEFORE_SAVED  /* persistent_id answered, and its answer is written */
+    } event;
+};
+
+/* Passes the boundary before an object that is owned, and asks persistent_id about it.  Foreign
+   code. */
+static NOINLINE struct before
 before_object(struct pickler *pickler, PyObject *object, char *out)
 {
     int saved = 0;
     uint64_t epoch = pickler->epoch;
     out = save_pass_boundary(pickler, out);
-    pickler->unsettled = epoch != pickler->epoch;
+    int passed = epoch != pickler->epoch;
     if (out != NULL && pickler->persistent_id != NULL) {
         out = ask_persistent_id(pickler, object, &saved, out);
     }
-    pickler->saved_by_id = saved;
-    return out;
+    return (struct before){out, saved ? BEFORE_SAVED : passed ? BEFORE_EPOCH : BEFORE_NOTHING};
 }
 
 /* save_inside() as a function of its own, which ends in a tail call. */
@@ -95,9 +103,9 @@ save_any(struct pickler *pickler, PyObject *object, char *out)
     return save_inside(pickler, object, 0, out);
 }
 
-/* The same for one that may have lost holders already; see save_flush(). */
+/* save_any() of an object that may have lost holders already; see save_flush(). */
 static NOINLINE char *
-save_unsettled(struct pickler *pickler, PyObject *object, char *out)
+save_any_and_flush(struct pickler *pickler, PyObject *object, char *out)
 {
     out = save_any(pickler, object, out);
     return out == NULL || memo_flush(&pickler->memo) < 0 ? NULL : out;
@@ -108,10 +116,11 @@ char *
 save_slow(struct pickler *pickler, PyObject *object, int Py_UNUSED(unique), char *out)
 {
     Py_INCREF(object);
-    out = before_object(pickler, object, out);
-    if (out != NULL && !pickler->saved_by_id) {
-        out = pickler->unsettled ? save_unsettled(pickler, object, out)
-                                 : save_any(pickler, object, out);
+    struct before before = before_object(pickler, object, out);
+    out = before.out;
+    if (out != NULL && before.event != BEFORE_SAVED) {
+        out = before.event == BEFORE_EPOCH ? save_any_and_flush(pickler, object, out)
+                                           : save_any(pickler, object, out);
     }
     return save_release(pickler, object, out);
 }
@@ -141,17 +150,23 @@ static char *
 save_instance(struct pickler *pickler, PyObject *object, int unique, char *out)
 {
     if (bound_is_of(pickler->state, Py_TYPE(object))) {
-        enum outcome outcome = save_bound_ready(pickler, object, unique, out);
-        if (outcome != OUTCOME_BAIL) {
-            return outcome == OUTCOME_DONE ? pickler->bound_end : NULL;
+        struct saved saved = save_bound_ready(pickler, object, unique, out);
+        if (saved.outcome != OUTCOME_BAIL) {
+            return saved.out;
         }
     }
     struct typeinfo *info = typeinfo_find(pickler->state, Py_TYPE(object));
-    if (info->kind == TYPEINFO_DEFAULT && save_find_fields(pickler, info, object, out)) {
-        return save_by_default(pickler, info, object, unique, out);
+    if (info->kind == TYPEINFO_DEFAULT) {
+        enum fields_dict dict = save_find_fields(pickler, info, object, out);
+        if (dict != FIELDS_UNKNOWN) {
+            return save_by_default(pickler, info, object, unique, dict, out);
+        }
     }
-    if (info->kind == TYPEINFO_VALUE && save_find_value(pickler, info, object, out)) {
-        return save_by_value(pickler, info, object, unique, out);
+    if (info->kind == TYPEINFO_VALUE) {
+        struct value_parts *parts = &pickler->value_parts;
+        if (save_find_value(pickler, info, object, parts, out)) {
+            return save_by_value(pickler, info, object, unique, parts, out);
+        }
     }
     return save_by_reducer(pickler, info, object, unique, out);
 }

@@ -120,36 +120,44 @@ check_newobj(struct pickler *pickler, PyObject *args, PyObject *object)
     return 0;
 }
 
-/* Writes the class, up to pickler->class_end.  The rest of the arguments, which is a tuple
-   made here; strong, or NULL.  Its elements nest in the frame of the caller. */
-static NOINLINE PyObject *
+/* What is left of a NEWOBJ when its class is written: two words, returned in registers. */
+struct newobj_rest {
+    PyObject *arguments; /* strong, or NULL with an exception */
+    char *out;
+};
+
+/* Writes the class.  The rest of the arguments is a tuple made here, whose elements nest in the
+   frame of the caller. */
+static NOINLINE struct newobj_rest
 begin_newobj(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
 {
+    struct newobj_rest rest = {NULL, out};
     if (save_foreign(pickler) < 0 || check_newobj(pickler, args, object) < 0) {
-        return NULL;
+        return rest;
     }
-    out = save(pickler, PyTuple_GET_ITEM(args, 0), out);
-    if (out == NULL) {
+    rest.out = save(pickler, PyTuple_GET_ITEM(args, 0), out);
+    if (rest.out == NULL) {
         error_note("when serializing %T class", object);
-        return NULL;
     }
-    pickler->class_end = out;
-    return save_foreign(pickler) < 0 ? NULL : PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+    else if (save_foreign(pickler) == 0) {
+        rest.arguments = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+    }
+    return rest;
 }
 
 ALWAYS_INLINE char *
 save_newobj(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
 {
     (void)object;
-    PyObject *rest = begin_newobj(pickler, args, object, out);
-    if (rest == NULL) {
+    struct newobj_rest rest = begin_newobj(pickler, args, object, out);
+    if (rest.arguments == NULL) {
         return NULL;
     }
-    out = save(pickler, rest, pickler->class_end);
+    out = save(pickler, rest.arguments, rest.out);
     if (out == NULL) {
         error_note("when serializing %T __new__ arguments", object);
     }
-    out = save_release(pickler, rest, out);
+    out = save_release(pickler, rest.arguments, out);
     out = out == NULL ? NULL : save_room(pickler, out);
     return out == NULL ? NULL : write_op(out, OP_NEWOBJ);
 }
@@ -335,43 +343,33 @@ find_reduction_form(struct pickler *pickler, PyObject *reduce_value)
     if (pickler->protocol < 2 || PyTuple_GET_ITEM(reduce_value, PART_ARGS) == Py_None) {
         return FORM_CALL;
     }
-    enum reduction_form bound;
+    enum reduction_form form;
     PyObject *callable = PyTuple_GET_ITEM(reduce_value, PART_CALLABLE);
     if (reduction_form_is_foreign(pickler->state, callable) && save_foreign(pickler) < 0) {
         return -1;
     }
-    return reduction_find_form(pickler->state, callable, &bound) < 0 ? -1 : (int)bound;
-}
-
-/* The number of the object, or what it is if it came by among its own arguments. */
-static char *
-number_object(struct pickler *pickler, PyObject *object, int *known, char *out)
-{
-    Py_ssize_t position = memo_find(&pickler->memo, object);
-    *known = position >= 0;
-    return unlikely(*known) ? save_get(pickler, position, write_op(out, OP_POP))
-                            : save_memoize(pickler, object, 0, out);
+    return reduction_find_form(pickler->state, callable, &form) < 0 ? -1 : (int)form;
 }
 
 char *
 save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
-    int known = 0, bound = FORM_CALL;
+    int known = 0, form = FORM_CALL;
     if (save_foreign(pickler) < 0) {
         return NULL;
     }
     if (!reduction_is_short_call(pickler->state, reduce_value)) {
-        bound = find_reduction_form(pickler, reduce_value);
+        form = find_reduction_form(pickler, reduce_value);
     }
     /* The object is open and has no number until its arguments are written. */
     pickler->unnumbered++;
-    if (likely(bound == FORM_CALL)) {
+    if (likely(form == FORM_CALL)) {
         out = save_call(pickler, reduce_value, object, 0, out);
     }
-    else if (bound == FORM_NEWOBJ) {
+    else if (form == FORM_NEWOBJ) {
         out = save_newobj(pickler, PyTuple_GET_ITEM(reduce_value, PART_ARGS), object, out);
     }
-    else if (bound == FORM_NEWOBJ_EX) {
+    else if (form == FORM_NEWOBJ_EX) {
         out = save_newobj_ex(pickler, PyTuple_GET_ITEM(reduce_value, PART_ARGS), object, out);
     }
     else {
@@ -379,7 +377,9 @@ save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, c
     }
     pickler->unnumbered--;
     if (out != NULL && object != NULL) {
-        out = number_object(pickler, object, &known, out);
+        struct numbered numbered = save_number(pickler, object, 0, out);
+        out = numbered.out;
+        known = numbered.known;
     }
     if (out == NULL || known || PyTuple_GET_SIZE(reduce_value) == 2) {
         return out;
@@ -684,19 +684,6 @@ ask_reduction(struct pickler *pickler, struct typeinfo *info, PyObject *object, 
     return ask_object(pickler, info, object, unique, out, reduce_value);
 }
 
-/* The same, for save_by_reducer(): a new reduce value or NULL, pickler->answer, and where the
-   writing has come to in pickler->bound_end.  What is passed by address would make the frame
-   larger that is there for every level of nesting. */
-static NOINLINE PyObject *
-find_reduce_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-                  char *out)
-{
-    PyObject *reduce_value = NULL;
-    pickler->answer = ask_reduction(pickler, info, object, unique, &out, &reduce_value);
-    pickler->bound_end = out;
-    return reduce_value;
-}
-
 /* A class by name; those of None and its kind have none. */
 static char *
 save_named_class(struct pickler *pickler, PyObject *object, char *out)
@@ -719,6 +706,27 @@ save_class(struct pickler *pickler, PyObject *object, char *out)
     return save_named_class(pickler, object, out);
 }
 
+/* How an object comes apart: two words, returned in registers, because what is passed by address
+   would make the frame larger that is there for every level of nesting. */
+struct reduced {
+    PyObject *reduce_value; /* strong; NULL: the object is saved, or an exception is set */
+    char *out;              /* NULL with an exception */
+};
+
+/* Asks how the object comes apart, and saves it if it is saved by name or by its plan. */
+static NOINLINE struct reduced
+reduce_or_save(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+               char *out)
+{
+    PyObject *reduce_value = NULL;
+    int answer = ask_reduction(pickler, info, object, unique, &out, &reduce_value);
+    if (answer == OUTCOME_NAME) {
+        out = PyType_Check(object) ? save_class(pickler, object, out)
+                                   : save_global(pickler, object, NULL, out);
+    }
+    return (struct reduced){reduce_value, answer == OUTCOME_RAISED ? NULL : out};
+}
+
 char *
 save_by_reducer(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
                 char *out)
@@ -726,18 +734,10 @@ save_by_reducer(struct pickler *pickler, struct typeinfo *info, PyObject *object
     if (save_open(pickler, object) < 0) {
         return NULL;
     }
-    PyObject *reduce_value = find_reduce_value(pickler, info, object, unique, out);
-    int answer = pickler->answer;
-    out = pickler->bound_end;
-    if (answer == OUTCOME_VALUE) {
-        out = save_reduce_value(pickler, object, reduce_value, out);
-    }
-    else if (answer == OUTCOME_NAME) {
-        out = PyType_Check(object) ? save_class(pickler, object, out)
-                                   : save_global(pickler, object, NULL, out);
-    }
-    else if (answer != OUTCOME_DONE) {
-        out = NULL;
+    struct reduced reduced = reduce_or_save(pickler, info, object, unique, out);
+    out = reduced.out;
+    if (reduced.reduce_value != NULL) {
+        out = save_reduce_value(pickler, object, reduced.reduce_value, out);
     }
     /* Foreign code has run, and the frame has no room for an epoch; see save_flush(). */
     if (out != NULL && Py_REFCNT(object) == 2 && memo_flush(&pickler->memo) < 0) {

@@ -12,6 +12,7 @@
    in the standard library.  So the functions that recurse keep little, and what leads to
    them ends in a tail call. */
 #include "base/errors.h"
+#include "base/walk.h"
 #include "dump/save.h"
 #include "dump/save_part.h"
 

@@ -1,5 +1,6 @@
 /* Sets and frozen sets.  What holds for all containers is said in save_sequence.c. */
 #include "base/errors.h"
+#include "base/walk.h"
 #include "dump/save.h"
 #include "dump/save_part.h"
 

@@ -62,9 +62,9 @@ verify_value(struct pickler *pickler, struct typeinfo *info)
 }
 
 int
-save_find_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out)
+save_find_value(struct pickler *pickler, struct typeinfo *info, PyObject *object,
+                struct value_parts *parts, char *out)
 {
-    struct value_parts *parts = &pickler->value;
     if (unlikely(info->verified != pickler->epoch) && !verify_value(pickler, info)) {
         return 0;
     }
@@ -114,12 +114,12 @@ write_plain_parts(struct pickler *pickler, struct value_parts *parts, char *out)
 /* Others.  Those that are objects are owned over the time, and the buffer of the parts is
    another object's as soon as one is saved: data come first. */
 static NOINLINE char *
-save_parts(struct pickler *pickler, char *out)
+save_parts(struct pickler *pickler, const struct value_parts *parts, char *out)
 {
     struct value_part list[NESTED_PARTS];
-    int count = pickler->value.count, unique[NESTED_PARTS];
+    int count = parts->count, unique[NESTED_PARTS];
     uint64_t epoch = pickler->epoch;
-    memcpy(list, pickler->value.list, (size_t)count * sizeof(*list));
+    memcpy(list, parts->list, (size_t)count * sizeof(*list));
     for (int i = 0; i < count; i++) {
         unique[i] = list[i].kind == VALUE_OBJECT && save_is_unique(pickler, list[i].is.object);
     }
@@ -159,17 +159,18 @@ write_value_class(struct pickler *pickler, struct typeinfo *info, char *out)
 
 /* The class, the arguments and REDUCE. */
 static char *
-save_construction(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out)
+save_construction(struct pickler *pickler, struct typeinfo *info, PyObject *object,
+                  struct value_parts *parts, char *out)
 {
-    int count = pickler->value.count;
+    int count = parts->count;
     (void)object;
     out = write_value_class(pickler, info, out);
     if (unlikely(out == NULL)) {
         return NULL;
     }
     out = count > 3 ? write_op(out, OP_MARK) : out;
-    out = likely(pickler->value.plain) ? write_plain_parts(pickler, &pickler->value, out)
-                                       : save_parts(pickler, out);
+    out = likely(parts->plain) ? write_plain_parts(pickler, parts, out)
+                               : save_parts(pickler, parts, out);
     if (unlikely(out == NULL)) {
         error_note("when serializing %T reconstructor arguments", object);
         return NULL;
@@ -250,16 +251,6 @@ save_value_contents(struct pickler *pickler, PyObject *object, const struct walk
 
 /* ---- the whole object --------------------------------------------------- */
 
-/* Numbers the object, unless it came by among its own arguments: *known. */
-static char *
-number_value(struct pickler *pickler, PyObject *object, int unique, int *known, char *out)
-{
-    Py_ssize_t position = unique ? -1 : memo_find(&pickler->memo, object);
-    *known = position >= 0;
-    return unlikely(*known) ? save_get(pickler, position, write_op(out, OP_POP))
-                            : save_memoize(pickler, object, unique, out);
-}
-
 static char *
 failed_object(PyObject *object)
 {
@@ -271,24 +262,26 @@ failed_object(PyObject *object)
 /* An object that nests others, or has contents: the one frame for each level of nesting. */
 static NOINLINE char *
 save_nesting_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-                   char *out)
+                   struct value_parts *parts, char *out)
 {
     struct walk walk = {.contents = info->value->contents};
     int known = 0;
     if (save_open(pickler, object) < 0) {
-        values_release(&pickler->value);
+        values_release(parts);
         return failed_object(object);
     }
     if (walk_begin(pickler, &walk, object) < 0) {
-        values_release(&pickler->value);
+        values_release(parts);
         return save_close(pickler, object, failed_object(object));
     }
     pickler->unnumbered += !unique;
-    out = save_construction(pickler, info, object, out);
+    out = save_construction(pickler, info, object, parts, out);
     pickler->unnumbered -= !unique;
     if (out != NULL) {
-        unique = unique && walk.epoch == pickler->epoch;
-        out = number_value(pickler, object, unique, &known, out);
+        struct numbered numbered =
+            save_number(pickler, object, unique && walk.epoch == pickler->epoch, out);
+        out = numbered.out;
+        known = numbered.known;
     }
     if (out != NULL && !known) {
         out = save_value_contents(pickler, object, &walk, out);
@@ -310,11 +303,10 @@ struct exception_parts {
 };
 
 static struct exception_parts
-take_exception(struct pickler *pickler, PyObject *object)
+take_exception(struct pickler *pickler, PyObject *object, PyObject *args)
 {
-    struct exception_parts parts = {.args = pickler->value.list[0].is.object,
-                                    .dict = layout_find_dict(object, Py_TYPE(object)),
-                                    .epoch = pickler->epoch};
+    struct exception_parts parts = {
+        .args = args, .dict = layout_find_dict(object, Py_TYPE(object)), .epoch = pickler->epoch};
     parts.single_args = has_one_reference(parts.args);
     parts.single_dict = parts.dict != NULL && has_one_reference(parts.dict);
     Py_INCREF(parts.args);
@@ -344,19 +336,21 @@ save_exception_call(struct pickler *pickler, struct typeinfo *info, PyObject *ob
 /* An exception, whose arguments and __dict__ are its own and may come by otherwise. */
 static NOINLINE char *
 save_exception(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-               char *out)
+               PyObject *args, char *out)
 {
     int known = 0;
     if (save_open(pickler, object) < 0) {
         return NULL;
     }
-    struct exception_parts parts = take_exception(pickler, object);
+    struct exception_parts parts = take_exception(pickler, object, args);
     pickler->unnumbered += !unique;
     out = save_exception_call(pickler, info, object, &parts, out);
     pickler->unnumbered -= !unique;
     if (out != NULL) {
-        unique = unique && parts.epoch == pickler->epoch;
-        out = number_value(pickler, object, unique, &known, out);
+        struct numbered numbered =
+            save_number(pickler, object, unique && parts.epoch == pickler->epoch, out);
+        out = numbered.out;
+        known = numbered.known;
     }
     if (out != NULL && !known && parts.dict != NULL) {
         unique = parts.single_dict && pickler->unnumbered == 0 && parts.epoch == pickler->epoch;
@@ -376,9 +370,8 @@ save_exception(struct pickler *pickler, struct typeinfo *info, PyObject *object,
 /* The class, no arguments, NEWOBJ, and the state of one integer. */
 static char *
 save_integer_state(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-                   char *out)
+                   PyObject *number, char *out)
 {
-    PyObject *number = pickler->value.list[0].is.object;
     out = write_value_class(pickler, info, out);
     if (out != NULL) {
         out = write_op(write_op(out, OP_EMPTY_TUPLE), OP_NEWOBJ);
@@ -407,22 +400,22 @@ save_copied(struct pickler *pickler, struct typeinfo *info, PyObject *object, in
 /* Ends in tail calls. */
 char *
 save_by_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-              char *out)
+              struct value_parts *parts, char *out)
 {
     if (info->value->contents == CONTENTS_COPY) {
         return save_copied(pickler, info, object, unique, out);
     }
     if (info->value->contents == CONTENTS_EXCEPTION) {
-        return save_exception(pickler, info, object, unique, out);
+        return save_exception(pickler, info, object, unique, parts->list[0].is.object, out);
     }
     if (info->value->contents == CONTENTS_INTEGER) {
-        return save_integer_state(pickler, info, object, unique, out);
+        return save_integer_state(pickler, info, object, unique, parts->list[0].is.object, out);
     }
-    if (likely(pickler->value.plain && info->value->contents == CONTENTS_NONE)) {
-        out = save_construction(pickler, info, object, out);
+    if (likely(parts->plain && info->value->contents == CONTENTS_NONE)) {
+        out = save_construction(pickler, info, object, parts, out);
         return out == NULL ? NULL : save_memoize(pickler, object, unique, out);
     }
-    return save_nesting_value(pickler, info, object, unique, out);
+    return save_nesting_value(pickler, info, object, unique, parts, out);
 }
 
 int

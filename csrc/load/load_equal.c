@@ -3,6 +3,7 @@
 #include "load/room.h"
 
 #include "base/stack.h"
+#include "base/walk.h"
 
 /* Parts of the keys of one load that are compared, each counted as often as it is met: a second.
  */

@@ -154,7 +154,7 @@ read_constructor_parts(struct core_state *state, struct plan *plan, PyObject *pa
     return read_functions(state, plan, PyTuple_GET_ITEM(parts, PLAN_FUNCTIONS));
 }
 
-/* Whether the plan makes at most one display, a tuple: what it holds, others hold. */
+/* True if the plan makes at most one display, a tuple: its elements are held elsewhere, too. */
 static int
 has_leaves_only(const struct plan *plan)
 {
@@ -191,7 +191,7 @@ plan_from_tuple(struct core_state *state, PyObject *parts)
 
 /* ---- the compiler ------------------------------------------------------- */
 
-/* Whether the compiler and we mean the same by a number; if not, it is not asked again.  0 with an
+/* True if the compiler and we mean the same by a number; if not, it is not asked again.  0 with an
    exception too. */
 static int
 kinds_agree(struct core_state *state)
@@ -209,8 +209,8 @@ kinds_agree(struct core_state *state)
     return same;
 }
 
-/* What the compiler says of a function, strong: 1, 0 if it says nothing, -1 with what is meant for
-   the caller. */
+/* The compiler's answer about a function, strong: 1; 0 if there is none; -1 with an exception that
+   is meant for the caller. */
 static int
 ask_compiler(struct core_state *state, const char *name, PyObject *const *arguments, size_t count,
              PyObject **verdict)
@@ -284,7 +284,7 @@ plan_read_reducer(struct core_state *state, const struct reducer *reducer)
     return read < 0 ? -1 : 0;
 }
 
-/* What compile_setstate() said; PLAN_UNREAD with an exception. */
+/* The status by compile_setstate(); PLAN_UNREAD with an exception. */
 static enum plan_status
 compile_setstate(struct core_state *state, PyObject *function)
 {
@@ -314,8 +314,7 @@ plan_read_setstate(struct core_state *state, PyObject *function)
     return status == PLAN_UNREAD ? -1 : 0;
 }
 
-/* ---- the store --------------------------------------------------------------------------------
- */
+/* ---- the store ---------------------------------------------------------- */
 
 static void
 release_entry(struct weaktable_entry *entry)
@@ -323,7 +322,8 @@ release_entry(struct weaktable_entry *entry)
     plan_free(((struct plan_entry *)entry)->plan);
 }
 
-/* What is taken out of the table may be what namecache.h says still holds. */
+/* Adds an entry.  Facts that the name cache says still hold may follow from an entry that is taken
+   out meanwhile. */
 static struct weaktable_entry *
 add_entry(struct core_state *state, PyObject *code)
 {
@@ -364,8 +364,7 @@ plan_is_hot(struct core_state *state, const struct plan_entry *entry)
            && entry->met >= state->plans->threshold && helper_may_run(state, HELPER_COMPILER);
 }
 
-/* ---- setup
- * ---------------------------------------------------------------------------------------- */
+/* ---- setup -------------------------------------------------------------- */
 
 /* Reading a function of three fields takes as long as some 150 calls of it. */
 enum { DEFAULT_THRESHOLD = 150 };

@@ -1,10 +1,10 @@
 /* Plans of Python functions: the steps that fastcopyreg/compiler.py read from their bytecode.
 
-   compiler.py opens with what the steps mean; this is their form in C, and the store in
-   which they are kept.  A plan belongs to a code object and remembers nothing that the
-   function looks up, so it keeps no class, function or module alive: names, constants and
-   the code are all that it owns.  Whoever runs it reads globals, cells and defaults from
-   the function at hand.  Plans are made whole, and never changed.
+   compiler.py opens with the meaning of the steps; these are the steps in C, and the store in
+   which they are kept.  A plan belongs to a code object and remembers nothing that the function
+   looks up, so it keeps no class, function or module alive: names, constants and the code are all
+   that it owns.  When it runs, globals, cells and defaults are read from the function at hand.  A
+   plan is complete when it is published, and never changed.
 
    A function is read when it has been met often enough to pay for the reading, once. */
 #ifndef FASTCOPYREG_PLANS_PLAN_H
@@ -87,7 +87,7 @@ enum plan_status {
     PLAN_REPLACES /* self.__dict__ = state */
 };
 
-/* What is known of a code object. */
+/* The facts of a code object. */
 struct plan_entry {
     struct weaktable_entry weaktable_entry;
     unsigned met;
@@ -95,7 +95,7 @@ struct plan_entry {
     struct plan *plan; /* if ready */
 };
 
-/* Code is looked at until there are too many that live.  What is known of dead code is freed by
+/* Entries are added until too many code objects live.  Those of dead code are freed by
    typeinfo_leave(), when nothing is under way. */
 struct plan_store {
     struct weaktable table;
@@ -110,15 +110,15 @@ int plan_setup(PyObject *module);
 /* Frees the store and all plans. */
 void plan_teardown(struct core_state *state);
 
-/* What is known of a code object, meeting it once more; borrowed until typeinfo_leave(), or NULL
-   without an exception where nothing more can be kept. Runs no Python code. */
+/* The facts of a code object, which is met once more; borrowed until typeinfo_leave(), or NULL
+   without an exception where nothing more can be kept.  Runs no Python code. */
 struct plan_entry *plan_meet(struct core_state *state, PyObject *code);
 
-/* What is known of a code object, without meeting it.  That it is refused is so until
-   namecache_stamp() is another.  Runs no Python code. */
+/* The status of a code object, which is not counted as met.  PLAN_REFUSED holds as long as
+   namecache_stamp() is the same.  Runs no Python code. */
 enum plan_status plan_status(struct core_state *state, PyObject *code);
 
-/* Whether the entry has been met often enough, and was not read yet. */
+/* True if the entry has been met often enough, and was not read yet. */
 int plan_is_hot(struct core_state *state, const struct plan_entry *entry);
 
 struct reducer;

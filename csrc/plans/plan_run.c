@@ -1,4 +1,4 @@
-/* Running a plan step by step: see typeinfo_run.h. */
+/* Running a plan step by step: see plan_run.h. */
 #include "plans/plan_run.h"
 
 #include "base/observed.h"
@@ -9,7 +9,7 @@
 
 /* ---- names -------------------------------------------------------------- */
 
-/* What a dict of names holds; borrowed, or NULL. */
+/* The value of a name in a dict of names; borrowed, or NULL. */
 static PyObject *
 read_name(PyObject *names, PyObject *name)
 {
@@ -211,8 +211,7 @@ read_attribute(struct core_state *state, PyObject *owner, PyObject *name, PyObje
     return read_of_instance(state, owner, name, value);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------
- */
+/* ---- tests -------------------------------------------------------------- */
 
 int
 read_truth(PyObject *value)
@@ -232,8 +231,7 @@ read_truth(PyObject *value)
     return has_truth ? -1 : 1;
 }
 
-/* ---- steps -------------------------------------------------------------------------------------
- */
+/* ---- steps -------------------------------------------------------------- */
 
 static enum outcome
 borrowed(PyObject *value, PyObject **result)
@@ -417,8 +415,7 @@ plan_run_release(struct plan_run *run)
     }
 }
 
-/* ---- reducers
- * --------------------------------------------------------------------------------------- */
+/* ---- reducers ----------------------------------------------------------- */
 
 static enum outcome
 take_reduce_value(struct plan_run *run, PyObject **reduce_value)
@@ -477,7 +474,7 @@ reducer_setup(struct core_state *state)
     state->plans->partial_places = places;
 }
 
-/* Whether a placeholder (3.14) is among the arguments: others come before them then. */
+/* True if a placeholder (3.14) is among the arguments: others come before them then. */
 static int
 has_placeholder(struct core_state *state, PyObject *args)
 {
@@ -539,7 +536,7 @@ unwrap(struct core_state *state, PyObject *callable, struct reducer *reducer)
     return callable != NULL;
 }
 
-/* Whether a partial binds the keywords of these names and no others. */
+/* True if a partial binds the keywords of these names and no others. */
 static int
 keywords_are(PyObject *names, PyObject *keywords)
 {

@@ -1,15 +1,14 @@
 /* Running a plan step by step, on an array of values.
 
-   This is the general way, which any plan can go.  It only loads, so that it can be left at
-   any step as if nothing had been done.  No function here runs Python code; where the
-   collector may run at an allocation (3.11), what it makes is no more than the called
-   function would make. */
+   Any plan can be run so.  The steps only load, so that any of them can bail out as if nothing had
+   been done.  No function here runs Python code; where the collector may run at an allocation
+   (3.11), no more is allocated than the called function would allocate. */
 #ifndef FASTCOPYREG_PLANS_PLAN_RUN_H
 #define FASTCOPYREG_PLANS_PLAN_RUN_H
 
 #include "plans/plan.h"
 
-/* What a plan is run with; all borrowed. */
+/* The arguments of a run; all borrowed. */
 struct plan_run {
     struct core_state *state;
     const struct plan *plan;
@@ -26,7 +25,7 @@ struct plan_run {
 };
 
 /* Runs up to the end of a path.  OUTCOME_DONE and run->end, OUTCOME_BAIL or OUTCOME_RAISED.  The
-   values are to be dropped with plan_run_release() in any case. */
+   values are to be released with plan_run_release() in any case. */
 enum outcome plan_run(struct plan_run *run);
 
 void plan_run_release(struct plan_run *run);
@@ -55,7 +54,7 @@ void reducer_setup(struct core_state *state);
 enum outcome reducer_meet(struct core_state *state, PyObject *callable, PyObject *protocol,
                           struct reducer *reducer);
 
-/* Reads a reducer that is due.  0, or -1 with an exception.  Runs Python code. */
+/* Reads a reducer that is hot.  0, or -1 with an exception.  Runs Python code. */
 int reducer_read(struct core_state *state, const struct reducer *reducer);
 
 /* The reduce value of an object by a reducer's plan, strong. */
@@ -79,7 +78,7 @@ PyObject *read_default(PyObject *function, size_t parameter);
 /* The contents of a closure cell; borrowed, NULL if it is empty. */
 PyObject *read_cell(PyObject *function, size_t index);
 
-/* Whether the value is true: 1, 0, or -1 if telling would run code. */
+/* True if the value is true: 1, 0, or -1 if telling would run code. */
 int read_truth(PyObject *value);
 
 #endif

@@ -1,4 +1,4 @@
-/* What the room `plans` keeps in each interpreter. */
+/* The state of the room `plans` in each interpreter. */
 #ifndef FASTCOPYREG_PLANS_ROOM_H
 #define FASTCOPYREG_PLANS_ROOM_H
 

@@ -1,14 +1,14 @@
-/* Whether a plan is worth trying: one that gives up for object after object rests for a while.
+/* Trials of plans: a plan that bails out for object after object rests for a while.
 
-   A plan that is tried and has to be left costs as much as it would have saved.  Whether it comes
-   to an end depends on the objects (a branch that calls something, a field that is a property),
-   which tend to be alike.  So failures are counted, less successes; with a few of them in hand the
-   function is called at once for the next objects, and then the plan is tried again.  The rests
-   double as long as it goes on failing, so that trying costs nothing that could be measured, and
-   a plan for which the time has come is found.  A rest ends at once when what it was begun under
-   has changed: its guard, a number that the owner makes of what the plan was found by.
+   A plan that bails out has cost as much as it would have saved.  The objects decide (a branch
+   that calls something, a field that is a property), and they tend to be alike.  So failures are
+   counted, less successes; after a few of them the function is called at once for the next
+   objects, and then the plan is tried again.  The rests double as long as the plan goes on
+   failing, so that the trials cost nothing that could be measured, and a plan whose objects have
+   become others is run again.  A rest ends at once when its guard changes, a number that the owner
+   makes of all that the plan was found by.
 
-   Whatever is counted here, what is done is right: to call a function always is. */
+   No count makes a result wrong: to call the function is always right. */
 #ifndef FASTCOPYREG_PLANS_TRIAL_H
 #define FASTCOPYREG_PLANS_TRIAL_H
 
@@ -31,7 +31,7 @@ struct trial {
     uint16_t left; /* of the one that is on */
 };
 
-/* Whether the plan is not to be tried for the object at hand, which is counted. */
+/* True if the plan is not to be tried for the object at hand, which is counted. */
 ALWAYS_INLINE int
 trial_rests(struct trial *trial, uint64_t guard)
 {

@@ -1,4 +1,4 @@
-/* The form of a plan for a type: see bound.h. */
+/* Bound plans: see bound.h. */
 #include "types/bound.h"
 
 #include "base/reduction.h"
@@ -24,7 +24,7 @@ bound_teardown(struct core_state *state)
     state->types->bound = NULL;
 }
 
-/* ---- finding the form of a plan ----------------------------------------- */
+/* ---- binding a plan ----------------------------------------------------- */
 
 /* A step whose value is no object's. */
 static int
@@ -131,8 +131,8 @@ mark_repeated(struct bound_plan *bound)
     }
 }
 
-/* Whether the plan is a line of loads and displays that ends in RETURN, and each step has
-   its place in the form or is a test that making it ready can do. */
+/* True if the plan is a line of loads and displays that ends in RETURN, and each step has its
+   place in the bound plan or is a test that can be done when that is made ready. */
 static int
 is_straight(const struct plan *plan)
 {
@@ -145,8 +145,8 @@ is_straight(const struct plan *plan)
     return plan->count > 1 && plan->list[plan->count - 1].kind == STEP_RETURN;
 }
 
-/* Loads that the form leaves out (their values go nowhere) are not allowed to matter: each
-   attribute that the function reads must be a part. */
+/* True if each attribute that the function reads is a part: loads that the bound plan leaves out,
+   because their values go nowhere, must not matter. */
 static int
 reads_are_parts(const struct bound_plan *bound)
 {
@@ -165,7 +165,7 @@ reads_are_parts(const struct bound_plan *bound)
     return 1;
 }
 
-/* Whether the function looks more up than the constructor. */
+/* True if the function looks more up than the constructor. */
 static uint16_t
 looks_more_up(const struct bound_plan *bound)
 {
@@ -219,7 +219,7 @@ room_besides_values(const struct bound_plan *bound)
     return room;
 }
 
-/* Works the form of a plan for a type out. */
+/* Binds a plan to a type. */
 static void
 bound_make(struct core_state *state, struct bound_plan *bound, PyTypeObject *type,
            unsigned version, const struct plan *plan)
@@ -265,8 +265,8 @@ shared_value(struct core_state *state, struct bound_plan *bound, PyObject *funct
     }
 }
 
-/* Whether the constructor is one that is written by REDUCE, and found by name without
-   anything being asked of it. */
+/* True if the constructor is one that is written by REDUCE, and found by name without anything
+   being asked of it. */
 static int
 callable_is_plain(struct core_state *state, PyObject *callable)
 {
@@ -336,7 +336,7 @@ bound_look_up(struct core_state *state, struct bound_plan *bound, PyObject *func
     return class_values_hold(&bound->under_parts) && callable_is_plain(state, bound->callable);
 }
 
-/* ---- reducers that are methods in Python --------------------------------------------------- */
+/* ---- reducers that are methods in Python -------------------------------- */
 
 static int
 is_hiding_name(struct core_state *state, PyObject *name)
@@ -345,9 +345,9 @@ is_hiding_name(struct core_state *state, PyObject *name)
            || PyUnicode_Compare(name, state->str.reduce) == 0;
 }
 
-/* Whether one of the shared keys from *seen on is such a name; looked at once. */
+/* True if one of the shared keys from *seen on is such a name; looked at once. */
 static int
-shared_keys_hide(struct core_state *state, struct layout_keys *keys, Py_ssize_t *seen)
+shared_keys_shadow(struct core_state *state, struct layout_keys *keys, Py_ssize_t *seen)
 {
     struct layout_entry *entries = layout_entries(keys);
     for (; *seen < keys->count; ++*seen) {
@@ -358,14 +358,14 @@ shared_keys_hide(struct core_state *state, struct layout_keys *keys, Py_ssize_t 
     return 0;
 }
 
-/* Whether an attribute of the object hides __reduce__ or __reduce_ex__, or may. */
+/* True if an attribute of the object shadows __reduce__ or __reduce_ex__, or may. */
 static int
-attributes_hide(struct core_state *state, PyObject *object, Py_ssize_t *seen)
+attributes_shadow(struct core_state *state, PyObject *object, Py_ssize_t *seen)
 {
     PyTypeObject *type = Py_TYPE(object);
     if (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
         if (layout_unmade_values(object, type) != NULL) {
-            return shared_keys_hide(state, layout_shared_keys(type), seen);
+            return shared_keys_shadow(state, layout_shared_keys(type), seen);
         }
     }
     else if (type->tp_dictoffset == 0) {
@@ -384,7 +384,7 @@ attributes_hide(struct core_state *state, PyObject *object, Py_ssize_t *seen)
 int
 bound_method_is_shadowed(struct core_state *state, struct bound_plan *bound, PyObject *object)
 {
-    return attributes_hide(state, object, &bound->keys_seen);
+    return attributes_shadow(state, object, &bound->keys_seen);
 }
 
 PyObject *
@@ -406,7 +406,7 @@ bound_find_reducer(struct core_state *state, PyObject *object, int *takes_protoc
         }
     }
     return method != NULL && PyType_HasFeature(Py_TYPE(method), Py_TPFLAGS_METHOD_DESCRIPTOR)
-                   && !attributes_hide(state, object, &seen)
+                   && !attributes_shadow(state, object, &seen)
                ? method
                : NULL;
 }
@@ -442,8 +442,7 @@ bound_instance_value(PyObject *object, PyTypeObject *type, struct part *part)
     return NULL;
 }
 
-/* ---- for copies
- * ----------------------------------------------------------------------------------- */
+/* ---- for copies --------------------------------------------------------- */
 
 struct bound_plan *
 bound_of(struct core_state *state, const struct plan *plan, PyTypeObject *type)

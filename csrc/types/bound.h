@@ -1,17 +1,17 @@
-/* The form of a plan for a type: where each part of what a reducer gives comes from.
+/* Bound plans: a reducer's plan, with the place of each part in instances of one type.
 
-   The reducers that people write are nearly all of one shape,
+   Nearly all reducers that people write look like this:
 
        lambda p: (Point, (p.x, p.y), {"name": p.name})
 
-   a constructor, a display of attributes and of values that are no object's, and perhaps a
-   state that is a dict display of the like.  For these, no reduce value is made: the parts
+   a constructor, a display of attributes and of values that are the same for all objects, and
+   perhaps a state that is a dict display of such.  For these, no reduce value is made: the parts
    are read from the object where they lie.
 
-   A form belongs to a plan and a type version.  Once an epoch it is made ready: what the
-   function looks up besides attributes (globals, cells, defaults, constants) is looked up.
-   While the epoch lasts no foreign code has run, so nothing of that can have changed.
-   Picklers and copiers number their epochs differently, and each looks up for itself. */
+   A bound plan belongs to a plan and a type version.  Once an epoch it is made ready: globals,
+   cells, defaults and constants, all that the function reads besides attributes, are looked up.
+   While the epoch lasts no foreign code has run, so none of them can have changed.  Picklers and
+   copiers number their epochs differently, and each looks up for itself. */
 #ifndef FASTCOPYREG_TYPES_BOUND_H
 #define FASTCOPYREG_TYPES_BOUND_H
 
@@ -28,8 +28,8 @@ void bound_teardown(struct core_state *state);
 
 enum { BOUND_PARTS_MAX = 32 };
 
-/* Forms for this many types at a time; a place is taken over by the type that needs it. */
-enum { FORMS = 128 };
+/* Bound plans for this many types at a time; a place is taken over by the type that needs it. */
+enum { BOUND_PLANS = 128 };
 
 /* Bytes that a small atom may take, with the opcodes around it; and an object besides its atoms,
    with the names of its class. */
@@ -48,19 +48,19 @@ struct part {
     uint16_t step;     /* that yields it */
     Py_ssize_t offset; /* of a slot, or index of a value; see instance_value() */
     PyObject *name;    /* of an attribute; the plan owns it */
-    PyObject *shared;  /* borrowed, in a form that is ready */
+    PyObject *shared;  /* borrowed, in a bound plan that is ready */
 };
 
 struct bound_plan {
     PyTypeObject *type; /* an address to compare, with `version` */
     unsigned version;
     const struct plan *plan; /* an address too, until `ready` */
-    uint64_t number;         /* of these steps */
+    uint64_t number;         /* of this plan */
     int usable;
-    int busy;             /* dumps that are in the middle of an object, and go by the form */
-    int instance;         /* whether a part is in the object's __dict__ */
-    int of_method;        /* of a method, which an object's attributes can hide */
-    Py_ssize_t keys_seen; /* shared keys looked at: none of them hides it */
+    int busy; /* dumps that are in the middle of an object, which they write by the bound plan */
+    int instance;                    /* whether a part is in the object's __dict__ */
+    int of_method;                   /* of a method, which an object's attributes can shadow */
+    Py_ssize_t keys_seen;            /* shared keys looked at: none of them shadows it */
     int argument_count, state_count; /* state_count: -1 if there is no state */
     int size;                        /* of both together */
     int room;                        /* bytes that a small object takes besides its values */
@@ -73,7 +73,7 @@ struct bound_plan {
     /* Of the time in which copyreg.dispatch_table holds the function: see namecache.h. */
     uint64_t stamp;             /* 0: it is not known to, or another table does */
     unsigned metaclass_version; /* of the type's metaclass, which lets it be looked up purely */
-    PyObject *function; /* borrowed from the table; the steps live as long as it has `code` */
+    PyObject *function; /* borrowed from the table; the plan lives as long as it has `code` */
     /* Of the epoch in which it is ready: */
     uint64_t dump;
     uint64_t epoch;
@@ -85,29 +85,29 @@ struct bound_plan {
 };
 
 struct bound_table {
-    struct bound_plan forms[FORMS];
+    struct bound_plan plans[BOUND_PLANS];
 };
 
 ALWAYS_INLINE struct bound_plan *
 bound_at(struct core_state *state, PyTypeObject *type)
 {
-    return &state->types->bound->forms[((uintptr_t)type >> 6) % FORMS];
+    return &state->types->bound->plans[((uintptr_t)type >> 6) % BOUND_PLANS];
 }
 
-/* Whether there may be a form for the type. */
+/* True if there may be a bound plan for the type. */
 ALWAYS_INLINE int
 bound_is_of(struct core_state *state, PyTypeObject *type)
 {
     return bound_at(state, type)->type == type;
 }
 
-/* The form of a plan for a type, made if it is another one's; NULL if the plan has none.
-   Runs no Python code. */
+/* The plan, bound to a type; made if the place is another type's.  NULL if the plan cannot be
+   bound.  Runs no Python code. */
 struct bound_plan *bound_of(struct core_state *state, const struct plan *plan, PyTypeObject *type);
 
-/* Whether the function that was registered when the form was stamped is it still, has the code
-   that was read, and would not be watched: no reducer has to be looked up, and no plan.  Runs no
-   Python code. */
+/* True if the function that was registered when the bound plan was stamped still is, has the code
+   that was read, and would not be watched: neither the reducer nor its plan has to be looked up.
+   Runs no Python code. */
 ALWAYS_INLINE int
 bound_is_registered(struct core_state *state, const struct bound_plan *bound, PyTypeObject *type)
 {
@@ -122,16 +122,16 @@ bound_is_registered(struct core_state *state, const struct bound_plan *bound, Py
    is what the plan relies on.  Runs no Python code. */
 int bound_look_up(struct core_state *state, struct bound_plan *bound, PyObject *function);
 
-/* What takes the object apart, if its class has it as a function or as a method of C: its
+/* The reducer of the object, if its class has it as a function or as a method of C: its
    __reduce_ex__, or its __reduce__ if object.__reduce_ex__ would do nothing but call that for this
-   object.  It is called with the object, and with the protocol if *takes_protocol.  Borrowed, or
-   NULL if the object is to be asked what it has.  Runs no Python code. */
+   object.  To be called with the object, and with the protocol if *takes_protocol.  Borrowed, or
+   NULL if the attribute is to be looked up on the object.  Runs no Python code. */
 PyObject *bound_find_reducer(struct core_state *state, PyObject *object, int *takes_protocol);
 
 /* The same if it is a function; borrowed, or NULL. */
 PyObject *bound_find_method(struct core_state *state, PyObject *object, int *takes_protocol);
 
-/* Whether an attribute of the object hides the method, or may. */
+/* True if an attribute of the object shadows the method, or may. */
 int bound_method_is_shadowed(struct core_state *state, struct bound_plan *bound, PyObject *object);
 
 /* An attribute of an instance with a __dict__, wherever it is; borrowed, or NULL. */
@@ -161,21 +161,21 @@ bound_read_part(struct part *part, PyTypeObject *type, PyObject *object)
     return part->place == PART_SHARED ? part->shared : instance_value(object, type, part);
 }
 
-/* What a reducer gives for an object whose reduce value is a constructor and arguments;
-   borrowed, until foreign code runs. */
+/* The parts of an object whose reduce value is a constructor and arguments; borrowed, until
+   foreign code runs. */
 struct bound_parts {
     PyObject *callable;
     PyObject **values;
     Py_ssize_t count;
 };
 
-/* For a copier: reads an object whose type's form is ready in this epoch, if its arguments are no
-   more than parts->count, for which there is room.  1 or 0.  Runs no Python code. */
+/* For a copier: reads an object whose type's bound plan is ready in this epoch, if its arguments
+   are no more than parts->count, for which there is room.  1 or 0.  Runs no Python code. */
 int bound_read(struct core_state *state, uint64_t epoch, PyObject *object,
                struct bound_parts *parts);
 
-/* Makes the form ready for a copier; the reducer may be a method (bound_find_method).  1, or 0 if
-   there is none.  Runs no Python code. */
+/* Makes the bound plan ready for a copier; the reducer may be a method (bound_find_method).  1, or
+   0 if there is none.  Runs no Python code. */
 int bound_prepare(struct core_state *state, uint64_t epoch, const struct reducer *reducer,
                   int of_method, PyTypeObject *type);
 

@@ -1,9 +1,10 @@
-/* What classes have under names that their instances store or read in the __dict__.
+/* Class attributes under names that the instances store or read in their __dict__.
 
-   Whether it is a data descriptor, which comes first, its own type decides; and that may change
-   while the class does not: the type is given a __set__ or __delete__, or the value another
-   __class__.  So a plan remembers each such value whose type can change, and looks at it again in
-   each epoch.  Most classes have none: a default is a number or an enumeration's member. */
+   A data descriptor there comes before the instance's own value.  The type of the class attribute
+   decides whether it is one; and that may change while the class does not: the type is given a
+   __set__ or __delete__, or the attribute another __class__.  So a plan remembers each such
+   attribute whose type can change, and looks at it again in each epoch.  Most classes have none: a
+   default is a number or an enumeration's member. */
 #ifndef FASTCOPYREG_TYPES_CLASS_VALUES_H
 #define FASTCOPYREG_TYPES_CLASS_VALUES_H
 
@@ -56,7 +57,7 @@ class_values_take(struct class_values *values, PyObject *value)
     return 1;
 }
 
-/* Whether none has become a data descriptor. */
+/* True if none has become a data descriptor. */
 static inline int
 class_values_hold(const struct class_values *values)
 {

@@ -14,7 +14,7 @@
 
 /* ---- reading a class or function ---------------------------------------- */
 
-/* Whether type.__call__ does no more for the class than object.__new__ and __init__ (or
+/* True if type.__call__ does no more for the class than object.__new__ and __init__ (or
    tuple.__new__), and instances are allocated as usual. */
 static int
 class_is_ordinary(PyTypeObject *type)
@@ -25,7 +25,7 @@ class_is_ordinary(PyTypeObject *type)
            && type->tp_alloc == PyType_GenericAlloc;
 }
 
-/* Whether a store of the name into an instance does no more than to keep the value. */
+/* True if a store of the name into an instance does no more than to keep the value. */
 static int
 store_is_ordinary(struct constructor *constructor, PyTypeObject *type, PyObject *name)
 {
@@ -64,7 +64,7 @@ function_at(PyTypeObject *type, uint16_t place, PyObject *name)
     PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(type->tp_mro, place);
     PyObject *found = base->tp_dict == NULL ? NULL : PyDict_GetItemWithError(base->tp_dict, name);
     if (found != NULL && Py_IS_TYPE(found, &PyStaticMethod_Type)) {
-        /* A __new__; what a staticmethod wraps, it gives without running code. */
+        /* A __new__: to unwrap a staticmethod runs no code. */
         found = Py_TYPE(found)->tp_descr_get(found, NULL, (PyObject *)type);
         Py_XDECREF(found);
     }
@@ -130,7 +130,7 @@ place_store(struct constructor *constructor, PyTypeObject *type, const struct st
     return store->place >= 0;
 }
 
-/* Whether each of as many arguments as there are stores is stored once. */
+/* True if each of as many arguments as there are stores is stored once. */
 static int
 stores_each_once(const struct constructor *constructor)
 {
@@ -144,7 +144,7 @@ stores_each_once(const struct constructor *constructor)
     return stored == (UINT32_C(1) << constructor->store_count) - 1;
 }
 
-/* Whether the collector looks at all instances, which have neither a __dict__ nor items. */
+/* True if the collector looks at all instances, which have neither a __dict__ nor items. */
 static int
 instance_is_bare(PyTypeObject *type)
 {
@@ -153,7 +153,7 @@ instance_is_bare(PyTypeObject *type)
            && type->tp_dictoffset == 0 && !PyType_HasFeature(type, more);
 }
 
-/* Whether a default may be missed that nothing is stored of: a call without it is an error. */
+/* True if a default may be missed that nothing is stored of: a call without it is an error. */
 static int
 leaves_default_out(const struct constructor *constructor)
 {
@@ -171,7 +171,7 @@ leaves_default_out(const struct constructor *constructor)
     return 0;
 }
 
-/* Whether the plan is a line of stores of arguments, so that it need not be run by steps. */
+/* True if the plan is a line of stores of arguments, so that it need not be run step by step. */
 static void
 find_stores(struct constructor *constructor, PyTypeObject *type)
 {
@@ -225,14 +225,14 @@ key_of(struct core_state *state, PyObject *callable, unsigned *version)
     return callable;
 }
 
-/* Whether the compiler can look at it without asking the metaclass. */
+/* True if the compiler can look at it without asking the metaclass. */
 static int
 is_readable(struct core_state *state, PyObject *callable)
 {
     return !PyType_Check(callable) || metaclass_leaves_alone(state, (PyTypeObject *)callable);
 }
 
-/* Whether there may be a plan: of a class that is looked at for its __setstate__, it is only asked
+/* True if there may be a plan: of a class that is looked at for its __setstate__, it is only asked
    whether the class is known. */
 static int
 has_constructor_to_read(PyObject *callable)
@@ -254,7 +254,7 @@ construct_read(struct core_state *state, PyObject *callable)
     if (read == 0 && readable && before != 0) {
         read = value_class_read(state, callable, &known);
     }
-    /* Whatever ran meanwhile may have changed the callable, and the table. */
+    /* The code that ran meanwhile may have changed the callable, and the table. */
     struct constructor *constructor =
         key_of(state, callable, &version) == key && version == before && read >= 0
             ? constructors_meet(state->types->constructors, key, version)
@@ -279,7 +279,7 @@ construct_read(struct core_state *state, PyObject *callable)
 
 /* ---- callables that are called ------------------------------------------ */
 
-/* What a function or class has as long as it is the one that was read. */
+/* The guard of a function or class, the same as long as it is the one that was read. */
 ALWAYS_INLINE uintptr_t
 guard_of(PyObject *callable)
 {
@@ -300,7 +300,7 @@ note_called(struct constructors *constructors, PyObject *callable)
     *place_of_called(constructors, callable) = (struct called){callable, guard_of(callable)};
 }
 
-/* Whether nothing is known of the callable but that it is to be called.  If another is at its
+/* True if nothing is known of the callable but that it is to be called.  If another is at its
    address by now, with code at the same address too, it is called, which is always right. */
 ALWAYS_INLINE int
 is_called(struct core_state *state, PyObject *callable)
@@ -313,11 +313,11 @@ is_called(struct core_state *state, PyObject *callable)
     return guard != 0 && guard == called->guard;
 }
 
-/* The entry of a class or function if it has a plan that can be used: OUTCOME_DONE and *maker;
-   else OUTCOME_BAIL, or OUTCOME_HOT and the callable in *due. */
+/* The entry of a class or function if it has a plan that can be used: OUTCOME_DONE and
+ *constructor; else OUTCOME_BAIL, or OUTCOME_HOT and the callable, strong, in *hot. */
 static enum outcome
-find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned version,
-           struct constructor **constructor, PyObject **due)
+find_constructor(struct core_state *state, PyObject *callable, PyObject *key, unsigned version,
+                 struct constructor **constructor, PyObject **hot)
 {
     *constructor = constructors_meet(state->types->constructors, key, version);
     if (*constructor == NULL || (*constructor)->status == PLAN_REFUSED) {
@@ -331,14 +331,13 @@ find_maker(struct core_state *state, PyObject *callable, PyObject *key, unsigned
         || !helper_may_run(state, HELPER_VALUES)) {
         return OUTCOME_BAIL;
     }
-    *due = Py_NewRef(callable);
+    *hot = Py_NewRef(callable);
     return OUTCOME_HOT;
 }
 
-/* ---- instances --------------------------------------------------------------------------------
- */
+/* ---- instances ---------------------------------------------------------- */
 
-/* Whether what the version of the class does not cover is as it was when the plan was read. */
+/* True if what the version of the class does not cover is as it was when the plan was read. */
 ALWAYS_INLINE int
 typeinfo_holds(const struct constructor *constructor)
 {
@@ -429,8 +428,7 @@ construct_by_stores(struct core_state *state, const struct constructor *construc
                       arguments, count, 0, made);
 }
 
-/* ---- by steps
- * ------------------------------------------------------------------------------------- */
+/* ---- by steps ----------------------------------------------------------- */
 
 static int
 run_store(struct plan_run *run, const struct step *step, PyObject *object)
@@ -516,9 +514,9 @@ finish(struct plan_run *run, PyObject **made)
 
 /* The plan is not changed or freed while it runs: nothing that it does runs Python code. */
 static enum outcome
-make_by_steps(struct core_state *state, struct constructor *constructor, PyTypeObject *type,
-              PyObject *const *functions, PyObject *const *arguments, Py_ssize_t count,
-              PyObject **made)
+construct_by_plan(struct core_state *state, struct constructor *constructor, PyTypeObject *type,
+                  PyObject *const *functions, PyObject *const *arguments, Py_ssize_t count,
+                  PyObject **made)
 {
     enum { AT_HAND = 64 };
     PyObject *at_hand[AT_HAND], **values = at_hand;
@@ -550,16 +548,15 @@ make_by_steps(struct core_state *state, struct constructor *constructor, PyTypeO
 
 /* The same, as long as it is worth trying. */
 static enum outcome
-try_steps(struct core_state *state, struct constructor *constructor, PyTypeObject *type,
-          PyObject *const *functions, PyObject *const *arguments, Py_ssize_t count,
-          PyObject **made)
+try_plan(struct core_state *state, struct constructor *constructor, PyTypeObject *type,
+         PyObject *const *functions, PyObject *const *arguments, Py_ssize_t count, PyObject **made)
 {
     uint64_t guard = namecache_stamp(state);
     if (trial_rests(&constructor->trial, guard)) {
         return OUTCOME_BAIL;
     }
     enum outcome outcome =
-        make_by_steps(state, constructor, type, functions, arguments, count, made);
+        construct_by_plan(state, constructor, type, functions, arguments, count, made);
     if (outcome == OUTCOME_BAIL) {
         trial_failed(&constructor->trial, guard);
     }
@@ -569,20 +566,19 @@ try_steps(struct core_state *state, struct constructor *constructor, PyTypeObjec
     return outcome;
 }
 
-/* ---- classes and functions
- * ---------------------------------------------------------------------------- */
+/* ---- classes and functions ---------------------------------------------- */
 
-/* find_maker() for a class whose plan takes so many arguments. */
+/* find_constructor() for a class whose plan takes so many arguments. */
 static enum outcome
-find_class_maker(struct core_state *state, PyTypeObject *type, Py_ssize_t count,
-                 struct constructor **constructor, PyObject **due)
+find_class_constructor(struct core_state *state, PyTypeObject *type, Py_ssize_t count,
+                       struct constructor **constructor, PyObject **hot)
 {
     unsigned version = class_is_ordinary(type) ? type_assign_version(type, state->str.init) : 0;
     if (version == 0) {
         return OUTCOME_BAIL;
     }
     enum outcome found =
-        find_maker(state, (PyObject *)type, (PyObject *)type, version, constructor, due);
+        find_constructor(state, (PyObject *)type, (PyObject *)type, version, constructor, hot);
     if (found == OUTCOME_DONE && (*constructor)->known == NULL
         && (count < (*constructor)->plan->required || count > (*constructor)->plan->accepted
             || !typeinfo_holds(*constructor))) {
@@ -599,7 +595,7 @@ make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arg
     if (PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) {
         return value_construct(state, type, arguments, count, made);
     }
-    enum outcome found = find_class_maker(state, type, count, &constructor, made);
+    enum outcome found = find_class_constructor(state, type, count, &constructor, made);
     if (found != OUTCOME_DONE) {
         return found;
     }
@@ -607,22 +603,22 @@ make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arg
         return value_class_construct(state, constructor->known, type, arguments, count, made);
     }
     return constructor->plain ? construct_by_stores(state, constructor, arguments, count, made)
-                              : try_steps(state, constructor, type, constructor->functions,
-                                          arguments, count, made);
+                              : try_plan(state, constructor, type, constructor->functions,
+                                         arguments, count, made);
 }
 
 struct constructor *
 construct_find_stores(struct core_state *state, PyObject *callable, Py_ssize_t count)
 {
     struct constructor *constructor;
-    PyObject *due = NULL;
+    PyObject *hot = NULL;
     if (state->plans->threshold == 0 || !PyType_Check(callable)
         || !PyType_HasFeature((PyTypeObject *)callable, Py_TPFLAGS_HEAPTYPE)) {
         return NULL;
     }
     enum outcome found =
-        find_class_maker(state, (PyTypeObject *)callable, count, &constructor, &due);
-    Py_XDECREF(due);
+        find_class_constructor(state, (PyTypeObject *)callable, count, &constructor, &hot);
+    Py_XDECREF(hot);
     return found == OUTCOME_DONE && constructor->plain ? constructor : NULL;
 }
 
@@ -632,7 +628,7 @@ make_of_function(struct core_state *state, PyObject *function, PyObject *const *
 {
     struct constructor *constructor;
     enum outcome found =
-        find_maker(state, function, PyFunction_GET_CODE(function), 0, &constructor, made);
+        find_constructor(state, function, PyFunction_GET_CODE(function), 0, &constructor, made);
     if (found != OUTCOME_DONE) {
         return found;
     }
@@ -640,7 +636,7 @@ make_of_function(struct core_state *state, PyObject *function, PyObject *const *
         || code_is_monitored(constructor->weaktable_entry.key)) {
         return OUTCOME_BAIL;
     }
-    return try_steps(state, constructor, NULL, &function, arguments, count, made);
+    return try_plan(state, constructor, NULL, &function, arguments, count, made);
 }
 
 enum outcome
@@ -679,14 +675,14 @@ construct_by_setstate(struct core_state *state, PyObject *object, PyObject *obje
 {
     PyTypeObject *type = Py_TYPE(object);
     struct constructor *constructor;
-    PyObject *due;
+    PyObject *hot;
     if (!PyDict_CheckExact(object_state) || !value_class_may_set_state(type)
         || state->plans->threshold == 0) {
         return 0;
     }
-    enum outcome found = find_class_maker(state, type, 0, &constructor, &due);
+    enum outcome found = find_class_constructor(state, type, 0, &constructor, &hot);
     if (found == OUTCOME_HOT) {
-        return construct_read(state, due);
+        return construct_read(state, hot);
     }
     int set = found == OUTCOME_DONE && constructor->known != NULL
               && value_class_set_state(state, constructor->known, object, object_state);

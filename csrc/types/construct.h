@@ -1,10 +1,10 @@
 /* Constructors that are run as plans: classes whose __init__ only stores its arguments, named
    tuples, and functions that only call such a class.
 
-   What is known of a class holds as long as its type version does: the version covers the
-   __init__ found, those of the bases that it calls, and every descriptor under the names
-   that are stored.  It does not cover the code of these functions, which is compared at
-   each use; what they look up by name, the steps read each time.
+   The plan of a class holds as long as its type version does: the version covers the __init__
+   found, those of the bases that it calls, and every descriptor under the names that are stored.
+   The code of these functions is not covered, and is compared at each use; the names that they
+   look up are read by the plan's steps each time.
 
    All values are there before the instance is made, so that a plan can be left as if
    nothing had been done. */
@@ -23,8 +23,8 @@ enum outcome construct_object(struct core_state *state, PyObject *callable,
 
 struct constructor;
 
-/* The plan of a class for so many arguments, if it is a line of stores of them: it makes
-   instances until foreign code runs; borrowed, or NULL.  Runs no Python code. */
+/* The plan of a class for so many arguments, if it is a line of stores of them; to be used until
+   foreign code runs; borrowed, or NULL.  Runs no Python code. */
 struct constructor *construct_find_stores(struct core_state *state, PyObject *callable,
                                           Py_ssize_t count);
 
@@ -45,7 +45,7 @@ enum outcome construct_taking_untracked(struct core_state *state, PyObject *call
                                         PyObject **arguments, Py_ssize_t count, int *untracked,
                                         PyObject **made);
 
-/* The plan of a class that stores each argument once, and has any: *count.  It makes instances
+/* The plan of a class that stores each of its *count arguments once, if there are any; to be used
    until foreign code runs; borrowed, or NULL.  Runs no Python code. */
 struct constructor *construct_find_taking(struct core_state *state, PyObject *callable,
                                           int *count);
@@ -54,11 +54,11 @@ struct constructor *construct_find_taking(struct core_state *state, PyObject *ca
 enum outcome construct_by_taking(struct core_state *state, const struct constructor *constructor,
                                  PyObject **arguments, PyObject **made);
 
-/* Reads a callable that is due, which is stolen.  0, or -1 with an exception.  Runs Python
-   code. */
+/* Reads a callable that is hot, which is stolen.  0, or -1 with an exception.  Runs Python code.
+ */
 int construct_read(struct core_state *state, PyObject *callable);
 
-/* Whether an object of the class may be given its state so: 0 once the class was read, and is none
+/* True if an object of the class may be given its state so: 0 once the class was read, and is none
    of those of which it is known. */
 int construct_may_set_state(struct core_state *state, PyTypeObject *type);
 

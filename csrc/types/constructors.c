@@ -1,4 +1,4 @@
-/* What is known of constructors: see constructors.h. */
+/* Facts of constructors: see constructors.h. */
 #include "types/constructors.h"
 
 #include "values/value_classes.h"
@@ -6,13 +6,13 @@
 
 enum {
     /* So many that live. */
-    MAKERS_MAX = 4096,
+    CONSTRUCTORS_MAX = 4096,
     /* A class that changes all the time is not read again. */
     READINGS_MAX = 4
 };
 
 static void
-release_maker(struct weaktable_entry *entry)
+release_constructor(struct weaktable_entry *entry)
 {
     struct constructor *constructor = (struct constructor *)entry;
     plan_free(constructor->plan);
@@ -32,7 +32,7 @@ constructors_setup(PyObject *module)
         return -1;
     }
     return weaktable_setup(&state->types->constructors->table, sizeof(struct constructor),
-                           MAKERS_MAX, release_maker);
+                           CONSTRUCTORS_MAX, release_constructor);
 }
 
 void
@@ -57,7 +57,7 @@ constructors_free_dead(struct constructors *constructors)
 
 /* An entry in the place of one of another version, or of another class at the same address. */
 static struct weaktable_entry *
-replace_maker(struct constructors *constructors, struct constructor *before)
+replace_constructor(struct constructors *constructors, struct constructor *before)
 {
     unsigned readings = weaktable_is_same_class(&before->weaktable_entry) ? before->readings : 0;
     struct weaktable_entry *entry =
@@ -77,8 +77,9 @@ constructors_meet(struct constructors *constructors, PyObject *key, unsigned ver
     if (likely(constructor != NULL && constructor->version == version)) {
         return constructor;
     }
-    struct weaktable_entry *entry = constructor == NULL ? weaktable_add(&constructors->table, key)
-                                                        : replace_maker(constructors, constructor);
+    struct weaktable_entry *entry = constructor == NULL
+                                        ? weaktable_add(&constructors->table, key)
+                                        : replace_constructor(constructors, constructor);
     if (entry == NULL) {
         return NULL;
     }

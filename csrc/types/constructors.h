@@ -1,8 +1,8 @@
-/* What is known of constructors: an entry for each class and function that was met, and the plan
-   of those that were read.
+/* Facts of constructors: an entry for each class and function that was met, and the plan of those
+   that were read.
 
    An entry (weaktable.h) stays as it is but for the plan that it gets: a class of another version
-   gets another entry.  What is dead is freed when no plan runs. */
+   gets another entry.  Entries of the dead are freed when no plan runs. */
 #ifndef FASTCOPYREG_TYPES_CONSTRUCTORS_H
 #define FASTCOPYREG_TYPES_CONSTRUCTORS_H
 
@@ -13,7 +13,7 @@
 
 enum { STORES_MAX = 31 };
 
-/* A store of a plain maker: a slot, or a value of the instance. */
+/* A store of a plain constructor: a slot, or a value of the instance. */
 struct store {
     uint8_t is_slot;
     uint16_t argument;  /* the positional argument that is stored */
@@ -22,7 +22,7 @@ struct store {
     PyObject *name;     /* the plan owns it */
 };
 
-/* What is known of a class or function. */
+/* The facts of a class or function. */
 struct constructor {
     struct weaktable_entry weaktable_entry; /* of a class, or of the code of a function */
     unsigned version;                       /* of the class; 0 for functions */
@@ -31,7 +31,7 @@ struct constructor {
     enum plan_status status;
     struct plan *plan;                       /* of those that are ready and not known */
     struct value_class *known;               /* owned; see value_classes.h */
-    struct trial trial;                      /* of the steps */
+    struct trial trial;                      /* of the plan */
     PyObject *functions[PLAN_FUNCTIONS_MAX]; /* borrowed while the version holds */
     PyObject *codes[PLAN_FUNCTIONS_MAX];     /* strong */
     struct class_values under_stores;        /* what the class has under the names stored */
@@ -48,7 +48,7 @@ enum { CALLED_COUNT = 64 };
 
 /* A callable that was read, and is to be called: while its code, or its version, is this. */
 struct called {
-    PyObject *callable; /* not owned: it is only compared */
+    PyObject *callable; /* not owned: only compared */
     uintptr_t guard;
 };
 

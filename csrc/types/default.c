@@ -1,12 +1,12 @@
-/* Clones: see default.h. */
+/* Default reductions: see default.h. */
 #include "types/default.h"
 #include "types/room.h"
 
 #include <structmember.h>
 
-/* ---- names ------------------------------------------------------------- */
+/* ---- names -------------------------------------------------------------- */
 
-/* Whether a key is a name that no question of a default reduction asks for, or __dict__, which is
+/* True if a key is a name that no question of a default reduction asks for, or __dict__, which is
    found on the type whatever an instance has. */
 ALWAYS_INLINE int
 is_harmless(PyObject *key)
@@ -19,7 +19,7 @@ is_harmless(PyObject *key)
            || PyUnicode_CompareWithASCIIString(key, "__dict__") == 0;
 }
 
-/* Whether all names of the shared keys are harmless.  They only ever grow. */
+/* True if all names of the shared keys are harmless.  They only ever grow. */
 ALWAYS_INLINE int
 shared_keys_are_harmless(struct default_reduction *info, struct layout_keys *keys)
 {
@@ -49,7 +49,7 @@ dict_keys_are_harmless(PyObject *dict)
     return 1;
 }
 
-/* ---- the __dict__ of an instance --------------------------------------- */
+/* ---- the __dict__ of an instance ---------------------------------------- */
 
 /* The __dict__ of an instance of a type with a managed dict if it was made, borrowed. */
 ALWAYS_INLINE PyObject *
@@ -97,10 +97,10 @@ layout_lacks_attribute(PyObject *object, PyTypeObject *type, PyObject *name)
     return dict == NULL || (PyDict_CheckExact(dict) && dict_keys_are_harmless(dict));
 }
 
-/* ---- storing fields ---------------------------------------------------- */
+/* ---- storing fields ----------------------------------------------------- */
 
-/* Stores a value into the values of a fresh clone if the type's shared keys have the name
-   where the next attribute usually is; steals the value then.  1 stored, 0 not. */
+/* Stores a value into a fresh instance if the type's shared keys have the name where the next
+   attribute usually is; steals the value then.  1 stored, 0 not. */
 ALWAYS_INLINE int
 append_to_values(PyObject *object, PyObject *name, PyObject *value)
 {
@@ -163,9 +163,9 @@ default_update(PyObject *object, PyObject *fields)
     return result;
 }
 
-/* ---- what is known of a type ------------------------------------------- */
+/* ---- what is known of a type -------------------------------------------- */
 
-/* Whether the type inherits the very attribute that object has. */
+/* True if the type inherits the very attribute that object has. */
 static int
 inherits_from_object(PyTypeObject *type, PyObject *name)
 {
@@ -181,7 +181,7 @@ default_has_own_dict(struct core_state *state, PyTypeObject *type)
            && ((PyGetSetDescrObject *)descriptor)->d_getset->get == state->types->own_dict_getter;
 }
 
-/* Whether object's own reduction serves, but for the state, and object.__new__ makes the instance
+/* True if object's own reduction serves, but for the state, and object.__new__ makes the instance
    again. */
 static int
 is_made_by_default(struct core_state *state, PyTypeObject *type)
@@ -218,7 +218,7 @@ own_slotnames(PyTypeObject *type, PyObject *slotnames_name)
     return names != NULL && PyList_CheckExact(names) ? names : NULL;
 }
 
-/* Whether the type has neither slots nor anything else that is no attribute in the __dict__. */
+/* True if the type has neither slots nor anything else that is no attribute in the __dict__. */
 static int
 is_all_dict(struct core_state *state, PyTypeObject *type)
 {
@@ -310,7 +310,7 @@ reduces_by_default(struct core_state *state, PyTypeObject *type, unsigned int fa
            && inherits_from_object(type, state->str.getstate) && is_made_by_default(state, type);
 }
 
-/* Whether one of the slots before lies there too: subclasses may repeat a name, and classes may
+/* True if one of the slots before lies there too: subclasses may repeat a name, and classes may
    have a slot under two. */
 static int
 is_met_again(const struct default_reduction *info, Py_ssize_t end, Py_ssize_t offset)
@@ -414,7 +414,7 @@ default_reduction_names_hold(const struct default_reduction *info, PyTypeObject 
     return !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT);
 }
 
-/* ---- states, as the standard library would have them ------------------- */
+/* ---- states, as the standard library would have them -------------------- */
 
 static PyObject *
 slots_as_dict(struct default_reduction *info, PyObject *object)
@@ -485,7 +485,7 @@ default_copied_fields(struct default_reduction *info, PyObject *copy)
     return dict;
 }
 
-/* Empties a clone whose fields are held elsewhere, so that nothing dies of it. */
+/* Empties an instance whose fields are held elsewhere, so that nothing dies of it. */
 static void
 take_fields_out(struct default_reduction *info, PyObject *copy)
 {
@@ -508,7 +508,7 @@ take_fields_out(struct default_reduction *info, PyObject *copy)
 
 /* Leaves only the items of a copied dict whose values are copies.  0 or -1. */
 static int
-pull_back_dict(struct open_instance *open)
+roll_back_dict(struct open_instance *open)
 {
     PyObject *ready = PyDict_New(), *key, *value;
     Py_ssize_t position = 0;
@@ -531,7 +531,7 @@ int
 default_roll_back(struct open_instance *open)
 {
     if (open->info == NULL) {
-        return pull_back_dict(open);
+        return roll_back_dict(open);
     }
     if (default_state(open->info, open->source, &open->state, &open->fields) < 0) {
         return -1;

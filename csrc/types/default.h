@@ -1,17 +1,17 @@
-/* Clones: instances whose default reduction is known without asking for it.
+/* Default reductions, known without asking for them, in copies.
 
    For most classes the answer of object.__reduce_ex__ is the same for every instance:
-   copyreg.__newobj__, the class, and as state either the __dict__ or (None, slots).  A
-   clone plan says so for a type, and where the fields lie; the copier then makes a fresh
+   copyreg.__newobj__, the class, and as state either the __dict__ or (None, slots).  A struct
+   default_reduction says so for a type, and where the fields lie; the copier then makes a fresh
    instance and stores copies of the fields in it.
 
-   What makes it sound: the plan holds for one version of the type (the caller compares),
-   which overrides nothing that a default reduction or its rebuilding asks for, and for one of its
-   metaclass, which leaves it alone (metaclass.h); instances that carry a dunder name of their own
-   are refused one by one.  The standard library fills the instance only when all parts are copied,
-   from a state that its memo holds.  Nobody can see the difference before foreign code runs; just
-   before that, default_roll_back takes the fields out of each unfinished clone and makes the state
-   that the standard library would have.
+   Its soundness: a default reduction holds for one version of the type (the caller compares),
+   which overrides nothing that object.__reduce_ex__ or the rebuilding asks for, and for one of its
+   metaclass, which leaves the class alone (metaclass.h); instances that carry a dunder name of
+   their own are refused one by one.  The standard library fills the instance only when all parts
+   are copied, from a state that its memo holds.  Nobody can see the difference before foreign code
+   runs; just before that, default_roll_back() takes the fields out of each unfinished instance and
+   makes the state that the standard library would have.
 
    Nothing here runs Python code unless it says so. */
 #ifndef FASTCOPYREG_TYPES_DEFAULT_H
@@ -35,8 +35,7 @@ struct default_reduction {
     struct default_slot slots[];
 };
 
-/* What is known of a type besides: bits, valid while its version and that of its metaclass are the
-   same. */
+/* Other facts of a type: bits, valid while its version and that of its metaclass are the same. */
 enum {
     TYPE_PLAIN_GETATTR = 1,  /* tp_getattro generic: attributes are looked up purely, but for what
                                  the descriptors found do */
@@ -54,21 +53,22 @@ enum {
 };
 unsigned int default_facts(struct core_state *state, PyTypeObject *type);
 
-/* Whether __dict__ on the type is what a class statement makes of it: a managed dict. */
+/* True if __dict__ on the type is what a class statement makes of it: a managed dict. */
 int default_has_own_dict(struct core_state *state, PyTypeObject *type);
 
-/* 1 and a new plan if instances of the type, whose facts these are, reduce by default; 0 if
-   not or if it cannot be told yet; -1 with an exception. */
+/* 1 and a new default_reduction if instances of the type, whose facts these are, reduce by
+   default; 0 if not or if it cannot be told yet; -1 with an exception. */
 int default_reduction_make(struct core_state *state, PyTypeObject *type, unsigned int facts,
                            struct default_reduction **info);
 void default_reduction_release(struct default_reduction *info);
 
-/* Whether what has no version is still what the plan was made of: the slot names. */
+/* True if the slot names, which have no version, are still those that the default_reduction was
+   made of. */
 int default_reduction_holds(const struct default_reduction *info, PyTypeObject *type,
                             PyObject *slotnames_name);
 
-/* The same for a type whose version is the one of the plan, so that the list still is in its
-   __slotnames__. */
+/* The same for a type whose version is that of the default_reduction, so that the list still is in
+   its __slotnames__. */
 int default_reduction_names_hold(const struct default_reduction *info, PyTypeObject *type);
 
 /* Where the fields of an instance are. */
@@ -77,12 +77,13 @@ struct default_fields {
     PyObject *dict;               /* borrowed: the __dict__ that was made; both NULL: empty */
 };
 
-/* 1 if an instance of a plan with has_dict is as the plan says, 0 if it must be asked. */
+/* 1 if an instance of a type with has_dict is as the default_reduction says, 0 if it must be
+   asked. */
 int default_find_fields(struct default_reduction *info, PyObject *object,
                         struct default_fields *fields);
 
-/* Whether the instance has no attribute in its __dict__ under the name (exact str); 0 also
-   if that cannot be told without running Python code. */
+/* True if the instance has no attribute in its __dict__ under the name (exact str); 0 also if that
+   cannot be told without running Python code. */
 int layout_lacks_attribute(PyObject *object, PyTypeObject *type, PyObject *name);
 
 /* The state of an object of a type with TYPE_DICT_STATE: its __dict__, or None if that is empty.
@@ -94,7 +95,7 @@ PyObject *default_dict_state(struct core_state *state, PyObject *object);
 PyObject *default_construct(struct core_state *state, PyTypeObject *type, PyObject **args,
                             Py_ssize_t count);
 
-/* Whether an instance of a type with TYPE_OWN_DICT has no attribute in its __dict__, which was
+/* True if an instance of a type with TYPE_OWN_DICT has no attribute in its __dict__, which was
    never made. */
 int default_is_empty(PyObject *object);
 
@@ -102,19 +103,19 @@ int default_is_empty(PyObject *object);
    Dropping what it replaces may run Python code. */
 int default_update(PyObject *object, PyObject *fields);
 
-/* Stores a field under a name into the __dict__ of a fresh clone, as its newest; steals the
+/* Stores a field under a name into the __dict__ of a fresh instance, as its newest; steals the
    value.  0 or -1. */
 int default_append(PyObject *object, PyObject *name, PyObject *value);
 
-/* A clone that is being filled, or the copy of a dict that was made whole and has values
-   replaced.  They are linked from the outermost to the innermost. */
+/* An instance that is being filled, or the copy of a dict that was made with all its items and has
+   values replaced.  They are linked from the outermost to the innermost. */
 struct open_instance {
     struct open_instance *outer, *inner;
     struct default_reduction *info; /* NULL for a dict */
     Py_ssize_t done;                /* items of a dict that are ready */
     PyObject *source, *copy;        /* borrowed: the memo owns them once it is flushed */
     size_t event;                   /* where in the memo's pending events it was opened */
-    /* Once pulled back, strong; NULL before that. */
+    /* Once rolled back, strong; NULL before that. */
     PyObject *state;  /* the __dict__, or (None, slots) */
     PyObject *fields; /* the dict in it */
     PyObject *copied; /* the copies that are ready, by name; for a dict, the copy */
@@ -127,11 +128,11 @@ struct open_instance {
 int default_state(struct default_reduction *info, PyObject *object, PyObject **state,
                   PyObject **fields);
 
-/* Takes the fields out of an unfinished clone, or the items that are not copied yet out of an
+/* Takes the fields out of an unfinished instance, or the items that are not copied yet out of an
    unfinished dict.  0 or -1. */
 int default_roll_back(struct open_instance *open);
 
-/* A new dict of the fields that a clone has. */
+/* A new dict of the fields that a copy has. */
 PyObject *default_copied_fields(struct default_reduction *info, PyObject *copy);
 
 /* The type's own getter of __dict__, to know it again.  0 or -1. */

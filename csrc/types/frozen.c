@@ -13,7 +13,8 @@
 struct frozen {
     enum value_status status;
     PyObject *known; /* strong, or NULL: the codes, names of builtins, and these, as tuples */
-    /* What the functions find as long as neither the builtins nor their globals change. */
+    /* The names that the functions find, as long as neither the builtins nor their globals change.
+     */
     struct dictwatch watch;
     PyObject *globals; /* only compared: of dataclasses */
     PyObject *fields;  /* borrowed from there: fields(); NULL if anything is not as it should be */
@@ -50,7 +51,7 @@ frozen_teardown(struct core_state *state)
 
 /* ---- the functions ------------------------------------------------------ */
 
-/* Whether these are the globals of dataclasses. */
+/* True if these are the globals of dataclasses. */
 static int
 is_of_dataclasses(struct core_state *state, PyObject *globals)
 {
@@ -61,7 +62,7 @@ is_of_dataclasses(struct core_state *state, PyObject *globals)
            && PyUnicode_EqualToUTF8(name, "dataclasses");
 }
 
-/* Whether the function finds the builtins that are known, if any are yet. */
+/* True if the function finds the builtins that are known, if any are yet. */
 static int
 frozen_builtins_hold(struct core_state *state, PyObject *function)
 {
@@ -108,8 +109,8 @@ prefetch_around(struct core_state *state, PyObject *function)
     return frozen->fields != NULL;
 }
 
-/* What the type has as __getstate__ or __setstate__, if it is a function that finds what those of
-   dataclasses find; borrowed, or NULL. */
+/* The type's __getstate__ or __setstate__, if it is a function that finds the same names as those
+   of dataclasses; borrowed, or NULL. */
 static PyObject *
 find_frozen_function(struct core_state *state, PyTypeObject *type, enum frozen_function kind)
 {
@@ -121,7 +122,7 @@ find_frozen_function(struct core_state *state, PyTypeObject *type, enum frozen_f
                : NULL;
 }
 
-/* Whether a tool watches the code, or the comprehension in it. */
+/* True if a tool watches the code, or the comprehension in it. */
 static int
 is_watched(PyObject *code)
 {
@@ -134,7 +135,7 @@ is_watched(PyObject *code)
     return watched;
 }
 
-/* Whether the function has the code that is known. */
+/* True if the function has the code that is known. */
 static int
 is_known(struct core_state *state, PyObject *function, enum frozen_function kind)
 {
@@ -224,9 +225,9 @@ frozen_next(struct core_state *state, struct frozen_walk *walk)
 /* Objects with more fields are asked. */
 enum { FROZEN_FIELDS_MAX = 64 };
 
-/* Whether nothing in the object hides what the functions ask it for. */
+/* True if nothing in the object shadows the attributes that the functions ask it for. */
 static int
-hides_nothing(struct core_state *state, PyObject *object)
+shadows_nothing(struct core_state *state, PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     return type->tp_dictoffset == 0
@@ -294,7 +295,7 @@ find_fields(struct core_state *state, PyTypeObject *type, enum frozen_function k
     return !walk.failed;
 }
 
-/* What the object has in one of the fields; borrowed, or NULL. */
+/* The value that the object has in a field; borrowed, or NULL. */
 static PyObject *
 field_value(PyObject *object, const struct frozen_fields *fields, Py_ssize_t index)
 {
@@ -310,7 +311,7 @@ frozen_getstate(struct core_state *state, PyObject *object)
     }
     struct frozen_fields fields;
     if (!find_fields(state, Py_TYPE(object), FROZEN_GETSTATE, &fields)
-        || !hides_nothing(state, object)
+        || !shadows_nothing(state, object)
         || !frozen_holds(state, Py_TYPE(object), FROZEN_GETSTATE)) {
         return NULL;
     }
@@ -328,7 +329,7 @@ frozen_getstate(struct core_state *state, PyObject *object)
     return list;
 }
 
-/* Whether object.__setattr__ may be called for objects of the type, which has one in Python or
+/* True if object.__setattr__ may be called for objects of the type, which has one in Python or
    none: no base has one in C. */
 static int
 is_set_plainly(struct core_state *state, PyTypeObject *type)
@@ -356,7 +357,8 @@ set_field(PyObject *object, const struct frozen_fields *fields, Py_ssize_t index
     return 0;
 }
 
-/* Only fields that are not set: nothing is dropped by it.  Not inline for the same reason. */
+/* Sets only fields that are not set: nothing is released by it.  Not inline for the same reason.
+ */
 NOINLINE int
 frozen_setstate(struct core_state *state, PyObject *object, PyObject *object_state)
 {
@@ -366,7 +368,7 @@ frozen_setstate(struct core_state *state, PyObject *object, PyObject *object_sta
     PyTypeObject *type = Py_TYPE(object);
     struct frozen_fields fields;
     if (!PyList_CheckExact(object_state) || !find_fields(state, type, FROZEN_SETSTATE, &fields)
-        || !hides_nothing(state, object) || !frozen_holds(state, type, FROZEN_SETSTATE)
+        || !shadows_nothing(state, object) || !frozen_holds(state, type, FROZEN_SETSTATE)
         || !is_set_plainly(state, type)) {
         return 0;
     }
@@ -385,13 +387,13 @@ frozen_setstate(struct core_state *state, PyObject *object, PyObject *object_sta
     return result < 0 ? -1 : 1;
 }
 
-/* Whether a list of so many holds what the fields do: 1, 0, or -1 if that cannot be told. */
+/* True if a list of so many holds what the fields do: 1, 0, or -1 if that cannot be told. */
 static int
 is_state(struct core_state *state, PyObject *object, PyObject *list)
 {
     struct frozen_fields fields;
     if (!PyList_CheckExact(list) || !find_fields(state, Py_TYPE(object), FROZEN_GETSTATE, &fields)
-        || !hides_nothing(state, object) || fields.count != PyList_GET_SIZE(list)) {
+        || !shadows_nothing(state, object) || fields.count != PyList_GET_SIZE(list)) {
         return -1;
     }
     int same = 1;

@@ -1,7 +1,8 @@
-/* Frozen dataclasses with slots: what dataclasses gives them as __getstate__ and __setstate__.
+/* Frozen dataclasses with slots, and the __getstate__ and __setstate__ that dataclasses gives
+   them.
 
-   dataclass(frozen=True, slots=True) adds two functions, by which the state is a list of what the
-   fields hold:
+   dataclass(frozen=True, slots=True) adds two functions, by which the state is a list of the
+   fields' values:
 
        def _dataclass_getstate(self):
            return [getattr(self, f.name) for f in fields(self)]
@@ -10,12 +11,12 @@
            for field, value in zip(fields(self), state):
                object.__setattr__(self, field.name, value)
 
-   They are left out only while they and fields() have the very code that was compared with what is
-   done here (_compiler/values.py), find the globals and builtins that they are meant to, and
-   nobody watches them; and only for objects whose __dict__, if they have one, hides no method. The
+   They are left out only while they and fields() have the very code that this file stands for
+   (_compiler/values.py compares it), find the globals and builtins that they are meant to, and nobody
+   watches them; and only for objects whose __dict__, if they have one, shadows no method.  The
    fields are those that the class says it has at the moment: each in a slot, or, of a class
    without slots that is derived from one with them, in the __dict__.  The first object of any such
-   class is asked, and what it gives is compared with what is read.
+   class is asked, and its state is compared with the fields that are read.
 
    Nothing here runs Python code, but frozen_check(). */
 #ifndef FASTCOPYREG_TYPES_FROZEN_H
@@ -28,7 +29,7 @@
 enum { FROZEN_IN_DICT = 0 };
 
 /* In the order in which _values.known() is asked. */
-enum frozen_function { FROZEN_GETSTATE, FROZEN_SETSTATE, FROZEN_FIELDS, FROZEN_FUNCTIONS };
+enum frozen_function { FROZEN_GETSTATE, FROZEN_SETSTATE, FROZEN_FIELDS };
 
 /* A walk over the fields of a class. */
 struct frozen_walk {
@@ -56,7 +57,8 @@ Py_ssize_t frozen_field_offset(PyTypeObject *type, PyObject *name);
 /* The slow part of frozen_field(). */
 PyObject *frozen_dict_field(PyObject *object, PyObject *name);
 
-/* What an object has in the field; borrowed, or NULL if it is not set, or only asking tells. */
+/* The value that an object has in the field; borrowed, or NULL if it is not set, or cannot be
+   found without asking. */
 ALWAYS_INLINE PyObject *
 frozen_field(PyObject *object, Py_ssize_t offset, PyObject *name)
 {
@@ -64,7 +66,7 @@ frozen_field(PyObject *object, Py_ssize_t offset, PyObject *name)
                                             : frozen_dict_field(object, name);
 }
 
-/* Whether the function may be left out now, for a type with which a walk began. */
+/* True if the function may be left out now, for a type with which a walk began. */
 int frozen_holds(struct core_state *state, PyTypeObject *type, enum frozen_function kind);
 
 /* The list that __getstate__ would give; strong.  NULL with MemoryError, or without an exception

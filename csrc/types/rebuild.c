@@ -6,8 +6,7 @@
 
 /* ---- state -------------------------------------------------------------- */
 
-/* ---- what is known of types ------------------------------------------------------------------
- */
+/* ---- what is known of types --------------------------------------------- */
 
 enum { FACTS_SIZE = 512 };
 
@@ -17,7 +16,7 @@ struct rebuild_cache {
     initproc python_init; /* tp_init of a class with an __init__ in Python */
 };
 
-/* Whether __dict__ on the type is what the class statement made of it, and instances have values.
+/* True if __dict__ on the type is what the class statement made of it, and instances have values.
  */
 static int
 keeps_values(struct core_state *state, PyTypeObject *type)
@@ -100,7 +99,7 @@ learn_from_class(struct core_state *state, struct rebuild_cache *cache)
     return 0;
 }
 
-/* What calls an object whose class has a __call__ of its own, learnt from such a class. */
+/* Learns which tp_call an object has whose class has a __call__ of its own, from such a class. */
 static int
 learn_python_call(struct core_state *state)
 {
@@ -126,7 +125,7 @@ rebuild_setup(PyObject *module)
     return learn_from_class(state, state->types->rebuild) < 0 ? -1 : learn_python_call(state);
 }
 
-/* Whether two exact strings are equal; such have the same kind. */
+/* True if two exact strings are equal; such have the same kind. */
 ALWAYS_INLINE int
 same_string(PyObject *a, PyObject *b)
 {
@@ -166,31 +165,6 @@ rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride, Py_ss
     return 1;
 }
 
-int
-rebuild_has_room(PyObject *object, const uint8_t *indices, Py_ssize_t count)
-{
-    struct layout_values *values = layout_unmade_values(object, Py_TYPE(object));
-    if (values == NULL || layout_values_count(values) != 0) {
-        return 0;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (!layout_values_hold(values, indices[i])) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-void
-rebuild_store_values(PyObject *object, const uint8_t *indices, PyObject **values,
-                     Py_ssize_t stride, Py_ssize_t count)
-{
-    struct layout_values *own = layout_unmade_values(object, Py_TYPE(object));
-    for (Py_ssize_t i = 0; i < count; i++) {
-        layout_values_append(own, indices[i], values[i * stride]);
-    }
-}
-
 void
 rebuild_teardown(struct core_state *state)
 {
@@ -198,8 +172,7 @@ rebuild_teardown(struct core_state *state)
     state->types->rebuild = NULL;
 }
 
-/* ---- construction ------------------------------------------------------------------------------
- */
+/* ---- construction ------------------------------------------------------- */
 
 PyObject *
 rebuild_allocate(struct core_state *state, PyTypeObject *type)

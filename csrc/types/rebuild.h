@@ -1,8 +1,7 @@
 /* Reduction parts -> object: the mirror of reduction.h, for the unpickler and the copier.
 
-   What is known of a type is found once for each version of it and kept without a
-   reference to it; a type that changes gets another version, and no other type ever has
-   it (compat.h). */
+   The facts of a type are found once for each version of it and kept without a reference to it; a
+   type that changes gets another version, and no other type ever has it (compat.h). */
 #ifndef FASTCOPYREG_TYPES_REBUILD_H
 #define FASTCOPYREG_TYPES_REBUILD_H
 
@@ -44,17 +43,8 @@ PyObject *rebuild_allocate(struct core_state *state, PyTypeObject *type);
 int rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride, Py_ssize_t count,
                       uint8_t *indices);
 
-/* Whether an instance of a REBUILD_OWN_DICT type has room for attributes at the indices
-   and none yet, not even as a dict. */
-int rebuild_has_room(PyObject *object, const uint8_t *indices, Py_ssize_t count);
-
-/* Stores `count` values, `stride` pointers apart, into an instance that has room; steals
-   them.  Runs no Python code. */
-void rebuild_store_values(PyObject *object, const uint8_t *indices, PyObject **values,
-                          Py_ssize_t stride, Py_ssize_t count);
-
-/* Whether tp_new of the type looks up __new__ as an attribute and calls it with the type,
-   because a class statement has defined it. */
+/* True if tp_new of the type looks up __new__ as an attribute and calls it with the type, because
+   a class statement has defined it. */
 int rebuild_has_python_new(struct core_state *state, PyTypeObject *type);
 
 /* Makes what callable(*arguments) would return, where arguments[-1] may be written to and is given

@@ -1,4 +1,4 @@
-/* What the room `types` keeps in each interpreter. */
+/* The state of the room `types` in each interpreter. */
 #ifndef FASTCOPYREG_TYPES_ROOM_H
 #define FASTCOPYREG_TYPES_ROOM_H
 

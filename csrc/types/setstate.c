@@ -19,7 +19,7 @@ find_own_setstate(struct core_state *state, PyTypeObject *type)
     return function != NULL && PyFunction_Check(function) ? function : NULL;
 }
 
-/* Whether instances find __setstate__ and __dict__ as usual, on the type. */
+/* True if instances find __setstate__ and __dict__ as usual, on the type. */
 static int
 type_is_usual(struct core_state *state, PyTypeObject *type)
 {
@@ -27,7 +27,7 @@ type_is_usual(struct core_state *state, PyTypeObject *type)
            && (rebuild_facts(state, type) & REBUILD_OWN_DICT) != 0;
 }
 
-/* Whether the function still has a default for each parameter behind the state. */
+/* True if the function still has a default for each parameter behind the state. */
 static int
 takes_state_alone(PyObject *function)
 {
@@ -36,7 +36,7 @@ takes_state_alone(PyObject *function)
     return ((PyCodeObject *)PyFunction_GET_CODE(function))->co_argcount - count <= 2;
 }
 
-/* Whether nobody watches what a function of this code does. */
+/* True if nobody watches what a function of this code does. */
 static int
 is_unwatched(struct core_state *state, PyObject *code)
 {
@@ -83,7 +83,7 @@ note_that_it_is_called(struct core_state *state, PyTypeObject *type)
     }
 }
 
-/* What the function that the compiler has read does, as setstate_apply(). */
+/* Does the same as a function that the compiler has read, as setstate_apply(). */
 static int
 store_by_plan(struct core_state *state, PyObject *object, PyObject *object_state)
 {
@@ -117,7 +117,7 @@ store_by_plan(struct core_state *state, PyObject *object, PyObject *object_state
     return set < 0 ? -1 : 1;
 }
 
-/* What need not be called, as setstate_apply(). */
+/* Does the same as a known function, without a call, as setstate_apply(). */
 static int
 apply_known(struct core_state *state, PyObject *object, PyObject *object_state, unsigned int facts)
 {
@@ -165,7 +165,7 @@ setstate_apply(struct core_state *state, struct handed *handed, PyObject *object
     if (done != 0) {
         return done;
     }
-    /* Whatever read the function may have changed the type. */
+    /* The code that read the function may have changed the type. */
     facts = rebuild_facts(state, Py_TYPE(object));
     return (facts & REBUILD_METHOD_SETSTATE) == 0 ? 0 : call(state, handed, object, object_state);
 }

@@ -1,11 +1,11 @@
-/* A __setstate__ in Python that need not be called: what dataclasses gives frozen classes
-   (frozen.h), the standard library's (value_classes.h), and what does nothing but
+/* A __setstate__ in Python that need not be called: that of frozen dataclasses (frozen.h), the
+   standard library's (value_classes.h), and functions that do nothing but
 
        self.__dict__.update(state)    or    self.__dict__ = state
 
-   which is most of those that are written.
+   as most do.
 
-   Of the last the compiler says so once of a code object, when it was met often enough (plan.h).
+   The compiler reads the last ones, each code object once, when it was met often enough (plan.h).
    The function is looked up on the type at each use, and its code must not be watched by anybody;
    where the object, its __dict__ or the state are not as usual, it is called. */
 #ifndef FASTCOPYREG_TYPES_SETSTATE_H
@@ -18,12 +18,13 @@
    borrowed, or NULL.  Runs no Python code. */
 PyObject *setstate_find_update(struct core_state *state, PyTypeObject *type);
 
-/* Whether the same function still does that.  Runs no Python code. */
+/* True if the same function still does that.  Runs no Python code. */
 int setstate_updates(struct core_state *state, PyObject *function);
 
 /* object.__setstate__(object_state), called where it is not known and the type has it as a method:
    1, 0 if it is to be looked for and nothing has been done, or -1 with an exception.  Runs Python
-   code; the caller owns both.  What a function is handed is kept, if `handed` is not NULL. */
+   code; the caller owns both.  Containers that a function is handed are kept, if `handed` is not
+   NULL. */
 int setstate_apply(struct core_state *state, struct handed *handed, PyObject *object,
                    PyObject *object_state);
 

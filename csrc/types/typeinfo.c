@@ -1,4 +1,4 @@
-/* What is known of a type: see typeinfo.h. */
+/* Facts of types, for dumps: see typeinfo.h. */
 #include "types/typeinfo.h"
 
 #include "types/frozen.h"
@@ -60,7 +60,7 @@ typeinfo_teardown(struct core_state *state)
 
 /* ---- reading a type ----------------------------------------------------- */
 
-/* Whether the type has under `name` what object has. */
+/* True if the type has under `name` what object has. */
 static int
 inherits(PyTypeObject *type, PyObject *name)
 {
@@ -76,7 +76,7 @@ typeinfo_is_namedtuple(struct core_state *state, PyTypeObject *type)
         || !PyType_IsSubtype(type, &PyTuple_Type)) {
         return 0;
     }
-    /* It calls tuple(self). */
+    /* The method calls tuple(self). */
     PyObject *closure = PyFunction_GET_CLOSURE(method);
     return type->tp_iter == PyTuple_Type.tp_iter
            && type->tp_as_sequence->sq_length == PyTuple_Type.tp_as_sequence->sq_length
@@ -86,14 +86,14 @@ typeinfo_is_namedtuple(struct core_state *state, PyTypeObject *type)
            && !code_is_monitored(state->types->namedtuple_code) && !calls_observed(state);
 }
 
-/* Whether the type has under `name` what one of its bases has. */
+/* True if the type has under `name` what one of its bases has. */
 static int
 has_of(PyTypeObject *type, PyTypeObject *base, PyObject *name)
 {
     return PyType_IsSubtype(type, base) && type_lookup(type, name) == type_lookup(base, name);
 }
 
-/* Whether objects of the type come apart by the __reduce__ of sets. */
+/* True if objects of the type come apart by the __reduce__ of sets. */
 static int
 is_set(struct core_state *state, PyTypeObject *type)
 {
@@ -101,7 +101,7 @@ is_set(struct core_state *state, PyTypeObject *type)
            || has_of(type, &PyFrozenSet_Type, state->str.reduce);
 }
 
-/* Whether objects of the type come apart by object.__reduce_ex__ alone, or by the __reduce__ of
+/* True if objects of the type come apart by object.__reduce_ex__ alone, or by the __reduce__ of
    sets, which it calls; whatever their state is. */
 static int
 is_reduced_by_default(struct core_state *state, PyTypeObject *type)
@@ -115,7 +115,7 @@ is_reduced_by_default(struct core_state *state, PyTypeObject *type)
            && !PyType_FastSubclass(type, Py_TPFLAGS_TYPE_SUBCLASS);
 }
 
-/* The same with a state that is object's, or dataclasses' own: plan->frozen. */
+/* The same with a state that is object's, or dataclasses' own: info->frozen. */
 static int
 is_default(struct core_state *state, struct typeinfo *info, PyTypeObject *type)
 {
@@ -136,7 +136,8 @@ is_default_but_for_state(struct core_state *state, const struct typeinfo *info, 
            && !PyType_FastSubclass(type, others) && (info->has_dict || type->tp_dictoffset == 0);
 }
 
-/* What set.__reduce__ gives.  0 if the type has its own way of telling its elements. */
+/* Notes the arguments that set.__reduce__ gives.  0 if the type has its own way of telling its
+   elements. */
 static int
 read_elements(struct typeinfo *info, PyTypeObject *type)
 {
@@ -145,7 +146,7 @@ read_elements(struct typeinfo *info, PyTypeObject *type)
            && type->tp_as_sequence->sq_length == PySet_Type.tp_as_sequence->sq_length;
 }
 
-/* What __getnewargs__ gives.  0 if it is one that is to be called. */
+/* Notes the arguments that __getnewargs__ gives.  0 if it is to be called. */
 static int
 read_arguments(struct core_state *state, struct typeinfo *info, PyTypeObject *type)
 {
@@ -174,7 +175,7 @@ read_arguments(struct core_state *state, struct typeinfo *info, PyTypeObject *ty
     return method == NULL;
 }
 
-/* What follows.  0 if the type has its own way of giving it. */
+/* Notes which items follow.  0 if the type has its own way of giving them. */
 static int
 read_items(struct core_state *state, struct typeinfo *info, PyTypeObject *type)
 {
@@ -189,7 +190,7 @@ read_items(struct core_state *state, struct typeinfo *info, PyTypeObject *type)
     return 1;
 }
 
-/* Whether instances keep their __dict__ where layout.h knows it, and show that one. */
+/* True if instances keep their __dict__ where layout.h knows it, and show that one. */
 static int
 has_managed_dict(struct core_state *state, PyTypeObject *type)
 {
@@ -207,7 +208,7 @@ find_slotnames(struct core_state *state, PyTypeObject *type)
     return names != NULL && PyList_CheckExact(names) ? names : NULL;
 }
 
-/* Whether a name comes again before the place `end`: a dict has it once. */
+/* True if a name comes again before the place `end`: a dict has it once. */
 static int
 comes_again(struct typeinfo *info, PyObject *name, Py_ssize_t end)
 {
@@ -284,8 +285,8 @@ read_frozen(struct core_state *state, struct typeinfo *info, PyTypeObject *type)
     return !walk.failed;
 }
 
-/* Whether all of the instance is in its __dict__ and slots; else the standard library
-   refuses to pickle it. */
+/* True if all of the instance is in its __dict__ and slots; else the standard library refuses to
+   pickle it. */
 static int
 is_complete(struct typeinfo *info, PyTypeObject *type)
 {
@@ -296,7 +297,7 @@ is_complete(struct typeinfo *info, PyTypeObject *type)
     return type->tp_basicsize <= size;
 }
 
-/* Whether what a default state consists of is known, and can be read. */
+/* True if what a default state consists of is known, and can be read. */
 static int
 read_state(struct core_state *state, struct typeinfo *info, PyTypeObject *type)
 {
@@ -356,7 +357,7 @@ read_names(struct core_state *state, struct typeinfo *info, PyTypeObject *type)
     info->qualname = Py_NewRef(qualname);
 }
 
-/* Whether the class is ordinary, which the plan remembers. */
+/* True if the class is ordinary, which the typeinfo remembers. */
 static int
 read_metaclass(struct core_state *state, struct typeinfo *info, PyTypeObject *type)
 {
@@ -366,7 +367,7 @@ read_metaclass(struct core_state *state, struct typeinfo *info, PyTypeObject *ty
     return info->metaclass_version != 0;
 }
 
-/* What the objects of the type come apart into, but for slots.  0 if they are to be asked. */
+/* Reads the default reduction of the type, but for slots.  0 if its objects are to be asked. */
 static int
 read_reduction(struct core_state *state, struct typeinfo *info, PyTypeObject *type)
 {
@@ -376,12 +377,12 @@ read_reduction(struct core_state *state, struct typeinfo *info, PyTypeObject *ty
            && (!info->frozen || (info->arguments == ARGUMENTS_NONE && info->items == ITEMS_NONE));
 }
 
-/* Reads the type, which has a version.  Leaves the plan general if it is not to be
-   planned, or if there is no memory. */
+/* Reads the type, which has a version.  Leaves TYPEINFO_GENERAL if its objects are to be asked, or
+   if there is no memory. */
 static void
 read_type(struct core_state *state, struct typeinfo *info, PyTypeObject *type)
 {
-    /* Also of a class whose objects come apart otherwise: it may be a constructor. */
+    /* The names of any class: it may be a constructor. */
     const struct value *value = values_find(state, type);
     if (value != NULL || PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
         read_names(state, info, type);
@@ -442,8 +443,7 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* ---- meeting a type --------------------------------------------------------------------------
- */
+/* ---- meeting a type ----------------------------------------------------- */
 
 static struct typeinfo *
 make_plan(PyTypeObject *type)
@@ -497,10 +497,9 @@ typeinfo_meet(struct core_state *state, PyTypeObject *type)
     return info;
 }
 
-/* ---- guards outside of the type
- * ------------------------------------------------------------------ */
+/* ---- guards outside of the type ----------------------------------------- */
 
-/* Whether copyreg in sys.modules offers the original __newobj__ under its name. */
+/* True if copyreg in sys.modules offers the original __newobj__ under its name. */
 static int
 newobj_is_original(struct core_state *state)
 {
@@ -558,12 +557,11 @@ typeinfo_is_frozen(struct core_state *state, const struct typeinfo *info)
     return !walk.failed && count == info->slot_count;
 }
 
-/* ---- guards in the instance
- * -------------------------------------------------------------------------- */
+/* ---- guards in the instance --------------------------------------------- */
 
-/* Names that hide a method if an instance has them. */
+/* True if an attribute of that name in an instance shadows a method. */
 static int
-hides(struct core_state *state, const struct typeinfo *info, PyObject *name)
+name_shadows(struct core_state *state, const struct typeinfo *info, PyObject *name)
 {
     return PyUnicode_Compare(name, state->str.reduce_ex) == 0
            || PyUnicode_Compare(name, state->str.getstate) == 0
@@ -579,7 +577,7 @@ typeinfo_check_shared_keys(struct core_state *state, struct typeinfo *info,
 {
     struct layout_entry *entries = layout_entries(keys);
     for (Py_ssize_t i = info->keys_seen; i < keys->count; i++) {
-        if (entries[i].key != NULL && hides(state, info, entries[i].key)) {
+        if (entries[i].key != NULL && name_shadows(state, info, entries[i].key)) {
             return 1;
         }
     }
@@ -616,7 +614,7 @@ typeinfo_object_shadows(struct core_state *state, struct typeinfo *info, PyObjec
     return dict != NULL && (!PyDict_CheckExact(dict) || typeinfo_dict_shadows(state, info, dict));
 }
 
-/* ---- setup --------------------------------------------------------------------------------- */
+/* ---- setup -------------------------------------------------------------- */
 
 /* Finds the code that all named tuples share, if it gives the elements and nothing else.
    0 or -1.  Runs Python code. */

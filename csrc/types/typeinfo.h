@@ -1,27 +1,27 @@
-/* What is known of a type: how its objects come apart without a call.
+/* The typeinfo of a type: how its objects come apart without a call, in dumps.
 
-   The simple way is to ask each object: look its reducer up, call it, take the tuple that it
-   returns apart.  For most objects the answer is that of object.__reduce_ex__: the class,
-   the __dict__, the slots.  A plan is that answer known in advance for a type.
+   The general way is to ask each object: look its reducer up, call it, take the tuple that it
+   returns apart.  For most objects the answer is that of object.__reduce_ex__: the class, the
+   __dict__, the slots.  A typeinfo has that answer in advance for a type.
 
-   The rule.  A plan is used only while everything that it was read from still holds, and
-   what the user could see is the same.
+   The rule.  A typeinfo is used only while everything that it was read from still holds, and
+   everything that the user could see is the same.
 
-     - What lies in the type and its bases is guarded by the type's version, which is
-       never 0 and never that of another type.  A plan that has lost it is made anew.
-       The version of its metaclass guards that it is an ordinary class (metaclass.h).
-     - What lies elsewhere (the dispatch tables, copyreg.__newobj__) is looked at by
-       typeinfo_verify().  Nothing changes without foreign code, so once an epoch is enough:
-       `verified` is the epoch in which that was done.
-     - What lies in the instance (attributes that hide methods of the type) is looked at for
-       each object, by who uses the plan.
+     - The attributes of the type and its bases are guarded by the type's version, which is
+       never 0 and never that of another type.  A typeinfo that has lost it is made anew.
+       The version of its metaclass guards that the type is an ordinary class (metaclass.h).
+     - The dispatch tables and copyreg.__newobj__ are looked at by typeinfo_verify().  Nothing
+       changes without foreign code, so once an epoch is enough: `verified` is the epoch in
+       which that was done.
+     - Attributes of the instance that shadow methods of the type are looked for in each
+       object, by the users of the typeinfo.
 
-   A type gets a plan when it is met for the second time: the first object of a type
-   goes the general way, which also writes __slotnames__ to the class as it should.
+   A type gets a typeinfo when it is met for the second time: the first object of a type goes the
+   general way, which also writes __slotnames__ to the class as it should.
 
-   Plans hold no class, function or module: a type is only compared.  A plan is published whole
-   and never edited but for what it remembers of the current dump; one that is replaced is
-   freed when no dump is under way. */
+   A typeinfo holds no class, function or module: a type is only compared.  It is complete when it
+   is published, and never edited but for the numbers of the current dump; when it is replaced, the
+   old one is freed when no dump is under way. */
 #ifndef FASTCOPYREG_TYPES_TYPEINFO_H
 #define FASTCOPYREG_TYPES_TYPEINFO_H
 
@@ -52,7 +52,7 @@ enum typeinfo_arguments {
     ARGUMENTS_FLOAT
 };
 
-/* What follows the construction, and comes before the state. */
+/* The items that follow the construction, and come before the state. */
 enum typeinfo_items { ITEMS_NONE, ITEMS_OF_LIST, ITEMS_OF_DICT };
 
 struct typeinfo_slot {
@@ -68,14 +68,14 @@ enum { TYPEINFO_SHARED_KEYS = 32 };
 
 struct typeinfo {
     PyTypeObject *type;             /* only compared */
-    unsigned int version;           /* 0: general plans alone */
-    unsigned int metaclass_version; /* the same of its metaclass; 0: it is no ordinary class */
+    unsigned int version;           /* 0: its objects are asked */
+    unsigned int metaclass_version; /* that of its metaclass; 0: the type is no ordinary class */
     enum typeinfo_kind kind;
     uint64_t verified;  /* the epoch in which the guards were looked at */
     uint64_t stamp;     /* the time (namecache.h) in which `reducer` is what is registered */
     PyObject *reducer;  /* borrowed from copyreg.dispatch_table; NULL: there is none */
     PyObject *refused;  /* only compared: the code of the reducer, if it is always to be called */
-    struct trial trial; /* of the plan of the reducer, in dumps */
+    struct trial trial; /* of the reducer's plan, in dumps */
     Py_hash_t hash;     /* of the type, as a key of dispatch tables */
     /* The class as a global. */
     PyObject *module_name; /* strong; NULL if it is not a plain global */
@@ -87,7 +87,7 @@ struct typeinfo {
     enum typeinfo_arguments arguments;
     enum typeinfo_items items;
     int nests; /* others may be saved before the state of an object is */
-    /* Of a general plan: objects reduce by default, but for the state, which a function
+    /* Of TYPEINFO_GENERAL: objects reduce by default, but for the state, which a function
        __getstate__ gives. */
     int gives_state;
     /* Fields. */
@@ -95,7 +95,7 @@ struct typeinfo {
                              some of them may be FROZEN_IN_DICT instead */
     int flat;             /* the state is slots alone */
     int has_dict;         /* instances have a __dict__ of their own kind */
-    Py_ssize_t keys_seen; /* shared keys looked at: none of them hides a method */
+    Py_ssize_t keys_seen; /* shared keys looked at: none of them shadows a method */
     PyObject *slotnames;  /* cls.__slotnames__, a list; strong; NULL if it is not asked for */
     Py_ssize_t slot_count;
     struct typeinfo_slot *slots;
@@ -123,7 +123,7 @@ int typeinfo_setup(PyObject *module);
 /* Frees everything. */
 void typeinfo_teardown(struct core_state *state);
 
-/* Around each dump and copy: plans in use are not freed. */
+/* Around each dump and copy: a typeinfo in use is not freed. */
 static inline void
 typeinfo_enter(struct core_state *state)
 {
@@ -145,7 +145,7 @@ typeinfo_leave(struct core_state *state)
 }
 
 /* The slow part of typeinfo_find(): meets a type for the first or second time.  Never NULL: a type
-   for which there is no memory has a general plan.  Runs no Python code. */
+   for which there is no memory has TYPEINFO_GENERAL.  Runs no Python code. */
 struct typeinfo *typeinfo_meet(struct core_state *state, PyTypeObject *type);
 
 /* Where a type may be: from here on, TYPEINFO_PROBES places. */
@@ -156,7 +156,7 @@ typeinfo_place(PyTypeObject *type)
     return ((address >> 4) ^ (address >> 13)) & (TYPEINFO_TABLE - 1);
 }
 
-/* The plan of a type that has one already, or NULL: that the type was met is not counted. */
+/* The typeinfo of a type that has one already, or NULL; the type is not counted as met. */
 ALWAYS_INLINE struct typeinfo *
 typeinfo_known(struct core_state *state, PyTypeObject *type)
 {
@@ -171,7 +171,7 @@ typeinfo_known(struct core_state *state, PyTypeObject *type)
     return NULL;
 }
 
-/* The plan of a type; borrowed, valid until typeinfo_leave(). */
+/* The typeinfo of a type; borrowed, valid until typeinfo_leave(). */
 ALWAYS_INLINE struct typeinfo *
 typeinfo_find(struct core_state *state, PyTypeObject *type)
 {
@@ -179,15 +179,15 @@ typeinfo_find(struct core_state *state, PyTypeObject *type)
     return likely(info != NULL) ? info : typeinfo_meet(state, type);
 }
 
-/* The guard of plan->trial; the version of the type is the plan's.  `reducer`: of the table, or
-   NULL for one of the type. */
+/* The guard of info->trial; the version of the type is the typeinfo's.  `reducer`: of the table,
+   or NULL for one of the type. */
 ALWAYS_INLINE uint64_t
 typeinfo_guard(struct core_state *state, PyObject *reducer)
 {
     return namecache_stamp(state) ^ (uint64_t)(uintptr_t)reducer;
 }
 
-/* Whether the class still has the metaclass that it had, and that has not changed. */
+/* True if the class still has the metaclass that it had, and that has not changed. */
 static inline int
 typeinfo_metaclass_holds(const struct typeinfo *info)
 {
@@ -198,8 +198,8 @@ typeinfo_metaclass_holds(const struct typeinfo *info)
 /* The slow part of typeinfo_knows_reducer(). */
 int typeinfo_learn_reducer(struct core_state *state, struct typeinfo *info);
 
-/* Whether plan->reducer is what copyreg.dispatch_table has for the type, now.  Runs no Python
-   code. */
+/* True if info->reducer is the reducer that copyreg.dispatch_table has for the type, now.  Runs no
+   Python code. */
 ALWAYS_INLINE int
 typeinfo_knows_reducer(struct core_state *state, struct typeinfo *info)
 {
@@ -208,7 +208,7 @@ typeinfo_knows_reducer(struct core_state *state, struct typeinfo *info)
            || typeinfo_learn_reducer(state, info);
 }
 
-/* Whether the reducer, a function, is known to be one that is always called. */
+/* True if the reducer, a function, is known to be one that is always called. */
 ALWAYS_INLINE int
 typeinfo_refuses(struct core_state *state, const struct typeinfo *info, PyObject *reducer)
 {
@@ -217,7 +217,7 @@ typeinfo_refuses(struct core_state *state, const struct typeinfo *info, PyObject
            && PyFunction_GET_CODE(reducer) == info->refused;
 }
 
-/* Whether the reducer, which is in the table now, is called for the object at hand because its
+/* True if the reducer, which is in the table now, is called for the object at hand because its
    plan rests. */
 ALWAYS_INLINE int
 typeinfo_rests(struct core_state *state, struct typeinfo *info)
@@ -226,14 +226,14 @@ typeinfo_rests(struct core_state *state, struct typeinfo *info)
            && trial_rests(&info->trial, typeinfo_guard(state, info->reducer));
 }
 
-/* Whether what lies outside of the type still is as the plan says: no reducer in the table
-   (private or shared), copyreg.__newobj__ the original.  The latter is looked at once in an
-   epoch of a pickler.  Runs no Python code. */
+/* True if everything outside of the type still is as the typeinfo says: no reducer in the table
+   (private or shared), copyreg.__newobj__ the original.  The latter is looked at once in an epoch
+   of a pickler.  Runs no Python code. */
 int typeinfo_verify(struct core_state *state, struct typeinfo *info, PyObject *private_table,
                     uint64_t epoch);
 
-/* Whether the class would be found again under the names that the plan has, by an import that does
-   nothing.  Runs no Python code. */
+/* True if the class would be found again under the names that the typeinfo has, by an import that
+   does nothing.  Runs no Python code. */
 static inline int
 typeinfo_names_hold(struct core_state *state, struct typeinfo *info)
 {
@@ -245,24 +245,23 @@ typeinfo_names_hold(struct core_state *state, struct typeinfo *info)
            && namecache_imports_as_usual(state);
 }
 
-/* Whether the state of a frozen plan is a list of the slots that the plan has, and gets made
+/* True if the state of a frozen class is a list of the slots that the typeinfo has, and gets made
    without anybody watching.  Runs no Python code. */
 int typeinfo_is_frozen(struct core_state *state, const struct typeinfo *info);
 
-/* Whether the type is made by collections.namedtuple(), whose __getnewargs__ gives the elements
+/* True if the type is made by collections.namedtuple(), whose __getnewargs__ gives the elements
    and is not watched by anybody. */
 int typeinfo_is_namedtuple(struct core_state *state, PyTypeObject *type);
 
-/* Whether the shared keys of the type's instances hide a method from the reduction, in
+/* True if the shared keys of the type's instances shadow a method that the reduction asks for, in
    which case its instances are asked one by one. */
 int typeinfo_check_shared_keys(struct core_state *state, struct typeinfo *info,
                                struct layout_keys *keys);
 
-/* Whether a __dict__ hides a method; also if that cannot be seen without running Python
-   code. */
+/* True if a __dict__ shadows a method; also if that cannot be seen without running Python code. */
 int typeinfo_dict_shadows(struct core_state *state, const struct typeinfo *info, PyObject *dict);
 
-/* Whether something in an object of the plan's type does. */
+/* True if an attribute of an object of the type shadows a method. */
 int typeinfo_object_shadows(struct core_state *state, struct typeinfo *info, PyObject *object);
 
 #endif

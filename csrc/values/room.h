@@ -1,4 +1,4 @@
-/* What the room `values` keeps in each interpreter. */
+/* The state of the room `values` in each interpreter. */
 #ifndef FASTCOPYREG_VALUES_ROOM_H
 #define FASTCOPYREG_VALUES_ROOM_H
 

@@ -31,7 +31,7 @@ static const char *const slot_names[KNOWN_KINDS][SLOTS_MAX] = {
 
 struct value_class {
     enum value_class_kind kind;
-    /* What _values.constructor() returned; strong: */
+    /* The answer of _values.constructor(); strong: */
     PyObject *functions; /* which have the same globals and builtins */
     PyObject *codes;
     PyObject *names; /* of builtins */
@@ -46,7 +46,7 @@ struct value_class {
 
 /* ---- what must not change ----------------------------------------------- */
 
-/* What a global leads to: itself, or the attribute of a module; borrowed. */
+/* The object that a global leads to: itself, or the attribute of a module; borrowed. */
 static PyObject *
 value_of(PyObject *global)
 {
@@ -74,7 +74,7 @@ add_versions(struct core_state *state, const struct value_class *known, unsigned
     return 1;
 }
 
-/* Whether the name still leads to the object, and the object's attribute to its value.  The dict
+/* True if the name still leads to the object, and the object's attribute to its value.  The dict
    in which that is, is watched. */
 static int
 global_holds(struct core_state *state, struct value_class *known, PyObject *global)
@@ -97,8 +97,8 @@ global_holds(struct core_state *state, struct value_class *known, PyObject *glob
     return found == PyTuple_GET_ITEM(pair, 1);
 }
 
-/* Whether all names lead where they did, looked up.  It need not be asked again while the dicts
-   are unchanged. */
+/* True if all names lead where they did, looked up.  The answer holds while the dicts are
+   unchanged. */
 static int
 names_hold(struct core_state *state, struct value_class *known)
 {
@@ -305,7 +305,7 @@ greatest_divisor(uint64_t a, uint64_t b)
     return a;
 }
 
-/* Whether nobody has turned off that a Fraction is brought to lowest terms (up to 3.11). */
+/* True if nobody has turned off that a Fraction is brought to lowest terms (up to 3.11). */
 static int
 normalizes(const struct value_class *known)
 {
@@ -356,7 +356,7 @@ value_class_may_set_state(PyTypeObject *type)
     return type->tp_dictoffset == 0 && strcmp(type->tp_name, "UUID") == 0;
 }
 
-/* What __setstate__ does.  1, or 0 and nothing. */
+/* Sets the state as __setstate__ does: 1, or 0 with nothing done. */
 static int
 set_uuid(struct core_state *state, const struct value_class *known, PyObject *object,
          PyObject *object_state)
@@ -428,7 +428,7 @@ make_both(struct core_state *state, const struct value_class *known, PyTypeObjec
     return none != NULL;
 }
 
-/* Whether two objects hold the same: 1, 0, or -1 with an exception. */
+/* True if two objects hold the same: 1, 0, or -1 with an exception. */
 static int
 are_alike(const struct value_class *known, PyObject *ours, PyObject *theirs)
 {
@@ -448,7 +448,7 @@ are_alike(const struct value_class *known, PyObject *ours, PyObject *theirs)
     return alike;
 }
 
-/* Whether what is made here is what the class makes.  Runs Python code, and may leave an
+/* True if what is made here is what the class makes.  Runs Python code, and may leave an
    exception. */
 static int
 first_is_alike(struct core_state *state, const struct value_class *known, PyTypeObject *type)
@@ -493,7 +493,7 @@ find_value_slots(struct value_class *known, PyTypeObject *type)
     return 1;
 }
 
-/* Whether no class behind the first one of the __mro__ has a __new__ but object. */
+/* True if no class behind the first one of the __mro__ has a __new__ but object. */
 static int
 is_made_by_object(struct core_state *state, PyTypeObject *type)
 {
@@ -525,7 +525,7 @@ find_slot_member(struct core_state *state, struct value_class *known, PyTypeObje
     return known->member != NULL && Py_TYPE(known->member)->tp_descr_get == NULL;
 }
 
-/* Whether calling the class does no more than its __new__, if it has one in Python, and __init__,
+/* True if calling the class does no more than its __new__, if it has one in Python, and __init__,
    and these get at attributes in the usual way. */
 static int
 is_called_as_usual(struct core_state *state, struct value_class *known, PyTypeObject *type)

@@ -13,9 +13,9 @@
 
 struct value_class;
 
-/* What is to be checked for a class before its objects are made, or NULL if it is none of these,
-   in *known, owned.  0, or -1 with an exception of others: a signal handler's, or MemoryError.
-   Runs Python code. */
+/* Sets *known to the guards of a class, which are to be checked before its objects are made;
+   owned, or NULL if the class is none of these.  0, or -1 with an exception of others: a signal
+   handler's, or MemoryError.  Runs Python code. */
 int value_class_read(struct core_state *state, PyObject *cls, struct value_class **known);
 void value_class_free(struct value_class *known);
 
@@ -25,7 +25,7 @@ enum outcome value_class_construct(struct core_state *state, struct value_class 
                                    PyTypeObject *type, PyObject *const *arguments,
                                    Py_ssize_t count, PyObject **made);
 
-/* Whether a class may be one of those whose __setstate__ is known, by its looks. */
+/* True if a class may be one of those whose __setstate__ is known, by its looks. */
 int value_class_may_set_state(PyTypeObject *type);
 
 /* object.__setstate__(object_state), which is an exact dict, for an object of the class: 1, or 0

@@ -52,7 +52,8 @@ datetime_api_for(struct core_state *state, PyTypeObject *type)
                : keep_datetime_api(state, capsule);
 }
 
-/* What the C API answered.  Fields out of range, which it refuses, a pickle may have. */
+/* The outcome of a call of the C API, which refuses fields out of range; a pickle may have them.
+ */
 static enum outcome
 outcome_of(PyObject *object, PyObject **made)
 {
@@ -190,7 +191,7 @@ make_complex(PyObject *const *arguments, Py_ssize_t count, PyObject **made)
     return *made == NULL ? OUTCOME_RAISED : OUTCOME_DONE;
 }
 
-/* What type() returns where __init__ has nothing to do without arguments. */
+/* The result of type() where __init__ has nothing to do without arguments. */
 static enum outcome
 make_empty(struct core_state *state, PyTypeObject *type, Py_ssize_t count, PyObject **made)
 {
@@ -259,7 +260,7 @@ value_construct(struct core_state *state, PyTypeObject *type, PyObject *const *a
     return api == NULL ? OUTCOME_BAIL : make_of_datetime(api, type, arguments, count, made);
 }
 
-/* Whether `value_construct` knows the type.  Runs no Python code. */
+/* True if `value_construct` knows the type.  Runs no Python code. */
 static int
 is_made(struct core_state *state, PyTypeObject *type)
 {
@@ -309,7 +310,7 @@ find_type_of_c(PyObject *object, const char *name, PyTypeObject **found)
     *found = is_it ? type : NULL;
 }
 
-/* What a type of C has as a method of one argument; NULL if it is something else. */
+/* The method of one argument that a type of C has under a name; NULL if that is something else. */
 static PyCFunction
 method_of(PyTypeObject *type, PyObject *name)
 {

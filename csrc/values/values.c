@@ -31,7 +31,7 @@ static PyMethodDef functions[] = {
 #define _PY_DATETIME_IMPL
 #include <datetime.h>
 
-/* ---- structs that no header shows; their sizes are compared with the types' ------------- */
+/* ---- structs that no header shows; their sizes are compared with the types' --- */
 
 struct timezone_object {
     PyObject_HEAD PyObject *offset;
@@ -59,7 +59,7 @@ add_part(struct value_parts *parts, enum value_kind kind)
     return part;
 }
 
-/* Whether writing it takes a few bytes, and nothing but them. */
+/* True if writing it takes a few bytes, and nothing but them. */
 static int
 is_plain(PyObject *object)
 {
@@ -163,8 +163,8 @@ read_timezone(struct core_state *Py_UNUSED(state), PyObject *object, struct valu
 
 /* ---- numbers ------------------------------------------------------------ */
 
-/* What str() gives follows the context of the thread, which is asked.  It may have to be made:
-   no collection of garbage may happen here. */
+/* The result of str() depends on the context of the thread, which is asked for it.  The context
+   may have to be made: no collection of garbage may happen here. */
 static int
 read_decimal(struct core_state *Py_UNUSED(state), PyObject *object, struct value_parts *parts)
 {
@@ -274,7 +274,7 @@ read_deque(struct core_state *state, PyObject *object, struct value_parts *parts
 
 /* ---- exceptions --------------------------------------------------------- */
 
-/* Whether objects of the type come apart by BaseException.__reduce__, by way of object's
+/* True if objects of the type come apart by BaseException.__reduce__, by way of object's
    __reduce_ex__. */
 static int
 is_plain_exception(struct core_state *state, PyTypeObject *type)
@@ -288,7 +288,7 @@ is_plain_exception(struct core_state *state, PyTypeObject *type)
            && type_lookup(type, reduce) == type_lookup(base, reduce);
 }
 
-/* The arguments are the object's own tuple.  No attribute may hide a method. */
+/* The arguments are the object's own tuple.  No attribute may shadow a method. */
 static int
 read_exception(struct core_state *state, PyObject *object, struct value_parts *parts)
 {
@@ -364,10 +364,10 @@ read_path(struct core_state *state, PyObject *object, struct value_parts *parts)
     return parts->plain;
 }
 
-/* How many items a copy may have: it is written where no frame can end. */
+/* The most items of a copy, which is written where no frame can end. */
 enum { COPIED_ITEMS = 64 };
 
-/* A small Counter of plain things, without attributes, which could hide a method. */
+/* A small Counter of plain things, without attributes, which could shadow a method. */
 static int
 read_counter(struct core_state *Py_UNUSED(state), PyObject *object, struct value_parts *parts)
 {
@@ -622,7 +622,7 @@ values_teardown(struct core_state *state)
     }
 }
 
-/* Whether the module that implements the type has it under its name. */
+/* True if the module that implements the type has it under its name. */
 static int
 is_of_module(struct core_state *state, const struct value *value, PyTypeObject *type)
 {

@@ -4,12 +4,12 @@
    its reducer would give, of which most are new with every call, and what comes after them.
    Nothing is called, and no reduce value is made.
 
-   A row is for one type, found by its names and by the module that implements it, and only
-   while that type's reducer is the one that the row was written for: the types of C cannot be
-   changed, those of Python have a guard on the code of each function that is left out.  One row
-   is for every exception, also of Python, that has inherited BaseException's reducer.  The
-   first object of a type that is met by a process is asked, and what it gives is compared
-   with what the row reads; a difference turns the row off for good.
+   A row is for one type, found by its names and by the module that implements it, and only while
+   that type's reducer is the one that the row was written for: the types of C cannot be changed,
+   those of Python have a guard on the code of each function that is left out.  A single row is for
+   every exception, also of Python, that has inherited BaseException's reducer.  The first object
+   of a type that is met by a process is asked, and its reduce value is compared with the parts
+   that the row reads; a difference turns the row off for good.
 
    Nothing here runs Python code, but values_check(). */
 #ifndef FASTCOPYREG_VALUES_VALUES_H
@@ -51,13 +51,13 @@ enum { VALUE_LENGTH = 255, VALUE_TEXT_ROOM = 48, VALUE_PARTS = 8 };
 struct value_parts {
     int count;
     int plain; /* all of them are written without foreign code, if there is room */
-    int items; /* what is plain besides: keys and values of a copy */
+    int items; /* other plain parts: keys and values of a copy */
     struct value_part list[VALUE_PARTS];
-    PyObject *made;             /* strong, or NULL: what a part's data lies in */
+    PyObject *made;             /* strong, or NULL: the object in which a part's data lies */
     char text[VALUE_TEXT_ROOM]; /* or here */
 };
 
-/* What a reduce value has behind the arguments. */
+/* The parts of a reduce value behind the arguments. */
 enum value_contents {
     CONTENTS_NONE,
     CONTENTS_DICT,      /* the __dict__ as the state, also an empty one */
@@ -65,8 +65,8 @@ enum value_contents {
     CONTENTS_PAIRS,     /* an iterator over the items of an object that is a dict */
     CONTENTS_ORDERED,   /* the same, in an order of the object's own */
     CONTENTS_COPY,      /* no argument that was read: the one is a dict with the same items */
-    CONTENTS_EXCEPTION, /* the __dict__ as the state if there is one; what was read is the tuple
-                           that the object has as its arguments */
+    CONTENTS_EXCEPTION, /* the __dict__ as the state if there is one; the part that was read is the
+                           object's own tuple of arguments */
     CONTENTS_INTEGER    /* no arguments: the one that was read is the state {'int': it}, and the
                            constructor is __newobj__ */
 };
@@ -108,7 +108,7 @@ const struct value *values_find(struct core_state *state, PyTypeObject *type);
 /* The row's status, which is the same for all types of that row. */
 enum value_status *values_status(struct core_state *state, const struct value *value);
 
-/* Reads the object.  1, or 0 if it is to be asked.  What was made is to be dropped with
+/* Reads the object.  1, or 0 if it is to be asked.  The parts are to be released with
    values_release() if it was read. */
 static inline int
 values_read(struct core_state *state, const struct value *value, PyObject *object,
@@ -134,7 +134,7 @@ size_t values_number(const struct value *value);
    was then.  A bool, or -1 with what a signal handler raised.  Runs Python code. */
 int values_guard_is_known(struct core_state *state, const struct value *value, PyTypeObject *type);
 
-/* Whether nothing of the type has changed since it was checked, and the functions that the row
+/* True if nothing of the type has changed since it was checked, and the functions that the row
    leaves out have the code that they had, use the same builtins, and are watched by nobody. */
 int values_guard_holds(struct core_state *state, const struct value *value, PyTypeObject *type);
 

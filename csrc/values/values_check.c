@@ -5,7 +5,7 @@
 #include "base/reduction.h"
 #include "values/values.h"
 
-/* Whether a real argument is what the row read. */
+/* True if a real argument is what the row read. */
 static int
 part_is(const struct value_part *part, PyObject *argument)
 {
@@ -42,7 +42,7 @@ arguments_are(const struct value_parts *parts, PyObject *args)
     return same;
 }
 
-/* Whether a reduce value has what the row says behind its arguments, and nothing else. */
+/* True if a reduce value has what the row says behind its arguments, and nothing else. */
 static int
 contents_are(const struct value *value, PyObject *object, PyObject *reduce_value)
 {
@@ -58,7 +58,7 @@ contents_are(const struct value *value, PyObject *object, PyObject *reduce_value
            && reduction_part(reduce_value, PART_STATE_SETTER) == NULL;
 }
 
-/* Whether a reduce value is that of copyreg.__newobj__ with the state {'int': number}. */
+/* True if a reduce value is that of copyreg.__newobj__ with the state {'int': number}. */
 static int
 is_integer_state(struct core_state *state, PyTypeObject *type, const struct value_parts *parts,
                  PyObject *reduce_value)
@@ -76,8 +76,8 @@ is_integer_state(struct core_state *state, PyTypeObject *type, const struct valu
            && reduction_part(reduce_value, PART_STATE_SETTER) == NULL;
 }
 
-/* Whether a reduce value is that of the class and a dict with the items of the object, in the
-   same order. */
+/* True if a reduce value is that of the class and a dict with the items of the object, in the same
+   order. */
 static int
 is_copied(PyObject *object, PyObject *reduce_value)
 {
@@ -117,7 +117,7 @@ reduce_value_is(struct core_state *state, const struct value *value, PyObject *o
            && contents_are(value, object, reduce_value);
 }
 
-/* Whether the functions of a type of Python may be left out: 1, 0 if that is not asked now, -1
+/* True if the functions of a type of Python may be left out: 1, 0 if that is not asked now, -1
    with what a signal handler raised; 0 and the row is off if they may not. */
 static int
 functions_are_known(struct core_state *state, const struct value *value, PyTypeObject *type)

@@ -102,7 +102,7 @@ collect_functions(struct core_state *state, const struct value *value, PyTypeObj
     return functions;
 }
 
-/* Whether what pickle asks objects of the type leads to the functions of the row. */
+/* True if what pickle asks objects of the type leads to the functions of the row. */
 static int
 asks_functions(struct core_state *state, const struct value *value, PyTypeObject *type)
 {
@@ -147,7 +147,7 @@ values_guard_is_known(struct core_state *state, const struct value *value, PyTyp
     return asked < 0 ? -1 : *guard != NULL;
 }
 
-/* Whether a function finds the builtins that were found at first. */
+/* True if a function finds the builtins that were found at first. */
 static int
 builtins_hold(struct core_state *state, PyObject *function, PyObject *names, PyObject *objects)
 {

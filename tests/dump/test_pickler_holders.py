@@ -4,9 +4,11 @@ Who is left looks like the only holder that there ever was, whose objects need n
 """
 
 import collections
+import sys
 
 import pytest
 
+from support import classes
 from support.implementations import OURS, PROTOCOLS, STANDARD, requires_core
 from support.recording import Setup, compare
 
@@ -198,3 +200,31 @@ def test_what_a_file_takes_away(make):
         implementation.dump(root, file, 4)
         written.append(file.written)
     assert written[0] == written[1]
+
+
+OF_BUILT_IN_TYPES = {
+    "str": (classes.SubStr, ["short", "long" * 100, "\u00e9", ""]),
+    "bytes": (classes.SubBytes, [b"short", b"long" * 100, b""]),
+    "int": (classes.SubInt, [1, 1 << 5000]),
+    "float": (classes.SubFloat, [0.5]),
+    "tuple": (classes.SubTuple, [(), (1, "2"), tuple(range(300))]),
+    "list": (classes.SubList, [[], [1, 2]]),
+    "dict": (classes.SubDict, [{}, {1: 2}]),
+    "set": (classes.SubSet, [set(), {1, 2}]),
+    "frozenset": (classes.SubFrozenset, [frozenset((1, 2))]),
+}
+
+
+@pytest.mark.parametrize("name", OF_BUILT_IN_TYPES)
+def test_dict_of_a_subclass_is_let_go(name):
+    cls, values = OF_BUILT_IN_TYPES[name]
+    value = [cls(each) for each in values]
+    for each in value:
+        each.attribute = name
+    dicts = [vars(each) for each in value]
+    for protocol in PROTOCOLS:
+        OURS.dumps(value, protocol)
+        before = [sys.getrefcount(each) for each in dicts]
+        for _ in range(5):
+            OURS.dumps(value, protocol)
+        assert [sys.getrefcount(each) for each in dicts] == before, protocol

@@ -291,9 +291,8 @@ def test_what_a_start_file_calls(options, variable, expected):
     """Without site, so that the .pth file is not what does it."""
     script = f"""
 import sys
-source = open({str(STARTED)!r}).read()
 names = {{}}
-exec(source, names)
+exec({STARTED.read_text()!r}, names)
 sys.path.append({str(SITE)!r})
 names["start"]()
 """

@@ -17,6 +17,7 @@ import argparse
 import collections
 import copyreg
 import datetime
+import encodings.ascii  # noqa: F401 - debug builds import it to check the name of an encoding
 import enum
 import faulthandler
 import os

@@ -7,17 +7,11 @@ import types
 import pytest
 
 from fastcopyreg import pickle
+from support.outcomes import outcome
 
 pytestmark = pytest.mark.core
 
 PROTOCOLS = range(std_pickle.HIGHEST_PROTOCOL + 1)
-
-
-def outcome(function, *arguments):
-    try:
-        return function(*arguments)
-    except Exception as error:
-        return type(error), str(error)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ import warnings
 
 import pytest
 
+from support import outcomes
 from support.child import requires_fork
 from support.folders import TESTS
 from support.implementations import PLANS_ARE_ON
@@ -82,11 +83,8 @@ KINDS = {
 
 def outcome(function, *arguments):
     """What comes out, in terms that can be compared."""
-    try:
-        result = function(*arguments)
-    except Exception as error:
-        return type(error), str(error)
-    return result if type(result) is bytes else [facts(each) for each in result]
+    result = outcomes.outcome(function, *arguments)
+    return [facts(each) for each in result] if type(result) is list else result
 
 
 def facts(each):

@@ -14,6 +14,7 @@ import pytest
 
 from support import copies
 from support.implementations import requires_core
+from support.outcomes import outcome
 
 tracemalloc = pytest.importorskip("tracemalloc")  # PyPy has none.
 
@@ -29,14 +30,6 @@ class Plain:
 
 class Failure(Exception):
     """An exception to copy."""
-
-
-def outcome(function, *args, **kwargs):
-    """What a call returns, or the type and text of what it raises."""
-    try:
-        return function(*args, **kwargs)
-    except Exception as exception:
-        return type(exception), str(exception)
 
 
 @pytest.mark.parametrize("name", NAMES)

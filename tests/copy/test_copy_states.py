@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from support import copies
+from support import copies, outcomes
 from support.implementations import requires_core
 from support.labels import by_repr
 
@@ -86,10 +86,7 @@ def describe(obj, depth=0):
 
 
 def outcome(deepcopy, make):
-    try:
-        return describe(deepcopy(make()))
-    except Exception as exception:
-        return type(exception), str(exception)
+    return outcomes.outcome(lambda: describe(deepcopy(make())))
 
 
 def compare(make):

@@ -11,7 +11,7 @@ from support import trace
 from support.classes import Plain
 from support.implementations import OURS, STANDARD, requires_core
 from support.labels import by_repr
-from support.recording import Sink, describe_error, mask
+from support.recording import Sink, mask, outcome
 
 pytestmark = requires_core
 
@@ -67,14 +67,6 @@ PROTOCOL_ARGUMENTS = [
     None, -1, -2, -(2**31), 0, 1, 2, 3, 4, 5, 6, 7, 255, 256, 2**31, 2**63, 2**100, -(2**100),
     True, False, 2.0, "2", b"2", Index(2), Index(9), [], (),
 ]  # fmt: skip
-
-
-def outcome(function, *args, **kwargs):
-    """The value of a call, or its error, without what differs by module."""
-    try:
-        return function(*args, **kwargs)
-    except Exception as error:
-        return describe_error(error)
 
 
 def same(scenario):

@@ -8,7 +8,7 @@ import pytest
 from support import classes, corpus
 from support.classes import Plain, Registered, make_plain
 from support.implementations import OURS, PROTOCOLS, STANDARD, requires_core
-from support.recording import Sink, describe_error, describe_memo
+from support.recording import Sink, describe_memo, outcome
 
 pytestmark = requires_core
 
@@ -18,14 +18,6 @@ def same(scenario):
     expected, actual = scenario(STANDARD), scenario(OURS)
     assert expected == actual
     return expected
-
-
-def outcome(function, *args):
-    """The value of a call, or its error."""
-    try:
-        return function(*args)
-    except Exception as error:
-        return describe_error(error)
 
 
 # These change when they are first dumped.

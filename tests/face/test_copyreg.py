@@ -10,6 +10,7 @@ import pytest
 
 import fastcopyreg
 from fastcopyreg import _constructors, copyreg, registered_constructors
+from support.outcomes import outcome
 
 pytestmark = pytest.mark.usefixtures("clean_registry", "clean_constructors")
 
@@ -39,14 +40,6 @@ class Point:
 
 def reduce_point(point):
     return Point, (point.x, point.y)
-
-
-def outcome(call):
-    """Return what *call* returns, or the type and message of what it raises."""
-    try:
-        return call()
-    except Exception as error:
-        return type(error), str(error)
 
 
 BAD_CALLS = [

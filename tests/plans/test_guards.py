@@ -12,7 +12,6 @@ import copyreg
 import functools
 import io
 import pickle as std_pickle
-import re
 import sys
 import threading
 import types
@@ -28,6 +27,7 @@ if fastcopyreg.backend != "c":
 
 from fastcopyreg import _core
 from support.implementations import PLANS_ARE_ON
+from support.outcomes import outcome
 
 SOURCE = """
 import copyreg
@@ -159,14 +159,6 @@ def case_of(reducer):
         yield case
     finally:
         case.close()
-
-
-def outcome(dumps, value, protocol):
-    try:
-        return dumps(value, protocol)
-    except Exception as error:
-        notes = getattr(error, "__notes__", [])
-        return type(error), re.sub("0x[0-9a-f]+", "0x", str([str(error), *notes]))
 
 
 def planned(value, protocol):
@@ -780,11 +772,7 @@ def test_private_tables_use_the_same_plans(read_at_once):
 
 def through(cls, value):
     file = io.BytesIO()
-    try:
-        cls(file, 5).dump(value)
-    except Exception as error:
-        return type(error), str(error)
-    return file.getvalue()
+    return outcome(cls(file, 5).dump, value), file.getvalue()
 
 
 def test_hooks_are_asked_as_often(read_at_once):

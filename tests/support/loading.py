@@ -6,12 +6,12 @@ the same object), or the exception, and where the file was left.
 
 import io
 import pickle as std_pickle
-import re
 import types
 
 import fastcopyreg.pickle
 from support import copies
 from support.implementations import TESTED
+from support.outcomes import without_addresses
 
 STANDARD = types.SimpleNamespace(
     name="stdlib", Unpickler=std_pickle.Unpickler, load=std_pickle.load, loads=std_pickle.loads
@@ -125,10 +125,6 @@ FILES = {
     "unpickler": lambda module, file, **options: module.Unpickler(file, **options).load(),
     "subclass": by_subclass,
 }
-
-
-def without_addresses(text):
-    return re.sub(r"0x[0-9a-f]+", "0x", text)
 
 
 def outcome(load):

@@ -250,6 +250,14 @@ def describe_error(exception, depth=4):
     )
 
 
+def outcome(function, *arguments, **keywords):
+    """What a call returns, or its error in every detail, without what differs by module."""
+    try:
+        return function(*arguments, **keywords)
+    except Exception as error:
+        return describe_error(error)
+
+
 def frames(exception):
     """The names of functions in the traceback, the harness's own left out."""
     walked = traceback.walk_tb(exception.__traceback__)

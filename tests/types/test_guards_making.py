@@ -12,7 +12,6 @@ import fractions
 import functools
 import gc
 import pickle as std_pickle
-import re
 import signal
 import sys
 import types
@@ -27,6 +26,7 @@ if fastcopyreg.backend != "c":
 
 from fastcopyreg import _core
 from fastcopyreg._compiler import values as _values
+from support import outcomes
 from support.child import in_child, requires_fork
 from support.implementations import PLANS_ARE_ON
 
@@ -183,10 +183,7 @@ def described(made):
 
 
 def outcome(function, value):
-    try:
-        return described(function(value))
-    except Exception as error:
-        return type(error).__name__, re.sub("0x[0-9a-f]+", "0x", str(error))
+    return outcomes.outcome(lambda: described(function(value)))
 
 
 def warm_up(case):

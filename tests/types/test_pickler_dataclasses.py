@@ -20,6 +20,7 @@ from support.choices import looks_around
 from support.classes import ByClass
 from support.dumping import Meddles, dumping_tests
 from support.implementations import OURS, STANDARD, requires_core
+from support.outcomes import outcome
 from support.recording import Setup, compare, compare_every_way
 from support.shallow import run_shallow
 
@@ -439,19 +440,11 @@ def test_what_is_tampered_with_is_honoured(name):
     for protocol in (4, 5):
         undo = TAMPERING[name]()
         try:
-            outcomes = [outcome(each, value, protocol) for each in (OURS, OURS, STANDARD)]
+            outcomes = [outcome(each.dumps, value, protocol) for each in (OURS, OURS, STANDARD)]
         finally:
             undo()
         assert outcomes[0] == outcomes[1] == outcomes[2]
     assert_same(lambda: value)
-
-
-def outcome(implementation, value, protocol):
-    """The pickle, or the error."""
-    try:
-        return implementation.dumps(value, protocol)
-    except Exception as error:
-        return type(error), str(error), getattr(error, "__notes__", None)
 
 
 @pytest.mark.parametrize("name", TAMPERING)
@@ -466,7 +459,7 @@ def test_tampering_under_the_dump_is_honoured(name):
         outcomes = []
         for implementation in (STANDARD, OURS):
             try:
-                outcomes.append(outcome(implementation, build(), 4))
+                outcomes.append(outcome(implementation.dumps, build(), 4))
             finally:
                 while undo:
                     undo.pop()()
@@ -522,21 +515,15 @@ def with_dicts(value):
 
 def loaded(implementation, data):
     """What is loaded, as the standard library pickles it again; or the error."""
-    try:
-        return STANDARD.dumps(with_dicts(implementation.loads(data)), 4)
-    except Exception as error:
-        return type(error), str(error)
+    return outcome(lambda: STANDARD.dumps(with_dicts(implementation.loads(data)), 4))
 
 
 def copied(implementation, value):
     """What is copied, both ways, as the standard library pickles it; or the error."""
-    outcomes = []
-    for copy in (implementation.deepcopy, implementation.copy):
-        try:
-            outcomes.append(STANDARD.dumps(with_dicts(copy(value)), 4))
-        except Exception as error:
-            outcomes.append((type(error), str(error)))
-    return outcomes
+    return [
+        outcome(lambda copy=copy: STANDARD.dumps(with_dicts(copy(value)), 4))
+        for copy in (implementation.deepcopy, implementation.copy)
+    ]
 
 
 def assert_rebuilt_alike(value):
@@ -580,10 +567,7 @@ def test_what_is_tampered_with_is_honoured_by_loads_and_copies(name):
 
 def rebuilt(function, argument):
     """What came out, told without the functions that are tampered with."""
-    try:
-        return told(function(argument))
-    except Exception as error:
-        return type(error), str(error)
+    return outcome(lambda: told(function(argument)))
 
 
 def told(value):

@@ -135,6 +135,16 @@ def c_core():
 
 
 @pytest.fixture
+def read_at_once():
+    """Functions are read the second time that they are met."""
+    from fastcopyreg import _core
+
+    before = _core.plan_threshold(2)
+    yield
+    _core.plan_threshold(before)
+
+
+@pytest.fixture
 def clean_registry():
     """Put `copyreg.dispatch_table` and the extension registry back after the test."""
     import copyreg

@@ -7,7 +7,6 @@ deeper, and says how far it came; where the standard library crashes, that is ho
 import collections
 import contextlib
 import copy as std_copy
-import copyreg
 import ctypes
 import functools
 import io
@@ -25,7 +24,9 @@ import pytest
 import fastcopyreg.copy as our_copy
 import fastcopyreg.pickle as our_pickle
 from support.child import fork, limit_resources, requires_fork
+from support.classes import SubDict, SubList
 from support.implementations import requires_core
+from support.nested import Called, Planned
 
 pytestmark = [requires_core, requires_fork]
 
@@ -49,21 +50,6 @@ class Slots:
     """The same with a slot."""
 
     __slots__ = ("inside",)
-
-
-class Planned:
-    """Its reducer is read, and not called."""
-
-    __slots__ = ("inside",)
-
-    def __init__(self, inside):
-        self.inside = inside
-
-
-class Called(Planned):
-    """Its reducer is called."""
-
-    __slots__ = ()
 
 
 class ByMethod(Planned):
@@ -90,25 +76,6 @@ class Getstate:
     def __setstate__(self, state):
         for name, value in state.items():
             self.__dict__[name] = value
-
-
-class SubList(list):
-    """A list by its reduction."""
-
-
-class SubDict(dict):
-    """A dict by its reduction."""
-
-
-def reduce_called(obj):
-    try:
-        return Called, (obj.inside,)
-    finally:
-        abs(-1)
-
-
-copyreg.pickle(Planned, lambda obj: (Planned, (obj.inside,)))
-copyreg.pickle(Called, reduce_called)
 
 
 def with_attribute(cls):

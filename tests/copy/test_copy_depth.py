@@ -2,7 +2,6 @@
 an exception only where it is one in the standard library."""
 
 import copy as std_copy
-import copyreg
 import sys
 import sysconfig
 import threading
@@ -12,6 +11,7 @@ import pytest
 import fastcopyreg.copy as ours
 from support.child import Crash, in_child, requires_fork
 from support.implementations import requires_core
+from support.nested import Called, Planned
 
 pytestmark = [requires_core, requires_fork]
 
@@ -19,32 +19,6 @@ DEBUG = bool(sysconfig.get_config_var("Py_DEBUG"))
 """Frames of C are several times as large there."""
 
 MODULES = {"standard": std_copy, "ours": ours}
-
-
-class Planned:
-    """Its reducer is read, and not called."""
-
-    __slots__ = ("inside",)
-
-    def __init__(self, inside):
-        self.inside = inside
-
-
-class Called(Planned):
-    """Its reducer is called."""
-
-    __slots__ = ()
-
-
-def reduce_called(obj):
-    try:
-        return Called, (obj.inside,)
-    finally:
-        abs(-1)
-
-
-copyreg.pickle(Planned, lambda obj: (Planned, (obj.inside,)))
-copyreg.pickle(Called, reduce_called)
 
 
 class Hooked:

@@ -13,6 +13,7 @@ import weakref
 import pytest
 
 from support import copies
+from support.classes import Failure, Plain
 from support.implementations import requires_core
 from support.outcomes import outcome
 
@@ -22,14 +23,6 @@ pytestmark = requires_core
 
 ours = copies.OURS
 NAMES = [name for name in ("copy", "deepcopy", "replace") if hasattr(std_copy, name)]
-
-
-class Plain:
-    """A class to copy."""
-
-
-class Failure(Exception):
-    """An exception to copy."""
 
 
 @pytest.mark.parametrize("name", NAMES)

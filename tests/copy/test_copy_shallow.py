@@ -10,7 +10,6 @@ import collections
 import copy as std_copy
 import copyreg
 import decimal
-import enum
 import functools
 import itertools
 import re
@@ -21,6 +20,7 @@ import pytest
 import fastcopyreg.copy
 from fastcopyreg import bench
 from support import trace
+from support.classes import Colour
 from support.implementations import PLANS_ARE_ON, requires_core
 
 pytestmark = requires_core
@@ -408,10 +408,6 @@ def error_with_state():
     error = Error("a", 1)
     error.code = 4
     return error
-
-
-class Colour(enum.Enum):
-    RED = 1
 
 
 KINDS = {

@@ -21,7 +21,7 @@ import pytest
 
 from support import evil
 from support.child import Crash, each_in_child, in_child, requires_fork
-from support.classes import ByClass, Plain, Slots, make_plain
+from support.classes import ByClass, Plain, Slots, SubList, make_plain
 from support.corpus import FRAME
 from support.implementations import OURS, STANDARD, requires_core
 from support.recording import Sink, describe_error, describe_memo, mask
@@ -639,10 +639,6 @@ MISUSING = {
     "weakref_callbacks",
     "table_drops_itself",
 }
-
-
-class SubList(list):
-    """A list subclass, whose items come through an iterator."""
 
 
 def plain_of(items):

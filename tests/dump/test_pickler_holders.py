@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from support import classes
+from support.classes import Failure, Plain
 from support.implementations import OURS, PROTOCOLS, STANDARD, requires_core
 from support.recording import Setup, compare
 
@@ -32,10 +33,6 @@ class Slots:
     __slots__ = ("a", "b")
 
 
-class Plain:
-    """With a __dict__."""
-
-
 class ByMethod:
     """Taken apart by a method that only loads."""
 
@@ -51,10 +48,6 @@ class TwoParts(ByMethod):
 
     def __reduce__(self):
         return TwoParts, (self.a, self.b)
-
-
-class Failure(Exception):
-    """Has its arguments in a tuple."""
 
 
 class Tuple(tuple):

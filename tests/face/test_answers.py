@@ -14,6 +14,7 @@ import pytest
 
 import fastcopyreg
 from fastcopyreg._diagnosis import report as checking
+from support.values import Ordered
 
 
 class Fault(Exception):
@@ -166,10 +167,6 @@ def test_a_mock_is_explained_as_an_object():
 
 
 # --- what is the same
-
-
-class Ordered(collections.OrderedDict):
-    pass
 
 
 class Members(set):

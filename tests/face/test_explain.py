@@ -1,7 +1,6 @@
 """`explain`: every rule, the reason for a verdict, places, costs, warnings, the three forms."""
 
 import _thread
-import abc
 import collections
 import copyreg
 import datetime
@@ -24,6 +23,7 @@ from fastcopyreg import _backend, _stdlib, explain, register
 from fastcopyreg._diagnosis.explanation import registry
 from support import orders
 from support.folders import TESTS
+from support.orders import Abstract
 
 RECOGNISED = (
     "by plan, from the time on when its class has been met often enough"
@@ -380,11 +380,6 @@ def test_a_class_made_anew_after_it_was_registered(monkeypatch):
     monkeypatch.setattr(orders, "Data", type("Data", (), {}))
     (warning,) = explain(registered).warnings
     assert "put @register above it" in warning
-
-
-class Abstract(abc.ABC):
-    @abc.abstractmethod
-    def area(self): ...
 
 
 def test_other_warnings():

@@ -1,6 +1,5 @@
 """`register`: where fields are found, what travels and how, and every mistake with its remedy."""
 
-import abc
 import ast
 import collections
 import copy
@@ -28,6 +27,8 @@ import fastcopyreg
 from fastcopyreg import _stdlib, registration
 from fastcopyreg.compiler import ReducerPlan, compile_reducer
 from fastcopyreg.registration import register, registration_of, restore
+from support.classes import local_class
+from support.orders import Abstract
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -688,11 +689,6 @@ def test_names_that_cannot_be_known_are_taken(cls):
 # --- mistakes
 
 
-class Abstract(abc.ABC):
-    @abc.abstractmethod
-    def area(self): ...
-
-
 class Restoring:
     def __init__(self, x):
         self.x = x
@@ -710,13 +706,6 @@ class Greedy:
 class Unrelated:
     def __init__(self, start):
         self.x = start
-
-
-def local_class():
-    class Local:
-        pass
-
-    return Local
 
 
 Gone = type("Gone", (), {"__module__": __name__})

@@ -3,7 +3,6 @@
 import abc
 import collections
 import dataclasses
-import enum
 import sys
 import typing
 
@@ -13,6 +12,7 @@ if sys.implementation.name != "cpython":
     pytest.skip("plans are for CPython", allow_module_level=True)
 
 from fastcopyreg.compiler import KINDS, ConstructorPlan, Refusal, compile_constructor
+from support.classes import Colour
 from support.plans import Left, construct_by_plan
 
 DEFAULT = ["a default"]
@@ -482,10 +482,6 @@ class NothingForBase(Plain):
 class ListChild(list):
     def __init__(self, x):
         self.x = x
-
-
-class Colour(enum.Enum):
-    RED = 1
 
 
 @dataclasses.dataclass

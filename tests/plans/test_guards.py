@@ -144,14 +144,6 @@ class Case:
         del sys.modules["guarded"], sys.modules["other"]
 
 
-@pytest.fixture
-def read_at_once():
-    """Functions are read the second time that they are met."""
-    before = _core.plan_threshold(2)
-    yield
-    _core.plan_threshold(before)
-
-
 @contextlib.contextmanager
 def case_of(reducer):
     case = Case(reducer)

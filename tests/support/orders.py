@@ -1,5 +1,6 @@
 """A module of somebody's, with classes and objects to be explained and checked."""
 
+import abc
 import copyreg
 from dataclasses import dataclass
 
@@ -94,6 +95,11 @@ class Derived(Named):
 
 class Meta(type):
     pass
+
+
+class Abstract(abc.ABC):
+    @abc.abstractmethod
+    def area(self): ...
 
 
 class Listed(list):

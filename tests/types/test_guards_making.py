@@ -152,12 +152,7 @@ class Case:
         del sys.modules["made"]
 
 
-@pytest.fixture(autouse=True)
-def read_at_once():
-    """Functions are read the second time that they are met."""
-    before = _core.plan_threshold(2)
-    yield
-    _core.plan_threshold(before)
+pytestmark = pytest.mark.usefixtures("read_at_once")
 
 
 @contextlib.contextmanager

@@ -26,7 +26,6 @@ from fastcopyreg import copy, pickle
 if fastcopyreg.backend != "c":
     pytest.skip("the Python backend calls every function", allow_module_level=True)
 
-from fastcopyreg import _core
 
 HERE = "swept_guards"
 
@@ -371,11 +370,7 @@ def world_of(name):
         world.close()
 
 
-@pytest.fixture(autouse=True)
-def read_at_once():
-    before = _core.plan_threshold(2)
-    yield
-    _core.plan_threshold(before)
+pytestmark = pytest.mark.usefixtures("read_at_once")
 
 
 # ---- changes ---------------------------------------------------------------------------------

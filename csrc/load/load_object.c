@@ -21,9 +21,8 @@ take_tuple(struct unpickler *unpickler, PyObject **start)
 
 /* ---- REDUCE ------------------------------------------------------------- */
 
-/* Arguments None: what the callable's __basicnew__() makes, if it is a class that has
-   one (Python 2.0), else the TypeError for arguments that are no tuple.  Runs Python
-   code. */
+/* Arguments None: the object that the callable's __basicnew__() makes, if it is a class that has
+   one (Python 2.0), else the TypeError for arguments that are no tuple.  Runs Python code. */
 static PyObject *
 call_without_arguments(struct core_state *state, PyObject *callable)
 {
@@ -99,8 +98,8 @@ load_reduce(struct unpickler *unpickler)
     return load_push_memoized(unpickler, object);
 }
 
-/* Passes MEMOIZE, if it is there, and the opcode that takes the arguments.  The tuple counts as
-   an entry of the memo.  It keeps nothing alive that its items' own entries do not: see
+/* Passes MEMOIZE, if it is there, and the opcode that takes the arguments.  The tuple counts as an
+   entry of the memo, but would keep nothing alive that its items' own entries do not: see
    load_memo.h. */
 ALWAYS_INLINE void
 pass_taker(struct unpickler *unpickler)
@@ -110,7 +109,7 @@ pass_taker(struct unpickler *unpickler)
     unpickler->reader.at += 1 + memoized;
 }
 
-/* Whether calling it is its __new__ alone: a type of C whose __init__ is object's, which does
+/* True if calling it is its __new__ alone: a type of C whose __init__ is object's, which does
    nothing behind another __new__ than object's. */
 static int
 is_made_by_new(PyObject *callable)

@@ -1,10 +1,10 @@
 /* State stored straight into the instance, without the dict that SETITEMS would fill for
    BUILD to empty again.
 
-   The simple way makes the state dict, and BUILD looks up __setstate__ and __dict__,
-   makes the instance's dict and copies every item into it.  Where nobody can tell the
-   difference, the values go from the stack to the places of the attributes: the values
-   of an instance whose __dict__ was never made, or its slots.  Nobody can if
+   The general way makes the state dict, and BUILD looks up __setstate__ and __dict__, makes the
+   instance's dict and copies every item into it.  Where nobody can tell the difference, the values
+   go from the stack to the places of the attributes: the values of an instance whose __dict__ was
+   never made, or its slots.  Nobody can if
 
    - the state dict is empty, and only the stack holds it; a memo that holds it too is
      one in which it may be looked at;
@@ -18,9 +18,9 @@
    A SimpleNamespace without attributes has an empty dict of its own, which is filled in the place
    of the state.
 
-   What of this depends on the type and the keys is worked out once and remembered for
-   the load as a shape: the type's version, the very keys, and where each goes.  The keys
-   are the same objects in the pickle of every further instance. */
+   The answers that depend on the type and the keys are found once and remembered for the load as a
+   shape: the type's version, the very keys, and the place of each.  The keys are the same objects
+   in the pickle of every further instance. */
 #include "load/load_state.h"
 
 #include "load/load_template.h"
@@ -166,8 +166,8 @@ learn_shape(struct load_shape *shape, PyTypeObject *type, unsigned int version, 
     return 1;
 }
 
-/* Whether the type's instances take their state in the usual way, or have a __setstate__ that
- * does: setstate, or NULL. */
+/* True if the type's instances take their state in the usual way, or have a __setstate__ that *
+   does: setstate, or NULL. */
 static int
 takes_state(struct core_state *state, PyTypeObject *type, int in_slots, PyObject **setstate)
 {
@@ -184,7 +184,7 @@ takes_state(struct core_state *state, PyTypeObject *type, int in_slots, PyObject
     return *setstate != NULL;
 }
 
-/* Whether a shape that fits still is one: its __setstate__ may do something else by now. */
+/* True if a shape that fits still is one: its __setstate__ may do something else by now. */
 ALWAYS_INLINE int
 shape_holds(struct core_state *state, const struct load_shape *shape)
 {
@@ -334,7 +334,7 @@ load_forget_one_shape(struct core_state *state)
 
 /* ---- many -------------------------------------------------------------- */
 
-/* What follows SETITEMS: 1 if BUILD with the dict as state, 2 if TUPLE2 and BUILD with
+/* The opcodes that follow SETITEMS: 1 if BUILD with the dict as state, 2 if TUPLE2 and BUILD with
    the dict as slot state of a tuple that nobody will see, else 0. */
 ALWAYS_INLINE int
 state_that_follows(struct unpickler *unpickler)
@@ -356,7 +356,7 @@ state_that_follows(struct unpickler *unpickler)
                : 0;
 }
 
-/* Drops the keys and the state from the stack, and passes the opcodes that made of it. */
+/* Releases the keys and the state on the stack, and passes the opcodes that were done. */
 static void
 finish_store(struct unpickler *unpickler, PyObject **pairs, int follows)
 {

@@ -174,8 +174,7 @@ failed_part(int index)
     return NULL;
 }
 
-/* ---- the __dict__ -----------------------------------------------------------------------------
- */
+/* ---- the __dict__ ------------------------------------------------------- */
 
 /* The dict that was numbered at a place in the memo before it was made, and is made by now;
    strong, or NULL.  A program that took the memo away gets what the instance has. */
@@ -258,8 +257,7 @@ save_unmade_dict(struct pickler *pickler, struct typeinfo *info, PyObject *objec
     return out == NULL ? NULL : write_op(out, count > 1 ? OP_SETITEMS : OP_SETITEM);
 }
 
-/* ---- slots
- * ---------------------------------------------------------------------------------------- */
+/* ---- slots -------------------------------------------------------------- */
 
 /* Reads all slots at once, as the reducer would.  The values are owned until they are
    written.  The number of those that are set, or -1. */
@@ -431,8 +429,7 @@ save_list_state(struct pickler *pickler, struct typeinfo *info, PyObject *object
     return out == NULL ? NULL : save_snapshot_list(pickler, info->slot_count, epoch, out);
 }
 
-/* ---- the whole object
- * -------------------------------------------------------------------------------- */
+/* ---- the whole object --------------------------------------------------- */
 
 /* The instance's own __dict__; FIELDS_UNKNOWN if something in it shadows a method of the type. */
 static enum fields_dict
@@ -621,7 +618,7 @@ find_slots(struct pickler *pickler, struct typeinfo *info, PyObject *object, str
     return fields->set < 0 ? -1 : 0;
 }
 
-/* ---- objects that others are saved in before their state ----------------------------------- */
+/* ---- objects that others are saved in before their state ---------------- */
 
 /* The __dict__ that is the state, whatever others do to the object meanwhile: made if it was
    not.  Strong; NULL if there is none, or with an exception. */

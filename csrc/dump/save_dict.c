@@ -1,5 +1,5 @@
-/* Dicts and the dict items of a reduction.  What holds for all containers is said in
-   save_sequence.c. */
+/* Dicts and the dict items of a reduction.  The rules for all containers are in save_sequence.c.
+ */
 #include "base/errors.h"
 #include "base/walk.h"
 #include "dump/save.h"
@@ -57,7 +57,7 @@ save_pair_owned(struct pickler *pickler, PyObject *holder, PyObject *key, PyObje
     return save_release(pickler, value, out);
 }
 
-/* Whether the key is written in line, and nothing runs foreign code meanwhile. */
+/* True if the key is written in line, and nothing runs foreign code meanwhile. */
 ALWAYS_INLINE int
 is_plain_key(struct pickler *pickler, PyObject *key, char *out)
 {
@@ -286,8 +286,8 @@ save_dict(struct pickler *pickler, PyObject *dict, int unique, char *out)
 
 /* ---- dict items of a reduction ------------------------------------------ */
 
-/* Whether an item is a pair; else raises.  A later one of a batch is looked at only when its
-   turn to be saved has come, as the standard library does. */
+/* True if an item is a pair; else raises.  A later item of a batch is checked only when it is to
+   be saved, as the standard library does. */
 static int
 is_pair(PyObject *item)
 {
@@ -301,7 +301,7 @@ is_pair(PyObject *item)
 /* An OrderedDict holds a key in its dict and in its order; the pair is one more. */
 enum { HOLDERS_OF_ORDERED_KEY = 3 };
 
-/* Saves key and value of a pair that is owned here and drops it. */
+/* Saves key and value of a pair that is owned here and releases it. */
 ALWAYS_INLINE char *
 save_owned_pair(struct pickler *pickler, PyObject *pair, PyObject *holder, uint64_t quiet,
                 char *out)
@@ -375,9 +375,9 @@ save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, ui
     return PyErr_Occurred() ? NULL : out;
 }
 
-/* ---- a dict's own items, as items -------------------------------------- */
+/* ---- a dict's own items, as items --------------------------------------- */
 
-/* What an iterator over items() knows. */
+/* The state of an iterator over items(). */
 struct walk {
     PyObject *dict;
     Py_ssize_t position;
@@ -406,8 +406,8 @@ walk_next(struct walk *walk, PyObject **key, PyObject **value)
 }
 
 /* Two pairs that are asked for before the first is saved lie on the stack of snapshots, the second
-   below the first, each of them key upon value.  What is known of them is a number: bit n says
-   that nobody else held the value of pair n. */
+   below the first, each of them key upon value.  Bits say which values nobody else held, and which
+   pairs are held. */
 enum { FIRST_SINGLE = 1, SECOND_SINGLE = 2, FIRST_HELD = 4, SECOND_HELD = 8 };
 
 static int
@@ -422,7 +422,7 @@ push_pair(struct pickler *pickler, PyObject *key, PyObject *value)
     return 0;
 }
 
-/* What is held then; with an exception, nothing more is.  Runs no Python code. */
+/* The bits of the pairs that are held then; with an exception, none is.  Runs no Python code. */
 static NOINLINE int
 hold_pairs(struct pickler *pickler, struct walk *walk)
 {
@@ -449,7 +449,7 @@ hold_pairs(struct pickler *pickler, struct walk *walk)
     return 0;
 }
 
-/* Saves and drops the pair that was held last. */
+/* Saves and releases the pair that was held last. */
 ALWAYS_INLINE char *
 save_held_pair(struct pickler *pickler, PyObject *dict, int unique, uint64_t epoch, char *out)
 {

@@ -71,7 +71,7 @@ ask_persistent_id(struct pickler *pickler, PyObject *object, int *saved, char *o
     return save_release(pickler, pid, out);
 }
 
-/* What happened before an object: two words, returned in registers. */
+/* The events before an object: two words, returned in registers. */
 struct before {
     char *out; /* where writing goes on; NULL with an exception */
     enum {
@@ -171,7 +171,7 @@ save_instance(struct pickler *pickler, PyObject *object, int unique, char *out)
     return save_by_reducer(pickler, info, object, unique, out);
 }
 
-/* Ends in tail calls: it has no frame of its own in a nesting. */
+/* Ends in tail calls, and so has no frame of its own in a nesting. */
 static char *
 save_by_type(struct pickler *pickler, PyObject *object, int unique, char *out)
 {

@@ -9,7 +9,7 @@
 #include "dump/save_scalars.h"
 
 enum {
-    /* Of a pickle that is written here; what is longer is dumped. */
+    /* Of a pickle that is written here; a longer one is dumped. */
     ROOM = 2048,
     /* Of its head, with the two names of a class, and of its end. */
     HEAD_ROOM = 2 * (ATOM_LENGTH + 3) + 24,
@@ -20,7 +20,7 @@ enum {
 
 static_assert(HEAD_ROOM + ATOM_ROOM + END_ROOM < ROOM, "there is room for a value");
 
-/* What is written, and the strings that are in it. */
+/* The pickle, and the strings that are in it. */
 struct one_object {
     int count;
     PyObject *strings[STRINGS];
@@ -68,7 +68,7 @@ write_only_atom(struct one_object *whole, PyObject *value, char *out)
                                 : NULL;
 }
 
-/* The plan of a class that is found by name, without anybody being asked; else NULL. */
+/* The typeinfo of a class that is found by name, without anybody being asked; else NULL. */
 ALWAYS_INLINE struct typeinfo *
 find_named(struct core_state *state, PyObject *callable)
 {
@@ -131,8 +131,7 @@ write_whole(struct core_state *state, PyObject *callable, PyObject *const *value
     return 1;
 }
 
-/* ---- who takes the object apart
- * -------------------------------------------------------------------------------------- */
+/* ---- who takes the object apart ----------------------------------------- */
 
 /* The number of the protocol, or -1 if the dump is to read it; only those that have frames are
    written here. */

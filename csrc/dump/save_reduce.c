@@ -14,8 +14,8 @@
 
 /* ---- constructor and arguments ------------------------------------------ */
 
-/* Whether the arguments cannot come by again: nobody but the reduce value has them, and
-   nobody but us has it, and nothing is saved from it after them. */
+/* True if the arguments cannot come by again: nobody but the reduce value has them, and nobody but
+   us has it, and nothing is saved from it after them. */
 static int
 args_are_ours(struct pickler *pickler, PyObject *reduce_value)
 {
@@ -39,7 +39,8 @@ end_args(struct pickler *pickler, PyObject *reduce_value, uint64_t epoch, char *
     return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
 }
 
-/* What is called is mostly what was called last: that lies where it lay, or is looked for. */
+/* The callable, which is mostly the one that was called last, and then still at its place in the
+   log. */
 ALWAYS_INLINE char *
 save_callable(struct pickler *pickler, PyObject *callable, char *out)
 {
@@ -120,7 +121,7 @@ check_newobj(struct pickler *pickler, PyObject *args, PyObject *object)
     return 0;
 }
 
-/* What is left of a NEWOBJ when its class is written: two words, returned in registers. */
+/* The rest of a NEWOBJ when its class is written: two words, returned in registers. */
 struct newobj_rest {
     PyObject *arguments; /* strong, or NULL with an exception */
     char *out;
@@ -258,8 +259,7 @@ save_newobj_ex(struct pickler *pickler, PyObject *args, PyObject *object, char *
                                   : save_newobj_ex_partial(pickler, args, object, out);
 }
 
-/* ---- what comes after construction
- * ---------------------------------------------------------------- */
+/* ---- what comes after construction -------------------------------------- */
 
 /* state_setter(object, state), whose result is dropped. */
 static char *
@@ -300,7 +300,7 @@ save_state(struct pickler *pickler, PyObject *reduce_value, PyObject *object, ch
     return out == NULL ? NULL : write_op(out, OP_BUILD);
 }
 
-/* What comes after construction.  Functions of their own, so that the frame of save_reduce() is
+/* The parts after the construction.  Functions of their own, so that the frame of save_reduce() is
    gone when the state nests, and that of the state when the items do. */
 static NOINLINE char *
 save_given_state(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
@@ -327,11 +327,11 @@ save_contents(struct pickler *pickler, PyObject *reduce_value, PyObject *object,
     return out == NULL ? NULL : save_given_state(pickler, reduce_value, object, out);
 }
 
-/* ---- the reduction as a whole
- * ------------------------------------------------------------------------ */
+/* ---- the reduction as a whole ------------------------------------------- */
 
-/* Checks it and finds which opcode builds the object; protocols 0 and 1 have only REDUCE,
-   and so has the form of 2.0.  The form, or -1 with an exception. */
+/* Checks the reduce value and finds the opcode that builds the object; there is only REDUCE in
+   protocols 0 and 1, and for the reduce values of 2.0.  A reduction_form, or -1 with an exception.
+   */
 static NOINLINE int
 find_reduction_form(struct pickler *pickler, PyObject *reduce_value)
 {
@@ -397,11 +397,10 @@ save_built(struct pickler *pickler, PyObject *object, PyObject *reduce_value, ch
     return save_release(pickler, reduce_value, out);
 }
 
-/* ---- who takes the object apart
- * ---------------------------------------------------------------------- */
+/* ---- who takes the object apart ----------------------------------------- */
 
-/* __reduce_ex__ as a method in C, of a type whose instances have no attributes of their
-   own that could hide it; borrowed, or NULL. */
+/* __reduce_ex__ as a method in C, of a type whose instances have no attributes of their own that
+   could shadow it; borrowed, or NULL. */
 static PyObject *
 find_plain_method(struct core_state *state, PyTypeObject *type)
 {
@@ -451,7 +450,7 @@ call_own_reducer(struct pickler *pickler, PyObject *object)
     return reduce_value;
 }
 
-/* Whether all of the object's reduction is known but what its __getstate__ gives. */
+/* True if all of the object's reduction is known but what its __getstate__ gives. */
 static int
 only_state_is_asked(struct pickler *pickler, struct typeinfo *info, PyObject *object)
 {
@@ -476,7 +475,7 @@ reduce_by_getstate(struct pickler *pickler, PyObject *object)
     return value;
 }
 
-/* What a reducer returned; steals it. */
+/* Saves the reduce value, or name, that a reducer returned; steals it. */
 static char *
 save_reduce_value(struct pickler *pickler, PyObject *object, PyObject *reduce_value, char *out)
 {
@@ -542,7 +541,7 @@ learn_refused(struct pickler *pickler, struct typeinfo *info, PyObject *reducer)
     }
 }
 
-/* Whether all arguments are written in line.  Runs no Python code. */
+/* True if all arguments are written in line.  Runs no Python code. */
 static int
 are_scalars(PyObject *args)
 {
@@ -554,8 +553,8 @@ are_scalars(PyObject *args)
     return 1;
 }
 
-/* Whether a reduce value is what most give that are called for one object after another: what was
-   called last, and scalars that it alone holds.  Runs no Python code. */
+/* True if the value is (callable, args) with the same callable as the previous object's, and
+   arguments that are scalars referenced by this tuple alone.  Runs no Python code. */
 static int
 is_like_the_last(struct pickler *pickler, PyObject *reduce_value, const char *out)
 {
@@ -568,7 +567,7 @@ is_like_the_last(struct pickler *pickler, PyObject *reduce_value, const char *ou
            && are_scalars(PyTuple_GET_ITEM(reduce_value, PART_ARGS));
 }
 
-/* save_reduce_value() of such a one, in which nothing nests. */
+/* save_reduce_value() of such a value, in which nothing nests. */
 static char *
 save_like_the_last(struct pickler *pickler, PyObject *object, PyObject *reduce_value, char *out)
 {
@@ -586,7 +585,7 @@ save_like_the_last(struct pickler *pickler, PyObject *object, PyObject *reduce_v
     return out;
 }
 
-/* The reducer of the table, which is stolen: by its plan, or called. */
+/* Asks the reducer of the table, which is stolen: by its plan, or by a call. */
 static int
 ask_reducer(struct pickler *pickler, struct typeinfo *info, PyObject *reducer, PyObject *object,
             int unique, char **out, PyObject **reduce_value)
@@ -692,7 +691,7 @@ save_named_class(struct pickler *pickler, PyObject *object, char *out)
                                             : save_global(pickler, object, NULL, out);
 }
 
-/* A class by name: without foreign code if its plan has the names under which it is found. */
+/* A class by name: without foreign code if its typeinfo has the names under which it is found. */
 static char *
 save_class(struct pickler *pickler, PyObject *object, char *out)
 {

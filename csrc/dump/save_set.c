@@ -1,4 +1,4 @@
-/* Sets and frozen sets.  What holds for all containers is said in save_sequence.c. */
+/* Sets and frozen sets.  The rules for all containers are in save_sequence.c. */
 #include "base/errors.h"
 #include "base/walk.h"
 #include "dump/save.h"
@@ -75,7 +75,7 @@ save_set_batches(struct pickler *pickler, PyObject *set, PyObject *walked, char 
     return out;
 }
 
-/* What is in a set that is not empty. */
+/* The elements of a set that is not empty. */
 static char *
 save_set_contents(struct pickler *pickler, PyObject *set, char *out)
 {

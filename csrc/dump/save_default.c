@@ -1,4 +1,4 @@
-/* Objects that come apart without a call, by the plan of their type.
+/* Objects with a default reduction, known by their typeinfo, which come apart without a call.
 
    What is written is what object.__reduce_ex__(2 or more) gives: the class, no arguments,
    and as state the live __dict__, the slots that are set, or both.  Whenever anything is
@@ -13,7 +13,7 @@
 #include "dump/save.h"
 #include "dump/save_part.h"
 
-/* What is to be written of an instance. */
+/* The fields of an instance, which are to be written. */
 struct fields {
     struct layout_values *values; /* of a __dict__ that is not made, and not empty */
     PyObject *dict;               /* strong; a __dict__ that is made, and not empty */
@@ -36,7 +36,7 @@ at_part(struct pickler *pickler, char *out)
 
 /* ---- the class ---------------------------------------------------------- */
 
-/* Whether somebody is to be asked how classes of the metaclass are saved, if not by name. */
+/* True if somebody is to be asked how classes of the metaclass are saved, if not by name. */
 static int
 class_is_asked(struct pickler *pickler, PyTypeObject *metaclass)
 {
@@ -295,7 +295,7 @@ save_slot_pair(struct pickler *pickler, struct typeinfo_slot *slot, PyObject *va
 /* The longest pair of a slot that is written without a snapshot. */
 enum { PAIR_ROOM = 2 * 260 };
 
-/* Whether it is written in line, as a few bytes. */
+/* True if the value is written in line, as a few bytes. */
 ALWAYS_INLINE int
 is_short_scalar(PyObject *value)
 {
@@ -374,7 +374,7 @@ save_slots(struct pickler *pickler, struct typeinfo *info, PyObject *object, str
     return out == NULL ? NULL : write_op(out, set > 1 ? OP_SETITEMS : OP_SETITEM);
 }
 
-/* Whether cls.__slotnames__, which the plan was made from, is as it was. */
+/* True if cls.__slotnames__, from which the typeinfo was made, is as it was. */
 static int
 slotnames_hold(struct typeinfo *info)
 {
@@ -389,7 +389,7 @@ slotnames_hold(struct typeinfo *info)
     return 1;
 }
 
-/* Whether a frozen object has what its __getstate__ asks for. */
+/* True if a frozen object has all attributes that its __getstate__ asks for. */
 static int
 has_all_slots(struct typeinfo *info, PyObject *object)
 {
@@ -549,8 +549,8 @@ save_dump_is_planned(struct pickler *pickler, struct typeinfo *info)
                || !pickler->observable);
 }
 
-/* Whether cls.__slotnames__, which had no names, still has none; of a class with slots, it is
-   looked at for each object. */
+/* True if cls.__slotnames__, which had no names, still has none; that of a class with slots is
+   compared for each object. */
 static int
 still_has_no_slots(const struct typeinfo *info)
 {
@@ -594,7 +594,7 @@ save_find_fields(struct pickler *pickler, struct typeinfo *info, PyObject *objec
     return info->has_dict ? find_dict(pickler, info, object) : FIELDS_NO_DICT;
 }
 
-/* Whether slots of short scalars, and nothing else, can be written before a frame ends. */
+/* True if slots of short scalars, and nothing else, can be written before a frame ends. */
 ALWAYS_INLINE int
 has_room_for_slots(struct pickler *pickler, struct typeinfo *info, char *out)
 {

@@ -125,7 +125,7 @@ save_slow(struct pickler *pickler, PyObject *object, int Py_UNUSED(unique), char
     return save_release(pickler, object, out);
 }
 
-/* An object of a kind that has a file of its own, or comes apart by a plan or a reducer. */
+/* Bytes, a bytearray or a PickleBuffer, as a level of nesting. */
 static NOINLINE char *
 save_rare(struct pickler *pickler, PyObject *object, int unique, char *out)
 {

@@ -128,8 +128,8 @@ save_is_unique(struct pickler *pickler, PyObject *object)
     return has_one_reference(object) && pickler->unnumbered == 0;
 }
 
-/* True if it is written in line, and runs no foreign code but at a boundary or if it is large and
-   there is a file. */
+/* True if the object is written in line, and that runs no foreign code but at a boundary or if it
+   is large and there is a file. */
 ALWAYS_INLINE int
 save_is_scalar(PyObject *object)
 {

@@ -21,7 +21,7 @@ enum { VALUE_ROOM = 2 * 260 + 64, VALUE_PART_ROOM = VALUE_LENGTH + 8, NESTED_PAR
 
 /* ---- guards ------------------------------------------------------------- */
 
-/* Whether copyreg's own function is registered for the type, as it was at first, and nobody
+/* True if copyreg's own function is registered for the type, as it was at first, and nobody
    watches it being called. */
 static int
 registered_holds(struct core_state *state, struct typeinfo *info, PyObject *private_table)
@@ -293,8 +293,8 @@ save_nesting_value(struct pickler *pickler, struct typeinfo *info, PyObject *obj
     return save_close(pickler, object, out == NULL ? failed_object(object) : out);
 }
 
-/* What of an exception is a part of its reduction.  It is owned, and known to be the object's
-   alone as long as no foreign code has run. */
+/* The parts of an exception's reduction.  They are owned; the flags hold as long as no foreign
+   code has run. */
 struct exception_parts {
     PyObject *args;
     PyObject *dict; /* or NULL */

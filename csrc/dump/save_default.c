@@ -152,7 +152,6 @@ begin_names(struct pickler *pickler, struct typeinfo *info)
 static char *
 failed_value(PyObject *name)
 {
-    (void)name;
     error_note("when serializing dict item %R", name);
     return NULL;
 }
@@ -160,7 +159,6 @@ failed_value(PyObject *name)
 static char *
 failed_state(PyObject *object)
 {
-    (void)object;
     error_note("when serializing %T state", object);
     error_note("when serializing %T object", object);
     return NULL;
@@ -169,7 +167,6 @@ failed_state(PyObject *object)
 static char *
 failed_part(int index)
 {
-    (void)index;
     error_note("when serializing tuple item %d", index);
     return NULL;
 }

@@ -32,7 +32,6 @@ save_owned_key_value(struct pickler *pickler, PyObject *holder, PyObject *key, P
                      int unique, char *out)
 {
     uint64_t epoch = pickler->epoch;
-    (void)holder;
     out = save_beside(pickler, key, 0, out);
     if (unlikely(out == NULL)) {
         return NULL;
@@ -100,7 +99,6 @@ save_nested_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObjec
 {
     int unique = save_is_unique(pickler, value);
     uint64_t epoch = pickler->epoch;
-    (void)dict;
     Py_INCREF(key);
     Py_INCREF(value);
     if (unlikely(!written)) {
@@ -307,7 +305,6 @@ save_owned_pair(struct pickler *pickler, PyObject *pair, PyObject *holder, uint6
                 char *out)
 {
     uint64_t epoch = pickler->epoch;
-    (void)holder;
     if (!is_pair(pair)) {
         return save_release(pickler, pair, NULL);
     }
@@ -453,7 +450,6 @@ hold_pairs(struct pickler *pickler, struct walk *walk)
 ALWAYS_INLINE char *
 save_held_pair(struct pickler *pickler, PyObject *dict, int unique, uint64_t epoch, char *out)
 {
-    (void)dict;
     if (out != NULL) {
         PyObject **top = pickler->snapshots.values + pickler->snapshots.count;
         PyObject *key = top[-1], *value = top[-2];

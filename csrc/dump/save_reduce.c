@@ -62,7 +62,6 @@ save_callable(struct pickler *pickler, PyObject *callable, char *out)
 ALWAYS_INLINE char *
 save_call(struct pickler *pickler, PyObject *reduce_value, PyObject *object, int ours, char *out)
 {
-    (void)object;
     out = save_callable(pickler, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE), out);
     if (out == NULL) {
         error_note("when serializing %T reconstructor", object);
@@ -149,7 +148,6 @@ begin_newobj(struct pickler *pickler, PyObject *args, PyObject *object, char *ou
 ALWAYS_INLINE char *
 save_newobj(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
 {
-    (void)object;
     struct newobj_rest rest = begin_newobj(pickler, args, object, out);
     if (rest.arguments == NULL) {
         return NULL;
@@ -188,7 +186,6 @@ check_newobj_ex(struct core_state *state, PyObject *args)
 static char *
 save_newobj_ex_opcode(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
 {
-    (void)object;
     out = save(pickler, PyTuple_GET_ITEM(args, 0), out);
     if (out == NULL) {
         error_note("when serializing %T class", object);
@@ -232,7 +229,6 @@ make_partial(struct core_state *state, PyObject *args)
 static char *
 save_newobj_ex_partial(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
 {
-    (void)object;
     PyObject *partial = save_foreign(pickler) < 0 ? NULL : make_partial(pickler->state, args);
     if (partial == NULL) {
         return NULL;
@@ -290,7 +286,6 @@ save_setter_call(struct pickler *pickler, PyObject *reduce_value, PyObject *obje
 ALWAYS_INLINE char *
 save_state(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
-    (void)object;
     out = save(pickler, PyTuple_GET_ITEM(reduce_value, PART_STATE), out);
     if (out == NULL) {
         error_note("when serializing %T state", object);

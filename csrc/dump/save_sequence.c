@@ -20,8 +20,6 @@
 static char *
 failed_at(PyObject *holder, Py_ssize_t index)
 {
-    (void)holder;
-    (void)index;
     error_note("when serializing %T item %zd", holder, index);
     return NULL;
 }
@@ -306,8 +304,6 @@ ALWAYS_INLINE char *
 save_held_item(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item,
                uint64_t epoch, int unique, char *out)
 {
-    (void)list;
-    (void)index;
     out = save_owned(pickler, item, unique, out);
     if (unlikely(out == NULL)) {
         failed_at(list, index);

@@ -4,8 +4,7 @@
 #include "dump/save.h"
 #include "dump/save_part.h"
 
-/* ---- sets ------------------------------------------------------------------------------------
- */
+/* ---- sets --------------------------------------------------------------- */
 
 /* Protocols before 4 have no sets: set([...]). */
 static NOINLINE char *
@@ -24,7 +23,6 @@ save_set_as_call(struct pickler *pickler, PyObject *set, char *out)
 ALWAYS_INLINE char *
 save_set_element(struct pickler *pickler, PyObject *set, PyObject *element, char *out)
 {
-    (void)set;
     out = save_child(pickler, element, out);
     if (unlikely(out == NULL)) {
         error_note("when serializing %T element", set);

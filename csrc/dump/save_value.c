@@ -163,7 +163,6 @@ save_construction(struct pickler *pickler, struct typeinfo *info, PyObject *obje
                   struct value_parts *parts, char *out)
 {
     int count = parts->count;
-    (void)object;
     out = write_value_class(pickler, info, out);
     if (unlikely(out == NULL)) {
         return NULL;
@@ -186,7 +185,6 @@ save_construction(struct pickler *pickler, struct typeinfo *info, PyObject *obje
 static char *
 save_value_state(struct pickler *pickler, PyObject *object, PyObject *dict, int unique, char *out)
 {
-    (void)object;
     out = save_owned(pickler, dict, unique, out);
     if (out == NULL) {
         error_note("when serializing %T state", object);
@@ -255,7 +253,6 @@ static char *
 failed_object(PyObject *object)
 {
     error_note("when serializing %T object", object);
-    (void)object;
     return NULL;
 }
 
@@ -319,7 +316,6 @@ static char *
 save_exception_call(struct pickler *pickler, struct typeinfo *info, PyObject *object,
                     const struct exception_parts *parts, char *out)
 {
-    (void)object;
     out = write_value_class(pickler, info, out);
     if (out == NULL) {
         return NULL;

@@ -238,8 +238,7 @@ load_call_new(struct unpickler *unpickler, PyObject **arguments)
     return load_push_memoized(unpickler, object) < 0 ? -1 : 1;
 }
 
-/* ---- NEWOBJ -----------------------------------------------------------------------------------
- */
+/* ---- NEWOBJ ------------------------------------------------------------- */
 
 int
 load_plain_object(struct unpickler *unpickler)
@@ -326,8 +325,7 @@ load_newobj_ex(struct unpickler *unpickler)
     return keywords == NULL ? -1 : push_new(unpickler, keywords);
 }
 
-/* ---- instances of protocols 0 and 1
- * -------------------------------------------------------------- */
+/* ---- instances of protocols 0 and 1 ------------------------------------- */
 
 /* An instance: without arguments and __getinitargs__, __init__ is not called.  Strong,
    or NULL with an exception.  Runs Python code. */
@@ -396,8 +394,7 @@ load_inst(struct unpickler *unpickler)
     return load_push(unpickler, object);
 }
 
-/* ---- BUILD
- * ------------------------------------------------------------------------------------------- */
+/* ---- BUILD -------------------------------------------------------------- */
 
 int
 load_build(struct unpickler *unpickler)
@@ -412,8 +409,7 @@ load_build(struct unpickler *unpickler)
     return result;
 }
 
-/* ---- persistent ids
- * ------------------------------------------------------------------------------------ */
+/* ---- persistent ids ----------------------------------------------------- */
 
 /* Raises UnpicklingError for want of persistent_load(); -1. */
 static int

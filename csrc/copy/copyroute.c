@@ -481,7 +481,7 @@ copyroute_analyse(struct core_state *state, PyTypeObject *type, struct default_r
 /* ---- setup -------------------------------------------------------------- */
 
 /* True if a function's code holds a generator expression: copied arguments are passed on by one up
- * to 3.14. */
+   to 3.14. */
 static int
 has_generator_expression(PyObject *function)
 {

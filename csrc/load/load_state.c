@@ -102,19 +102,42 @@ fits_shape(const struct load_shape *shape, unsigned int version, int in_slots, P
     return 1;
 }
 
-/* Where the keys go in the values.  Those that are there are interned already, which
-   BUILD would do with them.  1, or 0 if not all have a place of their own. */
+/* True if two exact strings are equal; such have the same kind. */
+ALWAYS_INLINE int
+same_string(PyObject *a, PyObject *b)
+{
+    return a == b
+           || (PyUnicode_GET_LENGTH(a) == PyUnicode_GET_LENGTH(b)
+               && PyUnicode_KIND(a) == PyUnicode_KIND(b)
+               && memcmp(PyUnicode_DATA(a), PyUnicode_DATA(b),
+                         (size_t)PyUnicode_GET_LENGTH(a) * PyUnicode_KIND(a))
+                      == 0);
+}
+
+/* The places of the keys in the values of an instance: those of the shared keys, which are
+   interned already, as BUILD would do.  1, or 0 if not all have a place of their own. */
 static int
 find_values(struct load_shape *shape, PyTypeObject *type)
 {
-    uint8_t indices[SHAPE_KEYS];
-    if (!rebuild_find_keys(type, shape->keys, 1, shape->count, indices)) {
+    struct layout_keys *keys = layout_shared_keys(type);
+    uint32_t met = 0;
+    if (keys == NULL || keys->count > 32) {
         return 0;
     }
+    struct layout_entry *entries = layout_entries(keys);
     shape->greatest = 0;
     for (int i = 0; i < shape->count; i++) {
-        shape->places[i] = indices[i];
-        shape->greatest = indices[i] > shape->greatest ? indices[i] : shape->greatest;
+        /* Mostly they are in the order in which they were first set. */
+        int place = i < keys->count && same_string(entries[i].key, shape->keys[i]) ? i : 0;
+        while (place < keys->count && !same_string(entries[place].key, shape->keys[i])) {
+            place++;
+        }
+        if (place == keys->count || (met >> place & 1) != 0) {
+            return 0;
+        }
+        met |= UINT32_C(1) << place;
+        shape->places[i] = place;
+        shape->greatest = place > shape->greatest ? place : shape->greatest;
     }
     return 1;
 }
@@ -166,8 +189,8 @@ learn_shape(struct load_shape *shape, PyTypeObject *type, unsigned int version, 
     return 1;
 }
 
-/* True if the type's instances take their state in the usual way, or have a __setstate__ that *
-   does: setstate, or NULL. */
+/* True if the type's instances take their state in the usual way, or have a __setstate__ that does
+   so: `setstate`, or NULL. */
 static int
 takes_state(struct core_state *state, PyTypeObject *type, int in_slots, PyObject **setstate)
 {

@@ -48,8 +48,8 @@ is_called(struct core_state *state, PyObject *callable)
     return guard != 0 && guard == called->guard;
 }
 
-/* The entry of a class or function if it has a plan that can be used: OUTCOME_DONE and
- *constructor; else OUTCOME_BAIL, or OUTCOME_HOT and the callable, strong, in *hot. */
+/* The entry of a class or function if it has a plan that can be used: OUTCOME_DONE, and
+   `constructor` is set; else OUTCOME_BAIL, or OUTCOME_HOT and the callable, strong, in `hot`. */
 static enum outcome
 find_constructor(struct core_state *state, PyObject *callable, PyObject *key, unsigned version,
                  struct constructor **constructor, PyObject **hot)

@@ -48,7 +48,7 @@ struct pickler {
     size_t generation;        /* of the memo, under this number */
     size_t callable_position; /* where in the memo the one lies that a reduction called last */
     struct snapshots snapshots;
-    int nested_forms;      /* objects open that are written by bound plans; see save_bound.c */
+    int nested_bound;      /* objects open that are written by bound plans; see save_bound.c */
     uintptr_t stack_floor; /* how far down the C stack it may go without asking; see stack.h */
     struct value_parts value_parts; /* room for those of one object; see save_value.c */
     struct poll poll;

@@ -78,7 +78,7 @@ struct snapshot {
    __dict__, that can be saved by itself, and its values look as if they had never been seen: only
    the dict holds them. */
 ALWAYS_INLINE int
-holds_alone(const struct bound_plan *bound, PyObject *object)
+attributes_are_unique(const struct bound_plan *bound, PyObject *object)
 {
     if (!bound->instance) {
         return 1;
@@ -91,7 +91,7 @@ holds_alone(const struct bound_plan *bound, PyObject *object)
 ALWAYS_INLINE int
 snapshot_parts(struct bound_plan *bound, PyObject *object, struct snapshot *snapshot)
 {
-    if (unlikely(!holds_alone(bound, object))) {
+    if (unlikely(!attributes_are_unique(bound, object))) {
         return 0;
     }
     snapshot->count = bound->size;
@@ -110,7 +110,7 @@ snapshot_parts(struct bound_plan *bound, PyObject *object, struct snapshot *snap
 
 /* Notes which values only the object holds, before others are held here. */
 static void
-find_single(const struct bound_plan *bound, struct snapshot *snapshot)
+find_unique(const struct bound_plan *bound, struct snapshot *snapshot)
 {
     snapshot->unique = 0;
     for (int i = 0; i < snapshot->count; i++) {
@@ -403,15 +403,15 @@ write_owning(struct pickler *pickler, struct bound_save *direct, char *out)
     struct snapshot *snapshot = &direct->snapshot;
     struct bound_plan *bound = direct->bound;
     PyObject *code = Py_NewRef(bound->code), *callable = Py_NewRef(bound->callable);
-    find_single(bound, snapshot);
+    find_unique(bound, snapshot);
     for (int i = 0; i < snapshot->count; i++) {
         Py_INCREF(snapshot->values[i]);
     }
     bound->busy++;
-    pickler->nested_forms++;
+    pickler->nested_bound++;
     out = write_object(pickler, direct, out);
     out = save_flush(pickler, direct->epoch, out);
-    pickler->nested_forms--;
+    pickler->nested_bound--;
     bound->busy--;
     for (int i = 0; i < snapshot->count; i++) {
         out = save_release(pickler, snapshot->values[i], out);
@@ -423,13 +423,13 @@ write_owning(struct pickler *pickler, struct bound_save *direct, char *out)
 /* The snapshot lies on the C stack: where bound plans are nested more deeply than this, the
    functions are called, so that nothing nests less deeply than in the standard library, whose
    threads may have a stack of 64 KiB. */
-enum { NESTED_FORMS = 32 };
+enum { NESTED_BOUND = 32 };
 
 /* Reads the object, and writes it: a small one at once, another one as a level of nesting,
    which is open already for whoever was asked in the general way. */
 ALWAYS_INLINE enum outcome
-save_by_form(struct pickler *pickler, struct bound_plan *bound, PyObject *object, int unique,
-             int open, char **out)
+save_by_bound_plan(struct pickler *pickler, struct bound_plan *bound, PyObject *object, int unique,
+                   int open, char **out)
 {
     struct bound_save direct;
     direct.bound = bound;
@@ -440,7 +440,7 @@ save_by_form(struct pickler *pickler, struct bound_plan *bound, PyObject *object
         return OUTCOME_BAIL;
     }
     int small = fits_in_window(pickler, &direct, *out);
-    if (!small && pickler->nested_forms >= NESTED_FORMS) {
+    if (!small && pickler->nested_bound >= NESTED_BOUND) {
         return OUTCOME_BAIL;
     }
     pickler->state->plans->reduced_by_plan++;
@@ -472,7 +472,7 @@ save_bound_ready(struct pickler *pickler, PyObject *object, int unique, char *ou
         || (bound->of_method && bound_method_is_shadowed(pickler->state, bound, object))) {
         return (struct saved){OUTCOME_BAIL, out};
     }
-    enum outcome outcome = save_by_form(pickler, bound, object, unique, 0, &out);
+    enum outcome outcome = save_by_bound_plan(pickler, bound, object, unique, 0, &out);
     return (struct saved){outcome, outcome == OUTCOME_RAISED ? NULL : out};
 }
 
@@ -481,7 +481,7 @@ save_bound_ready(struct pickler *pickler, PyObject *object, int unique, char *ou
 /* Stamps the bound plan: as long as the stamp holds, it can be made ready again without finding
    its function. */
 static void
-stamp_form(struct pickler *pickler, struct bound_plan *bound, PyObject *callable)
+stamp_bound_plan(struct pickler *pickler, struct bound_plan *bound, PyObject *callable)
 {
     struct core_state *state = pickler->state;
     PyObject *registered;
@@ -507,7 +507,7 @@ find_bound_plan(struct pickler *pickler, const struct reducer *reducer, PyTypeOb
     if (bound == NULL || !bound_make_ready(pickler, bound, reducer->function, origin)) {
         return NULL;
     }
-    stamp_form(pickler, bound, reducer->callable);
+    stamp_bound_plan(pickler, bound, reducer->callable);
     return bound;
 }
 
@@ -551,7 +551,7 @@ save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObjec
                                    ? find_bound_plan(pickler, &reducer, Py_TYPE(object), origin)
                                    : NULL;
     if (bound != NULL) {
-        enum outcome outcome = save_by_form(pickler, bound, object, unique, 1, out);
+        enum outcome outcome = save_by_bound_plan(pickler, bound, object, unique, 1, out);
         if (outcome != OUTCOME_BAIL) {
             trial_succeeded(trial);
             return outcome;

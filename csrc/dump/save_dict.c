@@ -145,13 +145,13 @@ save_simple_value(struct pickler *pickler, PyObject *value, char **out)
 
 /* One pair of the walk; see save_pairs(). */
 ALWAYS_INLINE char *
-save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value, int single_keys,
+save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value, int unique_keys,
           char *out)
 {
     int written = is_plain_key(pickler, key, out);
     if (likely(written)) {
         out = likely(PyUnicode_CheckExact(key))
-                  ? save_str(pickler, key, single_keys && save_is_unique(pickler, key), out)
+                  ? save_str(pickler, key, unique_keys && save_is_unique(pickler, key), out)
                   : save_long(pickler, key, out);
         if (unlikely(out == NULL) || likely(save_simple_value(pickler, value, &out))) {
             return out;
@@ -405,7 +405,7 @@ walk_next(struct walk *walk, PyObject **key, PyObject **value)
 /* Two pairs that are asked for before the first is saved lie on the stack of snapshots, the second
    below the first, each of them key upon value.  Bits say which values nobody else held, and which
    pairs are held. */
-enum { FIRST_SINGLE = 1, SECOND_SINGLE = 2, FIRST_HELD = 4, SECOND_HELD = 8 };
+enum { FIRST_UNIQUE = 1, SECOND_UNIQUE = 2, FIRST_HELD = 4, SECOND_HELD = 8 };
 
 static int
 push_pair(struct pickler *pickler, PyObject *key, PyObject *value)
@@ -430,13 +430,13 @@ hold_pairs(struct pickler *pickler, struct walk *walk)
     }
     int found = walk_next(walk, &next_key, &next_value);
     if (found > 0) {
-        held = SECOND_HELD | (save_is_unique(pickler, next_value) ? SECOND_SINGLE : 0);
+        held = SECOND_HELD | (save_is_unique(pickler, next_value) ? SECOND_UNIQUE : 0);
         found = push_pair(pickler, next_key, next_value);
     }
     if (found < 0) {
         return 0;
     }
-    held |= FIRST_HELD | (save_is_unique(pickler, value) ? FIRST_SINGLE : 0);
+    held |= FIRST_HELD | (save_is_unique(pickler, value) ? FIRST_UNIQUE : 0);
     if (push_pair(pickler, key, value) == 0) {
         return held;
     }
@@ -500,11 +500,11 @@ save_own_items(struct pickler *pickler, PyObject *dict, Py_ssize_t size, char *o
         }
         walk.full = 0;
         out = held & SECOND_HELD ? write_op(out, OP_MARK) : out;
-        out = save_held_pair(pickler, dict, held & FIRST_SINGLE, epoch, out);
+        out = save_held_pair(pickler, dict, held & FIRST_UNIQUE, epoch, out);
         if (!(held & SECOND_HELD)) {
             return out == NULL ? NULL : write_op(out, OP_SETITEM);
         }
-        out = save_held_pair(pickler, dict, held & SECOND_SINGLE, epoch, out);
+        out = save_held_pair(pickler, dict, held & SECOND_UNIQUE, epoch, out);
         out = out == NULL ? NULL : save_walked(pickler, &walk, out);
     } while (out != NULL && walk.full);
     return out;

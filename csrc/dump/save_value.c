@@ -295,7 +295,7 @@ save_nesting_value(struct pickler *pickler, struct typeinfo *info, PyObject *obj
 struct exception_parts {
     PyObject *args;
     PyObject *dict; /* or NULL */
-    int single_args, single_dict;
+    int unique_args, unique_dict;
     uint64_t epoch;
 };
 
@@ -304,8 +304,8 @@ take_exception(struct pickler *pickler, PyObject *object, PyObject *args)
 {
     struct exception_parts parts = {
         .args = args, .dict = layout_find_dict(object, Py_TYPE(object)), .epoch = pickler->epoch};
-    parts.single_args = has_one_reference(parts.args);
-    parts.single_dict = parts.dict != NULL && has_one_reference(parts.dict);
+    parts.unique_args = has_one_reference(parts.args);
+    parts.unique_dict = parts.dict != NULL && has_one_reference(parts.dict);
     Py_INCREF(parts.args);
     Py_XINCREF(parts.dict);
     return parts;
@@ -320,7 +320,7 @@ save_exception_call(struct pickler *pickler, struct typeinfo *info, PyObject *ob
     if (out == NULL) {
         return NULL;
     }
-    int unique = parts->single_args && pickler->unnumbered == 0;
+    int unique = parts->unique_args && pickler->unnumbered == 0;
     out = save_owned(pickler, parts->args, unique, out);
     if (out == NULL) {
         error_note("when serializing %T reconstructor arguments", object);
@@ -349,7 +349,7 @@ save_exception(struct pickler *pickler, struct typeinfo *info, PyObject *object,
         known = numbered.known;
     }
     if (out != NULL && !known && parts.dict != NULL) {
-        unique = parts.single_dict && pickler->unnumbered == 0 && parts.epoch == pickler->epoch;
+        unique = parts.unique_dict && pickler->unnumbered == 0 && parts.epoch == pickler->epoch;
         out = save_value_state(pickler, object, parts.dict, unique, out);
     }
     out = save_flush(pickler, parts.epoch, out);

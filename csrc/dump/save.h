@@ -170,8 +170,8 @@ save_get(struct pickler *pickler, Py_ssize_t position, char *out)
 
 /* The outcome of numbering an object: two words, returned in registers. */
 struct numbered {
-    char *out; /* NULL with an exception */
-    int known; /* the object came by among its own arguments, and has its number from there */
+    char *out;        /* NULL with an exception */
+    Py_ssize_t known; /* the object came by among its own arguments, and was numbered there */
 };
 
 /* Numbers an object when its arguments are written.  If the object came by among them, it is

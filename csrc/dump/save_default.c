@@ -618,12 +618,12 @@ find_slots(struct pickler *pickler, struct typeinfo *info, PyObject *object, str
 /* ---- objects that others are saved in before their state ---------------- */
 
 /* The __dict__ that is the state, whatever others do to the object meanwhile: made if it was
-   not.  Strong; NULL if there is none, or with an exception. */
+   not.  Strong, or NULL with an exception. */
 static PyObject *
 own_dict(PyObject *object, enum fields_dict found)
 {
-    if (found != FIELDS_UNMADE) {
-        return found == FIELDS_MADE ? Py_NewRef(layout_made_dict(object)) : NULL;
+    if (found == FIELDS_MADE) {
+        return Py_NewRef(layout_made_dict(object));
     }
     int collects = collector_hold();
     PyObject *dict = PyObject_GenericGetDict(object, NULL);
@@ -672,10 +672,13 @@ static NOINLINE char *
 save_nesting(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
              enum fields_dict found, char *out)
 {
-    int known = 0;
+    Py_ssize_t known = 0;
     uint64_t epoch = pickler->epoch;
-    PyObject *dict = own_dict(object, found);
-    if ((dict == NULL && found != FIELDS_NO_DICT) || save_open(pickler, object) < 0) {
+    PyObject *dict = NULL;
+    if (unlikely(found != FIELDS_NO_DICT) && (dict = own_dict(object, found)) == NULL) {
+        return NULL;
+    }
+    if (save_open(pickler, object) < 0) {
         Py_XDECREF(dict);
         return NULL;
     }

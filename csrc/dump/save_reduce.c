@@ -349,7 +349,8 @@ find_reduction_form(struct pickler *pickler, PyObject *reduce_value)
 char *
 save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
-    int known = 0, form = FORM_CALL;
+    int form = FORM_CALL;
+    Py_ssize_t known = 0;
     if (save_foreign(pickler) < 0) {
         return NULL;
     }

@@ -262,7 +262,7 @@ save_nesting_value(struct pickler *pickler, struct typeinfo *info, PyObject *obj
                    struct value_parts *parts, char *out)
 {
     struct walk walk = {.contents = info->value->contents};
-    int known = 0;
+    Py_ssize_t known = 0;
     if (save_open(pickler, object) < 0) {
         values_release(parts);
         return failed_object(object);
@@ -334,7 +334,7 @@ static NOINLINE char *
 save_exception(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
                PyObject *args, char *out)
 {
-    int known = 0;
+    Py_ssize_t known = 0;
     if (save_open(pickler, object) < 0) {
         return NULL;
     }

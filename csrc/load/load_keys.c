@@ -3,7 +3,6 @@
 
 #include "load/load_equal.h"
 #include "base/stack.h"
-#include "base/walk.h"
 #include "load/room.h"
 
 enum {

@@ -12,6 +12,7 @@
 #define FASTCOPYREG_LOAD_LOAD_KEYS_H
 
 #include "base/state.h"
+#include "base/walk.h"
 #include "load/room.h"
 #include "load/load_equal.h"
 

@@ -98,8 +98,8 @@ load_reduce(struct unpickler *unpickler)
     return load_push_memoized(unpickler, object);
 }
 
-/* Passes MEMOIZE, if it is there, and the opcode that takes the arguments.  The tuple counts as an
-   entry of the memo, but would keep nothing alive that its items' own entries do not: see
+/* Passes MEMOIZE, if it is there, and the opcode that takes the arguments.  The tuple counts as
+   an entry of the memo.  It keeps nothing alive that its items' own entries do not: see
    load_memo.h. */
 ALWAYS_INLINE void
 pass_taker(struct unpickler *unpickler)

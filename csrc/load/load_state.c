@@ -379,7 +379,7 @@ state_that_follows(struct unpickler *unpickler)
                : 0;
 }
 
-/* Releases the keys and the state on the stack, and passes the opcodes that were done. */
+/* Drops the keys and the state from the stack, and passes the opcodes that made of it. */
 static void
 finish_store(struct unpickler *unpickler, PyObject **pairs, int follows)
 {

@@ -6,8 +6,8 @@
      LOOP_POLL(unpickler)             0 or -1, every so many opcodes
      LOOP_STOP(unpickler)             0 or -1, at STOP
 
-   and its static execute_opcodes() is the loop.  What is asked for an opcode is a constant where
-   this is compiled, so the others cost nothing more. */
+   and its static execute_opcodes() is the loop.  The opcode is a constant where the statement is
+   compiled, so a policy costs nothing for the opcodes that it does not check. */
 #include "load/load_opcodes.h"
 
 /* Opcodes between two polls.  A fraction of a millisecond, as none of them that runs no Python

@@ -1,6 +1,5 @@
-/* The load loop where there is a policy: that of load.c, and before the opcodes that matter what
-   safe_opcodes.h asks.  Which these are is known when this is compiled, so the others cost nothing
-   more than in load.c. */
+/* The load loop where there is a policy (load_loop.h), with the checks of safe_opcodes.h before
+   the opcodes that matter. */
 #include "load/load_inline.h"
 #include "load/safe_opcodes.h"
 

@@ -26,11 +26,13 @@ void error_newobj_ex_size(struct core_state *state, Py_ssize_t size);
 /* Argument 0, 1 or 2 is not a class, tuple or dict. */
 void error_newobj_ex_argument(struct core_state *state, int index, PyObject *argument);
 
-/* Adds a note to the exception that is set, in the manner of PyErr_Format. */
+/* Adds a note to the exception that is set, in the manner of PyErr_Format.  Where there are no
+   notes, the arguments are named and not evaluated. */
 #if MODERN_ERRORS
 void error_note(const char *format, ...);
 #else
-#define error_note(...) ((void)0)
+int error_without_note(const char *format, ...);
+#define error_note(...) ((void)sizeof(error_without_note(__VA_ARGS__)))
 #endif
 
 #endif

@@ -1,4 +1,4 @@
-/* Signals and the turns of other threads; see poll.h. */
+/* Polls: see poll.h. */
 #include "base/poll.h"
 
 #if HAS_THREAD_EVAL_BREAKER

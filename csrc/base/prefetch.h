@@ -1,12 +1,13 @@
-/* What is next in a list is fetched from memory while the object at hand is written or copied.
+/* Prefetches: the next objects of a list are fetched from memory while the object at hand is
+   written or copied.
 
    The objects of a list are mostly not next to one another in a process that has run for a while,
    and neither is what they hold: each costs several accesses to memory, one behind the other,
    unless it was asked for some objects before.  A list of scattered objects is dumped in a
    quarter less time by it, one of scattered dicts in a third.
 
-   These are hints, in which nothing is owned and nothing decided: what is asked for may be gone
-   by the time that it would be needed. */
+   These are hints, in which nothing is owned and nothing decided: an object may be gone by the
+   time that it would be needed. */
 #ifndef FASTCOPYREG_BASE_PREFETCH_H
 #define FASTCOPYREG_BASE_PREFETCH_H
 

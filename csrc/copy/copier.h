@@ -211,8 +211,8 @@ int copier_enter(struct copier *copier, PyObject *object, PyObject *copy, int un
 /* ---- by reduction ------------------------------------------------------- */
 
 /* The copy of an owned object from the reduce value that foreign code gave, if that is a callable
-   with a plan and atoms, which are their own copies.  CLOSED, RAISED, or NOT_SO.  Runs no Python
-   code. */
+   with a plan and atoms, which are their own copies.  OUTCOME_CLOSED, OUTCOME_RAISED, or
+   OUTCOME_BAIL.  Runs no Python code. */
 enum outcome copier_from_atoms(struct copier *copier, PyObject *object, PyObject *reduce_value,
                                PyObject **copy);
 

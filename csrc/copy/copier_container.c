@@ -337,7 +337,7 @@ replace_value(struct copier *copier, struct open_instance *open, PyObject *key, 
     return result;
 }
 
-/* Lets others have their turns after a value was replaced.  1 to go on, 0 if all is done, -1. */
+/* Polls after a value was replaced.  1 to go on, 0 if all is done, -1. */
 static int
 attend_between_values(struct copier *copier, struct open_instance *open, Py_ssize_t position)
 {

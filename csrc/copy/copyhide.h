@@ -14,7 +14,7 @@
      they are hidden, instead of right after.
 
    The difference can be seen only by asking the collector for its objects in a reducer, a
-   finalizer or a signal handler that runs meanwhile.  What always holds:
+   finalizer or a signal handler that runs meanwhile.  The invariants:
 
    - A hidden copy was tracked when it was hidden, or was made without being tracked; the memo owns
      it, and has it tracked again before it lets it go, however the call ends.

@@ -315,7 +315,7 @@ analyse(struct core_state *state, struct copyroute *route)
 }
 
 static int
-reduces_by_default(struct core_state *state, struct copyroute *route)
+route_has_default(struct core_state *state, struct copyroute *route)
 {
     return route->info != NULL && state->copy->routes->newobj_holds
            && default_reduction_holds(route->info, copyroute_type(route), state->str.slotnames);
@@ -390,7 +390,7 @@ classify(struct core_state *state, struct copyroute *route)
     if (found == 0) {
         route->function = NULL;
     }
-    route->kind = found == 0 && routes->states_hold && reduces_by_default(state, route)
+    route->kind = found == 0 && routes->states_hold && route_has_default(state, route)
                       ? ROUTE_DEFAULT
                       : ROUTE_REDUCE;
     return 0;
@@ -472,7 +472,7 @@ copyroute_analyse(struct core_state *state, PyTypeObject *type, struct default_r
     if (route == NULL || analyse(state, route) < 0) {
         return NULL;
     }
-    if (reduces_by_default(state, route)) {
+    if (route_has_default(state, route)) {
         *info = route->info;
     }
     return route;
@@ -481,7 +481,7 @@ copyroute_analyse(struct core_state *state, PyTypeObject *type, struct default_r
 /* ---- setup -------------------------------------------------------------- */
 
 /* True if a function's code holds a generator expression: copied arguments are passed on by one up
- * to 3.14. */
+   to 3.14. */
 static int
 has_generator_expression(PyObject *function)
 {

@@ -99,7 +99,7 @@ begin(struct pickler *pickler)
     char here;
     pickler->stack_floor = stack_begin((uintptr_t)&here, pickler->state->types->infos->busy > 0);
     pickler->unnumbered = pickler->fast_nesting = 0;
-    pickler->poll_at_next = pickler->nested_forms = 0;
+    pickler->poll_at_next = pickler->nested_bound = 0;
     pickler->poll = (struct poll){0};
     pickler->epoch = pickler->dump = ++pickler->state->epoch;
     pickler->generation = pickler->memo.generation;

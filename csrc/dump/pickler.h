@@ -1,4 +1,4 @@
-/* A dump as a whole, and the ways to one: dump, dumps and the Pickler type. */
+/* The entries to a dump: dump, dumps and the Pickler type. */
 #ifndef FASTCOPYREG_DUMP_PICKLER_H
 #define FASTCOPYREG_DUMP_PICKLER_H
 

@@ -1,4 +1,4 @@
-/* What the room `dump` keeps in each interpreter. */
+/* The state of the room `dump` in each interpreter. */
 #ifndef FASTCOPYREG_DUMP_ROOM_H
 #define FASTCOPYREG_DUMP_ROOM_H
 

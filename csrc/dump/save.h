@@ -1,18 +1,18 @@
-/* One dump: its state, and what every kind of object is saved with.
+/* One dump: its state, and the functions that save each kind of object.
 
-   save() writes an object at `out` and returns the place behind it, or NULL with an
-   exception.  All the save functions are of that form.
+   save() writes an object at `out` and returns the place behind it, or NULL with an exception.
+   All the save functions do.
 
-   Ownership.  The object is borrowed: somebody holds it at the moment of the call.
-   Whoever runs foreign code while it needs the object owns it over that time.
-   Whether a save function may run Python code depends on the object, so all of them may.
+   Ownership.  The object is borrowed: somebody holds it at the moment of the call.  A function
+   that needs the object after foreign code owns it over that time.  Whether a save function may
+   run Python code depends on the object, so all of them may.
 
    Foreign code.  save_foreign() stands before every call that may run Python or drop a
    last reference.  It gives the memo its owners (memo.h) and starts a new epoch: what was
    read from objects before is not relied upon after.
 
-   `single` says that only its holder has the object, from whom it was just read once, and
-   that the same holds for all that is open and not numbered; see memo.h. */
+   `unique` says that only its holder has the object, from whom it was just read once, and that the
+   same holds for all objects that are open and not numbered; see memo.h. */
 #ifndef FASTCOPYREG_DUMP_SAVE_H
 #define FASTCOPYREG_DUMP_SAVE_H
 
@@ -48,7 +48,7 @@ struct pickler {
     size_t generation;        /* of the memo, under this number */
     size_t callable_position; /* where in the memo the one lies that a reduction called last */
     struct snapshots snapshots;
-    int nested_forms;      /* objects open that are written by forms; see save_bound.c */
+    int nested_bound;      /* objects open that are written by bound plans; see save_bound.c */
     uintptr_t stack_floor; /* how far down the C stack it may go without asking; see stack.h */
     struct value_parts value_parts; /* room for those of one object; see save_value.c */
     struct poll poll;
@@ -93,10 +93,10 @@ save_release(struct pickler *pickler, PyObject *object, char *out)
     return out;
 }
 
-/* Before an object that was held since `epoch` is let go.  If foreign code has run meanwhile, it
-   may have taken the object from those who held it then: who is left need not be the one from
-   whom it was read, and must not look like the only one ever.  So the memo owns what it has
-   numbered since.  Returns `out`, or NULL with an exception. */
+/* Before an object that was held since `epoch` is released.  If foreign code has run meanwhile, it
+   may have taken the object from its holders: the holder that is left need not be the one from
+   whom the object was read, and must not look like the only one ever.  So the memo owns what it
+   has numbered since.  Returns `out`, or NULL with an exception. */
 ALWAYS_INLINE char *
 save_flush(struct pickler *pickler, uint64_t epoch, char *out)
 {
@@ -168,14 +168,14 @@ save_get(struct pickler *pickler, Py_ssize_t position, char *out)
     return save_get_op(pickler, index, out);
 }
 
-/* What a number was given to: two words, returned in registers. */
+/* The outcome of numbering an object: two words, returned in registers. */
 struct numbered {
-    char *out; /* NULL with an exception */
-    int known; /* the object came by among its own arguments, and has its number from there */
+    char *out;        /* NULL with an exception */
+    Py_ssize_t known; /* the object came by among its own arguments, and was numbered there */
 };
 
-/* Numbers an object when its arguments are written.  One that came by among them is fetched
-   instead of what was constructed. */
+/* Numbers an object when its arguments are written.  If the object came by among them, it is
+   fetched in the place of the one constructed. */
 static inline struct numbered
 save_number(struct pickler *pickler, PyObject *object, int unique, char *out)
 {
@@ -209,7 +209,7 @@ char *save_object(struct pickler *pickler, PyObject *object, int unique, char *o
 char *save_tuple(struct pickler *pickler, PyObject *tuple, int unique, char *out);
 char *save_list(struct pickler *pickler, PyObject *list, int unique, char *out);
 char *save_dict(struct pickler *pickler, PyObject *dict, int unique, char *out);
-/* What is in a dict, or an object that is one, that is not empty, as dicts are written. */
+/* The items of a dict, or of an object that is one, that is not empty, as dicts are written. */
 char *save_dict_contents(struct pickler *pickler, PyObject *dict, char *out);
 char *save_set(struct pickler *pickler, PyObject *set, int unique, char *out);
 char *save_frozenset(struct pickler *pickler, PyObject *frozenset, int unique, char *out);
@@ -255,7 +255,7 @@ void save_trim_snapshots(struct pickler *pickler);
 char *save_global(struct pickler *pickler, PyObject *object, PyObject *name, char *out);
 char *save_type(struct pickler *pickler, PyObject *type, char *out);
 
-/* By reduction: looks the reducer up and calls it.  The plan is that of the object's type. */
+/* By reduction: looks the reducer up and calls it.  The typeinfo is that of the object's type. */
 char *save_by_reducer(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
                       char *out);
 
@@ -274,7 +274,7 @@ enum fields_dict save_find_fields(struct pickler *pickler, struct typeinfo *info
 char *save_by_default(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
                       enum fields_dict found, char *out);
 
-/* Arguments of __new__, by the plan: whether they can be written here and now; and a tuple of
+/* Arguments of __new__, by the typeinfo: whether they can be written here and now; and a tuple of
    one that is short. */
 int save_find_arguments(struct pickler *pickler, struct typeinfo *info, PyObject *object,
                         char *out);
@@ -289,8 +289,8 @@ struct numbered save_nested_arguments(struct pickler *pickler, struct typeinfo *
 char *save_nested_items(struct pickler *pickler, struct typeinfo *info, PyObject *object,
                         int unique, char *out);
 
-/* Whether the dump and the memo are of the form for which plans are written; renews the number
-   of the dump first if entries were taken out of its memo. */
+/* True if objects can be written by their typeinfo in this dump and with this memo; renews the
+   number of the dump first if entries were taken out of its memo. */
 int save_dump_is_planned(struct pickler *pickler, struct typeinfo *info);
 
 /* True if the object is a value of the standard library that can be written by its row; *parts is
@@ -306,12 +306,12 @@ char *save_by_value(struct pickler *pickler, struct typeinfo *info, PyObject *ob
 int save_check_value(struct pickler *pickler, PyObject *object, int registered,
                      PyObject *reduce_value);
 
-/* Whether the class of a plan can be written here and now, without foreign code: it has a
-   number, which plan->class_index is then, or is found under its names.  For dumps without
-   a file, or where no frame can end. */
+/* True if the class can be written here and now, without foreign code: it has a number, which
+   info->class_index is then, or is found under its names.  For dumps without a file, or where no
+   frame can end. */
 int save_find_class(struct pickler *pickler, struct typeinfo *info, PyObject *type);
 
-/* Such a class by name, which has no number yet.  It gets one, and the plan remembers it. */
+/* Such a class by name, which has no number yet.  It gets one, and the typeinfo remembers it. */
 char *save_write_class(struct pickler *pickler, struct typeinfo *info, PyObject *type, char *out);
 
 /* A reduce value that is at hand.  `object` NULL: nothing is memoized. */

@@ -7,7 +7,7 @@
 #include "plans/room.h"
 #include "dump/save_part.h"
 
-/* Reads what the form needs once an epoch of a pickler.  Whether it can be used now. */
+/* Makes the bound plan ready, once an epoch of a pickler.  True if it can be used now. */
 static int
 bound_make_ready(struct pickler *pickler, struct bound_plan *bound, PyObject *function,
                  enum bound_origin origin)
@@ -22,7 +22,7 @@ bound_make_ready(struct pickler *pickler, struct bound_plan *bound, PyObject *fu
     return 1;
 }
 
-/* Whether the temporaries of a reducer can be counted and left out. */
+/* True if the temporaries of a reducer can be counted and left out. */
 static int
 pickler_is_plain(const struct pickler *pickler)
 {
@@ -30,8 +30,8 @@ pickler_is_plain(const struct pickler *pickler)
            && pickler->persistent_id == NULL;
 }
 
-/* Makes a form ready that was so before, if all that led to it then would lead to it now: no
-   reducer is looked up, and no plan. */
+/* Makes a bound plan ready again, if it would be found again for the type: neither the reducer nor
+   its plan is looked up. */
 static NOINLINE int
 bound_is_made_ready(struct bound_plan *bound, struct pickler *pickler, PyTypeObject *type)
 {
@@ -48,11 +48,10 @@ bound_is_ready(struct bound_plan *bound, struct pickler *pickler, PyTypeObject *
                || bound_is_made_ready(bound, pickler, type));
 }
 
-/* ---- reading an object
- * ---------------------------------------------------------------------------- */
+/* ---- reading an object -------------------------------------------------- */
 
-/* Whether writing the value takes a few bytes and nothing but them: no room is asked for,
-   no foreign code runs. */
+/* True if writing the value takes a few bytes and nothing but them: no room is asked for, no
+   foreign code runs. */
 ALWAYS_INLINE int
 is_small_atom(PyObject *value)
 {
@@ -67,7 +66,7 @@ is_small_atom(PyObject *value)
     return type == &PyFloat_Type || value == Py_None || type == &PyBool_Type;
 }
 
-/* What was read of one object. */
+/* The parts that were read of one object. */
 struct snapshot {
     PyObject *values[BOUND_PARTS_MAX];
     uint32_t unique; /* a bit for each value that only the object holds */
@@ -75,11 +74,11 @@ struct snapshot {
     int small; /* all are small atoms */
 };
 
-/* Whether the object's attributes can come by only through the object.  If others hold its
-   __dict__, that can be saved by itself, and its values look as if they had never been
-   seen: only the dict holds them. */
+/* True if the object's attributes can come by only through the object.  If others hold its
+   __dict__, that can be saved by itself, and its values look as if they had never been seen: only
+   the dict holds them. */
 ALWAYS_INLINE int
-holds_alone(const struct bound_plan *bound, PyObject *object)
+attributes_are_unique(const struct bound_plan *bound, PyObject *object)
 {
     if (!bound->instance) {
         return 1;
@@ -92,7 +91,7 @@ holds_alone(const struct bound_plan *bound, PyObject *object)
 ALWAYS_INLINE int
 snapshot_parts(struct bound_plan *bound, PyObject *object, struct snapshot *snapshot)
 {
-    if (unlikely(!holds_alone(bound, object))) {
+    if (unlikely(!attributes_are_unique(bound, object))) {
         return 0;
     }
     snapshot->count = bound->size;
@@ -111,7 +110,7 @@ snapshot_parts(struct bound_plan *bound, PyObject *object, struct snapshot *snap
 
 /* Notes which values only the object holds, before others are held here. */
 static void
-find_single(const struct bound_plan *bound, struct snapshot *snapshot)
+find_unique(const struct bound_plan *bound, struct snapshot *snapshot)
 {
     snapshot->unique = 0;
     for (int i = 0; i < snapshot->count; i++) {
@@ -120,10 +119,9 @@ find_single(const struct bound_plan *bound, struct snapshot *snapshot)
     }
 }
 
-/* ---- writing it
- * -------------------------------------------------------------------------------------- */
+/* ---- writing it --------------------------------------------------------- */
 
-/* What a dump of one object goes by. */
+/* The arguments of a dump of one object. */
 struct bound_save {
     struct bound_plan *bound;
     PyObject *object;
@@ -268,8 +266,8 @@ write_state(struct pickler *pickler, struct bound_save *direct, char *out)
     return out == NULL ? NULL : write_op(out, OP_BUILD);
 }
 
-/* The object has no number until its arguments are written; whoever presents it again
-   before that must find its parts. */
+/* The object has no number until its arguments are written; if it comes by again before that, its
+   parts must be found in the memo. */
 static char *
 write_object(struct pickler *pickler, struct bound_save *direct, char *out)
 {
@@ -291,8 +289,8 @@ write_object(struct pickler *pickler, struct bound_save *direct, char *out)
     return out == NULL || direct->bound->state_count < 0 ? out : write_state(pickler, direct, out);
 }
 
-/* Whether nothing that is written of this object can end a frame, ask for room or run
-   foreign code, so that its parts need not be owned. */
+/* True if nothing that is written of this object can end a frame, ask for room or run foreign
+   code, so that its parts need not be owned. */
 ALWAYS_INLINE int
 fits_in_window(struct pickler *pickler, struct bound_save *direct, const char *out)
 {
@@ -395,25 +393,25 @@ write_small(struct pickler *pickler, const struct bound_save *direct, char *out)
                : write_small_state(pickler, direct, pickler->unnumbered == 0, out);
 }
 
-/* ---- whatever it is ---------------------------------------------------- */
+/* ---- whatever it is ----------------------------------------------------- */
 
-/* The same where anything may run: what the form and the snapshot name is owned, and the
-   form is kept for this object. */
+/* The same where foreign code may run: all objects of the bound plan and the snapshot are owned,
+   and the bound plan stays this object's until it is written. */
 static NOINLINE char *
 write_owning(struct pickler *pickler, struct bound_save *direct, char *out)
 {
     struct snapshot *snapshot = &direct->snapshot;
     struct bound_plan *bound = direct->bound;
     PyObject *code = Py_NewRef(bound->code), *callable = Py_NewRef(bound->callable);
-    find_single(bound, snapshot);
+    find_unique(bound, snapshot);
     for (int i = 0; i < snapshot->count; i++) {
         Py_INCREF(snapshot->values[i]);
     }
     bound->busy++;
-    pickler->nested_forms++;
+    pickler->nested_bound++;
     out = write_object(pickler, direct, out);
     out = save_flush(pickler, direct->epoch, out);
-    pickler->nested_forms--;
+    pickler->nested_bound--;
     bound->busy--;
     for (int i = 0; i < snapshot->count; i++) {
         out = save_release(pickler, snapshot->values[i], out);
@@ -422,16 +420,16 @@ write_owning(struct pickler *pickler, struct bound_save *direct, char *out)
     return save_release(pickler, callable, out);
 }
 
-/* The snapshot lies on the C stack: where forms are nested more deeply than this, the
+/* The snapshot lies on the C stack: where bound plans are nested more deeply than this, the
    functions are called, so that nothing nests less deeply than in the standard library, whose
    threads may have a stack of 64 KiB. */
-enum { NESTED_FORMS = 32 };
+enum { NESTED_BOUND = 32 };
 
 /* Reads the object, and writes it: a small one at once, another one as a level of nesting,
    which is open already for whoever was asked in the general way. */
 ALWAYS_INLINE enum outcome
-save_by_form(struct pickler *pickler, struct bound_plan *bound, PyObject *object, int unique,
-             int open, char **out)
+save_by_bound_plan(struct pickler *pickler, struct bound_plan *bound, PyObject *object, int unique,
+                   int open, char **out)
 {
     struct bound_save direct;
     direct.bound = bound;
@@ -442,7 +440,7 @@ save_by_form(struct pickler *pickler, struct bound_plan *bound, PyObject *object
         return OUTCOME_BAIL;
     }
     int small = fits_in_window(pickler, &direct, *out);
-    if (!small && pickler->nested_forms >= NESTED_FORMS) {
+    if (!small && pickler->nested_bound >= NESTED_BOUND) {
         return OUTCOME_BAIL;
     }
     pickler->state->plans->reduced_by_plan++;
@@ -474,16 +472,16 @@ save_bound_ready(struct pickler *pickler, PyObject *object, int unique, char *ou
         || (bound->of_method && bound_method_is_shadowed(pickler->state, bound, object))) {
         return (struct saved){OUTCOME_BAIL, out};
     }
-    enum outcome outcome = save_by_form(pickler, bound, object, unique, 0, &out);
+    enum outcome outcome = save_by_bound_plan(pickler, bound, object, unique, 0, &out);
     return (struct saved){outcome, outcome == OUTCOME_RAISED ? NULL : out};
 }
 
-/* ---- whose plan it is
- * -------------------------------------------------------------------------------------- */
+/* ---- whose plan it is --------------------------------------------------- */
 
-/* Remembers for how long the form can be made ready without asking what its function is. */
+/* Stamps the bound plan: as long as the stamp holds, it can be made ready again without finding
+   its function. */
 static void
-stamp_form(struct pickler *pickler, struct bound_plan *bound, PyObject *callable)
+stamp_bound_plan(struct pickler *pickler, struct bound_plan *bound, PyObject *callable)
 {
     struct core_state *state = pickler->state;
     PyObject *registered;
@@ -496,7 +494,7 @@ stamp_form(struct pickler *pickler, struct bound_plan *bound, PyObject *callable
     bound->stamp = bound->metaclass_version != 0 ? namecache_stamp(state) : 0;
 }
 
-/* The form of the plan for the object's type, made ready; NULL if there is none. */
+/* The bound plan for the object's type, made ready; NULL if there is none. */
 static struct bound_plan *
 find_bound_plan(struct pickler *pickler, const struct reducer *reducer, PyTypeObject *type,
                 enum bound_origin origin)
@@ -509,7 +507,7 @@ find_bound_plan(struct pickler *pickler, const struct reducer *reducer, PyTypeOb
     if (bound == NULL || !bound_make_ready(pickler, bound, reducer->function, origin)) {
         return NULL;
     }
-    stamp_form(pickler, bound, reducer->callable);
+    stamp_bound_plan(pickler, bound, reducer->callable);
     return bound;
 }
 
@@ -553,7 +551,7 @@ save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObjec
                                    ? find_bound_plan(pickler, &reducer, Py_TYPE(object), origin)
                                    : NULL;
     if (bound != NULL) {
-        enum outcome outcome = save_by_form(pickler, bound, object, unique, 1, out);
+        enum outcome outcome = save_by_bound_plan(pickler, bound, object, unique, 1, out);
         if (outcome != OUTCOME_BAIL) {
             trial_succeeded(trial);
             return outcome;

@@ -1,10 +1,10 @@
-/* Reducers that are run as plans, and what they give written without being made.
+/* Reducers that are run as plans, whose reduce values are written without being made.
 
-   Where a plan has a form (bound.h), what is to be written is read from the object where it
-   lies, all of it before the first byte, and written in the order and with the memo numbers
-   that the reduce value would have got.  The form is ready in an epoch if the reducer that
-   the table holds still has the code that was read, nobody watches calls, and the type's
-   version is the same.
+   Where a plan is bound to the type (bound.h), the parts are read from the object where they lie,
+   all of them before the first byte, and written in the order and with the memo numbers that the
+   reduce value would have got.  The bound plan is ready in an epoch if the reducer that the table
+   holds still has the code that was read, nobody watches calls, and the type's version is the
+   same.
 
    The temporaries of the called reducer (the arguments and the state) are counted in the
    memo and not numbered; that is why this way is only for dump and dumps, whose memo nobody
@@ -15,7 +15,7 @@
 #include "dump/save.h"
 #include "plans/plan_run.h"
 
-/* What came of saving an object: two words, returned in registers. */
+/* The outcome of saving an object: two words, returned in registers. */
 struct saved {
     enum outcome outcome;
     char *out; /* the place behind the object; NULL with an exception */

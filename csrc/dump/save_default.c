@@ -1,4 +1,4 @@
-/* Objects that come apart without a call, by the plan of their type.
+/* Objects with a default reduction, known by their typeinfo, which come apart without a call.
 
    What is written is what object.__reduce_ex__(2 or more) gives: the class, no arguments,
    and as state the live __dict__, the slots that are set, or both.  Whenever anything is
@@ -13,7 +13,7 @@
 #include "dump/save.h"
 #include "dump/save_part.h"
 
-/* What is to be written of an instance. */
+/* The fields of an instance, which are to be written. */
 struct fields {
     struct layout_values *values; /* of a __dict__ that is not made, and not empty */
     PyObject *dict;               /* strong; a __dict__ that is made, and not empty */
@@ -36,7 +36,7 @@ at_part(struct pickler *pickler, char *out)
 
 /* ---- the class ---------------------------------------------------------- */
 
-/* Whether somebody is to be asked how classes of the metaclass are saved, if not by name. */
+/* True if somebody is to be asked how classes of the metaclass are saved, if not by name. */
 static int
 class_is_asked(struct pickler *pickler, PyTypeObject *metaclass)
 {
@@ -152,7 +152,6 @@ begin_names(struct pickler *pickler, struct typeinfo *info)
 static char *
 failed_value(PyObject *name)
 {
-    (void)name;
     error_note("when serializing dict item %R", name);
     return NULL;
 }
@@ -160,7 +159,6 @@ failed_value(PyObject *name)
 static char *
 failed_state(PyObject *object)
 {
-    (void)object;
     error_note("when serializing %T state", object);
     error_note("when serializing %T object", object);
     return NULL;
@@ -169,13 +167,11 @@ failed_state(PyObject *object)
 static char *
 failed_part(int index)
 {
-    (void)index;
     error_note("when serializing tuple item %d", index);
     return NULL;
 }
 
-/* ---- the __dict__ -----------------------------------------------------------------------------
- */
+/* ---- the __dict__ ------------------------------------------------------- */
 
 /* The dict that was numbered at a place in the memo before it was made, and is made by now;
    strong, or NULL.  A program that took the memo away gets what the instance has. */
@@ -258,8 +254,7 @@ save_unmade_dict(struct pickler *pickler, struct typeinfo *info, PyObject *objec
     return out == NULL ? NULL : write_op(out, count > 1 ? OP_SETITEMS : OP_SETITEM);
 }
 
-/* ---- slots
- * ---------------------------------------------------------------------------------------- */
+/* ---- slots -------------------------------------------------------------- */
 
 /* Reads all slots at once, as the reducer would.  The values are owned until they are
    written.  The number of those that are set, or -1. */
@@ -297,7 +292,7 @@ save_slot_pair(struct pickler *pickler, struct typeinfo_slot *slot, PyObject *va
 /* The longest pair of a slot that is written without a snapshot. */
 enum { PAIR_ROOM = 2 * 260 };
 
-/* Whether it is written in line, as a few bytes. */
+/* True if the value is written in line, as a few bytes. */
 ALWAYS_INLINE int
 is_short_scalar(PyObject *value)
 {
@@ -376,7 +371,7 @@ save_slots(struct pickler *pickler, struct typeinfo *info, PyObject *object, str
     return out == NULL ? NULL : write_op(out, set > 1 ? OP_SETITEMS : OP_SETITEM);
 }
 
-/* Whether cls.__slotnames__, which the plan was made from, is as it was. */
+/* True if cls.__slotnames__, from which the typeinfo was made, is as it was. */
 static int
 slotnames_hold(struct typeinfo *info)
 {
@@ -391,7 +386,7 @@ slotnames_hold(struct typeinfo *info)
     return 1;
 }
 
-/* Whether a frozen object has what its __getstate__ asks for. */
+/* True if a frozen object has all attributes that its __getstate__ asks for. */
 static int
 has_all_slots(struct typeinfo *info, PyObject *object)
 {
@@ -431,8 +426,7 @@ save_list_state(struct pickler *pickler, struct typeinfo *info, PyObject *object
     return out == NULL ? NULL : save_snapshot_list(pickler, info->slot_count, epoch, out);
 }
 
-/* ---- the whole object
- * -------------------------------------------------------------------------------- */
+/* ---- the whole object --------------------------------------------------- */
 
 /* The instance's own __dict__; FIELDS_UNKNOWN if something in it shadows a method of the type. */
 static enum fields_dict
@@ -552,8 +546,8 @@ save_dump_is_planned(struct pickler *pickler, struct typeinfo *info)
                || !pickler->observable);
 }
 
-/* Whether cls.__slotnames__, which had no names, still has none; of a class with slots, it is
-   looked at for each object. */
+/* True if cls.__slotnames__, which had no names, still has none; that of a class with slots is
+   compared for each object. */
 static int
 still_has_no_slots(const struct typeinfo *info)
 {
@@ -597,7 +591,7 @@ save_find_fields(struct pickler *pickler, struct typeinfo *info, PyObject *objec
     return info->has_dict ? find_dict(pickler, info, object) : FIELDS_NO_DICT;
 }
 
-/* Whether slots of short scalars, and nothing else, can be written before a frame ends. */
+/* True if slots of short scalars, and nothing else, can be written before a frame ends. */
 ALWAYS_INLINE int
 has_room_for_slots(struct pickler *pickler, struct typeinfo *info, char *out)
 {
@@ -621,15 +615,15 @@ find_slots(struct pickler *pickler, struct typeinfo *info, PyObject *object, str
     return fields->set < 0 ? -1 : 0;
 }
 
-/* ---- objects that others are saved in before their state ----------------------------------- */
+/* ---- objects that others are saved in before their state ---------------- */
 
 /* The __dict__ that is the state, whatever others do to the object meanwhile: made if it was
-   not.  Strong; NULL if there is none, or with an exception. */
+   not.  Strong, or NULL with an exception. */
 static PyObject *
 own_dict(PyObject *object, enum fields_dict found)
 {
-    if (found != FIELDS_UNMADE) {
-        return found == FIELDS_MADE ? Py_NewRef(layout_made_dict(object)) : NULL;
+    if (found == FIELDS_MADE) {
+        return Py_NewRef(layout_made_dict(object));
     }
     int collects = collector_hold();
     PyObject *dict = PyObject_GenericGetDict(object, NULL);
@@ -678,10 +672,13 @@ static NOINLINE char *
 save_nesting(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
              enum fields_dict found, char *out)
 {
-    int known = 0;
+    Py_ssize_t known = 0;
     uint64_t epoch = pickler->epoch;
-    PyObject *dict = own_dict(object, found);
-    if ((dict == NULL && found != FIELDS_NO_DICT) || save_open(pickler, object) < 0) {
+    PyObject *dict = NULL;
+    if (unlikely(found != FIELDS_NO_DICT) && (dict = own_dict(object, found)) == NULL) {
+        return NULL;
+    }
+    if (save_open(pickler, object) < 0) {
         Py_XDECREF(dict);
         return NULL;
     }

@@ -1,5 +1,5 @@
-/* Dicts and the dict items of a reduction.  What holds for all containers is said in
-   save_sequence.c. */
+/* Dicts and the dict items of a reduction.  The rules for all containers are in save_sequence.c.
+ */
 #include "base/errors.h"
 #include "base/walk.h"
 #include "dump/save.h"
@@ -32,7 +32,6 @@ save_owned_key_value(struct pickler *pickler, PyObject *holder, PyObject *key, P
                      int unique, char *out)
 {
     uint64_t epoch = pickler->epoch;
-    (void)holder;
     out = save_beside(pickler, key, 0, out);
     if (unlikely(out == NULL)) {
         return NULL;
@@ -57,7 +56,7 @@ save_pair_owned(struct pickler *pickler, PyObject *holder, PyObject *key, PyObje
     return save_release(pickler, value, out);
 }
 
-/* Whether the key is written in line, and nothing runs foreign code meanwhile. */
+/* True if the key is written in line, and nothing runs foreign code meanwhile. */
 ALWAYS_INLINE int
 is_plain_key(struct pickler *pickler, PyObject *key, char *out)
 {
@@ -100,7 +99,6 @@ save_nested_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObjec
 {
     int unique = save_is_unique(pickler, value);
     uint64_t epoch = pickler->epoch;
-    (void)dict;
     Py_INCREF(key);
     Py_INCREF(value);
     if (unlikely(!written)) {
@@ -147,13 +145,13 @@ save_simple_value(struct pickler *pickler, PyObject *value, char **out)
 
 /* One pair of the walk; see save_pairs(). */
 ALWAYS_INLINE char *
-save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value, int single_keys,
+save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value, int unique_keys,
           char *out)
 {
     int written = is_plain_key(pickler, key, out);
     if (likely(written)) {
         out = likely(PyUnicode_CheckExact(key))
-                  ? save_str(pickler, key, single_keys && save_is_unique(pickler, key), out)
+                  ? save_str(pickler, key, unique_keys && save_is_unique(pickler, key), out)
                   : save_long(pickler, key, out);
         if (unlikely(out == NULL) || likely(save_simple_value(pickler, value, &out))) {
             return out;
@@ -286,8 +284,8 @@ save_dict(struct pickler *pickler, PyObject *dict, int unique, char *out)
 
 /* ---- dict items of a reduction ------------------------------------------ */
 
-/* Whether an item is a pair; else raises.  A later one of a batch is looked at only when its
-   turn to be saved has come, as the standard library does. */
+/* True if an item is a pair; else raises.  A later item of a batch is checked only when it is to
+   be saved, as the standard library does. */
 static int
 is_pair(PyObject *item)
 {
@@ -301,13 +299,12 @@ is_pair(PyObject *item)
 /* An OrderedDict holds a key in its dict and in its order; the pair is one more. */
 enum { HOLDERS_OF_ORDERED_KEY = 3 };
 
-/* Saves key and value of a pair that is owned here and drops it. */
+/* Saves key and value of a pair that is owned here and releases it. */
 ALWAYS_INLINE char *
 save_owned_pair(struct pickler *pickler, PyObject *pair, PyObject *holder, uint64_t quiet,
                 char *out)
 {
     uint64_t epoch = pickler->epoch;
-    (void)holder;
     if (!is_pair(pair)) {
         return save_release(pickler, pair, NULL);
     }
@@ -375,9 +372,9 @@ save_dictitems(struct pickler *pickler, PyObject *iterator, PyObject *holder, ui
     return PyErr_Occurred() ? NULL : out;
 }
 
-/* ---- a dict's own items, as items -------------------------------------- */
+/* ---- a dict's own items, as items --------------------------------------- */
 
-/* What an iterator over items() knows. */
+/* The state of an iterator over items(). */
 struct walk {
     PyObject *dict;
     Py_ssize_t position;
@@ -406,9 +403,9 @@ walk_next(struct walk *walk, PyObject **key, PyObject **value)
 }
 
 /* Two pairs that are asked for before the first is saved lie on the stack of snapshots, the second
-   below the first, each of them key upon value.  What is known of them is a number: bit n says
-   that nobody else held the value of pair n. */
-enum { FIRST_SINGLE = 1, SECOND_SINGLE = 2, FIRST_HELD = 4, SECOND_HELD = 8 };
+   below the first, each of them key upon value.  Bits say which values nobody else held, and which
+   pairs are held. */
+enum { FIRST_UNIQUE = 1, SECOND_UNIQUE = 2, FIRST_HELD = 4, SECOND_HELD = 8 };
 
 static int
 push_pair(struct pickler *pickler, PyObject *key, PyObject *value)
@@ -422,7 +419,7 @@ push_pair(struct pickler *pickler, PyObject *key, PyObject *value)
     return 0;
 }
 
-/* What is held then; with an exception, nothing more is.  Runs no Python code. */
+/* The bits of the pairs that are held then; with an exception, none is.  Runs no Python code. */
 static NOINLINE int
 hold_pairs(struct pickler *pickler, struct walk *walk)
 {
@@ -433,13 +430,13 @@ hold_pairs(struct pickler *pickler, struct walk *walk)
     }
     int found = walk_next(walk, &next_key, &next_value);
     if (found > 0) {
-        held = SECOND_HELD | (save_is_unique(pickler, next_value) ? SECOND_SINGLE : 0);
+        held = SECOND_HELD | (save_is_unique(pickler, next_value) ? SECOND_UNIQUE : 0);
         found = push_pair(pickler, next_key, next_value);
     }
     if (found < 0) {
         return 0;
     }
-    held |= FIRST_HELD | (save_is_unique(pickler, value) ? FIRST_SINGLE : 0);
+    held |= FIRST_HELD | (save_is_unique(pickler, value) ? FIRST_UNIQUE : 0);
     if (push_pair(pickler, key, value) == 0) {
         return held;
     }
@@ -449,11 +446,10 @@ hold_pairs(struct pickler *pickler, struct walk *walk)
     return 0;
 }
 
-/* Saves and drops the pair that was held last. */
+/* Saves and releases the pair that was held last. */
 ALWAYS_INLINE char *
 save_held_pair(struct pickler *pickler, PyObject *dict, int unique, uint64_t epoch, char *out)
 {
-    (void)dict;
     if (out != NULL) {
         PyObject **top = pickler->snapshots.values + pickler->snapshots.count;
         PyObject *key = top[-1], *value = top[-2];
@@ -504,11 +500,11 @@ save_own_items(struct pickler *pickler, PyObject *dict, Py_ssize_t size, char *o
         }
         walk.full = 0;
         out = held & SECOND_HELD ? write_op(out, OP_MARK) : out;
-        out = save_held_pair(pickler, dict, held & FIRST_SINGLE, epoch, out);
+        out = save_held_pair(pickler, dict, held & FIRST_UNIQUE, epoch, out);
         if (!(held & SECOND_HELD)) {
             return out == NULL ? NULL : write_op(out, OP_SETITEM);
         }
-        out = save_held_pair(pickler, dict, held & SECOND_SINGLE, epoch, out);
+        out = save_held_pair(pickler, dict, held & SECOND_UNIQUE, epoch, out);
         out = out == NULL ? NULL : save_walked(pickler, &walk, out);
     } while (out != NULL && walk.full);
     return out;

@@ -1,5 +1,5 @@
-/* What the plan of a subclass of a built-in type writes besides fields: the arguments of
-   __new__ that make the part of the object that is of its base, and items.
+/* The parts of a subclass of a built-in type that are written besides its fields: arguments for
+   __new__ of the base, and items.
 
    object.__reduce_ex__ gets the arguments from __getnewargs__, of which those of the built-in
    types and of named tuples are known, and has sets give a list of their elements, with which the
@@ -13,7 +13,7 @@
 /* The class by name, and arguments that are short. */
 enum { ARGUMENTS_ROOM = 2 * 260 + 300, SHORT_LENGTH = 255 };
 
-/* Whether the argument that is no tuple is a few bytes, and no object that may come again. */
+/* True if the argument that is no tuple is a few bytes, and no object that may come again. */
 static int
 is_short(const struct typeinfo *info, PyObject *object)
 {

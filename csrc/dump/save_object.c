@@ -71,7 +71,7 @@ ask_persistent_id(struct pickler *pickler, PyObject *object, int *saved, char *o
     return save_release(pickler, pid, out);
 }
 
-/* What happened before an object: two words, returned in registers. */
+/* The events before an object: two words, returned in registers. */
 struct before {
     char *out; /* where writing goes on; NULL with an exception */
     enum {
@@ -125,7 +125,7 @@ save_slow(struct pickler *pickler, PyObject *object, int Py_UNUSED(unique), char
     return save_release(pickler, object, out);
 }
 
-/* An object of a kind that has a file of its own, or comes apart by a plan or a reducer. */
+/* Bytes, a bytearray or a PickleBuffer, as a level of nesting. */
 static NOINLINE char *
 save_rare(struct pickler *pickler, PyObject *object, int unique, char *out)
 {
@@ -171,7 +171,7 @@ save_instance(struct pickler *pickler, PyObject *object, int unique, char *out)
     return save_by_reducer(pickler, info, object, unique, out);
 }
 
-/* Ends in tail calls: it has no frame of its own in a nesting. */
+/* Ends in tail calls, and so has no frame of its own in a nesting. */
 static char *
 save_by_type(struct pickler *pickler, PyObject *object, int unique, char *out)
 {

@@ -9,7 +9,7 @@
 #include "dump/save_scalars.h"
 
 enum {
-    /* Of a pickle that is written here; what is longer is dumped. */
+    /* Of a pickle that is written here; a longer one is dumped. */
     ROOM = 2048,
     /* Of its head, with the two names of a class, and of its end. */
     HEAD_ROOM = 2 * (ATOM_LENGTH + 3) + 24,
@@ -20,7 +20,7 @@ enum {
 
 static_assert(HEAD_ROOM + ATOM_ROOM + END_ROOM < ROOM, "there is room for a value");
 
-/* What is written, and the strings that are in it. */
+/* The pickle, and the strings that are in it. */
 struct one_object {
     int count;
     PyObject *strings[STRINGS];
@@ -29,18 +29,18 @@ struct one_object {
 
 /* A short ASCII str that has not come by yet, and the opcode that numbers it; else NULL. */
 ALWAYS_INLINE char *
-write_only_str(struct one_object *whole, PyObject *string, char *out)
+write_only_str(struct one_object *one, PyObject *string, char *out)
 {
     size_t size = (size_t)PyUnicode_GET_LENGTH(string);
-    if (!PyUnicode_IS_COMPACT_ASCII(string) || size > ATOM_LENGTH || whole->count == STRINGS) {
+    if (!PyUnicode_IS_COMPACT_ASCII(string) || size > ATOM_LENGTH || one->count == STRINGS) {
         return NULL;
     }
-    for (int i = 0; i < whole->count; i++) {
-        if (whole->strings[i] == string) {
+    for (int i = 0; i < one->count; i++) {
+        if (one->strings[i] == string) {
             return NULL;
         }
     }
-    whole->strings[whole->count++] = string;
+    one->strings[one->count++] = string;
     out = write_op(write_op(out, OP_SHORT_BINUNICODE), (int)size);
     out = write_bytes(out, (const char *)PyUnicode_1BYTE_DATA(string), size);
     return write_op(out, OP_MEMOIZE);
@@ -48,7 +48,7 @@ write_only_str(struct one_object *whole, PyObject *string, char *out)
 
 /* A small atom; NULL if it is none. */
 ALWAYS_INLINE char *
-write_only_atom(struct one_object *whole, PyObject *value, char *out)
+write_only_atom(struct one_object *one, PyObject *value, char *out)
 {
     PyTypeObject *type = Py_TYPE(value);
     int64_t number;
@@ -59,7 +59,7 @@ write_only_atom(struct one_object *whole, PyObject *value, char *out)
         return long_as_small(value, &number) ? write_integer(out, number) : NULL;
     }
     if (type == &PyUnicode_Type) {
-        return write_only_str(whole, value, out);
+        return write_only_str(one, value, out);
     }
     if (value == Py_None) {
         return write_op(out, OP_NONE);
@@ -68,7 +68,7 @@ write_only_atom(struct one_object *whole, PyObject *value, char *out)
                                 : NULL;
 }
 
-/* The plan of a class that is found by name, without anybody being asked; else NULL. */
+/* The typeinfo of a class that is found by name, without anybody being asked; else NULL. */
 ALWAYS_INLINE struct typeinfo *
 find_named(struct core_state *state, PyObject *callable)
 {
@@ -84,22 +84,22 @@ find_named(struct core_state *state, PyObject *callable)
 
 /* The opcodes before the arguments; the size of the frame is not known yet. */
 ALWAYS_INLINE char *
-write_one_head(struct one_object *whole, const struct typeinfo *info, int protocol)
+write_one_head(struct one_object *one, const struct typeinfo *info, int protocol)
 {
-    char *out = write_op(write_op(whole->pickle, OP_PROTO), protocol) + FRAME_HEADER_SIZE;
-    out = write_only_str(whole, info->module_name, out);
-    out = out == NULL ? NULL : write_only_str(whole, info->qualname, out);
+    char *out = write_op(write_op(one->pickle, OP_PROTO), protocol) + FRAME_HEADER_SIZE;
+    out = write_only_str(one, info->module_name, out);
+    out = out == NULL ? NULL : write_only_str(one, info->qualname, out);
     return out == NULL ? NULL : write_op(write_op(out, OP_STACK_GLOBAL), OP_MEMOIZE);
 }
 
 /* The arguments, in a tuple. */
 ALWAYS_INLINE char *
-write_one_arguments(struct one_object *whole, PyObject *const *values, Py_ssize_t count, char *out)
+write_one_arguments(struct one_object *one, PyObject *const *values, Py_ssize_t count, char *out)
 {
     out = count > 3 ? write_op(out, OP_MARK) : out;
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (unlikely(out > whole->pickle + ROOM - ATOM_ROOM - END_ROOM)
-            || unlikely((out = write_only_atom(whole, values[i], out)) == NULL)) {
+        if (unlikely(out > one->pickle + ROOM - ATOM_ROOM - END_ROOM)
+            || unlikely((out = write_only_atom(one, values[i], out)) == NULL)) {
             return NULL;
         }
     }
@@ -110,29 +110,28 @@ write_one_arguments(struct one_object *whole, PyObject *const *values, Py_ssize_
 /* The pickle of what a class, which REDUCE calls, makes of the values.  As save_one_object(). Runs
    no Python code. */
 static NOINLINE int
-write_whole(struct core_state *state, PyObject *callable, PyObject *const *values,
-            Py_ssize_t count, int protocol, PyObject **pickle)
+write_one(struct core_state *state, PyObject *callable, PyObject *const *values, Py_ssize_t count,
+          int protocol, PyObject **pickle)
 {
     struct typeinfo *info = find_named(state, callable);
-    struct one_object whole;
+    struct one_object one;
     if (info == NULL) {
         return 0;
     }
-    whole.count = 0;
-    char *out = write_one_head(&whole, info, protocol);
-    out = out == NULL ? NULL : write_one_arguments(&whole, values, count, out);
+    one.count = 0;
+    char *out = write_one_head(&one, info, protocol);
+    out = out == NULL ? NULL : write_one_arguments(&one, values, count, out);
     if (out == NULL) {
         return 0;
     }
     out = write_op(write_op(write_op(out, OP_REDUCE), OP_MEMOIZE), OP_STOP);
-    write_u64(write_op(whole.pickle + 2, OP_FRAME),
-              (uint64_t)(out - whole.pickle) - 2 - FRAME_HEADER_SIZE);
-    *pickle = PyBytes_FromStringAndSize(whole.pickle, out - whole.pickle);
+    write_u64(write_op(one.pickle + 2, OP_FRAME),
+              (uint64_t)(out - one.pickle) - 2 - FRAME_HEADER_SIZE);
+    *pickle = PyBytes_FromStringAndSize(one.pickle, out - one.pickle);
     return 1;
 }
 
-/* ---- who takes the object apart
- * -------------------------------------------------------------------------------------- */
+/* ---- who takes the object apart ----------------------------------------- */
 
 /* The number of the protocol, or -1 if the dump is to read it; only those that have frames are
    written here. */
@@ -167,7 +166,7 @@ dump_by_bound_plan(struct core_state *state, PyObject *object, PyObject *protoco
             return 0;
         }
     }
-    if (!write_whole(state, bound->callable, values, bound->argument_count, number, pickle)) {
+    if (!write_one(state, bound->callable, values, bound->argument_count, number, pickle)) {
         return 0;
     }
     state->plans->reduced_by_plan++;
@@ -207,9 +206,9 @@ dump_by_call(struct core_state *state, PyObject *object, PyObject *protocol, PyO
     }
     if (reduction_is_short(state, value)) {
         PyObject *arguments = PyTuple_GET_ITEM(value, PART_ARGS);
-        if (write_whole(state, PyTuple_GET_ITEM(value, PART_CALLABLE),
-                        &PyTuple_GET_ITEM(arguments, 0), PyTuple_GET_SIZE(arguments), number,
-                        pickle)) {
+        if (write_one(state, PyTuple_GET_ITEM(value, PART_CALLABLE),
+                      &PyTuple_GET_ITEM(arguments, 0), PyTuple_GET_SIZE(arguments), number,
+                      pickle)) {
             Py_DECREF(value);
             return 1;
         }

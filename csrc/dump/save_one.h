@@ -1,21 +1,21 @@
 /* A pickle that is one object: dumps() of an object that its reducer takes apart into a class and
    atoms.
 
-   The simple way is that of any dump: a pickler is taken, the object is saved, and what it is made
-   of is numbered in the memo.  For a pickle of sixty bytes that is most of the work, and the memo
-   is never asked: nothing is in the pickle but this object, and nothing in it comes by twice.  So
-   neither a pickler nor a memo is needed, and the pickle is written in one pass.
+   For any dump a pickler is taken, the object is saved, and its parts are numbered in the memo.
+   For a pickle of sixty bytes that is most of the work, and the memo is never asked: nothing is in
+   the pickle but this object, and nothing in it comes by twice.  So neither a pickler nor a memo
+   is needed, and the pickle is written in one pass.
 
-   What the reducer gives is read by a form (bound.h), or the reducer is called if it is known that
-   it always has to be.  Writing it runs no Python code and changes nothing.  So whatever is not
-   as it has to be is left to the dump, at any point. */
+   The parts are read by a bound plan (bound.h), or the reducer is called if it always has to be.
+   Writing them runs no Python code and changes nothing.  So any other object can be left to the
+   dump, at any point. */
 #ifndef FASTCOPYREG_DUMP_SAVE_ONE_H
 #define FASTCOPYREG_DUMP_SAVE_ONE_H
 
 #include "types/bound.h"
 #include "base/layout.h"
 
-/* The parts of save_one_object() for types that may have a form, and for other classes. */
+/* The parts of save_one_object() for types that may have a bound plan, and for other classes. */
 int dump_by_bound_plan(struct core_state *state, PyObject *object, PyObject *protocol,
                        PyObject **pickle);
 int dump_by_call(struct core_state *state, PyObject *object, PyObject *protocol, PyObject **pickle,

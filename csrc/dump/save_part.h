@@ -49,7 +49,7 @@ save(struct pickler *pickler, PyObject *object, char *out)
     return save_inside(pickler, object, 0, out);
 }
 
-/* Whether reducer_override() is to be asked about the objects of a type. */
+/* True if reducer_override() is to be asked about the objects of a type. */
 static inline int
 save_asks_override(const struct pickler *pickler, PyTypeObject *type)
 {
@@ -74,7 +74,7 @@ save_owned(struct pickler *pickler, PyObject *object, int unique, char *out)
     return save_inside(pickler, object, unique, out);
 }
 
-/* What was read, once, from a container or instance that holds it. */
+/* A part that was read, once, from a container or instance that holds it. */
 ALWAYS_INLINE char *
 save_child(struct pickler *pickler, PyObject *object, char *out)
 {
@@ -93,7 +93,7 @@ save_snapshot_value(struct pickler *pickler, PyObject *value, uint64_t epoch, ch
     return save_owned(pickler, value, unique, out);
 }
 
-/* Whether what begins at `index` of a list is one item without MARK. */
+/* True if what begins at `index` of a list is one item without MARK. */
 static inline int
 save_stands_alone(const struct pickler *pickler, Py_ssize_t index, Py_ssize_t size)
 {

@@ -14,8 +14,8 @@
 
 /* ---- constructor and arguments ------------------------------------------ */
 
-/* Whether the arguments cannot come by again: nobody but the reduce value has them, and
-   nobody but us has it, and nothing is saved from it after them. */
+/* True if the arguments cannot come by again: nobody but the reduce value has them, and nobody but
+   us has it, and nothing is saved from it after them. */
 static int
 args_are_ours(struct pickler *pickler, PyObject *reduce_value)
 {
@@ -39,7 +39,8 @@ end_args(struct pickler *pickler, PyObject *reduce_value, uint64_t epoch, char *
     return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
 }
 
-/* What is called is mostly what was called last: that lies where it lay, or is looked for. */
+/* The callable, which is mostly the one that was called last, and then still at its place in the
+   log. */
 ALWAYS_INLINE char *
 save_callable(struct pickler *pickler, PyObject *callable, char *out)
 {
@@ -61,7 +62,6 @@ save_callable(struct pickler *pickler, PyObject *callable, char *out)
 ALWAYS_INLINE char *
 save_call(struct pickler *pickler, PyObject *reduce_value, PyObject *object, int ours, char *out)
 {
-    (void)object;
     out = save_callable(pickler, PyTuple_GET_ITEM(reduce_value, PART_CALLABLE), out);
     if (out == NULL) {
         error_note("when serializing %T reconstructor", object);
@@ -120,7 +120,7 @@ check_newobj(struct pickler *pickler, PyObject *args, PyObject *object)
     return 0;
 }
 
-/* What is left of a NEWOBJ when its class is written: two words, returned in registers. */
+/* The rest of a NEWOBJ when its class is written: two words, returned in registers. */
 struct newobj_rest {
     PyObject *arguments; /* strong, or NULL with an exception */
     char *out;
@@ -148,7 +148,6 @@ begin_newobj(struct pickler *pickler, PyObject *args, PyObject *object, char *ou
 ALWAYS_INLINE char *
 save_newobj(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
 {
-    (void)object;
     struct newobj_rest rest = begin_newobj(pickler, args, object, out);
     if (rest.arguments == NULL) {
         return NULL;
@@ -187,7 +186,6 @@ check_newobj_ex(struct core_state *state, PyObject *args)
 static char *
 save_newobj_ex_opcode(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
 {
-    (void)object;
     out = save(pickler, PyTuple_GET_ITEM(args, 0), out);
     if (out == NULL) {
         error_note("when serializing %T class", object);
@@ -231,7 +229,6 @@ make_partial(struct core_state *state, PyObject *args)
 static char *
 save_newobj_ex_partial(struct pickler *pickler, PyObject *args, PyObject *object, char *out)
 {
-    (void)object;
     PyObject *partial = save_foreign(pickler) < 0 ? NULL : make_partial(pickler->state, args);
     if (partial == NULL) {
         return NULL;
@@ -258,8 +255,7 @@ save_newobj_ex(struct pickler *pickler, PyObject *args, PyObject *object, char *
                                   : save_newobj_ex_partial(pickler, args, object, out);
 }
 
-/* ---- what comes after construction
- * ---------------------------------------------------------------- */
+/* ---- what comes after construction -------------------------------------- */
 
 /* state_setter(object, state), whose result is dropped. */
 static char *
@@ -290,7 +286,6 @@ save_setter_call(struct pickler *pickler, PyObject *reduce_value, PyObject *obje
 ALWAYS_INLINE char *
 save_state(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
-    (void)object;
     out = save(pickler, PyTuple_GET_ITEM(reduce_value, PART_STATE), out);
     if (out == NULL) {
         error_note("when serializing %T state", object);
@@ -300,7 +295,7 @@ save_state(struct pickler *pickler, PyObject *reduce_value, PyObject *object, ch
     return out == NULL ? NULL : write_op(out, OP_BUILD);
 }
 
-/* What comes after construction.  Functions of their own, so that the frame of save_reduce() is
+/* The parts after the construction.  Functions of their own, so that the frame of save_reduce() is
    gone when the state nests, and that of the state when the items do. */
 static NOINLINE char *
 save_given_state(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
@@ -327,11 +322,11 @@ save_contents(struct pickler *pickler, PyObject *reduce_value, PyObject *object,
     return out == NULL ? NULL : save_given_state(pickler, reduce_value, object, out);
 }
 
-/* ---- the reduction as a whole
- * ------------------------------------------------------------------------ */
+/* ---- the reduction as a whole ------------------------------------------- */
 
-/* Checks it and finds which opcode builds the object; protocols 0 and 1 have only REDUCE,
-   and so has the form of 2.0.  The form, or -1 with an exception. */
+/* Checks the reduce value and finds the opcode that builds the object; there is only REDUCE in
+   protocols 0 and 1, and for the reduce values of 2.0.  A reduction_form, or -1 with an exception.
+   */
 static NOINLINE int
 find_reduction_form(struct pickler *pickler, PyObject *reduce_value)
 {
@@ -354,7 +349,8 @@ find_reduction_form(struct pickler *pickler, PyObject *reduce_value)
 char *
 save_reduce(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
-    int known = 0, form = FORM_CALL;
+    int form = FORM_CALL;
+    Py_ssize_t known = 0;
     if (save_foreign(pickler) < 0) {
         return NULL;
     }
@@ -397,11 +393,10 @@ save_built(struct pickler *pickler, PyObject *object, PyObject *reduce_value, ch
     return save_release(pickler, reduce_value, out);
 }
 
-/* ---- who takes the object apart
- * ---------------------------------------------------------------------- */
+/* ---- who takes the object apart ----------------------------------------- */
 
-/* __reduce_ex__ as a method in C, of a type whose instances have no attributes of their
-   own that could hide it; borrowed, or NULL. */
+/* __reduce_ex__ as a method in C, of a type whose instances have no attributes of their own that
+   could shadow it; borrowed, or NULL. */
 static PyObject *
 find_plain_method(struct core_state *state, PyTypeObject *type)
 {
@@ -451,7 +446,7 @@ call_own_reducer(struct pickler *pickler, PyObject *object)
     return reduce_value;
 }
 
-/* Whether all of the object's reduction is known but what its __getstate__ gives. */
+/* True if all of the object's reduction is known but what its __getstate__ gives. */
 static int
 only_state_is_asked(struct pickler *pickler, struct typeinfo *info, PyObject *object)
 {
@@ -476,7 +471,7 @@ reduce_by_getstate(struct pickler *pickler, PyObject *object)
     return value;
 }
 
-/* What a reducer returned; steals it. */
+/* Saves the reduce value, or name, that a reducer returned; steals it. */
 static char *
 save_reduce_value(struct pickler *pickler, PyObject *object, PyObject *reduce_value, char *out)
 {
@@ -542,7 +537,7 @@ learn_refused(struct pickler *pickler, struct typeinfo *info, PyObject *reducer)
     }
 }
 
-/* Whether all arguments are written in line.  Runs no Python code. */
+/* True if all arguments are written in line.  Runs no Python code. */
 static int
 are_scalars(PyObject *args)
 {
@@ -554,8 +549,8 @@ are_scalars(PyObject *args)
     return 1;
 }
 
-/* Whether a reduce value is what most give that are called for one object after another: what was
-   called last, and scalars that it alone holds.  Runs no Python code. */
+/* True if the value is (callable, args) with the same callable as the previous object's, and
+   arguments that are scalars referenced by this tuple alone.  Runs no Python code. */
 static int
 is_like_the_last(struct pickler *pickler, PyObject *reduce_value, const char *out)
 {
@@ -568,7 +563,7 @@ is_like_the_last(struct pickler *pickler, PyObject *reduce_value, const char *ou
            && are_scalars(PyTuple_GET_ITEM(reduce_value, PART_ARGS));
 }
 
-/* save_reduce_value() of such a one, in which nothing nests. */
+/* save_reduce_value() of such a value, in which nothing nests. */
 static char *
 save_like_the_last(struct pickler *pickler, PyObject *object, PyObject *reduce_value, char *out)
 {
@@ -586,7 +581,7 @@ save_like_the_last(struct pickler *pickler, PyObject *object, PyObject *reduce_v
     return out;
 }
 
-/* The reducer of the table, which is stolen: by its plan, or called. */
+/* Asks the reducer of the table, which is stolen: by its plan, or by a call. */
 static int
 ask_reducer(struct pickler *pickler, struct typeinfo *info, PyObject *reducer, PyObject *object,
             int unique, char **out, PyObject **reduce_value)
@@ -692,7 +687,7 @@ save_named_class(struct pickler *pickler, PyObject *object, char *out)
                                             : save_global(pickler, object, NULL, out);
 }
 
-/* A class by name: without foreign code if its plan has the names under which it is found. */
+/* A class by name: without foreign code if its typeinfo has the names under which it is found. */
 static char *
 save_class(struct pickler *pickler, PyObject *object, char *out)
 {

@@ -121,15 +121,15 @@ save_str(struct pickler *pickler, PyObject *string, int unique, char *out)
     return save_str_large(pickler, string, unique, out);
 }
 
-/* Whether nobody but the one who was asked holds the object. */
+/* True if nobody but the one who was asked holds the object. */
 ALWAYS_INLINE int
 save_is_unique(struct pickler *pickler, PyObject *object)
 {
     return has_one_reference(object) && pickler->unnumbered == 0;
 }
 
-/* Whether it is written in line, and runs no foreign code but at a boundary or if it is
-   large and there is a file. */
+/* True if the object is written in line, and that runs no foreign code but at a boundary or if it
+   is large and there is a file. */
 ALWAYS_INLINE int
 save_is_scalar(PyObject *object)
 {

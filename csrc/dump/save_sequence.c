@@ -1,16 +1,16 @@
 /* Tuples, lists and the list items of a reduction.
 
-   What holds for all containers:
+   The rules for all containers:
 
-   Lists, dicts and sets are numbered before their elements and walked while they are
-   live: a reducer may change them under our hands.  After each element the container is
-   read again, and what the standard library raises for a changed one is raised at the
-   places where it looks.  Tuples and frozen sets are numbered after their elements; if
-   one came by again meanwhile, it has a number by then and what was written is dropped.
+   Lists, dicts and sets are numbered before their elements and walked while they are live: a
+   reducer may change them under our hands.  After each element the container is read again, and
+   the standard library's error for a changed one is raised at the places where that looks.  Tuples
+   and frozen sets are numbered after their elements; a tuple that came by again meanwhile has a
+   number by then, and its elements are popped.
 
-   A level of nesting is one C frame, and a small one: nothing nests less deeply here than
-   in the standard library.  So the functions that recurse keep little, and what leads to
-   them ends in a tail call. */
+   A level of nesting is one C frame, and a small one: nothing nests less deeply here than in the
+   standard library.  So the functions that recurse keep little, and their callers end in a tail
+   call. */
 #include "base/errors.h"
 #include "base/walk.h"
 #include "dump/save.h"
@@ -20,8 +20,6 @@
 static char *
 failed_at(PyObject *holder, Py_ssize_t index)
 {
-    (void)holder;
-    (void)index;
     error_note("when serializing %T item %zd", holder, index);
     return NULL;
 }
@@ -37,7 +35,7 @@ save_empty_tuple(struct pickler *pickler, char *out)
     return write_op(write_op(out, OP_MARK), OP_TUPLE);
 }
 
-/* Drops the elements that were written, and gets the tuple, which came by among them. */
+/* Pops the elements that were written, and gets the tuple, which came by among them. */
 static char *
 get_recursive_tuple(struct pickler *pickler, Py_ssize_t size, int marked, Py_ssize_t position,
                     char *out)
@@ -55,7 +53,7 @@ get_recursive_tuple(struct pickler *pickler, Py_ssize_t size, int marked, Py_ssi
     return save_get(pickler, position, out);
 }
 
-/* Whether the elements stand behind a MARK. */
+/* True if the elements stand behind a MARK. */
 static int
 tuple_is_marked(struct pickler *pickler, Py_ssize_t size)
 {
@@ -120,7 +118,7 @@ save_tuple(struct pickler *pickler, PyObject *tuple, int unique, char *out)
 
 /* ---- lists -------------------------------------------------------------- */
 
-/* Whether a list that was walked must not have changed its size, and has. */
+/* True if a list that was walked must not have changed its size, and has. */
 static int
 list_changed(struct pickler *pickler, PyObject *list, Py_ssize_t size)
 {
@@ -236,7 +234,7 @@ save_next_item(struct pickler *pickler, PyObject *iterator, uint64_t quiet)
     return PyIter_Next(iterator);
 }
 
-/* Saves an item that is owned here and drops it. */
+/* Saves an item that is owned here and releases it. */
 ALWAYS_INLINE char *
 save_owned_item(struct pickler *pickler, PyObject *item, PyObject *holder, Py_ssize_t index,
                 uint64_t quiet, char *out)
@@ -306,8 +304,6 @@ ALWAYS_INLINE char *
 save_held_item(struct pickler *pickler, PyObject *list, Py_ssize_t index, PyObject *item,
                uint64_t epoch, int unique, char *out)
 {
-    (void)list;
-    (void)index;
     out = save_owned(pickler, item, unique, out);
     if (unlikely(out == NULL)) {
         failed_at(list, index);

@@ -1,11 +1,10 @@
-/* Sets and frozen sets.  What holds for all containers is said in save_sequence.c. */
+/* Sets and frozen sets.  The rules for all containers are in save_sequence.c. */
 #include "base/errors.h"
 #include "base/walk.h"
 #include "dump/save.h"
 #include "dump/save_part.h"
 
-/* ---- sets ------------------------------------------------------------------------------------
- */
+/* ---- sets --------------------------------------------------------------- */
 
 /* Protocols before 4 have no sets: set([...]). */
 static NOINLINE char *
@@ -24,7 +23,6 @@ save_set_as_call(struct pickler *pickler, PyObject *set, char *out)
 ALWAYS_INLINE char *
 save_set_element(struct pickler *pickler, PyObject *set, PyObject *element, char *out)
 {
-    (void)set;
     out = save_child(pickler, element, out);
     if (unlikely(out == NULL)) {
         error_note("when serializing %T element", set);
@@ -75,7 +73,7 @@ save_set_batches(struct pickler *pickler, PyObject *set, PyObject *walked, char 
     return out;
 }
 
-/* What is in a set that is not empty. */
+/* The elements of a set that is not empty. */
 static char *
 save_set_contents(struct pickler *pickler, PyObject *set, char *out)
 {

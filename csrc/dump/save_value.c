@@ -21,7 +21,7 @@ enum { VALUE_ROOM = 2 * 260 + 64, VALUE_PART_ROOM = VALUE_LENGTH + 8, NESTED_PAR
 
 /* ---- guards ------------------------------------------------------------- */
 
-/* Whether copyreg's own function is registered for the type, as it was at first, and nobody
+/* True if copyreg's own function is registered for the type, as it was at first, and nobody
    watches it being called. */
 static int
 registered_holds(struct core_state *state, struct typeinfo *info, PyObject *private_table)
@@ -163,7 +163,6 @@ save_construction(struct pickler *pickler, struct typeinfo *info, PyObject *obje
                   struct value_parts *parts, char *out)
 {
     int count = parts->count;
-    (void)object;
     out = write_value_class(pickler, info, out);
     if (unlikely(out == NULL)) {
         return NULL;
@@ -186,7 +185,6 @@ save_construction(struct pickler *pickler, struct typeinfo *info, PyObject *obje
 static char *
 save_value_state(struct pickler *pickler, PyObject *object, PyObject *dict, int unique, char *out)
 {
-    (void)object;
     out = save_owned(pickler, dict, unique, out);
     if (out == NULL) {
         error_note("when serializing %T state", object);
@@ -255,7 +253,6 @@ static char *
 failed_object(PyObject *object)
 {
     error_note("when serializing %T object", object);
-    (void)object;
     return NULL;
 }
 
@@ -265,7 +262,7 @@ save_nesting_value(struct pickler *pickler, struct typeinfo *info, PyObject *obj
                    struct value_parts *parts, char *out)
 {
     struct walk walk = {.contents = info->value->contents};
-    int known = 0;
+    Py_ssize_t known = 0;
     if (save_open(pickler, object) < 0) {
         values_release(parts);
         return failed_object(object);
@@ -293,12 +290,12 @@ save_nesting_value(struct pickler *pickler, struct typeinfo *info, PyObject *obj
     return save_close(pickler, object, out == NULL ? failed_object(object) : out);
 }
 
-/* What of an exception is a part of its reduction.  It is owned, and known to be the object's
-   alone as long as no foreign code has run. */
+/* The parts of an exception's reduction.  They are owned; the flags hold as long as no foreign
+   code has run. */
 struct exception_parts {
     PyObject *args;
     PyObject *dict; /* or NULL */
-    int single_args, single_dict;
+    int unique_args, unique_dict;
     uint64_t epoch;
 };
 
@@ -307,8 +304,8 @@ take_exception(struct pickler *pickler, PyObject *object, PyObject *args)
 {
     struct exception_parts parts = {
         .args = args, .dict = layout_find_dict(object, Py_TYPE(object)), .epoch = pickler->epoch};
-    parts.single_args = has_one_reference(parts.args);
-    parts.single_dict = parts.dict != NULL && has_one_reference(parts.dict);
+    parts.unique_args = has_one_reference(parts.args);
+    parts.unique_dict = parts.dict != NULL && has_one_reference(parts.dict);
     Py_INCREF(parts.args);
     Py_XINCREF(parts.dict);
     return parts;
@@ -319,12 +316,11 @@ static char *
 save_exception_call(struct pickler *pickler, struct typeinfo *info, PyObject *object,
                     const struct exception_parts *parts, char *out)
 {
-    (void)object;
     out = write_value_class(pickler, info, out);
     if (out == NULL) {
         return NULL;
     }
-    int unique = parts->single_args && pickler->unnumbered == 0;
+    int unique = parts->unique_args && pickler->unnumbered == 0;
     out = save_owned(pickler, parts->args, unique, out);
     if (out == NULL) {
         error_note("when serializing %T reconstructor arguments", object);
@@ -338,7 +334,7 @@ static NOINLINE char *
 save_exception(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
                PyObject *args, char *out)
 {
-    int known = 0;
+    Py_ssize_t known = 0;
     if (save_open(pickler, object) < 0) {
         return NULL;
     }
@@ -353,7 +349,7 @@ save_exception(struct pickler *pickler, struct typeinfo *info, PyObject *object,
         known = numbered.known;
     }
     if (out != NULL && !known && parts.dict != NULL) {
-        unique = parts.single_dict && pickler->unnumbered == 0 && parts.epoch == pickler->epoch;
+        unique = parts.unique_dict && pickler->unnumbered == 0 && parts.epoch == pickler->epoch;
         out = save_value_state(pickler, object, parts.dict, unique, out);
     }
     out = save_flush(pickler, parts.epoch, out);

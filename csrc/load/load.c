@@ -92,8 +92,7 @@ load_poll(struct unpickler *unpickler)
     return poll_is_due(&unpickler->poll) ? poll_take(unpickler->state, &unpickler->poll) : 0;
 }
 
-/* ---- the loop ----------------------------------------------------------------------------------
- */
+/* ---- the loop ----------------------------------------------------------- */
 
 int
 load_out_of_input(struct unpickler *unpickler)

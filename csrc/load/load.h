@@ -1,11 +1,11 @@
 /* The machine that a pickle is a program for: a stack, marks, a memo and an input.
 
-   One loop (load.c) executes it, for input in memory and from files alike; each opcode
-   has a function in load_value.c, load_container.c, load_object.c or load_global.c.
-   Functions of opcodes return 0, or -1 with an exception set; the stack then still owns
-   what lies on it.  They may run Python code wherever an object is called, looked up or
-   dropped, and whenever input is read; the machine is used by one call at a time
-   (unpickler*.c sees to it), so only the memo can change while Python code runs. */
+   One loop (load_run.c) executes it, for input in memory and from files alike; each opcode has a
+   function in load_value.c, load_container.c, load_object.c or load_global.c.  Functions of
+   opcodes return 0, or -1 with an exception set; the stack then still owns what lies on it.  They
+   may run Python code wherever an object is called, looked up or released, and whenever input is
+   read; the machine is used by one call at a time (unpickler*.c sees to it), so only the memo can
+   change while Python code runs. */
 #ifndef FASTCOPYREG_LOAD_LOAD_H
 #define FASTCOPYREG_LOAD_LOAD_H
 
@@ -53,7 +53,7 @@ struct unpickler {
     int rows_missed; /* see load_rows.c */
     struct key_bounds key_bounds;
     PyObject *spare_dict;             /* empty, for EMPTY_DICT; NULL if there is none */
-    struct load_shapes *shapes;       /* what is remembered of types; see load_state.c */
+    struct load_shapes *shapes;       /* types with their keys, remembered; see load_state.c */
     struct load_templates *templates; /* of dicts; see load_template.c */
     uint32_t shapes_used;             /* a bit for each that holds objects */
     uint32_t templates_used;
@@ -66,10 +66,10 @@ PyObject *load_run(struct unpickler *unpickler);
    a signal handler raised.  Runs Python code. */
 int load_poll(struct unpickler *unpickler);
 
-/* Drops what is on the stack. */
+/* Releases the objects on the stack. */
 void load_clear_stack(struct unpickler *unpickler);
 
-/* Drops and frees everything that the machine owns. */
+/* Releases and frees everything that the machine owns. */
 void load_free(struct unpickler *unpickler);
 
 /* Raises UnpicklingError for a byte that is no opcode; -1. */
@@ -181,7 +181,7 @@ load_move_to(struct unpickler *unpickler, PyObject **start, PyObject **items)
     unpickler->top = start;
 }
 
-/* Drops everything from `start` up, from the top down. */
+/* Releases all objects from `start` up, from the top down. */
 ALWAYS_INLINE void
 load_drop_to(struct unpickler *unpickler, PyObject **start)
 {
@@ -190,7 +190,7 @@ load_drop_to(struct unpickler *unpickler, PyObject **start)
     }
 }
 
-/* Whether the collector follows it; without a call for most that it does not. */
+/* True if the collector follows it; without a call for most that it does not. */
 ALWAYS_INLINE int
 load_may_be_collected(PyObject *object)
 {
@@ -234,8 +234,8 @@ load_next_opcode(struct unpickler *unpickler)
     return reader->at < reader->end ? *reader->at : 0;
 }
 
-/* Pushes a new reference, stealing it, and executes a MEMOIZE that follows, which saves its turn
-   of the loop.  `unnoticed`: its death is known to go so (load_memo.h). */
+/* Pushes a new reference, stealing it, and executes a MEMOIZE that follows, which saves a round of
+   the loop.  `unnoticed`: nobody can notice the object's death (load_memo.h). */
 ALWAYS_INLINE int
 load_push_kind(struct unpickler *unpickler, PyObject *object, int unnoticed)
 {
@@ -266,7 +266,7 @@ load_push_unnoticed(struct unpickler *unpickler, PyObject *object)
 PyObject *load_decode_string(struct core_state *state, const unsigned char *bytes, size_t size);
 
 /* A text of at most sixteen bytes as two words, which overlap where it is shorter; of a longer
-   one, its ends.  A loop over the bytes behind the last whole word is mispredicted in nearly every
+   one, its ends.  A loop over the bytes behind the last full word is mispredicted in nearly every
    text. */
 struct load_ends {
     uint64_t first;

@@ -6,8 +6,8 @@
 #include "base/handed.h"
 #include "load/load_keys.h"
 
-/* BUILD: __setstate__, or items into __dict__ under interned keys and then attributes by
-   setattr.  What a function is handed is kept, if `handed` is not NULL.  0, or -1 with an
+/* BUILD: __setstate__, or items into __dict__ under interned keys and then attributes by setattr.
+   Containers that a function is handed are kept, if `handed` is not NULL.  0, or -1 with an
    exception.  Runs Python code. */
 int load_build_state(struct core_state *state, struct key_bounds *bounds, struct handed *handed,
                      PyObject *object, PyObject *object_state);

@@ -129,8 +129,8 @@ append_each(struct unpickler *unpickler, PyObject **start, PyObject *method)
     return result;
 }
 
-/* deque.extend() of an exact deque, one by one.  Runs Python code: what no longer fits is dropped.
- */
+/* deque.extend() of an exact deque, one by one.  Runs Python code: items that no longer fit are
+   released. */
 static int
 extend_deque(struct unpickler *unpickler, PyObject *deque, PyObject **start)
 {
@@ -145,7 +145,7 @@ extend_deque(struct unpickler *unpickler, PyObject *deque, PyObject **start)
     return result;
 }
 
-/* Whether objects of the type find it in the usual way, as a function or a method of C. */
+/* True if objects of the type find it in the usual way, as a function or a method of C. */
 static int
 has_method(PyTypeObject *type, PyObject *name)
 {
@@ -270,7 +270,7 @@ load_appends(struct unpickler *unpickler)
 
 /* ---- dicts -------------------------------------------------------------- */
 
-/* Whether items are set in it as in an exact dict. */
+/* True if items are set in it as in an exact dict. */
 static int
 is_plain_dict(const struct unpickler *unpickler, PyObject *container)
 {
@@ -393,7 +393,7 @@ add_keys(struct unpickler *unpickler, PyObject *set, PyObject *const *keys, Py_s
     return result;
 }
 
-/* The same of the objects from `start` up, which are dropped. */
+/* The same of the objects from `start` up, which are released. */
 static int
 update_set(struct unpickler *unpickler, PyObject *set, PyObject **start)
 {

@@ -27,9 +27,9 @@ struct comparison {
     size_t deepest; /* so many may be open before the C stack is looked at */
 };
 
-/* What is looked up instead of a key. */
+/* The object that is looked up instead of a key. */
 typedef struct {
-    PyObject_HEAD struct comparison *comparison; /* NULL: it is over */
+    PyObject_HEAD struct comparison *comparison; /* NULL: the comparison is over */
     PyObject *key;                               /* borrowed while it is not */
     Py_hash_t hash;
     unsigned long thread; /* whose comparison it is */
@@ -84,7 +84,7 @@ add_pair(struct comparison *comparison, PyObject *left, PyObject *right)
     return 0;
 }
 
-/* Drops the last pair.  May run Python code. */
+/* Releases the last pair.  May run Python code. */
 static void
 drop_pair(struct comparison *comparison)
 {
@@ -213,7 +213,7 @@ load_measure_keys(struct core_state *state)
     return 0;
 }
 
-/* Whether the C stack has room for ==, with so many pairs open: 0, or -1 with an exception. */
+/* Checks that the C stack has room for ==, with so many pairs open: 0, or -1 with an exception. */
 static int
 check_depth_of_equals(struct core_state *state, struct comparison *comparison)
 {

@@ -18,8 +18,8 @@ enum {
     SAFE_KEY_COMPARISONS = 1 << 20
 };
 
-/* Whether a key may be looked up in the container: 0, or -1 with UnpicklingError or what hash() or
-   == of foreign keys with the same hash raises.  Runs Python code. */
+/* Checks that a key may be looked up in the container: 0, or -1 with UnpicklingError or what
+   hash() or == of foreign keys with the same hash raises.  Runs Python code. */
 int load_check_equals(struct core_state *state, struct key_bounds *bounds, PyObject *container,
                       PyObject *key);
 
@@ -32,7 +32,7 @@ int load_measure_keys(struct core_state *state);
 /* Adds the type of what is looked up.  0, or -1 with an exception. */
 int load_equal_setup(PyObject *module);
 
-/* What is known of the keys of one load. */
+/* The counts and bounds for the keys of a load. */
 struct key_bounds {
     uint64_t hashed;   /* parts of tuples, each counted as often as it is met */
     uint32_t compared; /* the same of keys that may be equal */
@@ -40,7 +40,7 @@ struct key_bounds {
     int shared;        /* something with parts was taken from the memo, or duplicated */
 };
 
-/* Whether its parts are compared as those of sets. */
+/* True if its parts are compared as those of sets. */
 ALWAYS_INLINE int
 key_is_set(PyObject *key)
 {

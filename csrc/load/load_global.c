@@ -5,8 +5,7 @@
 #include "load/load.h"
 #include "load/load_names.h"
 
-/* ---- the general way ---------------------------------------------------------------------------
- */
+/* ---- the general way ---------------------------------------------------- */
 
 static int
 bad_mapping(const char *table, const char *wanted, PyObject *object)
@@ -239,8 +238,7 @@ load_global_of_bytes(struct unpickler *unpickler, const unsigned char *bytes, si
     return load_push_memoized(unpickler, object) < 0 ? -1 : 1;
 }
 
-/* ---- find_class
- * ------------------------------------------------------------------------------------------ */
+/* ---- find_class --------------------------------------------------------- */
 
 /* find_class() of the unpickler that was made, overridden or not.  Strong, or NULL with
    an exception.  Runs Python code. */
@@ -254,8 +252,7 @@ find_class(struct unpickler *unpickler, PyObject *module_name, PyObject *name)
                                       module_name, name, NULL);
 }
 
-/* ---- opcodes
- * -------------------------------------------------------------------------------------- */
+/* ---- opcodes ------------------------------------------------------------ */
 
 typedef PyObject *(*decoder)(const char *bytes, Py_ssize_t size, const char *errors);
 

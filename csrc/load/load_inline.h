@@ -82,8 +82,8 @@ load_binfloat(struct unpickler *unpickler)
     return load_push(unpickler, PyFloat_FromDouble(read_big_endian_double(bytes)));
 }
 
-/* Whether a string is the first name of a STACK_GLOBAL, and nobody will fetch the two
-   names: the size of both and what lies between them, else 0. */
+/* True if a string is the first name of a STACK_GLOBAL, and nobody will fetch the two names: the
+   size of both and what lies between them, else 0. */
 ALWAYS_INLINE size_t
 load_size_of_names(struct unpickler *unpickler, const unsigned char *bytes, size_t size)
 {
@@ -208,7 +208,7 @@ load_taker_of_tuple(struct unpickler *unpickler, PyObject **start)
     return opcode;
 }
 
-/* Whether the collector has no business with it: it can be part of no cycle. */
+/* True if the collector has no business with it: it can be part of no cycle. */
 ALWAYS_INLINE int
 load_is_atom(PyObject *object)
 {

@@ -3,7 +3,6 @@
 
 #include "load/load_equal.h"
 #include "base/stack.h"
-#include "base/walk.h"
 #include "load/room.h"
 
 enum {
@@ -25,7 +24,7 @@ struct level {
     Py_ssize_t next;
 };
 
-/* Whether it is hashed as tuples are: a subclass may do otherwise. */
+/* True if the object is hashed as tuples are: a subclass may do otherwise. */
 static int
 is_hashed_as_tuple(PyObject *object)
 {
@@ -47,7 +46,7 @@ next_part(struct level *level)
     return set_next(level->walked, &level->next, &part) ? part : NULL;
 }
 
-/* Whether a key has no more than a few parts. */
+/* True if a key has no more than a few parts. */
 static int
 has_few_parts(PyObject *key)
 {
@@ -146,7 +145,7 @@ add_parts(struct core_state *state, struct key_bounds *bounds, PyObject *tuple)
     return -1;
 }
 
-/* Whether hash() may go into a tuple on one more level: 0, or -1 with an exception. */
+/* Checks that hash() may go into a tuple on one more level: 0, or -1 with an exception. */
 static int
 check_depth(struct core_state *state, struct walk *walk)
 {
@@ -171,8 +170,8 @@ check_depth(struct core_state *state, struct walk *walk)
     return -1;
 }
 
-/* Whether == may go down so many levels without being looked at; what they take was measured
-   before hash() went there. */
+/* True if == may go down so many levels unchecked; their stack was measured before hash() went
+   there. */
 static int
 may_compare(struct core_state *state, size_t depth)
 {
@@ -206,8 +205,8 @@ walk_anyhow(struct core_state *state, struct key_bounds *bounds, struct walk *wa
     }
 }
 
-/* What hash() raised for a tuple.  The dict or set words the TypeError for a key that cannot be
-   hashed; but where one lies deep, it shall not go there. */
+/* Handles the exception of hash() for a tuple.  The dict or set would word a TypeError for a key
+   that cannot be hashed, but must not go down to one that lies deep. */
 static int
 fail_to_hash(size_t depth)
 {
@@ -241,8 +240,8 @@ hash_inner_first(struct walk *walk)
     }
 }
 
-/* Whether a tuple may be hashed: 0, or -1 with an exception.  *elsewhere is cleared if comparing
-   it is bounded, too.  Runs Python code. */
+/* Checks that a tuple may be hashed: 0, or -1 with an exception.  *elsewhere is cleared if
+   comparing it is bounded, too.  Runs Python code. */
 static int
 check_hashing(struct core_state *state, struct key_bounds *bounds, PyObject *key, int *elsewhere)
 {

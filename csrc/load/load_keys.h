@@ -1,17 +1,18 @@
 /* Keys that are tuples within tuples, or sets.
 
    Such a key may be deep, and a pickle of a few bytes makes one in which the same tuple is met a
-   million times over a million times.  hash() goes down to any depth but in the newest versions,
+   million times over a million times. hash() goes down to any depth but in the newest versions,
    and up to 3.13 into each tuple as often as it is met; and == of two keys that are equal, and not
-   the same object, meets all their parts, in all versions.  It would overflow the C stack, or keep
-   the interpreter busy for years.  Before a load hands such a key to a dict or set, it is looked
-   at here: what it will be compared with (load_equal.c), and up to 3.13 its depth and its parts.
-   From 3.14 tuples keep their hashes: the innermost are hashed first, and hash() need not go down.
- */
+   the same object, meets all their parts, in all versions.  Such calls would overflow the C stack,
+   or keep the interpreter busy for years.  Before a load hands such a key to a dict or set, the
+   key is checked here: the keys that it will be compared with (load_equal.c), and up to 3.13 its
+   depth and its parts.  From 3.14 tuples keep their hashes: the innermost are hashed first, and
+   hash() need not go down. */
 #ifndef FASTCOPYREG_LOAD_LOAD_KEYS_H
 #define FASTCOPYREG_LOAD_LOAD_KEYS_H
 
 #include "base/state.h"
+#include "base/walk.h"
 #include "load/room.h"
 #include "load/load_equal.h"
 
@@ -21,7 +22,7 @@ load_begin_keys(struct core_state *state, struct key_bounds *bounds)
     *bounds = (struct key_bounds){.deep = state->load->hash_goes_deep};
 }
 
-/* What is counted is as if so much of it had been met that only what a policy allows is left. */
+/* Begins the counts so high that only as much is left as a policy allows. */
 ALWAYS_INLINE void
 load_bound_keys(struct key_bounds *bounds)
 {
@@ -29,7 +30,7 @@ load_bound_keys(struct key_bounds *bounds)
     bounds->compared = LOAD_KEY_COMPARISONS - SAFE_KEY_COMPARISONS;
 }
 
-/* Whether no key of this load needs to be looked at. */
+/* True if no key of this load needs to be looked at. */
 ALWAYS_INLINE int
 load_keys_are_plain(const struct key_bounds *bounds)
 {
@@ -47,8 +48,8 @@ load_note_again(struct key_bounds *bounds, PyObject *object)
     }
 }
 
-/* Whether a key with parts may be hashed, and compared with the keys of the container, which may
-   be no dict or set, or NULL: 0, or -1 with RecursionError, UnpicklingError, or what hash()
+/* Checks that a key with parts may be hashed, and compared with the keys of the container, which
+   may be no dict or set, or NULL: 0, or -1 with RecursionError, UnpicklingError, or what hash()
    raises.  Runs Python code (hash and equality). */
 int load_check_nested_key(struct core_state *state, struct key_bounds *bounds, PyObject *container,
                           PyObject *key);
@@ -65,7 +66,7 @@ load_check_key(struct core_state *state, struct key_bounds *bounds, PyObject *co
     return load_check_nested_key(state, bounds, container, key);
 }
 
-/* Whether a set of these may be made without asking for each.  Runs no Python code. */
+/* True if a set of these may be made without asking for each.  Runs no Python code. */
 int load_keys_are_few(const struct key_bounds *bounds, PyObject **keys, PyObject **end);
 
 #endif

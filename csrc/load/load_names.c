@@ -7,8 +7,8 @@
 
 enum { NAMES_COUNT = 128, NAMES_SIZE = 120 };
 
-/* The names that STACK_GLOBAL was given lately, by the bytes that said them, so that a
-   pickle of one object makes no strings.  It holds nothing but strings. */
+/* The names that STACK_GLOBAL was given lately, by their bytes in the pickle, so that a pickle of
+   one object makes no strings.  The cache holds nothing but strings. */
 struct global_cache {
     struct {
         struct global_names names;
@@ -41,8 +41,8 @@ initializing_of(struct core_state *state, PyObject *spec, struct module_place *p
     return i < keys->count && layout_values_hold(values, (int)i) ? values->values[i] : NULL;
 }
 
-/* Whether the module's import is over, read from its spec as the import system does.  No
-   is also the answer where that cannot be told.  Runs no Python code. */
+/* True if the module's import is over, read from its spec as the import system does.  No is also
+   the answer where that cannot be told.  Runs no Python code. */
 static int
 is_initialised(struct core_state *state, PyObject *module_dict, struct module_place *place)
 {
@@ -63,7 +63,7 @@ module_dict_if_there(struct core_state *state, PyObject *module_name, struct mod
     return dict != NULL && is_initialised(state, dict, place) ? dict : NULL;
 }
 
-/* Whether it is an object that getattr() hands out as it is. */
+/* True if getattr() hands the object out as it is. */
 static int
 is_class_or_function(PyObject *object)
 {
@@ -91,7 +91,7 @@ load_names_find(struct core_state *state, struct global_names *names)
 
 /* ---- names -------------------------------------------------------------- */
 
-/* Whether a module's attribute of this name is what its dict holds, at any protocol. */
+/* True if a module's attribute of this name is what its dict holds, at any protocol. */
 static int
 is_simple_name(PyObject *name)
 {

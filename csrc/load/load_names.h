@@ -1,11 +1,11 @@
 /* Globals found by their names the short way: from sys.modules to the module's dict.
 
-   It is taken only where the general way (load_global.c) would do nothing else: __import__ is the
-   original, the module is exact and initialised, and what is found is a class or function, so
-   neither a descriptor nor something imported lazily.
+   This way is gone only where the general one (load_global.c) would do nothing else: __import__ is
+   the original, the module is exact and initialised, and the value is a class or function, so
+   neither a descriptor nor imported lazily.
 
-   All of that is looked at each time.  What is kept between calls are names, by the bytes of the
-   pickle that said them, and where a name was (namecache.h): mostly it is there again. */
+   All of that is checked each time.  Only names are kept between calls, by their bytes in the
+   pickle, and the place where a name was (namecache.h): mostly the name is there again. */
 #ifndef FASTCOPYREG_LOAD_LOAD_NAMES_H
 #define FASTCOPYREG_LOAD_LOAD_NAMES_H
 

@@ -21,9 +21,8 @@ take_tuple(struct unpickler *unpickler, PyObject **start)
 
 /* ---- REDUCE ------------------------------------------------------------- */
 
-/* Arguments None: what the callable's __basicnew__() makes, if it is a class that has
-   one (Python 2.0), else the TypeError for arguments that are no tuple.  Runs Python
-   code. */
+/* Arguments None: the object that the callable's __basicnew__() makes, if it is a class that has
+   one (Python 2.0), else the TypeError for arguments that are no tuple.  Runs Python code. */
 static PyObject *
 call_without_arguments(struct core_state *state, PyObject *callable)
 {
@@ -110,7 +109,7 @@ pass_taker(struct unpickler *unpickler)
     unpickler->reader.at += 1 + memoized;
 }
 
-/* Whether calling it is its __new__ alone: a type of C whose __init__ is object's, which does
+/* True if calling it is its __new__ alone: a type of C whose __init__ is object's, which does
    nothing behind another __new__ than object's. */
 static int
 is_made_by_new(PyObject *callable)
@@ -239,8 +238,7 @@ load_call_new(struct unpickler *unpickler, PyObject **arguments)
     return load_push_memoized(unpickler, object) < 0 ? -1 : 1;
 }
 
-/* ---- NEWOBJ -----------------------------------------------------------------------------------
- */
+/* ---- NEWOBJ ------------------------------------------------------------- */
 
 int
 load_plain_object(struct unpickler *unpickler)
@@ -327,8 +325,7 @@ load_newobj_ex(struct unpickler *unpickler)
     return keywords == NULL ? -1 : push_new(unpickler, keywords);
 }
 
-/* ---- instances of protocols 0 and 1
- * -------------------------------------------------------------- */
+/* ---- instances of protocols 0 and 1 ------------------------------------- */
 
 /* An instance: without arguments and __getinitargs__, __init__ is not called.  Strong,
    or NULL with an exception.  Runs Python code. */
@@ -397,8 +394,7 @@ load_inst(struct unpickler *unpickler)
     return load_push(unpickler, object);
 }
 
-/* ---- BUILD
- * ------------------------------------------------------------------------------------------- */
+/* ---- BUILD -------------------------------------------------------------- */
 
 int
 load_build(struct unpickler *unpickler)
@@ -413,8 +409,7 @@ load_build(struct unpickler *unpickler)
     return result;
 }
 
-/* ---- persistent ids
- * ------------------------------------------------------------------------------------ */
+/* ---- persistent ids ----------------------------------------------------- */
 
 /* Raises UnpicklingError for want of persistent_load(); -1. */
 static int

@@ -1,15 +1,15 @@
 /* Objects of one class, one after another.
 
-   What most lists of objects are in a pickle: fetch the class, some numbers and texts, make a
-   tuple of them, call.  The simple way executes seven opcodes for each, of which the last looks up
-   how the class is called, and that this still holds.  Here the opcodes of a row are expected, and
-   executed as they are found; the values are put where the stack would have them, above its top.
-   Wherever something else is found, the stack is raised over what is there, and the load goes on
-   from that opcode, as if nothing had been special.
+   In most lists of objects, the opcodes of each are: fetch the class, some numbers and texts, make
+   a tuple of them, call.  The loop executes seven opcodes for each, and the last one finds out
+   again how objects of the class are constructed.  Here the opcodes of a row are expected, and
+   executed as they are found; the values are put above the top of the stack, where they would be.
+   At any other opcode the stack is raised over the values so far, and the load goes on from that
+   opcode.
 
-   No foreign code runs from row to row, so that what was found of the class holds.  (On 3.11 the
-   collector runs in the middle of allocations, so there are no rows there.)  The class is on
-   nobody's stack, but in the memo, from which it is fetched. */
+   No foreign code runs from row to row, so that the facts of the class hold.  (On 3.11 the
+   collector runs in the middle of allocations, so there are no rows there.)  The class is owned by
+   the memo, from which each row fetches it, and not by the stack. */
 #include "load/load_rows.h"
 
 #include "load/load_atoms.h"
@@ -34,7 +34,7 @@ struct row {
     const unsigned char *at;
 };
 
-/* Whether the opcode at hand, of which 5 bytes are there, fetches the class: its size; or 0. */
+/* True if the opcode at hand, of which 5 bytes are there, fetches the class: its size; or 0. */
 ALWAYS_INLINE size_t
 size_of_fetch(const struct unpickler *unpickler, const unsigned char *at, PyObject *cls)
 {

@@ -1,12 +1,7 @@
-/* The loop that executes opcodes; each of them is executed by a function of its own. */
+/* A load without a policy: see load_loop.h.  Each opcode is executed by a function of its own. */
 #include "load/load_inline.h"
 #include "load/load_state.h"
 #include "load/load_template.h"
-
-/* Opcodes between two moments at which signals are handled and other threads run.
-   A fraction of a millisecond, as none of them that runs no Python code is slow
-   without having as much input. */
-enum { OPCODES_BETWEEN_POLLS = 8192 };
 
 void
 load_free(struct unpickler *unpickler)
@@ -65,77 +60,15 @@ load_frame(struct unpickler *unpickler)
     return reader_open_frame(&unpickler->reader, (size_t)size);
 }
 
-#if HAS_LABEL_VALUES
-
-/* Each opcode jumps to the next by itself, so that the processor learns which opcode mostly
-   follows which; one jump for all is mispredicted several times an object. */
-#define NEXT()                                                                         \
-    if (unlikely(--until_poll == 0)) {                                                 \
-        goto poll;                                                                     \
-    }                                                                                  \
-    if (unlikely((opcode = load_take_opcode(unpickler)) < 0)) {                        \
-        return -1;                                                                     \
-    }                                                                                  \
-    if (unlikely(labels[opcode] == NULL)) {                                            \
-        return opcode == OP_STOP ? 0 : load_unknown(unpickler, (unsigned char)opcode); \
-    }                                                                                  \
-    goto *labels[opcode];
-
-#define LABEL(opcode, function, shape) [opcode] = &&at_##function,
-#define EXECUTE(opcode, function, shape)                   \
-    at_##function : if (unlikely(function(unpickler) < 0)) \
-    {                                                      \
-        return -1;                                         \
-    }                                                      \
-    NEXT()
-
-/* Executes opcodes up to STOP.  0, or -1 with an exception. */
-static int
-load_opcodes(struct unpickler *unpickler)
-{
-    static const void *const labels[256] = {LOAD_OPCODES(LABEL)};
-    int opcode, until_poll = OPCODES_BETWEEN_POLLS;
-    NEXT()
-    LOAD_OPCODES(EXECUTE)
-poll:
-    until_poll = OPCODES_BETWEEN_POLLS;
-    if (load_poll(unpickler) < 0) {
-        return -1;
-    }
-    NEXT()
-}
-
-#else
-
-#define CASE(opcode, function, shape) \
-    case opcode: result = function(unpickler); break;
-
-/* Executes opcodes up to STOP.  0, or -1 with an exception. */
-static int
-load_opcodes(struct unpickler *unpickler)
-{
-    int until_poll = OPCODES_BETWEEN_POLLS;
-    for (;;) {
-        int result, opcode = load_take_opcode(unpickler);
-        switch (opcode) {
-            LOAD_OPCODES(CASE)
-        case -1: return -1;
-        case OP_STOP: return 0;
-        default: result = load_unknown(unpickler, (unsigned char)opcode);
-        }
-        if (unlikely(result < 0)) {
-            return -1;
-        }
-        if (unlikely(--until_poll == 0)) {
-            until_poll = OPCODES_BETWEEN_POLLS;
-            if (load_poll(unpickler) < 0) {
-                return -1;
-            }
-        }
-    }
-}
-
-#endif
+#define LOOP_EXECUTE(opcode, function)           \
+    do {                                         \
+        if (unlikely(function(unpickler) < 0)) { \
+            return -1;                           \
+        }                                        \
+    } while (0)
+#define LOOP_POLL(unpickler) load_poll(unpickler)
+#define LOOP_STOP(unpickler) 0
+#include "load/load_loop.h"
 
 PyObject *
 load_run(struct unpickler *unpickler)
@@ -149,7 +82,7 @@ load_run(struct unpickler *unpickler)
     if (unpickler->stack == NULL && load_grow_stack(unpickler) < 0) {
         return NULL;
     }
-    int result = unpickler->policy == NULL ? load_opcodes(unpickler) : safe_opcodes(unpickler);
+    int result = unpickler->policy == NULL ? execute_opcodes(unpickler) : safe_opcodes(unpickler);
     load_forget_shapes(unpickler);
     load_forget_templates(unpickler);
     Py_CLEAR(unpickler->spare_dict);

@@ -1,10 +1,10 @@
 /* State stored straight into the instance, without the dict that SETITEMS would fill for
    BUILD to empty again.
 
-   The simple way makes the state dict, and BUILD looks up __setstate__ and __dict__,
-   makes the instance's dict and copies every item into it.  Where nobody can tell the
-   difference, the values go from the stack to the places of the attributes: the values
-   of an instance whose __dict__ was never made, or its slots.  Nobody can if
+   The general way makes the state dict, and BUILD looks up __setstate__ and __dict__, makes the
+   instance's dict and copies every item into it.  Where nobody can tell the difference, the values
+   go from the stack to the places of the attributes: the values of an instance whose __dict__ was
+   never made, or its slots.  Nobody can if
 
    - the state dict is empty, and only the stack holds it; a memo that holds it too is
      one in which it may be looked at;
@@ -18,9 +18,9 @@
    A SimpleNamespace without attributes has an empty dict of its own, which is filled in the place
    of the state.
 
-   What of this depends on the type and the keys is worked out once and remembered for
-   the load as a shape: the type's version, the very keys, and where each goes.  The keys
-   are the same objects in the pickle of every further instance. */
+   The answers that depend on the type and the keys are found once and remembered for the load as a
+   shape: the type's version, the very keys, and the place of each.  The keys are the same objects
+   in the pickle of every further instance. */
 #include "load/load_state.h"
 
 #include "load/load_template.h"
@@ -102,19 +102,42 @@ fits_shape(const struct load_shape *shape, unsigned int version, int in_slots, P
     return 1;
 }
 
-/* Where the keys go in the values.  Those that are there are interned already, which
-   BUILD would do with them.  1, or 0 if not all have a place of their own. */
+/* True if two exact strings are equal; such have the same kind. */
+ALWAYS_INLINE int
+same_string(PyObject *a, PyObject *b)
+{
+    return a == b
+           || (PyUnicode_GET_LENGTH(a) == PyUnicode_GET_LENGTH(b)
+               && PyUnicode_KIND(a) == PyUnicode_KIND(b)
+               && memcmp(PyUnicode_DATA(a), PyUnicode_DATA(b),
+                         (size_t)PyUnicode_GET_LENGTH(a) * PyUnicode_KIND(a))
+                      == 0);
+}
+
+/* The places of the keys in the values of an instance: those of the shared keys, which are
+   interned already, as BUILD would do.  1, or 0 if not all have a place of their own. */
 static int
 find_values(struct load_shape *shape, PyTypeObject *type)
 {
-    uint8_t indices[SHAPE_KEYS];
-    if (!rebuild_find_keys(type, shape->keys, 1, shape->count, indices)) {
+    struct layout_keys *keys = layout_shared_keys(type);
+    uint32_t met = 0;
+    if (keys == NULL || keys->count > 32) {
         return 0;
     }
+    struct layout_entry *entries = layout_entries(keys);
     shape->greatest = 0;
     for (int i = 0; i < shape->count; i++) {
-        shape->places[i] = indices[i];
-        shape->greatest = indices[i] > shape->greatest ? indices[i] : shape->greatest;
+        /* Mostly they are in the order in which they were first set. */
+        int place = i < keys->count && same_string(entries[i].key, shape->keys[i]) ? i : 0;
+        while (place < keys->count && !same_string(entries[place].key, shape->keys[i])) {
+            place++;
+        }
+        if (place == keys->count || (met >> place & 1) != 0) {
+            return 0;
+        }
+        met |= UINT32_C(1) << place;
+        shape->places[i] = place;
+        shape->greatest = place > shape->greatest ? place : shape->greatest;
     }
     return 1;
 }
@@ -166,8 +189,8 @@ learn_shape(struct load_shape *shape, PyTypeObject *type, unsigned int version, 
     return 1;
 }
 
-/* Whether the type's instances take their state in the usual way, or have a __setstate__ that
- * does: setstate, or NULL. */
+/* True if the type's instances take their state in the usual way, or have a __setstate__ that does
+   so: `setstate`, or NULL. */
 static int
 takes_state(struct core_state *state, PyTypeObject *type, int in_slots, PyObject **setstate)
 {
@@ -184,7 +207,7 @@ takes_state(struct core_state *state, PyTypeObject *type, int in_slots, PyObject
     return *setstate != NULL;
 }
 
-/* Whether a shape that fits still is one: its __setstate__ may do something else by now. */
+/* True if a shape that fits still is one: its __setstate__ may do something else by now. */
 ALWAYS_INLINE int
 shape_holds(struct core_state *state, const struct load_shape *shape)
 {
@@ -334,7 +357,7 @@ load_forget_one_shape(struct core_state *state)
 
 /* ---- many -------------------------------------------------------------- */
 
-/* What follows SETITEMS: 1 if BUILD with the dict as state, 2 if TUPLE2 and BUILD with
+/* The opcodes that follow SETITEMS: 1 if BUILD with the dict as state, 2 if TUPLE2 and BUILD with
    the dict as slot state of a tuple that nobody will see, else 0. */
 ALWAYS_INLINE int
 state_that_follows(struct unpickler *unpickler)

@@ -4,9 +4,9 @@
 
 #include "load/load.h"
 
-/* At SETITEMS of the pairs, which are whole, into the dict below them: stores them in the
-   instance that BUILD would, and passes BUILD.  1, 0 if that cannot be done and nothing has been,
-   or -1 with MemoryError.  Runs no Python code. */
+/* At SETITEMS of the pairs, none of which lacks its value, into the dict below them: stores them
+   in the instance that BUILD would, and passes BUILD.  1, 0 if that cannot be done and nothing has
+   been, or -1 with MemoryError.  Runs no Python code. */
 int load_store_state(struct unpickler *unpickler, PyObject **pairs);
 
 /* A key as it is in a pickle: ASCII. */
@@ -16,8 +16,8 @@ struct key_bytes {
 };
 
 /* Moves values into a fresh instance, as BUILD would after a dict of them was made: in the `pairs`
-   each follows its key, which is made only if need be, and dropped then; else it is NULL.  1, 0
-   if BUILD has to do it and nothing has been done, or -1 with an exception.  Runs no Python
+   each follows its key, which is made only if need be, and released then; else the key is NULL.
+   1, 0 if BUILD has to do it and nothing has been done, or -1 with an exception.  Runs no Python
    code. */
 int load_store_one(struct core_state *state, PyObject *object, int in_slots,
                    const struct key_bytes *keys, PyObject **pairs, Py_ssize_t count);
@@ -25,7 +25,7 @@ int load_store_one(struct core_state *state, PyObject *object, int in_slots,
 /* Frees what that remembers. */
 void load_forget_one_shape(struct core_state *state);
 
-/* Drops what is remembered of types and keys. */
+/* Forgets all types and keys. */
 void load_forget_shapes(struct unpickler *unpickler);
 
 #endif

@@ -43,7 +43,7 @@ struct load_templates {
 enum {
     KEPT_BITS = 4,
     KEPT_COUNT = 1 << KEPT_BITS,
-    /* What a template that is kept may have. */
+    /* The most that a template that is kept may have. */
     KEPT_ITEMS = 128,
     KEPT_TEXT = 64,
     /* From so many on the table would have grown on the way; below, what is saved is to hash the
@@ -95,7 +95,7 @@ items_of(PyObject *dict, Py_ssize_t count)
     return (struct table_items){(PyObject **)layout_entries(keys) + words - 2, words};
 }
 
-/* Whether hashing and comparing it runs no code and cannot fail. */
+/* True if hashing and comparing it runs no code and cannot fail. */
 static int
 is_harmless_key(PyObject *key)
 {
@@ -120,7 +120,7 @@ make_template(PyObject **pairs, Py_ssize_t count)
     return dict;
 }
 
-/* Whether the template has the very keys of the pairs. */
+/* True if the template has the very keys of the pairs. */
 ALWAYS_INLINE int
 has_keys(PyObject *template, PyObject **pairs, Py_ssize_t count)
 {
@@ -136,7 +136,7 @@ has_keys(PyObject *template, PyObject **pairs, Py_ssize_t count)
     return 1;
 }
 
-/* The template of these keys, borrowed, or NULL if there is none.  One is made when two
+/* The template of these keys, borrowed, or NULL if there is none.  A template is made when two
    dicts in a row with so many items begin with the same key. */
 static PyObject *
 find_template(struct unpickler *unpickler, PyObject **pairs, Py_ssize_t count)
@@ -168,7 +168,7 @@ find_template(struct unpickler *unpickler, PyObject **pairs, Py_ssize_t count)
     return NULL;
 }
 
-/* Whether what is left in the window may have another dict of so many items, of which each key and
+/* True if what is left in the window may have another dict of so many items, of which each key and
    value takes an opcode and an argument. */
 static int
 is_room_for_another(struct unpickler *unpickler, Py_ssize_t count)
@@ -188,7 +188,7 @@ load_drop_kept_templates(struct core_state *state)
     state->load->kept_templates = NULL;
 }
 
-/* Whether it is a text as a template that is kept may have. */
+/* True if the object is a text as a template that is kept may have. */
 ALWAYS_INLINE int
 is_kept_text(PyObject *key)
 {

@@ -14,10 +14,10 @@ int load_fill_dict(struct unpickler *unpickler, PyObject *dict, PyObject **pairs
 int load_fill_by_kept(struct core_state *state, PyObject *dict, PyObject **pairs,
                       Py_ssize_t count);
 
-/* Drops the templates of a load. */
+/* Forgets the templates of a load. */
 void load_forget_templates(struct unpickler *unpickler);
 
-/* Drops those that are kept between loads. */
+/* Releases those that are kept between loads. */
 void load_drop_kept_templates(struct core_state *state);
 
 #endif

@@ -40,7 +40,7 @@ base_of_lines(const struct unpickler *unpickler)
     return unpickler->state->load_dialect.guesses_base ? 0 : 10;
 }
 
-/* Whether a line of INT whose value this is stands for a bool: "00" or "01". */
+/* True if a line of INT whose value this is stands for a bool: "00" or "01". */
 static int
 is_bool(const struct unpickler *unpickler, const char *line, Py_ssize_t length, long value)
 {
@@ -172,7 +172,7 @@ load_float(struct unpickler *unpickler)
 
 /* ---- strings of Python 2 ------------------------------------------------ */
 
-/* Whether they are to stay bytes. */
+/* True if they are to stay bytes. */
 static int
 keeps_bytes(struct unpickler *unpickler)
 {

@@ -1,4 +1,4 @@
-/* What the room `load` keeps in each interpreter. */
+/* The state of the room `load` in each interpreter. */
 #ifndef FASTCOPYREG_LOAD_ROOM_H
 #define FASTCOPYREG_LOAD_ROOM_H
 

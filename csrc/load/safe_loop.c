@@ -1,10 +1,7 @@
-/* The load loop where there is a policy: that of load.c, and before the opcodes that matter what
-   safe_opcodes.h asks.  Which these are is known when this is compiled, so the others cost nothing
-   more than in load.c. */
+/* The load loop where there is a policy (load_loop.h), with the checks of safe_opcodes.h before
+   the opcodes that matter. */
 #include "load/load_inline.h"
 #include "load/safe_opcodes.h"
-
-enum { OPCODES_BETWEEN_POLLS = 8192 };
 
 /* ---- before an opcode --------------------------------------------------- */
 
@@ -235,8 +232,7 @@ behind(struct unpickler *unpickler, int opcode)
 
 /* ---- the loop ----------------------------------------------------------- */
 
-/* Executes one opcode.  0, or -1 with an exception. */
-#define EXECUTE_ONE(opcode, function)                                                     \
+#define LOOP_EXECUTE(opcode, function)                                                    \
     do {                                                                                  \
         int asked = before(unpickler, opcode);                                            \
         if (unlikely(asked < 0)                                                           \
@@ -276,68 +272,9 @@ stop(struct unpickler *unpickler)
     return check_totals(unpickler);
 }
 
-#if HAS_LABEL_VALUES
-
-#define NEXT()                                                                     \
-    if (unlikely(--until_poll == 0)) {                                             \
-        goto poll;                                                                 \
-    }                                                                              \
-    if (unlikely((opcode = load_take_opcode(unpickler)) < 0)) {                    \
-        return -1;                                                                 \
-    }                                                                              \
-    if (unlikely(labels[opcode] == NULL)) {                                        \
-        return opcode == OP_STOP ? stop(unpickler)                                 \
-                                 : load_unknown(unpickler, (unsigned char)opcode); \
-    }                                                                              \
-    goto *labels[opcode];
-
-#define LABEL(opcode, function, shape) [opcode] = &&at_##function,
-#define EXECUTE(opcode, function, shape)           \
-    at_##function : EXECUTE_ONE(opcode, function); \
-    NEXT()
-
-static int
-execute_opcodes(struct unpickler *unpickler)
-{
-    static const void *const labels[256] = {LOAD_OPCODES(LABEL)};
-    int opcode, until_poll = OPCODES_BETWEEN_POLLS;
-    NEXT()
-    LOAD_OPCODES(EXECUTE)
-poll:
-    until_poll = OPCODES_BETWEEN_POLLS;
-    if (poll(unpickler) < 0) {
-        return -1;
-    }
-    NEXT()
-}
-
-#else
-
-#define CASE(opcode, function, shape) \
-    case opcode: EXECUTE_ONE(opcode, function); break;
-
-static int
-execute_opcodes(struct unpickler *unpickler)
-{
-    int until_poll = OPCODES_BETWEEN_POLLS;
-    for (;;) {
-        int opcode = load_take_opcode(unpickler);
-        switch (opcode) {
-            LOAD_OPCODES(CASE)
-        case -1: return -1;
-        case OP_STOP: return stop(unpickler);
-        default: return load_unknown(unpickler, (unsigned char)opcode);
-        }
-        if (unlikely(--until_poll == 0)) {
-            until_poll = OPCODES_BETWEEN_POLLS;
-            if (poll(unpickler) < 0) {
-                return -1;
-            }
-        }
-    }
-}
-
-#endif
+#define LOOP_POLL(unpickler) poll(unpickler)
+#define LOOP_STOP(unpickler) stop(unpickler)
+#include "load/load_loop.h"
 
 int
 safe_opcodes(struct unpickler *unpickler)

@@ -1,4 +1,4 @@
-/* A load as a whole, and the ways to one: load, loads and the Unpickler type.
+/* The entries to a load: load, loads and the Unpickler type.
 
    The functions take a machine (load.h) that is kept between calls, if nobody has it, and
    prescan what they are given if that cannot change. */

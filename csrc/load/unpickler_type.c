@@ -1,8 +1,8 @@
 /* The Unpickler type and the memo that it shows.
 
-   The type holds a machine (load.h), whose memo and file it keeps between loads, and
-   sees to it that only one call at a time uses it: whoever comes in between, from a
-   find_class() or another thread, gets RuntimeError. */
+   An Unpickler holds a machine (load.h), whose memo and file it keeps between loads, and lets only
+   one call at a time use it: a call that comes in between, from a find_class() or another thread,
+   gets RuntimeError. */
 #include "load/unpickler.h"
 #include "load/room.h"
 
@@ -42,7 +42,7 @@ end_use(UnpicklerObject *self)
     Py_END_CRITICAL_SECTION();
 }
 
-/* Where a memo can be looked at only between loads, as threads do not take turns. */
+/* Without the GIL a memo can be looked at only between loads. */
 static int
 check_memo_use(UnpicklerObject *self)
 {
@@ -58,7 +58,7 @@ check_memo_use(UnpicklerObject *self)
 
 #if PERSISTENT_ID_IS_METHOD
 
-/* What persistent_load() is, is asked when a load begins. */
+/* persistent_load() is looked up when a load begins. */
 static int
 persistent_load_at_init(UnpicklerObject *Py_UNUSED(self))
 {
@@ -132,8 +132,8 @@ Unpickler_persistent_load(PyObject *self, PyObject *Py_UNUSED(id))
 
 #else
 
-/* What persistent_load() is, is asked when the object is initialised.  A method of the
-   object itself is kept as its function, as it would hold the object. */
+/* persistent_load() is looked up when the object is initialised.  A method of the object itself is
+   kept as its function, because a bound method would hold the object. */
 static int
 persistent_load_at_init(UnpicklerObject *self)
 {

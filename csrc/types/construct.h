@@ -6,12 +6,12 @@
    The code of these functions is not covered, and is compared at each use; the names that they
    look up are read by the plan's steps each time.
 
-   All values are there before the instance is made, so that a plan can be left as if
-   nothing had been done. */
+   All values are there before the instance is made, so that a plan can bail out as if nothing had
+   been done. */
 #ifndef FASTCOPYREG_TYPES_CONSTRUCT_H
 #define FASTCOPYREG_TYPES_CONSTRUCT_H
 
-#include "base/state.h"
+#include "types/construct_read.h"
 
 /* Frees plans that were given up while one ran, if none does now.  May run Python code. */
 void construct_free_dead(struct core_state *state);
@@ -28,8 +28,8 @@ struct constructor;
 struct constructor *construct_find_stores(struct core_state *state, PyObject *callable,
                                           Py_ssize_t count);
 
-/* Makes an instance by it: DONE, RAISED, or CALL if an argument is left to a default that is
-   not there.  Runs no Python code. */
+/* Makes an instance by it: OUTCOME_DONE, OUTCOME_RAISED, or OUTCOME_BAIL if an argument is left to
+   a default that is not there.  Runs no Python code. */
 enum outcome construct_by_stores(struct core_state *state, const struct constructor *constructor,
                                  PyObject *const *arguments, Py_ssize_t count, PyObject **made);
 
@@ -50,16 +50,13 @@ enum outcome construct_taking_untracked(struct core_state *state, PyObject *call
 struct constructor *construct_find_taking(struct core_state *state, PyObject *callable,
                                           int *count);
 
-/* Makes an instance by it of so many arguments: TAKEN, DONE or RAISED.  Runs no Python code. */
+/* Makes an instance by it of so many arguments: OUTCOME_TAKEN, OUTCOME_DONE or OUTCOME_RAISED.
+   Runs no Python code. */
 enum outcome construct_by_taking(struct core_state *state, const struct constructor *constructor,
                                  PyObject **arguments, PyObject **made);
 
-/* Reads a callable that is hot, which is stolen.  0, or -1 with an exception.  Runs Python code.
- */
-int construct_read(struct core_state *state, PyObject *callable);
-
 /* True if an object of the class may be given its state so: 0 once the class was read, and is none
-   of those of which it is known. */
+   of those whose __setstate__ is known. */
 int construct_may_set_state(struct core_state *state, PyTypeObject *type);
 
 /* object.__setstate__(object_state) for an object of a class whose method is known: 1, 0 if it is

@@ -4,8 +4,6 @@
 #include "types/room.h"
 #include "types/default.h"
 
-/* ---- state -------------------------------------------------------------- */
-
 /* ---- what is known of types --------------------------------------------- */
 
 enum { FACTS_SIZE = 512 };
@@ -123,46 +121,6 @@ rebuild_setup(PyObject *module)
         return -1;
     }
     return learn_from_class(state, state->types->rebuild) < 0 ? -1 : learn_python_call(state);
-}
-
-/* True if two exact strings are equal; such have the same kind. */
-ALWAYS_INLINE int
-same_string(PyObject *a, PyObject *b)
-{
-    if (a == b) {
-        return 1;
-    }
-    return PyUnicode_GET_LENGTH(a) == PyUnicode_GET_LENGTH(b)
-           && PyUnicode_KIND(a) == PyUnicode_KIND(b)
-           && memcmp(PyUnicode_DATA(a), PyUnicode_DATA(b),
-                     (size_t)PyUnicode_GET_LENGTH(a) * PyUnicode_KIND(a))
-                  == 0;
-}
-
-int
-rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride, Py_ssize_t count,
-                  uint8_t *indices)
-{
-    struct layout_keys *keys = layout_shared_keys(type);
-    uint32_t met = 0;
-    if (keys == NULL || keys->count > 32) {
-        return 0;
-    }
-    struct layout_entry *entries = layout_entries(keys);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *name = names[i * stride];
-        /* Mostly in the order in which they were first set. */
-        Py_ssize_t index = i < keys->count && same_string(entries[i].key, name) ? i : 0;
-        while (index < keys->count && !same_string(entries[index].key, name)) {
-            index++;
-        }
-        if (index == keys->count || (met >> index & 1) != 0) {
-            return 0;
-        }
-        met |= UINT32_C(1) << index;
-        indices[i] = (uint8_t)index;
-    }
-    return 1;
 }
 
 void

@@ -37,12 +37,6 @@ void rebuild_note_called(struct core_state *state, PyTypeObject *type);
 /* A fresh instance of a REBUILD_PLAIN_NEW type; strong, or NULL with an exception. */
 PyObject *rebuild_allocate(struct core_state *state, PyTypeObject *type);
 
-/* Finds where in the keys that the instances share `count` names lie, which are exact
-   strings, `stride` pointers apart.  1 if all are there and different, 0 if
-   not. */
-int rebuild_find_keys(PyTypeObject *type, PyObject **names, Py_ssize_t stride, Py_ssize_t count,
-                      uint8_t *indices);
-
 /* True if tp_new of the type looks up __new__ as an attribute and calls it with the type, because
    a class statement has defined it. */
 int rebuild_has_python_new(struct core_state *state, PyTypeObject *type);

@@ -22,8 +22,7 @@ args_are_ours(struct pickler *pickler, PyObject *reduce_value)
     PyObject *args = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
     return PyTuple_GET_SIZE(reduce_value) == 2 && has_one_reference(args)
            && has_one_reference(reduce_value) && PyTuple_CheckExact(args)
-           && PyTuple_GET_SIZE(args) != 0 && !pickler->observable && !pickler->fast
-           && pickler->protocol >= 4;
+           && PyTuple_GET_SIZE(args) != 0 && !pickler->fast && pickler->protocol >= 4;
 }
 
 /* Arguments that are counted and not numbered, if they still can be: they were ours in `epoch`. */
@@ -35,8 +34,11 @@ end_args(struct pickler *pickler, PyObject *reduce_value, uint64_t epoch, char *
     if (out == NULL || (epoch != pickler->epoch && !args_are_ours(pickler, reduce_value))) {
         return out == NULL ? NULL : save_tuple_end(pickler, args, out);
     }
-    out = save_tuple_op(pickler, PyTuple_GET_SIZE(args), out);
-    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+    Py_ssize_t size = PyTuple_GET_SIZE(args);
+    out = save_tuple_op(pickler, size, out);
+    return save_keep(pickler, &PyTuple_GET_ITEM(args, 0), size) < 0
+               ? NULL
+               : save_skip(pickler, ABSENT_TUPLE, out);
 }
 
 /* What is called is mostly what was called last: that lies where it lay, or is looked for. */
@@ -698,9 +700,9 @@ save_class(struct pickler *pickler, PyObject *object, char *out)
 {
     PyTypeObject *type = (PyTypeObject *)object;
     struct typeinfo *info = typeinfo_find(pickler->state, type);
-    if (pickler->writer.write == NULL && info->type == type && info->version != 0
-        && save_dump_is_planned(pickler, info) && info->class_dump != pickler->dump
-        && save_find_class(pickler, info, object)) {
+    if (info->type == type && info->version != 0 && save_dump_is_planned(pickler, info)
+        && info->class_dump != pickler->dump && save_find_class(pickler, info, object)
+        && save_frame_can_end(pickler)) {
         return save_write_class(pickler, info, object, out);
     }
     return save_named_class(pickler, object, out);

@@ -31,6 +31,16 @@ struct snapshots {
     size_t capacity;
 };
 
+/* What is known of a hook; see save_hooks.h. */
+struct hook {
+    PyObject *callable; /* which hook; borrowed, and only compared */
+    int hopeless;       /* it is called for every object of this dump */
+    int answer;         /* enum plan_answer, in this epoch ... */
+    uint64_t epoch;
+    PyTypeObject *type; /* ... for this type */
+    size_t renewals;    /* how often built-in types were found to pass */
+};
+
 struct pickler {
     struct core_state *state;
     struct writer writer;
@@ -58,6 +68,7 @@ struct pickler {
     PyObject *dispatch_table; /* the pickler's own, or NULL */
     PyObject *persistent_id;  /* the hooks, or NULL */
     PyObject *reducer_override;
+    struct hook id_hook, override_hook;
     PyObject *override_types; /* a tuple of the types that it looks at; NULL: all */
     PyObject *buffer_callback;
 };
@@ -73,6 +84,11 @@ ALWAYS_INLINE int
 save_foreign(struct pickler *pickler)
 {
     pickler->epoch = ++pickler->state->epoch;
+    if (unlikely(pickler->persistent_id != NULL)) {
+        /* What is known of it ends, and every object is to be shown to it. */
+        pickler->writer.every = 1;
+        pickler->writer.limit = pickler->writer.start;
+    }
     if (unlikely(memo_flush(&pickler->memo) < 0)) {
         return -1;
     }

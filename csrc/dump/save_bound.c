@@ -12,7 +12,8 @@ static int
 bound_make_ready(struct pickler *pickler, struct bound_plan *bound, PyObject *function,
                  enum bound_origin origin)
 {
-    if (!bound_look_up(pickler->state, bound, function)) {
+    if (!bound_look_up(pickler->state, bound, function) || !save_id_passes(pickler, bound->type)
+        || !save_id_passes(pickler, Py_TYPE(bound->callable))) {
         return 0;
     }
     bound->callable_position = memo_find(&pickler->memo, bound->callable);
@@ -27,7 +28,7 @@ static int
 pickler_is_plain(const struct pickler *pickler)
 {
     return pickler->protocol >= 4 && pickler->bin && !pickler->fast
-           && pickler->persistent_id == NULL;
+           && (pickler->persistent_id == NULL || !pickler->writer.every);
 }
 
 /* Makes a form ready that was so before, if all that led to it then would lead to it now: no
@@ -36,7 +37,7 @@ static NOINLINE int
 bound_is_made_ready(struct bound_plan *bound, struct pickler *pickler, PyTypeObject *type)
 {
     return bound_is_registered(pickler->state, bound, type) && pickler_is_plain(pickler)
-           && pickler->dispatch_table == NULL && pickler->reducer_override == NULL
+           && pickler->dispatch_table == NULL && !save_asks_override(pickler, type)
            && bound_make_ready(pickler, bound, bound->function, OF_TABLE);
 }
 
@@ -548,6 +549,10 @@ save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObjec
            PyObject **reduce_value)
 {
     struct reducer reducer;
+    if (pickler->persistent_id != NULL && pickler->writer.every) {
+        /* Every part is to be shown to it, which says nothing of the plan. */
+        return OUTCOME_BAIL;
+    }
     PyObject *protocol =
         origin == OF_METHOD_EX ? pickler->state->protocols[pickler->protocol] : NULL;
     enum outcome verdict = reducer_meet(pickler->state, callable, protocol, &reducer);

@@ -557,8 +557,9 @@ save_dump_is_planned(struct pickler *pickler, struct typeinfo *info)
         pickler->dump = ++pickler->state->epoch;
     }
     return pickler->protocol >= 4 && pickler->bin && !pickler->fast
-           && pickler->persistent_id == NULL && !save_asks_override(pickler, info->type)
-           && pickler->memo.indices == NULL;
+           && save_id_passes(pickler, info->type)
+           && save_id_passes(pickler, Py_TYPE((PyObject *)info->type))
+           && !save_asks_override(pickler, info->type) && pickler->memo.indices == NULL;
 }
 
 /* Whether cls.__slotnames__, which had no names, still has none; of a class with slots, it is

@@ -48,7 +48,7 @@ save_callable(struct pickler *pickler, PyObject *callable, char *out)
     struct memo *memo = &pickler->memo;
     size_t last = pickler->callable_position;
     if (likely(last < memo->count && memo->log[last] == (uintptr_t)callable
-               && out < pickler->writer.limit)) {
+               && out < pickler->writer.limit && save_id_passes(pickler, Py_TYPE(callable)))) {
         return save_get(pickler, (Py_ssize_t)last, out);
     }
     out = save(pickler, callable, out);
@@ -502,6 +502,10 @@ ask_override(struct pickler *pickler, PyObject *object, PyObject **reduce_value)
         return -1;
     }
     PyObject *override = Py_NewRef(pickler->reducer_override);
+    if (save_read_hook(pickler, &pickler->override_hook, override) < 0) {
+        Py_DECREF(override);
+        return -1;
+    }
     *reduce_value = PyObject_CallOneArg(override, object);
     Py_DECREF(override);
     if (*reduce_value == Py_NotImplemented) {
@@ -566,6 +570,7 @@ is_like_the_last(struct pickler *pickler, PyObject *reduce_value, const char *ou
     return out < pickler->writer.limit && reduction_is_short_call(pickler->state, reduce_value)
            && last < memo->count
            && memo->log[last] == (uintptr_t)PyTuple_GET_ITEM(reduce_value, PART_CALLABLE)
+           && save_id_passes(pickler, Py_TYPE(PyTuple_GET_ITEM(reduce_value, PART_CALLABLE)))
            && args_are_ours(pickler, reduce_value)
            && are_scalars(PyTuple_GET_ITEM(reduce_value, PART_ARGS));
 }

@@ -159,6 +159,18 @@ save_asked(struct pickler *pickler, PyObject *object, char *out)
     return save_close(pickler, object, save_release(pickler, reduce_value, out));
 }
 
+/* What is written last is foreign code, after which nothing is looked up any more: where nobody
+   can look at the memo, it is enough that all lives as long as there.  0 or -1. */
+static int
+before_last_write(struct pickler *pickler)
+{
+    if (pickler->observable) {
+        return save_foreign(pickler);
+    }
+    memo_own(&pickler->memo);
+    return 0;
+}
+
 /* Writes the whole pickle; what is left of it in the buffer ends at the place returned.  In line:
    what lies on the stack below the first object is at the cost of nesting. */
 ALWAYS_INLINE char *
@@ -169,7 +181,7 @@ write_pickle(struct pickler *pickler, PyObject *object, PyObject *write)
     out = unlikely(pickler->asked != NULL) ? save_asked(pickler, object, out)
                                            : save(pickler, object, out);
     out = out == NULL ? NULL : save_room(pickler, out);
-    if (out == NULL || (pickler->writer.foreign && save_foreign(pickler) < 0)) {
+    if (out == NULL || (pickler->writer.foreign && before_last_write(pickler) < 0)) {
         return NULL;
     }
     return write_op(out, OP_STOP);

@@ -523,9 +523,9 @@ def test_a_bytesio_is_written_to_as_there(large, file, door):
         made, error = FILES[file](), None
         try:
             if door == "dump":
-                implementation.dump(objects, made)
+                implementation.dump(objects, made, 5)
             else:
-                implementation.Pickler(made).dump(objects)
+                implementation.Pickler(made, 5).dump(objects)
         except Exception as raised:
             error = describe_error(raised)
         note = getattr(made, "note", None)
@@ -569,7 +569,7 @@ def test_what_is_in_a_bytesio_can_be_looked_at_in_the_middle(large):
                 seen.append((file.getvalue(), file.tell()))
                 return list, ()
 
-        implementation.dump([Looks(), *objects, Looks(), *objects[:50], Looks()], file)
+        implementation.dump([Looks(), *objects, Looks(), *objects[:50], Looks()], file, 5)
         return seen, file.getvalue()
 
     both(scenario)

@@ -125,6 +125,7 @@
     V(codecs_encode, "codecs", "encode")                                  \
     V(getattr, "builtins", "getattr")                                     \
     V(chain_map, "collections", "ChainMap")                               \
+    V(bytes_io, "_io", "BytesIO")                                         \
     V(partial, "functools", "partial")                                    \
     V(deque, "_collections", "deque")                                     \
     V(defaultdict, "_collections", "defaultdict")                         \

@@ -98,11 +98,7 @@ memo_flush_entries(struct memo *memo)
 {
     while (memo->flushed < memo->count) {
         uintptr_t entry = memo->log[memo->flushed];
-        if (entry & MEMO_UNMADE) {
-            memo->flushed++;
-            continue;
-        }
-        if (entry & MEMO_DEFERRED) {
+        if ((entry & MEMO_MARKS) == MEMO_DEFERRED) {
             if ((memo->entered + 1) * 2 > memo->mask && memo_grow_table(memo) < 0) {
                 return -1;
             }
@@ -111,22 +107,109 @@ memo_flush_entries(struct memo *memo)
             enter_entry(memo, memo->flushed);
             memo->entered++;
         }
-        Py_XINCREF((PyObject *)entry);
-        memo->flushed++;
+        if (memo->flushed++ >= memo->owned) {
+            Py_XINCREF(memo_object(entry));
+            memo->owned = memo->flushed;
+        }
     }
+    return 0;
+}
+
+void
+memo_own(struct memo *memo)
+{
+    for (; memo->owned < memo->count; memo->owned++) {
+        Py_XINCREF(memo_object(memo->log[memo->owned]));
+    }
+}
+
+/* Puts an object that is owned into the place of an entry without one, and enters it if the
+   entries about it are.  0 or -1. */
+static int
+replace_entry(struct memo *memo, size_t position, PyObject *object)
+{
+    assert(position < memo->owned && memo_object(memo->log[position]) == NULL);
+    if (position >= memo->flushed) {
+        memo->log[position] = (uintptr_t)Py_NewRef(object) | MEMO_DEFERRED;
+        return 0;
+    }
+    if ((memo->entered + 1) * 2 > memo->mask && memo_grow_table(memo) < 0) {
+        return -1;
+    }
+    memo->log[position] = (uintptr_t)Py_NewRef(object);
+    enter_entry(memo, position);
+    memo->entered++;
     return 0;
 }
 
 int
 memo_make(struct memo *memo, size_t position, PyObject *dict)
 {
-    if ((memo->entered + 1) * 2 > memo->mask && memo_grow_table(memo) < 0) {
+    if (replace_entry(memo, position, dict) < 0) {
         return -1;
     }
-    memo->log[position] = (uintptr_t)Py_NewRef(dict);
-    enter_entry(memo, position);
-    memo->entered++;
     memo->unmade--;
+    return 0;
+}
+
+/* An object that is nothing but there; strong, or NULL. */
+static PyObject *
+make_stand_in(enum memo_absent absent)
+{
+    switch (absent) {
+    case ABSENT_TUPLE: return PyTuple_Pack(1, Py_None);
+    case ABSENT_DICT: return PyDict_New();
+    case ABSENT_LIST: return PyList_New(0);
+    case ABSENT_STR: return PyUnicode_FromString("...");
+    default: return PyBytes_FromString("...");
+    }
+}
+
+int
+memo_show(struct memo *memo)
+{
+    for (size_t i = 0; i < memo->flushed; i++) {
+        uintptr_t entry = memo->log[i];
+        if ((entry & MEMO_MARKS) != MEMO_MARKS) {
+            continue;
+        }
+        PyObject *object = make_stand_in((enum memo_absent)(entry >> 2));
+        int same = i < memo->flushed && memo->log[i] == entry;
+        int made = object == NULL ? -1 : same ? replace_entry(memo, i, object) : 0;
+        Py_XDECREF(object);
+        if (made < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int
+memo_keep(struct memo *memo, PyObject *object)
+{
+    if (memo->kept_count == memo->kept_capacity) {
+        size_t capacity = memo->kept_capacity * 2 + 16;
+        PyObject **kept = PyMem_Realloc(memo->kept, capacity * sizeof(*kept));
+        if (kept == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        memo->kept = kept;
+        memo->kept_capacity = capacity;
+    }
+    memo->kept[memo->kept_count++] = Py_NewRef(object);
+    return 0;
+}
+
+int
+memo_visit(const struct memo *memo, visitproc visit, void *arg)
+{
+    for (size_t i = 0; i < memo->owned; i++) {
+        Py_VISIT(memo_object(memo->log[i]));
+    }
+    for (size_t i = 0; i < memo->kept_count; i++) {
+        Py_VISIT(memo->kept[i]);
+    }
     return 0;
 }
 
@@ -173,8 +256,14 @@ memo_copy(struct memo *copy, const struct memo *memo)
         return -1;
     }
     for (size_t i = 0; i < memo->count; i++) {
-        PyObject *object = (PyObject *)(memo->log[i] & ~MEMO_MARKS);
+        PyObject *object = memo_object(memo->log[i]);
         if (object != NULL && memo_set(copy, object, memo_index(memo, (Py_ssize_t)i)) < 0) {
+            memo_destroy(copy);
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < memo->kept_count; i++) {
+        if (memo_keep(copy, memo->kept[i]) < 0) {
             memo_destroy(copy);
             return -1;
         }
@@ -196,7 +285,7 @@ empty_table(struct memo *memo)
     }
     for (size_t position = 0; position < memo->count; position++) {
         uintptr_t entry = memo->log[position];
-        if (entry == 0 || (entry & MEMO_MARKS)) {
+        if (entry & MEMO_MARKS) {
             continue;
         }
         for (size_t i = memo_hash(entry) & memo->mask; memo->table[i] != 0;
@@ -229,19 +318,23 @@ forget(struct memo *memo)
     empty_table(memo);
     PyMem_Free(memo->indices);
     memo->indices = NULL;
-    memo->entered = memo->count = memo->flushed = memo->unmade = 0;
+    memo->entered = memo->count = memo->flushed = memo->owned = memo->unmade = 0;
+    memo->kept = NULL;
+    memo->kept_count = memo->kept_capacity = 0;
     memo->generation++;
 }
 
-/* Drops the references of the first entries of a log.  May run Python code. */
+/* Drops what a memo owned that was forgotten, but the log itself.  May run Python code. */
 static void
-let_go(uintptr_t *log, size_t owned)
+let_go(const struct memo *old)
 {
-    while (owned-- > 0) {
-        if ((log[owned] & MEMO_MARKS) == 0) {
-            Py_XDECREF((PyObject *)log[owned]);
-        }
+    for (size_t owned = old->owned; owned-- > 0;) {
+        Py_XDECREF(memo_object(old->log[owned]));
     }
+    for (size_t kept = old->kept_count; kept-- > 0;) {
+        Py_DECREF(old->kept[kept]);
+    }
+    PyMem_Free(old->kept);
 }
 
 void
@@ -252,19 +345,18 @@ memo_clear(struct memo *memo)
     }
     /* Dropping references runs Python code, which may use the memo: it is whole and
        empty by then, and without a log of its own until it needs one. */
-    uintptr_t *log = memo->log;
-    size_t capacity = memo->capacity, owned = memo->flushed;
+    struct memo old = *memo;
     forget(memo);
     memo->log = NULL;
     memo->capacity = 0;
     shrink_table(memo);
-    let_go(log, owned);
-    if (memo->log == NULL && capacity <= KEPT_LOG) {
-        memo->log = log;
-        memo->capacity = capacity;
+    let_go(&old);
+    if (memo->log == NULL && old.capacity <= KEPT_LOG) {
+        memo->log = old.log;
+        memo->capacity = old.capacity;
     }
     else {
-        PyMem_Free(log);
+        PyMem_Free(old.log);
     }
 }
 
@@ -274,7 +366,7 @@ memo_destroy(struct memo *memo)
     struct memo old = *memo;
     memset(memo, 0, sizeof(*memo));
     memo->generation = old.generation + 1;
-    let_go(old.log, old.flushed);
+    let_go(&old);
     PyMem_Free(old.log);
     PyMem_Free(old.table);
     PyMem_Free(old.indices);

@@ -18,8 +18,14 @@
    children (tuples, frozen sets, arguments of a reduction): such an object, if shared, may
    come by again before it has a number, and its children with it.
 
-   An entry may also be counted only (memo_skip): the arguments tuple of a reduction that
-   nobody else can have.
+   An entry may also be counted only (memo_skip): a container or a string that the standard
+   library would have made for this dump and nobody else could get hold of: the arguments tuple of
+   a reduction, the state of slots.  Who looks at the memo finds a stand-in for each, made when it
+   is asked for (memo_show): an object of the same type, and its own.  What only such a container
+   would have held, and has no number, is kept (memo_keep).
+
+   Between two dumps with one memo everything is owned (memo_own), and what was deferred is entered
+   when the memo is needed again, by the next dump or by who looks: mostly nobody does.
 
    A memo that was assigned has numbers of its own choice; then, and only then, `indices`
    lies beside the log.  The next number is always the count of entries.
@@ -35,22 +41,36 @@
 #include "base/compat.h"
 
 struct memo {
-    uintptr_t *log;      /* objects by position, with marks; 0: counted only */
+    uintptr_t *log;      /* objects by position, with marks */
     uint32_t *table;     /* position + 1 of an object, 0: free; open addressing */
     size_t mask;         /* of the table; its size is a power of two */
     size_t entered;      /* objects in the table */
     size_t count;        /* entries in the log */
     size_t capacity;     /* of the log */
-    size_t flushed;      /* entries before this one are owned, and none is deferred */
+    size_t flushed;      /* of the entries before this one none is deferred */
+    size_t owned;        /* entries before this one are owned; not less than `flushed` */
     Py_ssize_t *indices; /* NULL: the number of an entry is its position */
     size_t unmade;       /* entries of dicts that are not made yet ... */
     size_t unmade_from;  /* ... none of which lies before this one */
     size_t generation;   /* changes whenever entries are taken away or renumbered */
+    PyObject **kept;     /* owned besides */
+    size_t kept_count;
+    size_t kept_capacity;
 };
 
 #define MEMO_DEFERRED ((uintptr_t)1) /* not in the table */
 #define MEMO_UNMADE ((uintptr_t)2)   /* stands for the __dict__ of the object */
 #define MEMO_MARKS (MEMO_DEFERRED | MEMO_UNMADE)
+
+/* What is counted only: no object but both marks. */
+enum memo_absent { ABSENT_TUPLE, ABSENT_DICT, ABSENT_LIST, ABSENT_STR, ABSENT_BYTES };
+
+/* The object of an entry that owns one; else NULL. */
+ALWAYS_INLINE PyObject *
+memo_object(uintptr_t entry)
+{
+    return entry & MEMO_UNMADE ? NULL : (PyObject *)(entry & ~MEMO_MARKS);
+}
 
 /* Makes it an empty memo.  0, or -1 with MemoryError. */
 int memo_init(struct memo *memo);
@@ -64,11 +84,24 @@ void memo_destroy(struct memo *memo);
 /* Enters and owns every entry.  To be called before any foreign code.  0 or -1. */
 int memo_flush_entries(struct memo *memo);
 
+/* Owns every entry, and enters none. */
+void memo_own(struct memo *memo);
+
+/* Makes a stand-in for each entry that is counted only, up to the one that was flushed last.  0
+   or -1.  May run Python code, which may change the memo. */
+int memo_show(struct memo *memo);
+
+/* Owns an object that has no number.  0 or -1. */
+int memo_keep(struct memo *memo, PyObject *object);
+
+/* Visits what is owned. */
+int memo_visit(const struct memo *memo, visitproc visit, void *arg);
+
 /* Enters an object that is at hand under any number.  For memos that are assigned, and
    for objects that are numbered a second time.  0 or -1. */
 int memo_set(struct memo *memo, PyObject *object, Py_ssize_t index);
 
-/* Makes *copy a memo with the same entries.  The source is flushed.  0 or -1. */
+/* Makes *copy a memo with the same entries.  The source was shown.  0 or -1. */
 int memo_copy(struct memo *copy, const struct memo *memo);
 
 /* Makes room for one more entry in log, table and indices.  0 or -1. */
@@ -179,7 +212,7 @@ int memo_make(struct memo *memo, size_t position, PyObject *dict);
 
 /* Counts an entry that nobody can fetch.  0 or -1. */
 ALWAYS_INLINE int
-memo_skip(struct memo *memo)
+memo_skip(struct memo *memo, enum memo_absent absent)
 {
     if (memo_reserve(memo) < 0) {
         return -1;
@@ -187,7 +220,7 @@ memo_skip(struct memo *memo)
     if (unlikely(memo->indices != NULL)) {
         memo->indices[memo->count] = (Py_ssize_t)memo->count;
     }
-    memo->log[memo->count++] = 0;
+    memo->log[memo->count++] = (uintptr_t)absent << 2 | MEMO_MARKS;
     return 0;
 }
 

@@ -10,15 +10,32 @@
 
 /* ---- a dump ------------------------------------------------------------- */
 
+/* Moves what is kept between two uses. */
+static void
+move_memory(struct pickler *to, struct pickler *from)
+{
+    to->memo = from->memo;
+    to->writer.start = from->writer.start;
+    to->writer.end = from->writer.end;
+    to->snapshots = from->snapshots;
+}
+
 int
 pickler_init(struct pickler *pickler, struct core_state *state)
 {
     memset(pickler, 0, sizeof(*pickler));
     pickler->state = state;
-    return memo_init(&pickler->memo);
+    struct pickler *idle = exchange_pointer((void **)&state->dump->idle_pickler, NULL);
+    if (idle == NULL) {
+        return memo_init(&pickler->memo);
+    }
+    move_memory(pickler, idle);
+    PyMem_Free(idle);
+    return 0;
 }
 
-void
+/* Frees memo and buffer.  May run Python code. */
+static void
 pickler_free(struct pickler *pickler)
 {
     memo_destroy(&pickler->memo);
@@ -80,11 +97,21 @@ pickler_watch(struct pickler *pickler)
     pickler->writer.limit = pickler->writer.every ? pickler->writer.start : pickler->writer.due;
 }
 
+/* Whether to call `write` may run Python code.  BytesIO's own method runs none with what a dump
+   hands to it; what hides it, on the object or in a class derived from BytesIO, is another one. */
+static int
+write_is_foreign(struct core_state *state, PyObject *write)
+{
+    return write != NULL
+           && !(layout_is_known() && PyCFunction_Check(write)
+                && PyCFunction_GET_FUNCTION(write) == state->dump->bytes_io_write);
+}
+
 /* The header of protocols 2 and later, and the first frame. */
 static char *
 write_header(struct pickler *pickler, PyObject *write)
 {
-    char *out = writer_begin(&pickler->writer, write);
+    char *out = writer_begin(&pickler->writer, write, write_is_foreign(pickler->state, write));
     if (pickler->protocol >= 2) {
         *write_op(out, OP_PROTO) = (char)(unsigned char)pickler->protocol;
         out += 2;
@@ -101,7 +128,11 @@ begin(struct pickler *pickler)
     pickler->unnumbered = pickler->fast_nesting = 0;
     pickler->poll_at_next = pickler->nested_bound = 0;
     pickler->poll = (struct poll){0};
+    pickler->id_hook = pickler->override_hook = (struct hook){0};
     pickler->epoch = pickler->dump = ++pickler->state->epoch;
+    if (memo_flush(&pickler->memo) < 0) {
+        return -1;
+    }
     pickler->generation = pickler->memo.generation;
     if (unlikely(pickler->fast_memo != NULL)) {
         Py_CLEAR(pickler->fast_memo);
@@ -128,6 +159,18 @@ save_asked(struct pickler *pickler, PyObject *object, char *out)
     return save_close(pickler, object, save_release(pickler, reduce_value, out));
 }
 
+/* What is written last is foreign code, after which nothing is looked up any more: where nobody
+   can look at the memo, it is enough that all lives as long as there.  0 or -1. */
+static int
+before_last_write(struct pickler *pickler)
+{
+    if (pickler->observable) {
+        return save_foreign(pickler);
+    }
+    memo_own(&pickler->memo);
+    return 0;
+}
+
 /* Writes the whole pickle; what is left of it in the buffer ends at the place returned.  In line:
    what lies on the stack below the first object is at the cost of nesting. */
 ALWAYS_INLINE char *
@@ -138,7 +181,7 @@ write_pickle(struct pickler *pickler, PyObject *object, PyObject *write)
     out = unlikely(pickler->asked != NULL) ? save_asked(pickler, object, out)
                                            : save(pickler, object, out);
     out = out == NULL ? NULL : save_room(pickler, out);
-    if (out == NULL || (write != NULL && save_foreign(pickler) < 0)) {
+    if (out == NULL || (pickler->writer.foreign && before_last_write(pickler) < 0)) {
         return NULL;
     }
     return write_op(out, OP_STOP);
@@ -190,18 +233,41 @@ destroy(struct pickler *pickler)
     }
 }
 
-/* Dropping the memo's references runs Python code, and so nested calls; `pickler` is
-   still taken then. */
+/* Leaves nothing but memory that may be kept.  Dropping the memo's references runs Python code,
+   and so nested calls; `pickler` is still taken then. */
 static void
-give_pickler(struct core_state *state, struct pickler *pickler)
+empty(struct pickler *pickler)
 {
     memo_clear(&pickler->memo);
-    if (pickler->writer.bytes != NULL) {
-        writer_destroy(&pickler->writer);
-    }
+    writer_trim(&pickler->writer);
     Py_CLEAR(pickler->fast_memo);
     Py_CLEAR(pickler->asked);
     save_trim_snapshots(pickler);
+}
+
+void
+pickler_retire(struct pickler *pickler)
+{
+    struct core_state *state = pickler->state;
+    struct pickler *idle = NULL;
+    if (state != NULL && state->dump != NULL && state->dump->idle_pickler == NULL
+        && pickler->memo.table != NULL) {
+        idle = PyMem_Calloc(1, sizeof(*idle));
+    }
+    if (idle == NULL) {
+        pickler_free(pickler);
+        return;
+    }
+    empty(pickler);
+    idle->state = state;
+    move_memory(idle, pickler);
+    destroy(exchange_pointer((void **)&state->dump->idle_pickler, idle));
+}
+
+static void
+give_pickler(struct core_state *state, struct pickler *pickler)
+{
+    empty(pickler);
     destroy(exchange_pointer((void **)&state->dump->idle_pickler, pickler));
 }
 

@@ -13,11 +13,13 @@ int pickler_type_setup(PyObject *module);
 /* Frees what is kept between calls of dump and dumps. */
 void pickler_teardown(struct core_state *state);
 
-/* Makes it a pickler without hooks that has numbered nothing.  0 or -1. */
+/* Makes it a pickler without hooks that has numbered nothing.  It takes over the memory of the one
+   that is idle.  0 or -1. */
 int pickler_init(struct pickler *pickler, struct core_state *state);
 
-/* Frees memo and buffer.  May run Python code. */
-void pickler_free(struct pickler *pickler);
+/* Lets go of the memo, and leaves memo and buffer to the next one if none is idle.  May run Python
+   code. */
+void pickler_retire(struct pickler *pickler);
 
 /* Reads the arguments of the same names.  0 or -1.  The callback is borrowed. */
 int pickler_set_protocol(struct pickler *pickler, PyObject *protocol, int fix_imports);

@@ -64,17 +64,11 @@ pickler_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(k
 static int
 pickler_traverse(PicklerObject *self, visitproc visit, void *arg)
 {
-    struct memo *memo = &self->pickler.memo;
     Py_VISIT(Py_TYPE(self));
 #define VISIT(field) Py_VISIT(self->field);
     PICKLER_FIELDS(VISIT)
 #undef VISIT
-    for (size_t i = 0; i < memo->flushed; i++) {
-        if ((memo->log[i] & MEMO_MARKS) == 0) {
-            Py_VISIT((PyObject *)memo->log[i]);
-        }
-    }
-    return 0;
+    return memo_visit(&self->pickler.memo, visit, arg);
 }
 
 /* Drops everything but memo and buffer. */
@@ -101,7 +95,7 @@ pickler_dealloc(PicklerObject *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     drop_fields(self);
-    pickler_free(&self->pickler);
+    pickler_retire(&self->pickler);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
 }
@@ -272,6 +266,16 @@ set_persistent_id(PicklerObject *self, PyObject *value, void *Py_UNUSED(closure)
 /* ---- __init__ and dump -----------------------------------------------------------------------
  */
 
+/* Whether an attribute is the member of Pickler, which nothing on the object hides. */
+static int
+has_own_member(PicklerObject *self, PyObject *name)
+{
+    PyTypeObject *type = Py_TYPE(self), *base = self->pickler.state->dump->pickler_type;
+    PyObject *found = type_lookup(type, name);
+    return type->tp_getattro == base->tp_getattro && found != NULL
+           && Py_IS_TYPE(found, &PyMemberDescr_Type) && PyDescr_TYPE(found) == base;
+}
+
 /* The arguments of __init__, into a pickler that has none.  0 or -1. */
 static int
 init_fields(PicklerObject *self, PyObject *file, PyObject *protocol, int fix_imports,
@@ -295,8 +299,11 @@ init_fields(PicklerObject *self, PyObject *file, PyObject *protocol, int fix_imp
     if (init_persistent_id(self) < 0) {
         return -1;
     }
-    PyObject *table;
-    if (find_hook(self, pickler->state->str.dispatch_table, &table) < 0) {
+    PyObject *table, *name = pickler->state->str.dispatch_table;
+    if (has_own_member(self, name)) {
+        return 0;
+    }
+    if (find_hook(self, name, &table) < 0) {
         return -1;
     }
     Py_XSETREF(pickler->dispatch_table, table);
@@ -309,9 +316,14 @@ pickler_tp_init(PicklerObject *self, PyObject *args, PyObject *kwargs)
     static char *const keywords[] = {"file", "protocol", "fix_imports", "buffer_callback", NULL};
     PyObject *file, *protocol = NULL, *buffer_callback = NULL;
     int fix_imports = 1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OpO:Pickler", (char **)keywords, &file,
-                                     &protocol, &fix_imports, &buffer_callback)
-        || begin_using(self) < 0) {
+    if (kwargs == NULL && PyTuple_GET_SIZE(args) == 1) {
+        file = PyTuple_GET_ITEM(args, 0);
+    }
+    else if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OpO:Pickler", (char **)keywords, &file,
+                                          &protocol, &fix_imports, &buffer_callback)) {
+        return -1;
+    }
+    if (begin_using(self) < 0) {
         return -1;
     }
     if (self->write != NULL) {
@@ -363,20 +375,21 @@ find_hooks(PicklerObject *self)
     return 0;
 }
 
-/* Leaves the memo owned and entered, and the pickler without a cycle through its hooks. */
+/* Leaves the memo owned, with the dicts that others could get hold of, replace and present again;
+   and the pickler without a cycle through its hooks. */
 static void
 end_dump(PicklerObject *self)
 {
     struct pickler *pickler = &self->pickler;
     PyObject *exception = PyErr_GetRaisedException();
-    if (save_foreign(pickler) < 0) {
-        /* No memory to number what was left out: forget it all rather than keep holes. */
+    pickler->epoch = ++pickler->state->epoch;
+    memo_own(&pickler->memo);
+    if (pickler->memo.unmade != 0 && save_make_dicts(pickler) < 0) {
+        /* No memory to make what was left out: forget it all rather than keep holes. */
         PyErr_Clear();
         memo_clear(&pickler->memo);
     }
-    if (pickler->writer.bytes != NULL) {
-        writer_destroy(&pickler->writer);
-    }
+    writer_trim(&pickler->writer);
     self->running = 0;
     Py_CLEAR(pickler->persistent_id);
     Py_CLEAR(pickler->reducer_override);
@@ -471,6 +484,15 @@ read_entry(struct memo *memo, PyObject *value)
     return memo_set(memo, PyTuple_GET_ITEM(value, 1), index) < 0 ? -1 : memo_flush(memo);
 }
 
+/* Makes the memo as others see it.  During a dump, what is not flushed cannot be looked at yet.
+   0 or -1. */
+static int
+show(PicklerObject *self)
+{
+    struct memo *memo = &self->pickler.memo;
+    return !self->running && memo_flush(memo) < 0 ? -1 : memo_show(memo);
+}
+
 /* Fills a new memo from a dict.  0 or -1. */
 static int
 read_entries(struct memo *memo, PyObject *dict)
@@ -503,7 +525,8 @@ set_memo(PicklerObject *self, PyObject *value, void *Py_UNUSED(closure))
         return -1;
     }
     if (Py_IS_TYPE(value, pickler->state->dump->pickler_memo_type)) {
-        if (memo_copy(&memo, &((PicklerMemoObject *)value)->owner->pickler.memo) < 0) {
+        PicklerObject *owner = ((PicklerMemoObject *)value)->owner;
+        if (show(owner) < 0 || memo_copy(&memo, &owner->pickler.memo) < 0) {
             return -1;
         }
     }
@@ -558,9 +581,9 @@ static PyObject *
 shown_copy(PicklerMemoObject *self, PyObject *Py_UNUSED(ignored))
 {
     struct memo *memo = &self->owner->pickler.memo;
-    PyObject *dict = PyDict_New();
+    PyObject *dict = show(self->owner) < 0 ? NULL : PyDict_New();
     for (size_t i = 0; dict != NULL && i < memo->flushed; i++) {
-        PyObject *object = Py_XNewRef((PyObject *)memo->log[i]);
+        PyObject *object = Py_XNewRef(memo_object(memo->log[i]));
         if (object != NULL && show_entry(dict, object, memo_index(memo, (Py_ssize_t)i)) < 0) {
             Py_CLEAR(dict);
         }

@@ -12,6 +12,10 @@ setup_dump(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
+    PyObject *write = type_lookup((PyTypeObject *)state->stdlib.bytes_io, state->str.write);
+    if (write != NULL && Py_IS_TYPE(write, &PyMethodDescr_Type)) {
+        state->dump->bytes_io_write = ((PyMethodDescrObject *)write)->d_method->ml_meth;
+    }
     return pickler_type_setup(module) < 0 || pickler_setup(module) < 0 ? -1 : 0;
 }
 

@@ -9,6 +9,7 @@ struct dump_room {
     PyTypeObject *pickler_type;
     PyTypeObject *pickler_memo_type;
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
+    PyCFunction bytes_io_write;   /* BytesIO.write, or NULL */
 };
 
 extern const struct core_room dump_core_room;

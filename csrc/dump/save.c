@@ -29,12 +29,14 @@ save_make_dicts(struct pickler *pickler)
 {
     struct memo *memo = &pickler->memo;
     for (size_t i = memo->unmade_from; memo->unmade != 0 && i < memo->count; i++) {
-        if (!(memo->log[i] & MEMO_UNMADE)) {
+        if ((memo->log[i] & MEMO_MARKS) != MEMO_UNMADE) {
             continue;
         }
-        PyObject *instance = (PyObject *)(memo->log[i] & ~MEMO_MARKS);
-        PyObject *dict = PyObject_GenericGetDict(instance, NULL);
-        int made = dict == NULL ? -1 : memo_make(memo, i, dict);
+        uintptr_t entry = memo->log[i];
+        PyObject *dict = PyObject_GenericGetDict((PyObject *)(entry & ~MEMO_MARKS), NULL);
+        /* Whom the collector lets run may have cleared the memo. */
+        int same = i < memo->count && memo->log[i] == entry;
+        int made = dict == NULL ? -1 : same ? memo_make(memo, i, dict) : 0;
         Py_XDECREF(dict);
         if (made < 0) {
             return -1;
@@ -85,6 +87,25 @@ save_get_op(struct pickler *pickler, Py_ssize_t index, char *out)
     return NULL;
 }
 
+/* Whether a memo that was not emptied has numbered an object by its type alone. */
+static int
+has_number_by_type(PyTypeObject *type)
+{
+    return type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type
+           || type == Py_TYPE(Py_None) || type == &PyBool_Type || type == &PyDict_Type
+           || type == &PyList_Type || type == &PyTuple_Type || type == &PyBytes_Type
+           || type == &PySet_Type || type == &PyFrozenSet_Type;
+}
+
+int
+save_keep_part(struct pickler *pickler, PyObject *part)
+{
+    if (has_number_by_type(Py_TYPE(part)) || memo_find(&pickler->memo, part) >= 0) {
+        return 0;
+    }
+    return memo_keep(&pickler->memo, part);
+}
+
 /* ---- between two objects ------------------------------------------------ */
 
 /* Lets signals be handled and other threads run, if they ask for it.  0, or -1 with what
@@ -106,7 +127,7 @@ save_pass_boundary(struct pickler *pickler, char *out)
     }
     int called = 0;
     pickler->poll_at_next = 0;
-    if (pickler->writer.write != NULL && save_foreign(pickler) < 0) {
+    if (pickler->writer.foreign && save_foreign(pickler) < 0) {
         return NULL;
     }
     out = writer_boundary(&pickler->writer, out, &called);

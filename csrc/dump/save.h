@@ -31,6 +31,16 @@ struct snapshots {
     size_t capacity;
 };
 
+/* What is known of a hook; see save_hooks.h. */
+struct hook {
+    PyObject *callable; /* which hook; borrowed, and only compared */
+    int hopeless;       /* it is called for every object of this dump */
+    int answer;         /* enum plan_answer, in this epoch ... */
+    uint64_t epoch;
+    PyTypeObject *type; /* ... for this type */
+    size_t renewals;    /* how often built-in types were found to pass */
+};
+
 struct pickler {
     struct core_state *state;
     struct writer writer;
@@ -39,7 +49,7 @@ struct pickler {
     int bin;  /* whether binary opcodes are written; users may change it */
     int fast; /* whether nothing is memoized; users may change it */
     int fix_imports;
-    int observable;           /* whether the memo can be looked at when the dump is done */
+    int observable;           /* whether the memo can be looked at, and lasts */
     int poll_at_next;         /* signals are to be seen to at the next object */
     int unnumbered;           /* shared objects that are open and have no number yet */
     int fast_nesting;         /* containers open in fast mode */
@@ -58,6 +68,7 @@ struct pickler {
     PyObject *dispatch_table; /* the pickler's own, or NULL */
     PyObject *persistent_id;  /* the hooks, or NULL */
     PyObject *reducer_override;
+    struct hook id_hook, override_hook;
     PyObject *override_types; /* a tuple of the types that it looks at; NULL: all */
     PyObject *buffer_callback;
 };
@@ -73,6 +84,11 @@ ALWAYS_INLINE int
 save_foreign(struct pickler *pickler)
 {
     pickler->epoch = ++pickler->state->epoch;
+    if (unlikely(pickler->persistent_id != NULL)) {
+        /* What is known of it ends, and every object is to be shown to it. */
+        pickler->writer.every = 1;
+        pickler->writer.limit = pickler->writer.start;
+    }
     if (unlikely(memo_flush(&pickler->memo) < 0)) {
         return -1;
     }
@@ -191,10 +207,19 @@ save_number(struct pickler *pickler, PyObject *object, int unique, char *out)
 /* At a boundary: closes frames, sees to signals, asks persistent_id; then saves. */
 char *save_slow(struct pickler *pickler, PyObject *object, int unique, char *out);
 
+/* Whether a frame can end and be written without foreign code, and without failing but for memory.
+ */
+ALWAYS_INLINE int
+save_frame_can_end(struct pickler *pickler)
+{
+    struct writer *writer = &pickler->writer;
+    return writer->write == NULL || (!writer->foreign && writer_takes(writer));
+}
+
 /* Where a part begins: closes a full frame, with a file writes it, and sees to signals. */
 char *save_pass_boundary(struct pickler *pickler, char *out);
 
-/* The same without foreign code, for dumps without a file.  Signals are seen to at the
+/* The same without foreign code, where save_frame_can_end().  Signals are seen to at the
    next object. */
 char *save_end_frame(struct pickler *pickler, char *out);
 
@@ -329,9 +354,23 @@ char *save_fast_leave(struct pickler *pickler, PyObject *container, char *out);
 
 /* Numbers a temporary that nobody else will ever see. */
 ALWAYS_INLINE char *
-save_skip(struct pickler *pickler, char *out)
+save_skip(struct pickler *pickler, enum memo_absent absent, char *out)
 {
-    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+    return memo_skip(&pickler->memo, absent) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+}
+
+/* What such a temporary would hold lives as long as the memo does, also if it has no number of
+   its own; numbers and their kind cannot be seen dying.  0 or -1. */
+int save_keep_part(struct pickler *pickler, PyObject *part);
+
+ALWAYS_INLINE int
+save_keep(struct pickler *pickler, PyObject *const *parts, Py_ssize_t count)
+{
+    int result = 0;
+    for (Py_ssize_t i = 0; unlikely(pickler->observable) && result == 0 && i < count; i++) {
+        result = parts[i] == NULL ? 0 : save_keep_part(pickler, parts[i]);
+    }
+    return result;
 }
 
 /* Room for a few opcodes behind something that was saved. */

@@ -12,7 +12,8 @@ static int
 bound_make_ready(struct pickler *pickler, struct bound_plan *bound, PyObject *function,
                  enum bound_origin origin)
 {
-    if (!bound_look_up(pickler->state, bound, function)) {
+    if (!bound_look_up(pickler->state, bound, function) || !save_id_passes(pickler, bound->type)
+        || !save_id_passes(pickler, Py_TYPE(bound->callable))) {
         return 0;
     }
     bound->callable_position = memo_find(&pickler->memo, bound->callable);
@@ -26,8 +27,8 @@ bound_make_ready(struct pickler *pickler, struct bound_plan *bound, PyObject *fu
 static int
 pickler_is_plain(const struct pickler *pickler)
 {
-    return pickler->protocol >= 4 && pickler->bin && !pickler->fast && !pickler->observable
-           && pickler->persistent_id == NULL;
+    return pickler->protocol >= 4 && pickler->bin && !pickler->fast
+           && (pickler->persistent_id == NULL || !pickler->writer.every);
 }
 
 /* Makes a bound plan ready again, if it would be found again for the type: neither the reducer nor
@@ -36,7 +37,7 @@ static NOINLINE int
 bound_is_made_ready(struct bound_plan *bound, struct pickler *pickler, PyTypeObject *type)
 {
     return bound_is_registered(pickler->state, bound, type) && pickler_is_plain(pickler)
-           && pickler->dispatch_table == NULL && pickler->reducer_override == NULL
+           && pickler->dispatch_table == NULL && !save_asks_override(pickler, type)
            && bound_make_ready(pickler, bound, bound->function, OF_TABLE);
 }
 
@@ -148,7 +149,7 @@ write_value(struct pickler *pickler, struct bound_save *direct, int index, char 
 static struct typeinfo *
 find_new_class(struct pickler *pickler, PyObject *callable)
 {
-    if (!PyType_Check(callable) || pickler->writer.write != NULL) {
+    if (!PyType_Check(callable) || !save_frame_can_end(pickler)) {
         return NULL;
     }
     PyTypeObject *type = (PyTypeObject *)callable;
@@ -205,20 +206,22 @@ write_arguments(struct pickler *pickler, struct bound_save *direct, char *out)
     if (count == 0) {
         return out;
     }
-    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+    return save_keep(pickler, direct->snapshot.values, count) < 0
+               ? NULL
+               : save_skip(pickler, ABSENT_TUPLE, out);
 }
 
 ALWAYS_INLINE char *
 write_construction(struct pickler *pickler, struct bound_save *direct, char *out)
 {
     out = write_callable(pickler, direct, out);
-    if (out != NULL && unlikely(out >= pickler->writer.limit)) {
-        out = save_pass_boundary(pickler, out);
-    }
     if (unlikely(out == NULL)) {
         return NULL;
     }
-    out = write_arguments(pickler, direct, out);
+    if (unlikely(out >= pickler->writer.limit)) {
+        out = save_pass_boundary(pickler, out);
+    }
+    out = unlikely(out == NULL) ? NULL : write_arguments(pickler, direct, out);
     if (unlikely(out == NULL)) {
         error_note("when serializing %T reconstructor arguments", direct->object);
         return NULL;
@@ -238,10 +241,12 @@ write_items(struct pickler *pickler, struct bound_save *direct, char *out)
         uint16_t key_step = plan->operands[bound->keys_at + 2 * i];
         PyObject *key = PyTuple_GET_ITEM(plan->constants, plan->list[key_step].a);
         out = save(pickler, key, out);
-        out = out == NULL ? NULL : write_value(pickler, direct, bound->argument_count + i, out);
+        if (out == NULL) {
+            return NULL;
+        }
+        out = write_value(pickler, direct, bound->argument_count + i, out);
         if (out == NULL) {
             error_note("when serializing dict item %R", key);
-            error_note("when serializing %T state", direct->object);
             return NULL;
         }
     }
@@ -258,10 +263,13 @@ write_state(struct pickler *pickler, struct bound_save *direct, char *out)
             return NULL;
         }
     }
-    if (memo_skip(&pickler->memo) < 0) {
+    out = save_skip(pickler, ABSENT_DICT, write_op(out, OP_EMPTY_DICT));
+    struct bound_plan *bound = direct->bound;
+    if (out == NULL
+        || save_keep(pickler, direct->snapshot.values + bound->argument_count, bound->state_count)
+               < 0) {
         return NULL;
     }
-    out = write_op(write_op(out, OP_EMPTY_DICT), OP_MEMOIZE);
     out = write_items(pickler, direct, out);
     return out == NULL ? NULL : write_op(out, OP_BUILD);
 }
@@ -286,7 +294,14 @@ write_object(struct pickler *pickler, struct bound_save *direct, char *out)
         }
     }
     out = save_memoize(pickler, direct->object, unique, out);
-    return out == NULL || direct->bound->state_count < 0 ? out : write_state(pickler, direct, out);
+    if (out == NULL || direct->bound->state_count < 0) {
+        return out;
+    }
+    out = write_state(pickler, direct, out);
+    if (out == NULL) {
+        error_note("when serializing %T state", direct->object);
+    }
+    return out;
 }
 
 /* True if nothing that is written of this object can end a frame, ask for room or run foreign
@@ -343,7 +358,7 @@ write_small_state(struct pickler *pickler, const struct bound_save *direct, int 
 {
     const struct bound_plan *bound = direct->bound;
     const struct plan *plan = bound->plan;
-    out = save_skip(pickler, write_op(out, OP_EMPTY_DICT));
+    out = save_skip(pickler, ABSENT_DICT, write_op(out, OP_EMPTY_DICT));
     if (out != NULL && bound->state_count > 1) {
         out = write_op(out, OP_MARK);
     }
@@ -383,7 +398,7 @@ write_small(struct pickler *pickler, const struct bound_save *direct, char *out)
         }
     }
     out = save_tuple_op(pickler, count, out);
-    out = count == 0 ? out : save_skip(pickler, out);
+    out = count == 0 ? out : save_skip(pickler, ABSENT_TUPLE, out);
     if (unlikely(out == NULL)) {
         return NULL;
     }
@@ -532,6 +547,10 @@ save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObjec
            PyObject **reduce_value)
 {
     struct reducer reducer;
+    if (pickler->persistent_id != NULL && pickler->writer.every) {
+        /* Every part is to be shown to it, which says nothing of the plan. */
+        return OUTCOME_BAIL;
+    }
     PyObject *protocol =
         origin == OF_METHOD_EX ? pickler->state->protocols[pickler->protocol] : NULL;
     enum outcome verdict = reducer_meet(pickler->state, callable, protocol, &reducer);

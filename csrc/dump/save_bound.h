@@ -7,8 +7,7 @@
    same.
 
    The temporaries of the called reducer (the arguments and the state) are counted in the
-   memo and not numbered; that is why this way is only for dump and dumps, whose memo nobody
-   sees.  All other plans, and other picklers, go the general way (plan_run.h). */
+   memo and not numbered.  All other plans go the general way (plan_run.h). */
 #ifndef FASTCOPYREG_DUMP_SAVE_BOUND_H
 #define FASTCOPYREG_DUMP_SAVE_BOUND_H
 

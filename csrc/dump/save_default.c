@@ -4,8 +4,9 @@
    and as state the live __dict__, the slots that are set, or both.  Whenever anything is
    not as the plan has it, nothing is done and the object is asked as any other.
 
-   Frames end where they do there, between two parts (at_part).  Without a file that runs
-   no foreign code; with one, an object in which a frame may end is asked. */
+   Frames end where they do there, between two parts (at_part).  Without a file, or with a
+   BytesIO, that runs no foreign code; with another one, an object in which a frame may end is
+   asked. */
 #include "base/errors.h"
 #include "types/frozen.h"
 #include "base/reduction.h"
@@ -53,7 +54,7 @@ write_made_name(struct pickler *pickler, PyObject *name, char *out)
     size_t size = (size_t)PyUnicode_GET_LENGTH(name);
     out = write_op(out, OP_SHORT_BINUNICODE);
     out = write_bytes(write_op(out, (int)size), (const char *)PyUnicode_1BYTE_DATA(name), size);
-    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+    return save_skip(pickler, ABSENT_STR, out);
 }
 
 char *
@@ -215,7 +216,7 @@ save_values(struct pickler *pickler, struct typeinfo *info, PyObject *object, si
         int place = layout_values_index(values, i);
         PyObject *name = entries[place].key, *value = values->values[place];
         if (unlikely(out >= pickler->writer.limit)) {
-            if (pickler->writer.write != NULL) {
+            if (!save_frame_can_end(pickler)) {
                 return save_rest(pickler, object, numbered, i, count, out);
             }
             out = save_end_frame(pickler, out);
@@ -223,7 +224,10 @@ save_values(struct pickler *pickler, struct typeinfo *info, PyObject *object, si
         out = unlikely(out == NULL)
                   ? NULL
                   : write_attribute_name(pickler, name, &info->name_index[place], out);
-        out = unlikely(out == NULL) ? NULL : save_child(pickler, value, out);
+        if (unlikely(out == NULL)) {
+            return NULL;
+        }
+        out = save_child(pickler, value, out);
         if (unlikely(out == NULL)) {
             return failed_value(name);
         }
@@ -285,7 +289,10 @@ save_slot_pair(struct pickler *pickler, struct typeinfo_slot *slot, PyObject *va
     else {
         out = write_attribute_name(pickler, slot->name, &slot->index, out);
     }
-    out = unlikely(out == NULL) ? NULL : save_snapshot_value(pickler, value, epoch, out);
+    if (unlikely(out == NULL)) {
+        return NULL;
+    }
+    out = save_snapshot_value(pickler, value, epoch, out);
     return unlikely(out == NULL) ? failed_value(slot->name) : out;
 }
 
@@ -352,16 +359,26 @@ save_slot_pairs(struct pickler *pickler, struct typeinfo *info, uint64_t epoch, 
     return out;
 }
 
+/* What the dict of the slots in the snapshot would hold.  0 or -1. */
+static int
+keep_slots(struct pickler *pickler, struct typeinfo *info, const struct fields *fields)
+{
+    struct snapshots *stack = &pickler->snapshots;
+    return fields->in_place ? 0
+                            : save_keep(pickler, stack->values + stack->count - info->slot_count,
+                                        info->slot_count);
+}
+
 /* {name: value} of the slots in the snapshot, a dict that nobody else ever sees. */
 static char *
 save_slots(struct pickler *pickler, struct typeinfo *info, PyObject *object, struct fields *fields,
            uint64_t epoch, char *out)
 {
     Py_ssize_t set = fields->set;
-    if (memo_skip(&pickler->memo) < 0) {
+    out = save_skip(pickler, ABSENT_DICT, write_op(out, OP_EMPTY_DICT));
+    if (out == NULL || keep_slots(pickler, info, fields) < 0) {
         return NULL;
     }
-    out = write_op(write_op(out, OP_EMPTY_DICT), OP_MEMOIZE);
     if (set > 1) {
         out = write_op(out, OP_MARK);
     }
@@ -402,11 +419,8 @@ has_all_slots(struct typeinfo *info, PyObject *object)
 static char *
 save_short_list(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out)
 {
-    if (memo_skip(&pickler->memo) < 0) {
-        return NULL;
-    }
-    out = write_op(write_op(out, OP_EMPTY_LIST), OP_MEMOIZE);
-    out = info->slot_count > 1 ? write_op(out, OP_MARK) : out;
+    out = save_skip(pickler, ABSENT_LIST, write_op(out, OP_EMPTY_LIST));
+    out = out != NULL && info->slot_count > 1 ? write_op(out, OP_MARK) : out;
     for (Py_ssize_t i = 0; out != NULL && i < info->slot_count; i++) {
         PyObject *value = *layout_slot(object, info->slots[i].offset);
         out = save_inside(pickler, value, save_is_unique(pickler, value), out);
@@ -507,10 +521,7 @@ save_pair_state(struct pickler *pickler, struct typeinfo *info, PyObject *object
     if (out == NULL) {
         return failed_part(1);
     }
-    if (memo_skip(&pickler->memo) < 0) {
-        return NULL;
-    }
-    return write_op(write_op(out, OP_TUPLE2), OP_MEMOIZE);
+    return save_skip(pickler, ABSENT_TUPLE, write_op(out, OP_TUPLE2));
 }
 
 /* The object with the fields that were found. */
@@ -540,10 +551,9 @@ save_dump_is_planned(struct pickler *pickler, struct typeinfo *info)
         pickler->dump = ++pickler->state->epoch;
     }
     return pickler->protocol >= 4 && pickler->bin && !pickler->fast
-           && pickler->persistent_id == NULL && !save_asks_override(pickler, info->type)
-           && pickler->memo.indices == NULL
-           && ((info->slot_count == 0 && info->arguments == ARGUMENTS_NONE && !info->frozen)
-               || !pickler->observable);
+           && save_id_passes(pickler, info->type)
+           && save_id_passes(pickler, Py_TYPE((PyObject *)info->type))
+           && !save_asks_override(pickler, info->type) && pickler->memo.indices == NULL;
 }
 
 /* True if cls.__slotnames__, which had no names, still has none; that of a class with slots is
@@ -578,7 +588,7 @@ save_find_fields(struct pickler *pickler, struct typeinfo *info, PyObject *objec
     if (unlikely(info->verified != pickler->epoch) && !verify_default(pickler, info)) {
         return FIELDS_UNKNOWN;
     }
-    if (unlikely(pickler->writer.write != NULL && out + HEAD_ROOM >= pickler->writer.limit)) {
+    if (unlikely(out + HEAD_ROOM >= pickler->writer.limit) && !save_frame_can_end(pickler)) {
         return FIELDS_UNKNOWN;
     }
     if (!save_find_class(pickler, info, (PyObject *)info->type)
@@ -659,8 +669,7 @@ save_late_state(struct pickler *pickler, struct typeinfo *info, PyObject *object
             out = out == NULL ? failed_part(1) : out;
         }
         if (out != NULL) {
-            out = memo_skip(&pickler->memo) < 0 ? NULL
-                                                : write_op(write_op(out, OP_TUPLE2), OP_MEMOIZE);
+            out = save_skip(pickler, ABSENT_TUPLE, write_op(out, OP_TUPLE2));
         }
     }
     out = out == NULL ? NULL : save_room(pickler, out);

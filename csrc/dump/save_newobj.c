@@ -39,7 +39,8 @@ write_data(struct pickler *pickler, int opcode, const void *data, Py_ssize_t siz
 {
     out[0] = (char)(unsigned char)opcode;
     out[1] = (char)(unsigned char)size;
-    return save_skip(pickler, write_bytes(out + 2, data, (size_t)size));
+    enum memo_absent absent = opcode == OP_SHORT_BINBYTES ? ABSENT_BYTES : ABSENT_STR;
+    return save_skip(pickler, absent, write_bytes(out + 2, data, (size_t)size));
 }
 
 /* The elements as a tuple of their own. */
@@ -58,8 +59,10 @@ save_elements(struct pickler *pickler, PyObject *object, char *out)
             return NULL;
         }
     }
-    out = save_room(pickler, out);
-    return out == NULL ? NULL : save_skip(pickler, save_tuple_op(pickler, size, out));
+    out = save_keep(pickler, &PyTuple_GET_ITEM(object, 0), size) < 0 ? NULL
+                                                                     : save_room(pickler, out);
+    return out == NULL ? NULL
+                       : save_skip(pickler, ABSENT_TUPLE, save_tuple_op(pickler, size, out));
 }
 
 char *
@@ -77,7 +80,7 @@ save_short_argument(struct pickler *pickler, struct typeinfo *info, PyObject *ob
     case ARGUMENTS_INT: out = save_long(pickler, object, out); break;
     default: out = write_real(out, PyFloat_AS_DOUBLE(object)); break;
     }
-    return out == NULL ? NULL : save_skip(pickler, write_op(out, OP_TUPLE1));
+    return out == NULL ? NULL : save_skip(pickler, ABSENT_TUPLE, write_op(out, OP_TUPLE1));
 }
 
 /* The elements of a tuple as the arguments, or as the one argument. */
@@ -86,7 +89,7 @@ save_tuple_arguments(struct pickler *pickler, struct typeinfo *info, PyObject *o
 {
     out = save_elements(pickler, object, out);
     if (out != NULL && info->arguments == ARGUMENTS_TUPLE) {
-        out = save_skip(pickler, write_op(out, OP_TUPLE1));
+        out = save_skip(pickler, ABSENT_TUPLE, write_op(out, OP_TUPLE1));
     }
     if (unlikely(out == NULL)) {
         if (info->arguments == ARGUMENTS_TUPLE) {
@@ -128,7 +131,7 @@ save_set_arguments(struct pickler *pickler, PyObject *set, char *out)
         error_note("when serializing %T reconstructor arguments", set);
     }
     out = save_drop_snapshot(pickler, size, save_flush(pickler, epoch, out));
-    return out == NULL ? NULL : save_skip(pickler, write_op(out, OP_TUPLE1));
+    return out == NULL ? NULL : save_skip(pickler, ABSENT_TUPLE, write_op(out, OP_TUPLE1));
 }
 
 /* While its parts are saved, an object that others hold is open and has no number. */

@@ -59,6 +59,10 @@ ask_persistent_id(struct pickler *pickler, PyObject *object, int *saved, char *o
         return NULL;
     }
     PyObject *persistent_id = Py_NewRef(pickler->persistent_id);
+    if (save_read_hook(pickler, &pickler->id_hook, persistent_id) < 0) {
+        Py_DECREF(persistent_id);
+        return NULL;
+    }
     PyObject *pid = PyObject_CallOneArg(persistent_id, object);
     Py_DECREF(persistent_id);
     if (pid == NULL) {
@@ -90,7 +94,8 @@ before_object(struct pickler *pickler, PyObject *object, char *out)
     uint64_t epoch = pickler->epoch;
     out = save_pass_boundary(pickler, out);
     int passed = epoch != pickler->epoch;
-    if (out != NULL && pickler->persistent_id != NULL) {
+    if (out != NULL && pickler->persistent_id != NULL
+        && !(save_id_is_quiet(pickler) && save_id_passes_type(pickler, Py_TYPE(object)))) {
         out = ask_persistent_id(pickler, object, &saved, out);
     }
     return (struct before){out, saved ? BEFORE_SAVED : passed ? BEFORE_EPOCH : BEFORE_NOTHING};
@@ -197,9 +202,26 @@ save_by_type(struct pickler *pickler, PyObject *object, int unique, char *out)
     return save_instance(pickler, object, unique, out);
 }
 
+/* An object of another type than those that persistent_id is known to pass. */
+static NOINLINE char *
+save_shown(struct pickler *pickler, PyObject *object, char *out)
+{
+    int saved = 0;
+    Py_INCREF(object);
+    out = ask_persistent_id(pickler, object, &saved, out);
+    if (out != NULL && !saved) {
+        out = save_any(pickler, object, out);
+    }
+    return save_release(pickler, object, out);
+}
+
 char *
 save_object(struct pickler *pickler, PyObject *object, int unique, char *out)
 {
+    if (unlikely(pickler->persistent_id != NULL) && !pickler->writer.every
+        && !save_id_passes_type(pickler, Py_TYPE(object))) {
+        return save_shown(pickler, object, out);
+    }
     if (!unique) {
         Py_ssize_t position = memo_find(&pickler->memo, object);
         if (position >= 0) {

@@ -3,6 +3,7 @@
 #define FASTCOPYREG_DUMP_SAVE_PART_H
 
 #include "base/prefetch.h"
+#include "dump/save_hooks.h"
 #include "dump/save_scalars.h"
 
 /* The types that are written at once; everything else is for save_object().  `list`: where the
@@ -51,7 +52,7 @@ save(struct pickler *pickler, PyObject *object, char *out)
 
 /* True if reducer_override() is to be asked about the objects of a type. */
 static inline int
-save_asks_override(const struct pickler *pickler, PyTypeObject *type)
+save_asks_override(struct pickler *pickler, PyTypeObject *type)
 {
     if (likely(pickler->reducer_override == NULL)) {
         return 0;
@@ -61,7 +62,7 @@ save_asks_override(const struct pickler *pickler, PyTypeObject *type)
     for (Py_ssize_t i = 0; !asks && i < PyTuple_GET_SIZE(types); i++) {
         asks = PyType_IsSubtype(type, (PyTypeObject *)PyTuple_GET_ITEM(types, i));
     }
-    return asks;
+    return asks && !save_override_passes(pickler, type);
 }
 
 /* An object that is owned by the caller, who knows whether its holder was the only one. */

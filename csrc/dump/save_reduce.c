@@ -22,8 +22,7 @@ args_are_ours(struct pickler *pickler, PyObject *reduce_value)
     PyObject *args = PyTuple_GET_ITEM(reduce_value, PART_ARGS);
     return PyTuple_GET_SIZE(reduce_value) == 2 && has_one_reference(args)
            && has_one_reference(reduce_value) && PyTuple_CheckExact(args)
-           && PyTuple_GET_SIZE(args) != 0 && !pickler->observable && !pickler->fast
-           && pickler->protocol >= 4;
+           && PyTuple_GET_SIZE(args) != 0 && !pickler->fast && pickler->protocol >= 4;
 }
 
 /* Arguments that are counted and not numbered, if they still can be: they were ours in `epoch`. */
@@ -35,8 +34,11 @@ end_args(struct pickler *pickler, PyObject *reduce_value, uint64_t epoch, char *
     if (out == NULL || (epoch != pickler->epoch && !args_are_ours(pickler, reduce_value))) {
         return out == NULL ? NULL : save_tuple_end(pickler, args, out);
     }
-    out = save_tuple_op(pickler, PyTuple_GET_SIZE(args), out);
-    return memo_skip(&pickler->memo) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+    Py_ssize_t size = PyTuple_GET_SIZE(args);
+    out = save_tuple_op(pickler, size, out);
+    return save_keep(pickler, &PyTuple_GET_ITEM(args, 0), size) < 0
+               ? NULL
+               : save_skip(pickler, ABSENT_TUPLE, out);
 }
 
 /* The callable, which is mostly the one that was called last, and then still at its place in the
@@ -47,7 +49,7 @@ save_callable(struct pickler *pickler, PyObject *callable, char *out)
     struct memo *memo = &pickler->memo;
     size_t last = pickler->callable_position;
     if (likely(last < memo->count && memo->log[last] == (uintptr_t)callable
-               && out < pickler->writer.limit)) {
+               && out < pickler->writer.limit && save_id_passes(pickler, Py_TYPE(callable)))) {
         return save_get(pickler, (Py_ssize_t)last, out);
     }
     out = save(pickler, callable, out);
@@ -495,6 +497,10 @@ ask_override(struct pickler *pickler, PyObject *object, PyObject **reduce_value)
         return -1;
     }
     PyObject *override = Py_NewRef(pickler->reducer_override);
+    if (save_read_hook(pickler, &pickler->override_hook, override) < 0) {
+        Py_DECREF(override);
+        return -1;
+    }
     *reduce_value = PyObject_CallOneArg(override, object);
     Py_DECREF(override);
     if (*reduce_value == Py_NotImplemented) {
@@ -559,6 +565,7 @@ is_like_the_last(struct pickler *pickler, PyObject *reduce_value, const char *ou
     return out < pickler->writer.limit && reduction_is_short_call(pickler->state, reduce_value)
            && last < memo->count
            && memo->log[last] == (uintptr_t)PyTuple_GET_ITEM(reduce_value, PART_CALLABLE)
+           && save_id_passes(pickler, Py_TYPE(PyTuple_GET_ITEM(reduce_value, PART_CALLABLE)))
            && args_are_ours(pickler, reduce_value)
            && are_scalars(PyTuple_GET_ITEM(reduce_value, PART_ARGS));
 }
@@ -693,9 +700,9 @@ save_class(struct pickler *pickler, PyObject *object, char *out)
 {
     PyTypeObject *type = (PyTypeObject *)object;
     struct typeinfo *info = typeinfo_find(pickler->state, type);
-    if (pickler->writer.write == NULL && info->type == type && info->version != 0
-        && save_dump_is_planned(pickler, info) && info->class_dump != pickler->dump
-        && save_find_class(pickler, info, object)) {
+    if (info->type == type && info->version != 0 && save_dump_is_planned(pickler, info)
+        && info->class_dump != pickler->dump && save_find_class(pickler, info, object)
+        && save_frame_can_end(pickler)) {
         return save_write_class(pickler, info, object, out);
     }
     return save_named_class(pickler, object, out);

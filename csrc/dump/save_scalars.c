@@ -117,23 +117,27 @@ payload_header(struct pickler *pickler, char *header, size_t size, int one, int 
     return 0;
 }
 
+/* Whether a payload of this size is handed to a file, which is foreign code, or is what others
+   are asked for when a BytesIO reads it. */
+static int
+goes_to_file(struct pickler *pickler, size_t size, PyObject *object)
+{
+    return pickler->writer.write != NULL && size >= FRAME_TARGET_SIZE
+           && (pickler->writer.foreign
+               || (object != NULL && !PyBytes_CheckExact(object)
+                   && !PyByteArray_CheckExact(object)));
+}
+
 /* A payload.  `object` is what a file is handed, or NULL; whoever calls owns it. */
 static char *
 write_payload(struct pickler *pickler, char *out, const char *header, size_t header_size,
               const char *data, size_t size, PyObject *object)
 {
-    if (pickler->writer.write != NULL && size >= FRAME_TARGET_SIZE && save_foreign(pickler) < 0) {
+    if (goes_to_file(pickler, size, object) && save_foreign(pickler) < 0) {
         return NULL;
     }
     int called = 0;
     return writer_payload(&pickler->writer, out, header, header_size, data, size, object, &called);
-}
-
-/* Whether a payload of this size is handed to a file, which is foreign code. */
-static int
-goes_to_file(struct pickler *pickler, size_t size)
-{
-    return pickler->writer.write != NULL && size >= FRAME_TARGET_SIZE;
 }
 
 static char *
@@ -263,7 +267,7 @@ write_bytes_payload(struct pickler *pickler, PyObject *object, const char *data,
     if (header_size == 0) {
         return NULL;
     }
-    unique = unique && !goes_to_file(pickler, size);
+    unique = unique && !goes_to_file(pickler, size, object);
     out = write_payload(pickler, out, header, header_size, data, size, object);
     return out == NULL ? NULL : save_memoize(pickler, object, unique, out);
 }
@@ -274,7 +278,7 @@ write_bytearray_payload(struct pickler *pickler, PyObject *object, const char *d
 {
     char header[9];
     write_u64(write_op(header, OP_BYTEARRAY8), size);
-    unique = unique && !goes_to_file(pickler, size);
+    unique = unique && !goes_to_file(pickler, size, object);
     out = write_payload(pickler, out, header, sizeof(header), data, size, object);
     return out == NULL ? NULL : save_memoize(pickler, object, unique, out);
 }

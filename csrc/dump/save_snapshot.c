@@ -75,10 +75,10 @@ char *
 save_snapshot_list(struct pickler *pickler, Py_ssize_t size, uint64_t epoch, char *out)
 {
     size_t base = pickler->snapshots.count - (size_t)size;
-    if (memo_skip(&pickler->memo) < 0) {
+    out = save_skip(pickler, ABSENT_LIST, write_op(out, OP_EMPTY_LIST));
+    if (save_keep(pickler, pickler->snapshots.values + base, size) < 0) {
         return NULL;
     }
-    out = write_op(write_op(out, OP_EMPTY_LIST), OP_MEMOIZE);
     for (Py_ssize_t index = 0; out != NULL && index < size; index += BATCH_SIZE) {
         out = save_snapshot_batch(pickler, base, index, size, epoch, out);
     }

@@ -2,7 +2,7 @@
 
    What is written is what the type's own reducer gives: the class, the arguments, REDUCE, and
    the contents.  The arguments tuple and what is new in it are counted in the memo and not
-   numbered, so that this is for dump and dumps alone, whose memo nobody sees.
+   numbered.
 
    An object of which no part needs more than a few bytes is written only where no frame can
    end among them; near the end of one it is asked. */
@@ -43,7 +43,7 @@ static NOINLINE int
 verify_value(struct pickler *pickler, struct typeinfo *info)
 {
     struct core_state *state = pickler->state;
-    if (!save_dump_is_planned(pickler, info) || pickler->observable
+    if (!save_dump_is_planned(pickler, info)
         || *values_status(state, info->value) != VALUE_HOLDS) {
         return 0;
     }
@@ -92,7 +92,7 @@ write_part(struct pickler *pickler, const struct value_part *part, char *out)
         out[0] = (char)(part->kind == VALUE_BYTES ? OP_SHORT_BINBYTES : OP_SHORT_BINUNICODE);
         out[1] = (char)(unsigned char)part->size;
         out = write_bytes(out + 2, part->is.data, (size_t)part->size);
-        return save_skip(pickler, out);
+        return save_skip(pickler, part->kind == VALUE_BYTES ? ABSENT_BYTES : ABSENT_STR, out);
     case VALUE_NUMBER: return write_integer(out, part->is.number);
     case VALUE_REAL: return write_real(out, part->is.real);
     case VALUE_EMPTY: return write_op(out, OP_EMPTY_TUPLE);
@@ -143,6 +143,7 @@ save_parts(struct pickler *pickler, const struct value_parts *parts, char *out)
     out = save_flush(pickler, epoch, out);
     for (int i = 0; i < count; i++) {
         if (list[i].kind == VALUE_OBJECT) {
+            out = save_keep(pickler, &list[i].is.object, 1) < 0 ? NULL : out;
             out = save_release(pickler, list[i].is.object, out);
         }
     }
@@ -175,7 +176,7 @@ save_construction(struct pickler *pickler, struct typeinfo *info, PyObject *obje
         return NULL;
     }
     out = save_tuple_op(pickler, count, out);
-    out = count == 0 ? out : save_skip(pickler, out);
+    out = count == 0 ? out : save_skip(pickler, ABSENT_TUPLE, out);
     return out == NULL ? NULL : write_op(out, OP_REDUCE);
 }
 
@@ -373,7 +374,7 @@ save_integer_state(struct pickler *pickler, struct typeinfo *info, PyObject *obj
         out = write_op(write_op(out, OP_EMPTY_TUPLE), OP_NEWOBJ);
         out = save_memoize(pickler, object, unique, out);
     }
-    out = out == NULL ? NULL : save_skip(pickler, write_op(out, OP_EMPTY_DICT));
+    out = out == NULL ? NULL : save_skip(pickler, ABSENT_DICT, write_op(out, OP_EMPTY_DICT));
     out = out == NULL ? NULL : save_str(pickler, pickler->state->str.int_, 0, out);
     out = out == NULL ? NULL : save_long(pickler, number, out);
     return out == NULL ? NULL : write_op(write_op(out, OP_SETITEM), OP_BUILD);
@@ -385,11 +386,11 @@ save_copied(struct pickler *pickler, struct typeinfo *info, PyObject *object, in
             char *out)
 {
     out = write_value_class(pickler, info, out);
-    out = out == NULL ? NULL : save_skip(pickler, write_op(out, OP_EMPTY_DICT));
+    out = out == NULL ? NULL : save_skip(pickler, ABSENT_DICT, write_op(out, OP_EMPTY_DICT));
     if (out != NULL && PyDict_GET_SIZE(object) != 0) {
         out = save_dict_contents(pickler, object, out);
     }
-    out = out == NULL ? NULL : save_skip(pickler, write_op(out, OP_TUPLE1));
+    out = out == NULL ? NULL : save_skip(pickler, ABSENT_TUPLE, write_op(out, OP_TUPLE1));
     return out == NULL ? NULL : save_memoize(pickler, object, unique, write_op(out, OP_REDUCE));
 }
 

@@ -49,6 +49,14 @@ writer_destroy(struct writer *writer)
     writer->start = writer->end = writer->limit = NULL;
 }
 
+void
+writer_trim(struct writer *writer)
+{
+    if (writer->bytes != NULL || writer->end - writer->start > WRITER_KEPT_FRAME) {
+        writer_destroy(writer);
+    }
+}
+
 /* The next boundary at which something is to be done: the frame is full, or the buffer
    is; without frames, every so many bytes, since boundaries are where signals are seen. */
 static void
@@ -64,9 +72,10 @@ set_limit(struct writer *writer, const char *out)
 }
 
 char *
-writer_begin(struct writer *writer, PyObject *write)
+writer_begin(struct writer *writer, PyObject *write, int foreign)
 {
     writer->write = write;
+    writer->foreign = foreign;
     writer->framing = 0;
     set_limit(writer, writer->start);
     return writer->start;
@@ -118,7 +127,7 @@ move_to_bytes(struct writer *writer, size_t used, size_t size)
 static int
 resize(struct writer *writer, size_t used, size_t size)
 {
-    if (writer->bytes == NULL && size <= WRITER_KEPT) {
+    if (writer->bytes == NULL && (size <= WRITER_KEPT || writer->write != NULL)) {
         char *start = PyMem_Realloc(writer->start, size);
         if (start == NULL) {
             PyErr_NoMemory();
@@ -174,6 +183,16 @@ call_write(struct writer *writer, PyObject *object)
     Py_DECREF(object);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
+}
+
+int
+writer_takes(struct writer *writer)
+{
+    if (call_write(writer, PyBytes_FromStringAndSize(NULL, 0)) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    return 1;
 }
 
 /* Hands what is in the buffer to the file and empties it. */

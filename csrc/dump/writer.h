@@ -19,7 +19,9 @@ enum {
     WRITER_ROOM = 1024,
     /* Buffers up to this size are kept between calls; above, the buffer is the bytes
        object that will be the result, so that a large pickle is never held twice. */
-    WRITER_KEPT = 1 << 16
+    WRITER_KEPT = 1 << 16,
+    /* With a file, the buffer holds a frame, and is kept up to this size. */
+    WRITER_KEPT_FRAME = 1 << 17
 };
 
 struct writer {
@@ -32,6 +34,7 @@ struct writer {
     int framing;     /* whether a frame is open */
     PyObject *bytes; /* the object the buffer lies in; NULL: a block of PyMem_Malloc */
     PyObject *write; /* file.write, or NULL; borrowed */
+    int foreign;     /* to call it may run Python code: it is not BytesIO's own */
 };
 
 /* Makes sure of a buffer, keeping one that is there.  0, or -1 with MemoryError. */
@@ -40,8 +43,16 @@ int writer_init(struct writer *writer);
 /* Frees the buffer. */
 void writer_destroy(struct writer *writer);
 
-/* Starts a pickle: nothing is written, no frame is open.  Returns `out`. */
-char *writer_begin(struct writer *writer, PyObject *write);
+/* Frees a buffer that is not to be kept until the next dump. */
+void writer_trim(struct writer *writer);
+
+/* Starts a pickle: nothing is written, no frame is open.  `foreign`: to call `write` may run
+   Python code.  Returns `out`. */
+char *writer_begin(struct writer *writer, PyObject *write, int foreign);
+
+/* Whether what is written now is taken by a file whose write() runs no Python code: a BytesIO may
+   be closed, or be looked into.  It stays so until foreign code runs. */
+int writer_takes(struct writer *writer);
 
 /* Opens a frame at `out`. */
 char *writer_open_frame(struct writer *writer, char *out);

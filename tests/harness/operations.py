@@ -453,7 +453,15 @@ def hook_picklers(subject):
     class Chained(subject.pickle.Pickler):
         dispatch_table = collections.ChainMap({}, {Slots: lambda obj: (Pair, (1, 2))})
 
+    class Read(subject.pickle.Pickler):
+        def persistent_id(self, obj):
+            return "id" if type(obj) is Pair else None
+
+        def reducer_override(self, obj):
+            return NotImplemented
+
     return {
+        "hooks that are read": Read,
         "persistent_id": Persistent,
         "reducer_override": Override,
         "dispatch_table": Table,
@@ -492,6 +500,20 @@ def memo_round_trip(subject):
     return operation
 
 
+def asked_memo(subject):
+    """Dumps what is numbered without being made, asks for the memo, and gives it to another."""
+    value = [Slots(1, ["two"]), Registered(1), datetime.datetime(2020, 1, 1), Slots("l", "r")]
+
+    def operation():
+        first, second = subject.pickle.Pickler(io.BytesIO()), subject.pickle.Pickler(io.BytesIO())
+        first.dump(value)
+        second.memo = first.memo
+        second.dump([value, Registered(2)])
+        return len(second.memo.copy())
+
+    return operation
+
+
 def pickler_operations(subject):
     value = [Slots(1, ["two"]), Slots("l", "r"), "s", Registered(1)]
     for name, Pickler in hook_picklers(subject).items():
@@ -510,6 +532,7 @@ def pickler_operations(subject):
             lambda p=protocol: to_file_function(subject, VALUES["frames"](), p),
         )
     yield Operation("memo round trip", lambda: memo_round_trip(subject))
+    yield Operation("memo asked for", lambda: asked_memo(subject))
     yield Operation("Pickler made", lambda: lambda: subject.pickle.Pickler(io.BytesIO()).bin)
     yield Operation(
         "fix_imports",

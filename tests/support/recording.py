@@ -210,15 +210,28 @@ def describe_memo(memo):
     entries = memo.copy() if not isinstance(memo, dict) else memo
     for key, (_, obj) in entries.items():
         assert key == id(obj), "a memo is keyed by identity"
-    described = [
-        (index, type(obj).__name__, obj if type(obj) in (str, bytes) else size(obj))
-        for index, obj in entries.values()
-    ]
+    described = [(index, type(obj).__name__, content(obj)) for index, obj in entries.values()]
     return sorted(described, key=lambda entry: (*entry[:2], repr(entry[2])))
 
 
-def size(obj):
-    """The length of what has a length of its own, for telling memo entries apart."""
+class Unpromised:
+    """The content of what only stands in for an object that was not made: any."""
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = None
+
+    def __repr__(self):
+        return "..."
+
+
+def content(obj):
+    """What tells memo entries apart: text, or the length of what has a length of its own."""
+    if type(obj) in (str, bytes, tuple, list, dict) and obj in ("...", b"...", (None,), [], {}):
+        return Unpromised()
+    if type(obj) in (str, bytes):
+        return obj
     return len(obj) if type(obj) in (list, dict, tuple, set, frozenset) else None
 
 

@@ -147,21 +147,58 @@ load_memo_begin_prescanned(struct load_memo *memo)
     return 0;
 }
 
-/* Nobody but the load can look at a prescanned memo. */
-static void
-clear_prescanned(struct load_memo *memo)
+int
+load_memo_doubt(struct load_memo *memo)
 {
-    for (size_t i = memo->length; i-- > 0;) {
+    size_t reach = memo->length < FIRST_REACH ? FIRST_REACH : memo->length;
+    PyObject **items = PyMem_Calloc(reach, sizeof(PyObject *));
+    if (items == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (size_t i = 0; i < memo->length; i++) {
+        if (memo->scan.wanted[i] != 0 && memo->scan.wanted[i] != HANDED_HERE) {
+            items[i] = Py_NewRef(memo->items[i]);
+        }
+    }
+    memo->doubted = memo->items;
+    memo->doubted_count = memo->end = memo->length;
+    memo->items = items;
+    memo->reach = memo->capacity = reach;
+    memo->prescanned = 0;
+    return 0;
+}
+
+/* Drops so many entries of a prescanned memo, at which nobody but the load can look. */
+static void
+drop_prescanned(struct load_memo *memo, PyObject **items, size_t count)
+{
+    for (size_t i = count; i-- > 0;) {
         if (unlikely(memo->handed.count > 0)) {
             handed_drop(&memo->handed, i + 1);
         }
         if (memo->scan.wanted[i]) {
-            Py_DECREF(memo->items[i]);
+            Py_DECREF(items[i]);
         }
     }
     handed_drop(&memo->handed, 0);
+}
+
+static void
+clear_prescanned(struct load_memo *memo)
+{
+    drop_prescanned(memo, memo->items, memo->length);
     memo->length = 0;
     memo->prescanned = 0;
+}
+
+static void
+clear_doubted(struct load_memo *memo)
+{
+    PyObject **items = memo->doubted;
+    memo->doubted = NULL;
+    drop_prescanned(memo, items, memo->doubted_count);
+    PyMem_Free(items);
 }
 
 /* Gives the memo its memory back, for as many entries as a new one has.  Those are empty. */
@@ -204,6 +241,9 @@ load_memo_clear(struct load_memo *memo)
     }
     else if (memo->end > 0 || memo->sparse != NULL) {
         clear_full(memo);
+    }
+    if (unlikely(memo->doubted != NULL)) {
+        clear_doubted(memo);
     }
 }
 

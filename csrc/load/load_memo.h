@@ -28,6 +28,8 @@ struct load_memo {
     struct prescan scan;
     int prescanned;
     struct handed handed; /* prescanned: what is kept beside it */
+    PyObject **doubted;   /* of a prescan that did not hold: its items, of which ... */
+    size_t doubted_count; /* ... so many, and what is kept beside them, are owned still */
 };
 
 /* In full: takes a reference of its own.  0, or -1 with an exception.  Dropping a value
@@ -40,6 +42,10 @@ PyObject *load_memo_get_full(struct load_memo *memo, struct core_state *state, s
 
 /* Prepares for a prescanned load.  0, or -1 with an exception. */
 int load_memo_begin_prescanned(struct load_memo *memo);
+
+/* The load goes on with other bytes than were scanned: the memo is in full from here.  What the
+   prescan left out is missing in it.  0, or -1 with MemoryError. */
+int load_memo_doubt(struct load_memo *memo);
 
 /* Drops all entries, from the last to the first.  May run Python code. */
 void load_memo_clear(struct load_memo *memo);

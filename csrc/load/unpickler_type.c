@@ -5,6 +5,7 @@
    find_class() or another thread, gets RuntimeError. */
 #include "load/unpickler.h"
 #include "load/room.h"
+#include "base/observed.h"
 
 typedef struct {
     PyObject_HEAD struct unpickler machine;
@@ -274,6 +275,18 @@ initialise(UnpicklerObject *self, const struct load_options *options)
     return 0;
 }
 
+/* Gives the object its file and options.  0, or -1 with an exception.  Runs Python code. */
+static int
+take_arguments(UnpicklerObject *self, const struct load_options *options)
+{
+    if (begin_use(self) < 0) {
+        return -1;
+    }
+    int result = initialise(self, options);
+    end_use(self);
+    return result;
+}
+
 static int
 Unpickler_init(PyObject *op, PyObject *arguments, PyObject *keywords)
 {
@@ -286,12 +299,31 @@ Unpickler_init(PyObject *op, PyObject *arguments, PyObject *keywords)
         || unpickler_check_options("Unpickler", &options) < 0) {
         return -1;
     }
-    if (begin_use(self) < 0) {
-        return -1;
+    return take_arguments(self, &options);
+}
+
+/* A call of the type itself, without a tuple of arguments. */
+static PyObject *
+Unpickler_vectorcall(PyObject *type, PyObject *const *vector, size_t flags, PyObject *names)
+{
+    static char *const option_names[] = OPTION_NAMES("file");
+    struct load_options options = {.fix_imports = 1};
+    Py_ssize_t count = PyVectorcall_NARGS(flags);
+    if (likely(count == 1 && names == NULL)) {
+        options.input = vector[0];
     }
-    int result = initialise(self, &options);
-    end_use(self);
-    return result;
+    else if (unpickler_check_positional("Unpickler", count) < 0
+             || arguments_parse(vector, count, names, "O|$pOOO:Unpickler", option_names,
+                                OPTION_TARGETS(&options))
+                    < 0
+             || unpickler_check_options("Unpickler", &options) < 0) {
+        return NULL;
+    }
+    PyObject *self = Unpickler_new((PyTypeObject *)type, NULL, NULL);
+    if (self != NULL && take_arguments((UnpicklerObject *)self, &options) < 0) {
+        Py_CLEAR(self);
+    }
+    return self;
 }
 
 /* ---- the policy --------------------------------------------------------- */
@@ -324,6 +356,72 @@ PyDoc_STRVAR(Unpickler_load_doc,
              "The memo is kept for the next pickle of the same file.  Raises RuntimeError while\n"
              "another call uses the object.");
 
+/* Whether the type's method of this name is ours. */
+static int
+has_our_method(UnpicklerObject *self, PyObject *name)
+{
+    return type_lookup(Py_TYPE(self), name)
+           == type_lookup(self->machine.state->load->unpickler_type, name);
+}
+
+/* Whether an object of a subclass asks nothing but our methods: nothing of its own is in its way
+   to them, nor is it found in one that is kept elsewhere. */
+static int
+asks_only_us(UnpicklerObject *self)
+{
+    struct core_strings *str = &self->machine.state->str;
+    PyTypeObject *type = Py_TYPE(self);
+    if (type->tp_getattro != self->machine.state->load->unpickler_type->tp_getattro
+        || type->tp_finalize != NULL || type->tp_del != NULL
+        || !has_our_method(self, str->find_class) || !has_our_method(self, str->persistent_load)
+        || type_assign_version(type, str->find_class) == 0) {
+        return 0;
+    }
+    Py_ssize_t weak = type->tp_weaklistoffset;
+    PyObject *method = NULL;
+    int ours = (weak == 0 || *(PyObject **)((char *)self + weak) == NULL)
+               && PyObject_GetOptionalAttr((PyObject *)self, str->find_class, &method) > 0
+               && PyCFunction_CheckExact(method)
+               && PyCFunction_GET_SELF(method) == (PyObject *)self;
+    PyErr_Clear();
+    Py_XDECREF(method);
+    return ours;
+}
+
+/* Whether this is the first call and the last that anybody can make of the object, and nobody can
+   look at it meanwhile: the caller holds it alone and drops it, and no hook is handed it. */
+static int
+is_passing(UnpicklerObject *self)
+{
+    struct unpickler *machine = &self->machine;
+    if (!is_temporary((PyObject *)self) || machine->memo.length > 0 || machine->memo.end > 0
+        || machine->memo.sparse != NULL || machine->reader.start != NULL
+        || self->persistent_load_attribute != NULL || calls_observed(machine->state)) {
+        return 0;
+    }
+    machine->self_version = 0;
+    if (machine->self != NULL) {
+        if (!asks_only_us(self)) {
+            return 0;
+        }
+        machine->self_version = type_version(Py_TYPE(self));
+    }
+    return 1;
+}
+
+/* load() of an object that nobody will see again; the collector does not show it either. */
+static PyObject *
+load_in_passing(UnpicklerObject *self)
+{
+    PyObject *object = NULL;
+    PyObject_GC_UnTrack(self);
+    if (persistent_load_at_load(self) == 0) {
+        object = unpickler_load_once(&self->machine);
+    }
+    PyObject_GC_Track(self);
+    return object;
+}
+
 static PyObject *
 Unpickler_load(PyObject *op, PyObject *Py_UNUSED(unused))
 {
@@ -339,7 +437,10 @@ Unpickler_load(PyObject *op, PyObject *Py_UNUSED(unused))
         return NULL;
     }
     PyObject *object = NULL;
-    if (persistent_load_at_load(self) == 0) {
+    if (is_passing(self)) {
+        object = load_in_passing(self);
+    }
+    else if (persistent_load_at_load(self) == 0) {
         object = load_run(machine);
         persistent_load_after_load(self);
     }
@@ -597,5 +698,9 @@ unpickler_type_setup(PyObject *module)
         return -1;
     }
     state->load->unpickler_memo_type = (PyTypeObject *)memo_type;
-    return core_add_type(module, &Unpickler_spec, &state->load->unpickler_type);
+    if (core_add_type(module, &Unpickler_spec, &state->load->unpickler_type) < 0) {
+        return -1;
+    }
+    state->load->unpickler_type->tp_vectorcall = Unpickler_vectorcall;
+    return 0;
 }

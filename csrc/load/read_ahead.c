@@ -1,0 +1,278 @@
+/* What lies ahead in a file: see read_ahead.h. */
+#include "load/read_ahead.h"
+
+#ifdef HAVE_PREAD
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+enum {
+    FIRST_READ = 1024,
+    GROWTH = 4,
+    /* What a pickle has in one piece and is larger than this is not read twice. */
+    LARGEST_PIECE = 1024 * 1024,
+    HEAD = 2 + FRAME_HEADER_SIZE /* PROTO, FRAME */
+};
+
+/* ---- the file's own methods --------------------------------------------- */
+
+/* A method of the file's type, whatever the file has under its name: a new reference, or NULL with
+   an exception.  The argument may be NULL.  Runs no Python code, as the type is one of C. */
+static PyObject *
+call_own(PyObject *file, PyObject *name, PyObject *argument)
+{
+    PyObject *method = type_lookup(Py_TYPE(file), name), *arguments[] = {file, argument};
+    if (method == NULL) {
+        PyErr_SetObject(PyExc_AttributeError, name);
+        return NULL;
+    }
+    return PyObject_Vectorcall(method, arguments, argument == NULL ? 1 : 2, NULL);
+}
+
+/* The same with and for numbers; the result, or -1 with an exception. */
+static Py_ssize_t
+call_with_number(PyObject *file, PyObject *name, Py_ssize_t number)
+{
+    PyObject *argument = PyLong_FromSsize_t(number);
+    PyObject *result = argument == NULL ? NULL : call_own(file, name, argument);
+    Py_ssize_t size = result == NULL ? -1 : PyLong_AsSsize_t(result);
+    Py_XDECREF(argument);
+    Py_XDECREF(result);
+    return size;
+}
+
+/* ---- BytesIO ------------------------------------------------------------- */
+
+/* So many bytes of the file from a position on, which it is behind then; strong, or NULL with an
+   exception. */
+static PyObject *
+read_from(struct core_state *state, PyObject *file, size_t size)
+{
+    PyObject *argument = PyLong_FromSize_t(size);
+    PyObject *bytes = argument == NULL ? NULL : call_own(file, state->str.read, argument);
+    Py_XDECREF(argument);
+    return bytes;
+}
+
+/* The size of PROTO, FRAME and the first frame, if they are all there and nothing is wrong with
+   them; else 0. */
+static size_t
+size_of_first_frame(const unsigned char *at, size_t size)
+{
+    if (size < HEAD || at[0] != OP_PROTO || at[1] < 4 || at[1] > HIGHEST_PROTOCOL
+        || at[2] != OP_FRAME) {
+        return 0;
+    }
+    uint64_t frame = read_little_endian(at + 3, 8);
+    return frame <= size - HEAD ? (size_t)frame + HEAD : 0;
+}
+
+/* Whether so much more than what was scanned is worth to be read. */
+static int
+may_read_on(const struct prescan *scan, int is_all)
+{
+    return !is_all && 0 < scan->missing && scan->missing <= LARGEST_PIECE;
+}
+
+/* The bytes at a position with a pickle that was understood, and is behind them; strong, or NULL
+   with or without an exception. */
+static PyObject *
+scan_bytesio(struct unpickler *unpickler, PyObject *file, Py_ssize_t position)
+{
+    struct core_state *state = unpickler->state;
+    struct prescan *scan = &unpickler->memo.scan;
+    for (size_t wanted = FIRST_READ;;) {
+        PyObject *bytes = read_from(state, file, wanted);
+        if (bytes == NULL) {
+            return NULL;
+        }
+        const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(bytes);
+        size_t size = (size_t)PyBytes_GET_SIZE(bytes);
+        int is_all = size < wanted;
+        if (size < HEAD || at[0] != OP_PROTO || at[1] < 4 || at[2] != OP_FRAME) {
+            Py_DECREF(bytes);
+            return NULL;
+        }
+        if (prescan(scan, at, at + size, is_all)) {
+            return bytes;
+        }
+        Py_DECREF(bytes);
+        if (!may_read_on(scan, is_all) || call_with_number(file, state->str.seek, position) < 0) {
+            return NULL;
+        }
+        wanted = Py_MAX(size * GROWTH, size + scan->missing);
+    }
+}
+
+/* Makes the first frame of the bytes the window, behind which the file is moved.  0, or -1 with an
+   exception. */
+static int
+show_first_frame(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, PyObject *bytes)
+{
+    struct reader *reader = &unpickler->reader;
+    const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(bytes);
+    size_t frame = size_of_first_frame(at, (size_t)PyBytes_GET_SIZE(bytes));
+    Py_ssize_t behind = position + (Py_ssize_t)frame;
+    if (call_with_number(file, unpickler->state->str.seek, behind) < 0) {
+        return -1;
+    }
+    reader->ahead_offset = reader_offset(reader);
+    reader->before = reader->ahead_offset;
+    reader_show_bytes(reader, bytes, frame);
+    return 0;
+}
+
+static int
+read_ahead_bytesio(struct unpickler *unpickler, PyObject *file, size_t *size)
+{
+    struct reader *reader = &unpickler->reader;
+    if (reader->at < reader->end) {
+        return 0; /* behind an error */
+    }
+    PyObject *told = call_own(file, unpickler->state->str.tell, NULL);
+    Py_ssize_t position = told == NULL ? -1 : PyLong_AsSsize_t(told);
+    Py_XDECREF(told);
+    if (position < 0) {
+        PyErr_Clear(); /* closed: reading it says so */
+        return 0;
+    }
+    PyObject *bytes = scan_bytesio(unpickler, file, position);
+    if (bytes == NULL) {
+        PyErr_Clear();
+        return call_with_number(file, unpickler->state->str.seek, position) < 0 ? -1 : 0;
+    }
+    size_t whole = unpickler->memo.scan.size;
+    if (load_memo_begin_prescanned(&unpickler->memo) < 0
+        || show_first_frame(unpickler, file, position, bytes) < 0) {
+        Py_DECREF(bytes);
+        return -1;
+    }
+    if (whole <= (size_t)(reader->end - reader->at)) {
+        *size = whole;
+        Py_DECREF(bytes);
+        return 0;
+    }
+    reader->ahead_bytes = bytes;
+    reader->ahead = (const unsigned char *)PyBytes_AS_STRING(bytes);
+    reader->ahead_size = whole;
+    reader->ahead_memo = &unpickler->memo;
+    return 0;
+}
+
+/* ---- regular files ------------------------------------------------------- */
+
+#ifdef HAVE_PREAD
+
+/* The descriptor of the regular file that a BufferedReader reads, or -1 with or without an
+   exception. */
+static int
+find_descriptor(struct core_state *state, PyObject *file)
+{
+    struct stat status;
+    PyObject *raw = PyObject_GetAttr(file, state->str.raw);
+    PyObject *number = raw == NULL ? NULL : call_own(raw, state->str.fileno, NULL);
+    int descriptor = number == NULL ? -1 : (int)PyLong_AsLong(number);
+    Py_XDECREF(number);
+    Py_XDECREF(raw);
+    return descriptor >= 0 && fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)
+               ? descriptor
+               : -1;
+}
+
+/* Reads into the copy, behind so many bytes, as many as are there up to a size.  The bytes in the
+   copy then.  Lets other threads run. */
+static size_t
+read_at(struct reader *reader, int descriptor, size_t used, size_t size, off_t position)
+{
+    ssize_t count = 1;
+    Py_BEGIN_ALLOW_THREADS while (used < size && count > 0)
+    {
+        count = pread(descriptor, reader->copy + used, size - used, position);
+        used += count > 0 ? (size_t)count : 0;
+        position += count > 0 ? count : 0;
+    }
+    Py_END_ALLOW_THREADS return used;
+}
+
+/* Scans the window and what is behind it in the file.  Whether the pickle was understood. */
+static int
+scan_descriptor(struct unpickler *unpickler, int descriptor, off_t position)
+{
+    struct reader *reader = &unpickler->reader;
+    struct prescan *scan = &unpickler->memo.scan;
+    size_t used = (size_t)(reader->end - reader->at);
+    if (!reader_reserve_copy(reader, used)) {
+        return 0;
+    }
+    memcpy(reader->copy, reader->at, used);
+    for (int is_all = 0; may_read_on(scan, is_all);) {
+        size_t wanted = Py_MAX(used * GROWTH, used + scan->missing);
+        if (!reader_grow_copy(reader, wanted)) {
+            return 0;
+        }
+        size_t there = read_at(reader, descriptor, used, wanted, position);
+        position += (off_t)(there - used);
+        used = there;
+        is_all = used < wanted;
+        if (prescan(scan, reader->copy, reader->copy + used, is_all)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int
+read_ahead_of_window(struct unpickler *unpickler, PyObject *file)
+{
+    struct reader *reader = &unpickler->reader;
+    int descriptor = find_descriptor(unpickler->state, file);
+    off_t position = descriptor < 0 ? -1 : lseek(descriptor, 0, SEEK_CUR);
+    PyErr_Clear();
+    if (position < 0 || !scan_descriptor(unpickler, descriptor, position)) {
+        return 0;
+    }
+    reader->ahead = reader->copy;
+    reader->ahead_size = unpickler->memo.scan.size;
+    reader->ahead_offset = reader_offset(reader);
+    reader->ahead_memo = &unpickler->memo;
+    return load_memo_begin_prescanned(&unpickler->memo);
+}
+
+#else
+
+static int
+read_ahead_of_window(struct unpickler *Py_UNUSED(unpickler), PyObject *Py_UNUSED(file))
+{
+    return 0;
+}
+
+#endif
+
+/* What peek() shows of a buffered file is often all that the pickle has.  The standard library
+   asks for it first, too. */
+static int
+read_ahead_buffered(struct unpickler *unpickler, PyObject *file, size_t *size)
+{
+    struct reader *reader = &unpickler->reader;
+    if (reader->at == reader->end && (reader_finish(reader) < 0 || reader_peek(reader, 1) < 0)) {
+        return -1;
+    }
+    struct prescan *scan = &unpickler->memo.scan;
+    if (prescan(scan, reader->at, reader->end, 0)) {
+        *size = scan->size;
+        return load_memo_begin_prescanned(&unpickler->memo);
+    }
+    return may_read_on(scan, 0) ? read_ahead_of_window(unpickler, file) : 0;
+}
+
+int
+read_ahead(struct unpickler *unpickler, size_t *size)
+{
+    PyObject *file = reader_find_plain_file(&unpickler->reader);
+    *size = 0;
+    if (file == NULL) {
+        return 0;
+    }
+    return unpickler->reader.peek == NULL ? read_ahead_bytesio(unpickler, file, size)
+                                          : read_ahead_buffered(unpickler, file, size);
+}

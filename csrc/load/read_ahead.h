@@ -1,0 +1,28 @@
+/* What lies ahead in a file, read for the prescan without anybody noticing.
+
+   The prescan (prescan.h) has to see a pickle to its end before the first opcode is executed, and
+   a load must not read a file a byte too far.  So what is ahead is read by the side: of a BytesIO
+   by its own read(), after which it is put back, with nothing run in between; of a regular file
+   at its descriptor, which does not move.  How much is read grows with what the pickle turns out
+   to have, so that many small pickles in one file cost time for what they are.
+
+   What is ahead is advice.  The load itself reads the file by its methods, as often, as much and
+   in the order in which the standard library does, and its position is at each moment what it is
+   there.  Each window that is read so is compared with what was scanned (reader.h), and where they
+   differ, because foreign code has moved the file or written to it, the memo is in full from
+   there (load_memo_doubt()).  Only the head and the first frame of a BytesIO are not read again:
+   nothing can run before all of it is read, so it is moved behind them.
+
+   Whose methods are hidden by others, whatever could be anything else, and what is not understood
+   is loaded without a prescan. */
+#ifndef FASTCOPYREG_LOAD_READ_AHEAD_H
+#define FASTCOPYREG_LOAD_READ_AHEAD_H
+
+#include "load/load.h"
+
+/* Scans the pickle that comes next in the file of the machine, whose memo is empty, and prepares
+   the memo if it was understood.  *size is the pickle's if all of it is in the window, else 0.  0,
+   or -1 with an exception.  May run Python code. */
+int read_ahead(struct unpickler *unpickler, size_t *size);
+
+#endif

@@ -7,6 +7,7 @@ gives, and not by what a buffer shows.
 
 import array
 import copyreg
+import gc
 import io
 import mmap
 
@@ -500,3 +501,149 @@ def test_options_are_taken_with_every_kind_of_memory():
     data = dumps([b"x" * 9], 2)
     for name in MEMORY:
         both(by_memory(name, data, encoding="bytes", fix_imports=False))
+
+
+def fetching(data, indices):
+    """The pickle, and one for each index that fetches what is there."""
+    return data + b"".join(b"j" + index.to_bytes(4, "little") + b"." for index in indices)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("hooked", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_memo_of_an_unpickler_is_whole(kind, hooked, protocol):
+    """Whoever asks for what was never made finds it, with the very objects that are in it."""
+    if kind not in kinds(protocol):
+        return
+    data = dumps(KINDS[kind](), protocol)
+
+    def walk(module):
+        class Hooked(module.Unpickler):
+            def find_class(self, module_name, name):
+                looks.append(loading.describe(self.memo.copy()))
+                return super().find_class(module_name, name)
+
+        looks = []
+        for ask in (lambda memo: memo.copy(), lambda memo: memo.__reduce__()[1]):
+            unpickler = (Hooked if hooked else module.Unpickler)(io.BytesIO(data))
+            loaded = unpickler.load()
+            looks.append(loading.describe([loaded, ask(unpickler.memo), ask(unpickler.memo)]))
+        other = module.Unpickler(io.BytesIO(fetching(b"", range(9))))
+        other.memo = unpickler.memo
+        unpickler.memo.clear()
+        looks += [unpickler.memo.copy(), [loading.outcome(other.load) for _ in range(9)]]
+        return looks
+
+    both(walk)
+
+
+@pytest.mark.parametrize("kind", ["plain", "registered", "slotted", "stated", "acting", "small"])
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_later_pickles_fetch_what_was_never_made(kind, protocol):
+    data = dumps(KINDS[kind](), protocol)
+    indices = [*range(40), 1, 2, 3, 99, 2**31]
+
+    def walk(module):
+        unpickler = module.Unpickler(io.BytesIO(fetching(data, indices)))
+        loaded = [unpickler.load()]
+        outcomes = []
+        for _ in indices:
+            try:
+                loaded.append(unpickler.load())
+            except Exception as error:
+                outcomes.append((type(error), str(error)))
+        return outcomes, loading.describe(loaded)
+
+    both(walk)
+
+
+def test_the_memo_in_the_middle():
+    data = dumps([Acting("x" * 9, [number]) for number in range(9)])
+
+    def walk(module):
+        looks = []
+        unpickler = module.Unpickler(io.BytesIO(data))
+        Acting.act = staticmethod(lambda: looks.append(loading.describe(unpickler.memo.copy())))
+        return loading.outcome(unpickler.load), looks
+
+    assert len(both(walk)[1]) == 9
+
+
+@pytest.mark.parametrize("kind", ["plain", "registered", "slotted", "shared plain"])
+@pytest.mark.parametrize("change", ["clear", "assign its own"])
+def test_the_memo_is_changed_in_the_middle(kind, change):
+    data = dumps([KINDS[kind](), Acting("x", 1), KINDS[kind]()])
+
+    def walk(module):
+        unpickler = module.Unpickler(io.BytesIO(data))
+
+        def act():
+            if change == "clear":
+                unpickler.memo.clear()
+            else:
+                unpickler.memo = unpickler.memo
+
+        Acting.act = staticmethod(act)
+        return loading.outcome(unpickler.load), loading.describe(unpickler.memo.copy())
+
+    both(walk)
+
+
+@pytest.mark.parametrize("kind", ["plain", "registered", "slotted"])
+def test_what_was_never_made_keeps_its_values(kind):
+    """The values of that moment, whatever becomes of the object."""
+    data = dumps(KINDS[kind]())
+    unpickler = loading.OURS.Unpickler(io.BytesIO(data))
+    loaded = unpickler.load()
+    texts = [weak.y for weak in loaded]
+    for one in loaded:
+        one.y = None
+    gc.collect()
+    memo = list(unpickler.memo.copy().values())
+    assert all(any(value is text for value in memo) for text in texts[:9])
+    whole = [value for value in memo if isinstance(value, (tuple, dict))]
+    assert len(whole) >= 300
+    del loaded, memo, whole
+    unpickler.memo.clear()
+    assert unpickler.memo.copy() == {}
+
+
+class Dying:
+    """Notes its death."""
+
+    deaths = []
+
+    def __init__(self, name=None):
+        self.name = name
+
+    def __reduce__(self):
+        return Dying, (self.name,)
+
+    def __del__(self):
+        Dying.deaths.append(self.name)
+
+
+class Forgetting:
+    def __init__(self, *arguments):
+        pass
+
+    def __reduce__(self):
+        return Forgetting, (Dying(1), (Dying(2),), [Dying(3)])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_deaths_are_those_of_there(way):
+    data = dumps([Forgetting(), Plain(Forgetting(), Dying(4)), Acting(1, 2)])
+
+    def walk(module):
+        Dying.deaths.clear()
+        Acting.act = staticmethod(lambda: Dying.deaths.append("act"))
+        load = WAYS[way](module, io.BytesIO(data))
+        loaded = load()
+        Dying.deaths.append("loaded")
+        del load
+        Dying.deaths.append("gone")
+        del loaded
+        return list(Dying.deaths)
+
+    both(walk)

@@ -566,14 +566,6 @@ long_is_short(PyObject *integer)
 #define has_two_references(object) ((void)(object), 0)
 #endif
 
-/* Whether the object is held by nothing but the evaluation stack of the Python function that calls
-   us, and dies when the call is over.  No is also the answer where that cannot be told. */
-#if KNOWN_LAYOUT && PY_VERSION_HEX >= 0x030E0000
-#define is_temporary(object) PyUnstable_Object_IsUniqueReferencedTemporary(object)
-#else
-#define is_temporary(object) ((void)(object), 0)
-#endif
-
 /* ---- type versions ------------------------------------------------------ */
 
 /* A number that changes whenever an attribute of the type or of one of its bases does,

@@ -39,8 +39,7 @@ struct unpickler {
     struct load_memo memo;
     struct reader reader;
     struct core_state *state;
-    PyObject *self;            /* whose find_class() is asked; borrowed, NULL if it is ours */
-    unsigned int self_version; /* of its type while that is ours all the same; else 0 */
+    PyObject *self; /* whose find_class() is asked; borrowed, NULL if it is ours */
     PyObject *persistent_load;
     PyObject *persistent_self; /* its first argument; borrowed, mostly NULL */
     PyObject *buffers;         /* an iterator, or NULL */
@@ -154,15 +153,6 @@ load_take(struct unpickler *unpickler)
         return NULL;
     }
     return *--unpickler->top;
-}
-
-/* Whether find_class() may be another than ours. */
-ALWAYS_INLINE int
-load_asks_self(const struct unpickler *unpickler)
-{
-    return unpickler->self != NULL
-           && (unpickler->self_version == 0
-               || unpickler->self_version != type_version(Py_TYPE(unpickler->self)));
 }
 
 /* The next opcode, or -1 with an exception.  May run Python code. */

@@ -222,8 +222,7 @@ load_global_of_bytes(struct unpickler *unpickler, const unsigned char *bytes, si
                      size_t module_size, size_t name_size)
 {
     struct core_state *state = unpickler->state;
-    if (module_size == 0 || name_size == 0 || unpickler->protocol < 3
-        || unlikely(load_asks_self(unpickler))) {
+    if (module_size == 0 || name_size == 0 || unpickler->protocol < 3) {
         return 0;
     }
     if (unlikely(unpickler->policy != NULL)) {
@@ -248,7 +247,7 @@ load_global_of_bytes(struct unpickler *unpickler, const unsigned char *bytes, si
 static PyObject *
 find_class(struct unpickler *unpickler, PyObject *module_name, PyObject *name)
 {
-    if (!load_asks_self(unpickler) || unpickler->policy != NULL) {
+    if (unpickler->self == NULL || unpickler->policy != NULL) {
         return load_find_class(unpickler, module_name, name);
     }
     return PyObject_CallMethodObjArgs(unpickler->self, unpickler->state->str.find_class,

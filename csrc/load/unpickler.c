@@ -126,8 +126,6 @@ release_machine(struct unpickler *machine)
     struct core_state *state = machine->state;
     reader_close(&machine->reader);
     load_clear_stack(machine);
-    machine->self = machine->persistent_self = NULL;
-    machine->self_version = 0;
 #define CLEAR_FIELD(field) Py_CLEAR(machine->field);
     UNPICKLER_OBJECTS(CLEAR_FIELD)
 #undef CLEAR_FIELD
@@ -206,45 +204,6 @@ run_file(struct unpickler *machine)
     if (object != NULL && reader_finish(reader) < 0) {
         Py_CLEAR(object);
     }
-    return object;
-}
-
-/* Moves what a machine reads from into another, and keeps the memory of both. */
-static void
-move_reader(struct reader *to, struct reader *from)
-{
-    struct reader moved = *from;
-    *from = *to;
-    from->line = moved.line;
-    from->line_capacity = moved.line_capacity;
-    from->copy = moved.copy;
-    from->copy_capacity = moved.copy_capacity;
-    moved.line = to->line;
-    moved.line_capacity = to->line_capacity;
-    moved.copy = to->copy;
-    moved.copy_capacity = to->copy_capacity;
-    *to = moved;
-}
-
-PyObject *
-unpickler_load_once(struct unpickler *own)
-{
-    struct unpickler *machine = claim_machine(own->state);
-    if (machine == NULL) {
-        return NULL;
-    }
-    move_reader(&machine->reader, &own->reader);
-    machine->self = own->self;
-    machine->self_version = own->self_version;
-    machine->fix_imports = own->fix_imports;
-    machine->persistent_self = own->persistent_self;
-#define MOVE_FIELD(field)        \
-    machine->field = own->field; \
-    own->field = NULL;
-    UNPICKLER_OBJECTS(MOVE_FIELD)
-#undef MOVE_FIELD
-    PyObject *object = run_file(machine);
-    release_machine(machine);
     return object;
 }
 

@@ -44,11 +44,6 @@ PyObject *unpickler_loads(struct core_state *state, PyObject *policy, PyObject *
 PyObject *unpickler_load(struct core_state *state, PyObject *policy, PyObject *const *vector,
                          Py_ssize_t count, PyObject *names);
 
-/* The one load of an Unpickler object that nobody but the caller will ever see: by a machine of
-   the functions, which takes over its file and options.  Strong, or NULL with an exception.  Runs
-   Python code. */
-PyObject *unpickler_load_once(struct unpickler *own);
-
 /* Gives an Unpickler object a policy.  0, or -1 with an exception. */
 int unpickler_set_policy(struct core_state *state, PyObject *unpickler, PyObject *policy);
 

@@ -5,7 +5,7 @@
    find_class() or another thread, gets RuntimeError. */
 #include "load/unpickler.h"
 #include "load/room.h"
-#include "base/observed.h"
+#include "base/layout.h"
 
 typedef struct {
     PyObject_HEAD struct unpickler machine;
@@ -202,6 +202,14 @@ Unpickler_set_persistent_load(PyObject *self, PyObject *value, void *Py_UNUSED(c
  * ----------------------------------------------------------------------
  */
 
+/* Whether memos may defer what is not asked for.  The collector must not run in the middle of the
+   making of it. */
+static int
+defers(void)
+{
+    return HAS_GIL && layout_is_known() && !ALLOCATION_COLLECTS;
+}
+
 static PyObject *
 Unpickler_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments), PyObject *Py_UNUSED(keywords))
 {
@@ -212,6 +220,7 @@ Unpickler_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments), PyObject *Py_U
     UnpicklerObject *self = (UnpicklerObject *)type->tp_alloc(type, 0);
     if (self != NULL) {
         self->machine.state = self->machine.reader.state = state;
+        self->machine.memo.defers = defers();
         self->machine.self = type == state->load->unpickler_type ? NULL : (PyObject *)self;
     }
     return (PyObject *)self;
@@ -239,11 +248,7 @@ Unpickler_traverse(PyObject *op, visitproc visit, void *arg)
 #define VISIT_FIELD(field) Py_VISIT(machine->reader.field);
     READER_OBJECTS(VISIT_FIELD)
 #undef VISIT_FIELD
-    Py_VISIT(machine->memo.sparse);
-    for (size_t i = 0; i < machine->memo.end; i++) {
-        Py_VISIT(machine->memo.items[i]);
-    }
-    return 0;
+    return load_memo_traverse(&machine->memo, visit, arg);
 }
 
 static void
@@ -356,72 +361,6 @@ PyDoc_STRVAR(Unpickler_load_doc,
              "The memo is kept for the next pickle of the same file.  Raises RuntimeError while\n"
              "another call uses the object.");
 
-/* Whether the type's method of this name is ours. */
-static int
-has_our_method(UnpicklerObject *self, PyObject *name)
-{
-    return type_lookup(Py_TYPE(self), name)
-           == type_lookup(self->machine.state->load->unpickler_type, name);
-}
-
-/* Whether an object of a subclass asks nothing but our methods: nothing of its own is in its way
-   to them, nor is it found in one that is kept elsewhere. */
-static int
-asks_only_us(UnpicklerObject *self)
-{
-    struct core_strings *str = &self->machine.state->str;
-    PyTypeObject *type = Py_TYPE(self);
-    if (type->tp_getattro != self->machine.state->load->unpickler_type->tp_getattro
-        || type->tp_finalize != NULL || type->tp_del != NULL
-        || !has_our_method(self, str->find_class) || !has_our_method(self, str->persistent_load)
-        || type_assign_version(type, str->find_class) == 0) {
-        return 0;
-    }
-    Py_ssize_t weak = type->tp_weaklistoffset;
-    PyObject *method = NULL;
-    int ours = (weak == 0 || *(PyObject **)((char *)self + weak) == NULL)
-               && PyObject_GetOptionalAttr((PyObject *)self, str->find_class, &method) > 0
-               && PyCFunction_CheckExact(method)
-               && PyCFunction_GET_SELF(method) == (PyObject *)self;
-    PyErr_Clear();
-    Py_XDECREF(method);
-    return ours;
-}
-
-/* Whether this is the first call and the last that anybody can make of the object, and nobody can
-   look at it meanwhile: the caller holds it alone and drops it, and no hook is handed it. */
-static int
-is_passing(UnpicklerObject *self)
-{
-    struct unpickler *machine = &self->machine;
-    if (!is_temporary((PyObject *)self) || machine->memo.length > 0 || machine->memo.end > 0
-        || machine->memo.sparse != NULL || machine->reader.start != NULL
-        || self->persistent_load_attribute != NULL || calls_observed(machine->state)) {
-        return 0;
-    }
-    machine->self_version = 0;
-    if (machine->self != NULL) {
-        if (!asks_only_us(self)) {
-            return 0;
-        }
-        machine->self_version = type_version(Py_TYPE(self));
-    }
-    return 1;
-}
-
-/* load() of an object that nobody will see again; the collector does not show it either. */
-static PyObject *
-load_in_passing(UnpicklerObject *self)
-{
-    PyObject *object = NULL;
-    PyObject_GC_UnTrack(self);
-    if (persistent_load_at_load(self) == 0) {
-        object = unpickler_load_once(&self->machine);
-    }
-    PyObject_GC_Track(self);
-    return object;
-}
-
 static PyObject *
 Unpickler_load(PyObject *op, PyObject *Py_UNUSED(unused))
 {
@@ -437,10 +376,7 @@ Unpickler_load(PyObject *op, PyObject *Py_UNUSED(unused))
         return NULL;
     }
     PyObject *object = NULL;
-    if (is_passing(self)) {
-        object = load_in_passing(self);
-    }
-    else if (persistent_load_at_load(self) == 0) {
+    if (persistent_load_at_load(self) == 0) {
         object = load_run(machine);
         persistent_load_after_load(self);
     }
@@ -482,6 +418,7 @@ Unpickler_sizeof(PyObject *self, PyObject *Py_UNUSED(unused))
     size += (size_t)(machine->limit - machine->stack) * sizeof(PyObject *);
     size += machine->mark_capacity * sizeof(size_t);
     size += machine->memo.capacity * sizeof(PyObject *);
+    size += machine->memo.deferred.capacity * sizeof(uintptr_t);
     size += machine->reader.line_capacity;
     return PyLong_FromSize_t(size);
 }
@@ -634,7 +571,7 @@ Unpickler_set_memo(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
     if (check_memo_use(self) < 0) {
         return -1;
     }
-    struct load_memo memo = {0};
+    struct load_memo memo = {.defers = defers()};
     int result = fill_memo(&memo, state, value);
     if (result == 0) {
         struct load_memo old = self->machine.memo;

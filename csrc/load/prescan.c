@@ -41,6 +41,7 @@ struct scan {
     size_t count;
     size_t missing;
     int keeps_all;
+    int has_objects;
     /* The stretch from object to object: */
     const unsigned char *stretch; /* where it begins */
     Py_ssize_t length;            /* of the one before */
@@ -312,6 +313,7 @@ ALWAYS_INLINE int
 pass_object(struct scan *scan)
 {
     int memoized = pass_memoize(scan);
+    scan->has_objects = 1;
     if (memoized == 0) {
         unsigned char next = scan->at < scan->end ? *scan->at : 0;
         scan->keeps_all |= next != OP_BINPUT && next != OP_LONG_BINPUT;
@@ -365,6 +367,7 @@ end_scan(struct prescan *result, const struct scan *scan, const unsigned char *s
 {
     result->size = (size_t)(scan->at - start);
     result->missing = scan->missing;
+    result->runs_nothing = !scan->has_objects;
     result->wanted = scan->wanted;
     result->capacity = scan->capacity;
     result->count = scan->count;

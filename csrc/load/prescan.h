@@ -11,8 +11,9 @@ struct prescan {
     /* An object is made and not put into the memo at once, so containers may be all
        that keeps it: they are stored too. */
     int keeps_all;
-    size_t size;    /* of what was understood: to behind STOP, if that was found */
-    size_t missing; /* if it was not understood because it ended too early: how much at least */
+    int runs_nothing; /* nothing in it finds, makes or calls what could be foreign */
+    size_t size;      /* of what was understood: to behind STOP, if that was found */
+    size_t missing;   /* if it was not understood because it ended too early: how much at least */
 };
 
 /* Reads the pickle that starts at `at`, in memory that nobody can change.  1 if what it

@@ -7,8 +7,10 @@
 #endif
 
 enum {
-    FIRST_READ = 1024,
+    FIRST_READ = 512,
     GROWTH = 4,
+    /* From this size on it only doubles, so that no more is read than twice what is needed. */
+    LARGE = 1024 * 1024,
     /* What a pickle has in one piece and is larger than this is not read twice. */
     LARGEST_PIECE = 1024 * 1024,
     HEAD = 2 + FRAME_HEADER_SIZE /* PROTO, FRAME */
@@ -54,13 +56,19 @@ read_from(struct core_state *state, PyObject *file, size_t size)
     return bytes;
 }
 
+/* Whether PROTO and FRAME are there. */
+static int
+begins_with_frame(const unsigned char *at, size_t size)
+{
+    return size >= HEAD && at[0] == OP_PROTO && at[1] >= 4 && at[2] == OP_FRAME;
+}
+
 /* The size of PROTO, FRAME and the first frame, if they are all there and nothing is wrong with
    them; else 0. */
 static size_t
 size_of_first_frame(const unsigned char *at, size_t size)
 {
-    if (size < HEAD || at[0] != OP_PROTO || at[1] < 4 || at[1] > HIGHEST_PROTOCOL
-        || at[2] != OP_FRAME) {
+    if (!begins_with_frame(at, size) || at[1] > HIGHEST_PROTOCOL) {
         return 0;
     }
     uint64_t frame = read_little_endian(at + 3, 8);
@@ -74,10 +82,33 @@ may_read_on(const struct prescan *scan, int is_all)
     return !is_all && 0 < scan->missing && scan->missing <= LARGEST_PIECE;
 }
 
-/* The bytes at a position with a pickle that was understood, and is behind them; strong, or NULL
-   with or without an exception. */
+/* How much is to be seen next, where so much was not enough. */
+static size_t
+size_to_see(const struct prescan *scan, size_t size)
+{
+    return Py_MAX(size * (size < LARGE ? GROWTH : 2), size + scan->missing);
+}
+
+/* Whether the pickle that was scanned runs nothing, and has no frame, so that nobody sees where
+   the file is meanwhile, and it is behind what was taken.  A byte that looks like one of these
+   opcodes is taken for it. */
+static int
+runs_nothing(const struct unpickler *unpickler, const unsigned char *at)
+{
+    const struct prescan *scan = &unpickler->memo.scan;
+    static const unsigned char opcodes[] = {OP_EXT1, OP_EXT2, OP_EXT4, OP_FRAME};
+    int nothing = scan->runs_nothing && !ALLOCATION_COLLECTS && unpickler->encoding == NULL
+                  && unpickler->errors == NULL;
+    for (size_t i = 0; nothing && i < sizeof(opcodes); i++) {
+        nothing = memchr(at, opcodes[i], scan->size) == NULL;
+    }
+    return nothing;
+}
+
+/* The bytes at a position, which the file is behind then, with a pickle that was *understood, or
+   with its first frame at least; strong, or NULL with or without an exception. */
 static PyObject *
-scan_bytesio(struct unpickler *unpickler, PyObject *file, Py_ssize_t position)
+scan_bytesio(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, int *understood)
 {
     struct core_state *state = unpickler->state;
     struct prescan *scan = &unpickler->memo.scan;
@@ -88,75 +119,112 @@ scan_bytesio(struct unpickler *unpickler, PyObject *file, Py_ssize_t position)
         }
         const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(bytes);
         size_t size = (size_t)PyBytes_GET_SIZE(bytes);
-        int is_all = size < wanted;
-        if (size < HEAD || at[0] != OP_PROTO || at[1] < 4 || at[2] != OP_FRAME) {
-            Py_DECREF(bytes);
-            return NULL;
-        }
-        if (prescan(scan, at, at + size, is_all)) {
+        int is_all = size < wanted, framed = begins_with_frame(at, size);
+        *understood = prescan(scan, at, at + size, 0) && (framed || runs_nothing(unpickler, at));
+        int goes_on = framed && !*understood && may_read_on(scan, is_all);
+        if (*understood || (!goes_on && size_of_first_frame(at, size) > 0)) {
             return bytes;
         }
         Py_DECREF(bytes);
-        if (!may_read_on(scan, is_all) || call_with_number(file, state->str.seek, position) < 0) {
+        if (!goes_on || call_with_number(file, state->str.seek, position) < 0) {
             return NULL;
         }
-        wanted = Py_MAX(size * GROWTH, size + scan->missing);
+        wanted = size_to_see(scan, size);
     }
 }
 
-/* Makes the first frame of the bytes the window, behind which the file is moved.  0, or -1 with an
+/* Makes so many of the bytes the window, behind which the file is moved.  0, or -1 with an
    exception. */
 static int
-show_first_frame(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, PyObject *bytes)
+show_ahead(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, PyObject *bytes,
+           size_t shown)
 {
     struct reader *reader = &unpickler->reader;
-    const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(bytes);
-    size_t frame = size_of_first_frame(at, (size_t)PyBytes_GET_SIZE(bytes));
-    Py_ssize_t behind = position + (Py_ssize_t)frame;
+    Py_ssize_t behind = position + (Py_ssize_t)shown;
     if (call_with_number(file, unpickler->state->str.seek, behind) < 0) {
         return -1;
     }
-    reader->ahead_offset = reader_offset(reader);
-    reader->before = reader->ahead_offset;
-    reader_show_bytes(reader, bytes, frame);
+    reader->ahead_offset = reader->before = reader_offset(reader);
+    reader_show_bytes(reader, bytes, shown);
+    return 0;
+}
+
+/* Loads from the bytes at a position, whose pickle was understood or not.  0, or -1 with an
+   exception. */
+static int
+take_ahead(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, PyObject *bytes,
+           int understood, struct ahead_of_load *found)
+{
+    struct reader *reader = &unpickler->reader;
+    const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(bytes);
+    size_t whole = unpickler->memo.scan.size;
+    size_t shown = size_of_first_frame(at, (size_t)PyBytes_GET_SIZE(bytes));
+    int framed = shown > 0;
+    shown = framed ? shown : whole;
+    if (show_ahead(unpickler, file, position, bytes, shown) < 0) {
+        return -1;
+    }
+    if (!understood) {
+        return 0;
+    }
+    if (load_memo_begin_prescanned(&unpickler->memo) < 0) {
+        return -1;
+    }
+    if (!framed) {
+        found->file = file;
+        found->position = position;
+    }
+    if (whole <= shown) {
+        found->size = whole;
+        return 0;
+    }
+    reader->ahead_bytes = Py_NewRef(bytes);
+    reader->ahead = at;
+    reader->ahead_size = whole;
+    reader->ahead_memo = &unpickler->memo;
     return 0;
 }
 
 static int
-read_ahead_bytesio(struct unpickler *unpickler, PyObject *file, size_t *size)
+read_ahead_bytesio(struct unpickler *unpickler, PyObject *file, struct ahead_of_load *found)
 {
-    struct reader *reader = &unpickler->reader;
-    if (reader->at < reader->end) {
+    struct core_strings *str = &unpickler->state->str;
+    if (unpickler->reader.at < unpickler->reader.end) {
         return 0; /* behind an error */
     }
-    PyObject *told = call_own(file, unpickler->state->str.tell, NULL);
+    PyObject *told = call_own(file, str->tell, NULL);
     Py_ssize_t position = told == NULL ? -1 : PyLong_AsSsize_t(told);
     Py_XDECREF(told);
     if (position < 0) {
         PyErr_Clear(); /* closed: reading it says so */
         return 0;
     }
-    PyObject *bytes = scan_bytesio(unpickler, file, position);
+    int understood;
+    PyObject *bytes = scan_bytesio(unpickler, file, position, &understood);
     if (bytes == NULL) {
         PyErr_Clear();
-        return call_with_number(file, unpickler->state->str.seek, position) < 0 ? -1 : 0;
+        return call_with_number(file, str->seek, position) < 0 ? -1 : 0;
     }
-    size_t whole = unpickler->memo.scan.size;
-    if (load_memo_begin_prescanned(&unpickler->memo) < 0
-        || show_first_frame(unpickler, file, position, bytes) < 0) {
-        Py_DECREF(bytes);
-        return -1;
+    int result = take_ahead(unpickler, file, position, bytes, understood, found);
+    Py_DECREF(bytes);
+    return result;
+}
+
+void
+read_ahead_undo(struct unpickler *unpickler, const struct ahead_of_load *found)
+{
+    if (found->file == NULL) {
+        return;
     }
-    if (whole <= (size_t)(reader->end - reader->at)) {
-        *size = whole;
-        Py_DECREF(bytes);
-        return 0;
+    PyObject *exception = PyErr_GetRaisedException();
+    struct reader *reader = &unpickler->reader;
+    uint64_t taken = reader_offset(reader) - reader->ahead_offset;
+    if (call_with_number(found->file, unpickler->state->str.seek,
+                         found->position + (Py_ssize_t)taken)
+        < 0) {
+        PyErr_Clear();
     }
-    reader->ahead_bytes = bytes;
-    reader->ahead = (const unsigned char *)PyBytes_AS_STRING(bytes);
-    reader->ahead_size = whole;
-    reader->ahead_memo = &unpickler->memo;
-    return 0;
+    PyErr_SetRaisedException(exception);
 }
 
 /* ---- regular files ------------------------------------------------------- */
@@ -206,7 +274,7 @@ scan_descriptor(struct unpickler *unpickler, int descriptor, off_t position)
     }
     memcpy(reader->copy, reader->at, used);
     for (int is_all = 0; may_read_on(scan, is_all);) {
-        size_t wanted = Py_MAX(used * GROWTH, used + scan->missing);
+        size_t wanted = size_to_see(scan, used);
         if (!reader_grow_copy(reader, wanted)) {
             return 0;
         }
@@ -251,7 +319,7 @@ read_ahead_of_window(struct unpickler *Py_UNUSED(unpickler), PyObject *Py_UNUSED
 /* What peek() shows of a buffered file is often all that the pickle has.  The standard library
    asks for it first, too. */
 static int
-read_ahead_buffered(struct unpickler *unpickler, PyObject *file, size_t *size)
+read_ahead_buffered(struct unpickler *unpickler, PyObject *file, struct ahead_of_load *found)
 {
     struct reader *reader = &unpickler->reader;
     if (reader->at == reader->end && (reader_finish(reader) < 0 || reader_peek(reader, 1) < 0)) {
@@ -259,20 +327,20 @@ read_ahead_buffered(struct unpickler *unpickler, PyObject *file, size_t *size)
     }
     struct prescan *scan = &unpickler->memo.scan;
     if (prescan(scan, reader->at, reader->end, 0)) {
-        *size = scan->size;
+        found->size = scan->size;
         return load_memo_begin_prescanned(&unpickler->memo);
     }
     return may_read_on(scan, 0) ? read_ahead_of_window(unpickler, file) : 0;
 }
 
 int
-read_ahead(struct unpickler *unpickler, size_t *size)
+read_ahead(struct unpickler *unpickler, struct ahead_of_load *found)
 {
     PyObject *file = reader_find_plain_file(&unpickler->reader);
-    *size = 0;
+    *found = (struct ahead_of_load){0};
     if (file == NULL) {
         return 0;
     }
-    return unpickler->reader.peek == NULL ? read_ahead_bytesio(unpickler, file, size)
-                                          : read_ahead_buffered(unpickler, file, size);
+    return unpickler->reader.peek == NULL ? read_ahead_bytesio(unpickler, file, found)
+                                          : read_ahead_buffered(unpickler, file, found);
 }

@@ -13,6 +13,9 @@
    there (load_memo_doubt()).  Only the head and the first frame of a BytesIO are not read again:
    nothing can run before all of it is read, so it is moved behind them.
 
+   A small pickle without frames, in which nothing can run, is loaded from what was read; only an
+   error can tell where the file stands then, and it is put there.
+
    Whose methods are hidden by others, whatever could be anything else, and what is not understood
    is loaded without a prescan. */
 #ifndef FASTCOPYREG_LOAD_READ_AHEAD_H
@@ -20,9 +23,18 @@
 
 #include "load/load.h"
 
+/* What was found of the pickle that comes next. */
+struct ahead_of_load {
+    size_t size;    /* the pickle's if all of it is in the window, else 0 */
+    PyObject *file; /* a BytesIO that is behind the pickle and should not be, if an error ... */
+    Py_ssize_t position; /* ... is met: where the pickle begins; borrowed, or NULL */
+};
+
 /* Scans the pickle that comes next in the file of the machine, whose memo is empty, and prepares
-   the memo if it was understood.  *size is the pickle's if all of it is in the window, else 0.  0,
-   or -1 with an exception.  May run Python code. */
-int read_ahead(struct unpickler *unpickler, size_t *size);
+   the memo if it was understood.  0, or -1 with an exception.  May run Python code. */
+int read_ahead(struct unpickler *unpickler, struct ahead_of_load *found);
+
+/* Behind an error, puts the file where the load has come to.  Keeps the exception. */
+void read_ahead_undo(struct unpickler *unpickler, const struct ahead_of_load *found);
 
 #endif

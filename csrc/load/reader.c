@@ -295,7 +295,7 @@ PyObject *
 reader_find_plain_file(const struct reader *reader)
 {
     PyObject *file = find_file(reader);
-    if (file == NULL) {
+    if (!HAS_GIL || file == NULL) {
         return NULL;
     }
     return (reader->peek == NULL ? reader_is_exactly(file, "_io.BytesIO")
@@ -412,10 +412,15 @@ call_method(struct reader *reader, PyObject *method, PyObject *argument)
                                      NULL);
 }
 
+enum { SMALL_READ = 256 };
+
 /* method(size): the same. */
 static PyObject *
 call_with_size(struct reader *reader, PyObject *method, size_t size)
 {
+    if (likely(size < SMALL_READ)) {
+        return call_method(reader, method, reader->state->small_integers[size]);
+    }
     PyObject *argument = PyLong_FromSize_t(size);
     if (argument == NULL) {
         return NULL;
@@ -726,9 +731,53 @@ reader_read_window(struct reader *reader, size_t size)
     return shown;
 }
 
+/* Makes what read(size) gives the window, all of which is taken, if it is all and nothing is
+   special about it; else the window is what there is.  What was asked for, or NULL, with or
+   without an exception.  Runs Python code. */
+static const unsigned char *
+take_few_bytes(struct reader *reader, size_t size)
+{
+    PyObject *data = call_with_size(reader, reader->read, size);
+    if (data == NULL) {
+        return NULL;
+    }
+    if (unlikely(!PyBytes_CheckExact(data) || (size_t)PyBytes_GET_SIZE(data) != size)) {
+        Py_ssize_t shown = reader_set_window(reader, data);
+        Py_DECREF(data);
+        if (shown < 0) {
+            return NULL;
+        }
+        if ((size_t)shown < size) {
+            reader_truncated(reader);
+            return NULL;
+        }
+        const unsigned char *bytes = reader->at;
+        reader->at += size;
+        return bytes;
+    }
+    reader->before = reader_offset(reader);
+    Py_XSETREF(reader->window.obj, data);
+    reader->start = (const unsigned char *)PyBytes_AS_STRING(data);
+    reader->at = reader->end = reader->skipped = reader->start + size;
+    return reader->start;
+}
+
+/* Whether nothing has to be done before or after so few bytes are read. */
+ALWAYS_INLINE int
+reads_plainly(const struct reader *reader, size_t size)
+{
+    return size < SMALL_READ && reader->peek == NULL && reader->read != NULL && !reader->in_frame
+           && reader->ahead == NULL && reader->most == UINT64_MAX && reader->at <= reader->skipped
+           && (reader->window_is_bytes || reader->window.obj == NULL);
+}
+
 const unsigned char *
 reader_take_beyond(struct reader *reader, size_t size)
 {
+    if (reads_plainly(reader, size)) {
+        reader->window_is_bytes = 1;
+        return take_few_bytes(reader, size);
+    }
     if (size > PY_SSIZE_T_MAX - (size_t)(reader->at - reader->start)) {
         PyErr_SetString(reader->state->stdlib.unpickling_error,
                         "read would overflow (invalid bytecode)");

@@ -191,16 +191,20 @@ is_one_object(Py_ssize_t count, PyObject *names)
 static PyObject *
 run_file(struct unpickler *machine)
 {
-    size_t size = 0;
     PyObject *object;
     struct reader *reader = &machine->reader;
-    if (machine->policy == NULL && read_ahead(machine, &size) < 0) {
+    struct ahead_of_load found = {0};
+    if (machine->policy == NULL && read_ahead(machine, &found) < 0) {
         return NULL;
     }
-    if (size == 0 || !load_one(machine->state, NULL, reader->at, size, &object)) {
-        return load_run(machine);
+    if (found.size == 0 || !load_one(machine->state, NULL, reader->at, found.size, &object)) {
+        object = load_run(machine);
+        if (object == NULL) {
+            read_ahead_undo(machine, &found);
+        }
+        return object;
     }
-    reader->at += size;
+    reader->at += found.size;
     if (object != NULL && reader_finish(reader) < 0) {
         Py_CLEAR(object);
     }

@@ -288,3 +288,49 @@ def test_chart_is_self_contained(records):
     assert "one registered object a call" in svg
     assert "<script" not in svg
     assert 'href="http' not in svg
+
+
+def test_every_door_is_raced_for_each_kind(tmp_path, capsys):
+    import doors
+
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"environment": {}, "results": [1]}), encoding="utf-8")
+    arguments = ["--objects", "20", "--seconds", "0.001", "--json", str(path)]
+    assert doors.main(arguments) in (0, 1)  # Twenty objects hold no floor.
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["results"] == [1]
+    assert list(record["doors"]) == list(doors.DOORS)
+    assert all(list(ratios) == list(doors.KINDS) for ratios in record["doors"].values())
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in (*doors.DOORS, *doors.KINDS))
+
+
+def test_floors_name_doors_and_kinds_that_exist():
+    import doors
+    from floors import Floors
+
+    floors = Floors.read()
+    assert set(floors.table["doors"]) <= set(doors.DOORS)
+    assert all(set(kinds) <= set(doors.KINDS) for kinds in floors.table["doors"].values())
+    assert doors.floor_of(floors, "dumps", "no such kind") == floors.table["default"]
+    made = Floors({"default": 0.9, "doors": {"dumps": {"plain": {"3.14": 3}}}}, "3.14")
+    assert doors.floor_of(made, "dumps", "plain") == 3
+
+
+def test_a_door_below_its_floor_is_told(monkeypatch, capsys):
+    import doors
+
+    monkeypatch.setattr(doors, "floor_of", lambda floors, door, kind: 1e9)
+    assert doors.main(["--objects", "9", "--seconds", "0.001", "--only", "dumps"]) == 1
+    assert capsys.readouterr().out.count("BELOW") == len(doors.KINDS)
+
+
+def test_doors_stand_behind_the_first_chart(records):
+    import report
+
+    assert "## Doors" not in report.document(records)
+    records[0].doors = {"loads(bytes)": {"plain": 3.21, "slots": 1.0}}
+    text = report.document(records)
+    before, _, after = text.partition("(benchmarks.svg)\n\n## Doors\n")
+    assert before.startswith("# Benchmarks")
+    assert "| `loads(bytes)` | 3.2x | 1.0x |" in after.partition("## Where")[0]

@@ -13,7 +13,7 @@ import mmap
 
 import pytest
 
-from fastcopyreg.pickle import dumps, loads
+from fastcopyreg.pickle import UnpicklingError, dumps, loads
 from support import loading
 from support.implementations import PROTOCOLS, requires_core
 
@@ -229,6 +229,8 @@ def test_positions_are_seen_in_the_middle(opened, way, tmp_path):
     assert len(positions) == 200
 
 
+FRAME_OF_TWO = b"\x95\x02" + bytes(7)
+
 BROKEN = {
     "cut": lambda data: data[:-20],
     "cut in the frame": lambda data: data[: len(data) // 2],
@@ -253,6 +255,58 @@ def test_errors_leave_the_same_positions(opened, way, tmp_path):
         data = dumps(1) + spoil(whole) + dumps(2)
         steps, _ = both(from_file(way, opened, data, tmp_path, 3))
         assert steps[1][0][0] == "raised", name
+
+
+WITHOUT_FRAMES = [
+    *(b"K\x05.", b"\x80\x05K\x05.", b"\x80\x02]q\0(K\x01K\x02e.", b"}(U\x01aK\x01u.", b"(K\x01l."),
+    *(
+        b"X\x02\0\0\0\xff\xff.",
+        b"\x8c\x01\xffN.",
+        b"I1\nIx\n0.",
+        b"0.",
+        b"K\x010.",
+        b"u.",
+        b"(K\x01u.",
+    ),
+    *(
+        b"]K\x01s.",
+        b"\x80\x09N.",
+        b"N\x85\x85b.",
+        b"K\x01K\x02b.",
+        b"}]K\x01s.",
+        b"F1.5x\n.",
+        b"S'a\n.",
+    ),
+    *(
+        b"\x82\x01.",
+        b"\x83\x01\0.",
+        b"U\x01\x80.",
+        b"S'\\x80'\n.",
+        b"Vab\\u12\n.",
+        b"h\x05.",
+        b"P1\n.",
+    ),
+    *(b"N" + FRAME_OF_TWO + b"N0.", b"N" + FRAME_OF_TWO + b"\xff..", b"N" + FRAME_OF_TWO + b"N"),
+    *(
+        b"\x8a\x02\x01\x02.",
+        b"B\x05\0\0\0ab.",
+        b"",
+        b"K",
+        b"\xff.",
+        b"(K\x01.",
+        b"]K\x01a.",
+        b"NK\x01a.",
+    ),
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("opened", FILES)
+def test_pickles_without_frames_leave_the_same_positions(opened, way, tmp_path):
+    for data in WITHOUT_FRAMES:
+        for around in (b"%b", b"K\x07.%bK\x08.rest"):
+            if around % data:  # An empty file cannot be mapped.
+                both(from_file(way, opened, around % data, tmp_path, 3))
 
 
 def change_tail(file):
@@ -315,21 +369,18 @@ def test_what_is_done_to_the_file_in_the_middle(action, opened, way, turn, tmp_p
     both(walk)
 
 
+def in_frame(opcodes):
+    return b"\x95" + len(opcodes).to_bytes(8, "little") + opcodes
+
+
 def test_what_was_left_out_is_missed_where_the_file_was_changed():
     """A pair that the scanned pickle does not fetch, and what is written over it does."""
+    acting = dumps(Acting("x", 1))[11:-1]
+    head = b"\x80\x05" + in_frame(b"(K\x01K\x02\x86\x940" + acting)
+    data, changed = (head + in_frame(end + b"l.") for end in (b"K\x05", b"h\x00"))
 
-    def make(last):
-        pickle = io.BytesIO()
-        pickle.write(b"\x80\x05(")
-        frame = b"K\x01K\x02\x86\x940" + dumps(Acting("x", 1), 5)[11:-1]
-        pickle.write(b"\x95" + len(frame).to_bytes(8, "little") + frame)
-        pickle.write(b"\x95\x04\0\0\0\0\0\0\0" + last + b"l.")
-        return pickle.getvalue()
-
-    def walk(module):
-        file = io.BytesIO(b"\x80\x05" + make(b"K\x05")[2:])
-        file.seek(0)
-        changed = make(b"h\0")
+    def outcome(load):
+        file = io.BytesIO(data)
 
         def act():
             at = file.tell()
@@ -338,10 +389,15 @@ def test_what_was_left_out_is_missed_where_the_file_was_changed():
             file.seek(at)
 
         Acting.act = staticmethod(act)
-        return loading.outcome(lambda: module.load(file))
+        return loading.outcome(lambda: load(file))
 
-    assert walk(loading.STANDARD)[0] in ("loaded", "raised")
-    both(walk)
+    found = outcome(loading.STANDARD.load)
+    assert found[0] == "loaded"
+    assert outcome(lambda file: loading.OURS.Unpickler(file).load()) == found
+    if loading.OURS.name == "ours":
+        missed = outcome(loading.OURS.load)
+        assert missed[:2] == ("raised", UnpicklingError)
+        assert missed[2] == "Memo value not found at index 0"
 
 
 MEMORY = {

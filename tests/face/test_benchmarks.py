@@ -290,17 +290,24 @@ def test_chart_is_self_contained(records):
     assert 'href="http' not in svg
 
 
-def test_every_door_is_raced_for_each_kind(tmp_path, capsys):
+@pytest.fixture
+def quick_races(monkeypatch):
+    """Races of doors whose outcomes are compared, and times made up."""
+    import doors
+
+    monkeypatch.setattr(doors, "race", lambda *sides, **options: result((2.0, 2.0), (1.0, 1.0)))
+
+
+def test_every_door_is_raced_for_each_kind(quick_races, tmp_path, capsys):
     import doors
 
     path = tmp_path / "results.json"
     path.write_text(json.dumps({"environment": {}, "results": [1]}), encoding="utf-8")
-    arguments = ["--objects", "20", "--seconds", "0.001", "--json", str(path)]
-    assert doors.main(arguments) in (0, 1)  # Twenty objects hold no floor.
+    assert doors.main(["--objects", "20", "--json", str(path)]) == 1  # 2.0 is below some floors.
     record = json.loads(path.read_text(encoding="utf-8"))
     assert record["results"] == [1]
     assert list(record["doors"]) == list(doors.DOORS)
-    assert all(list(ratios) == list(doors.KINDS) for ratios in record["doors"].values())
+    assert all(ratios == dict.fromkeys(doors.KINDS, 2) for ratios in record["doors"].values())
     printed = capsys.readouterr().out
     assert all(name in printed for name in (*doors.DOORS, *doors.KINDS))
 
@@ -317,12 +324,13 @@ def test_floors_name_doors_and_kinds_that_exist():
     assert doors.floor_of(made, "dumps", "plain") == 3
 
 
-def test_a_door_below_its_floor_is_told(monkeypatch, capsys):
+@pytest.mark.parametrize(("floor", "below"), [(1.9, 0), (2.1, 1)])
+def test_a_door_below_its_floor_is_told(quick_races, monkeypatch, capsys, floor, below):
     import doors
 
-    monkeypatch.setattr(doors, "floor_of", lambda floors, door, kind: 1e9)
-    assert doors.main(["--objects", "9", "--seconds", "0.001", "--only", "dumps"]) == 1
-    assert capsys.readouterr().out.count("BELOW") == len(doors.KINDS)
+    monkeypatch.setattr(doors, "floor_of", lambda floors, door, kind: floor)
+    assert doors.main(["--objects", "9", "--only", "dumps"]) == below
+    assert capsys.readouterr().out.count("BELOW") == below * len(doors.KINDS)
 
 
 def test_doors_stand_behind_the_first_chart(records):

@@ -70,6 +70,7 @@ debug: ## the quick tests on a core with assertions and without optimisation
 
 bench: bench-environment ## the workloads of benchmarks/ against their floors, and how time grows
 	$(PY) benchmarks/race.py
+	$(PY) benchmarks/doors.py
 	$(PY) benchmarks/growth.py
 
 bench-short: bench-environment

@@ -4,7 +4,7 @@ floors.toml has a table for each operation; a floor is a number for all versions
 numbers by Python version, and is compared with the median ratio. Whatever has no floor is held to
 `default`, in ratios of best samples. `memory` is the floor of the standard library's peak memory
 over ours, in dumps of many objects. `[peers]` has, by peer and operation, how many times as fast
-as the peer ours must be.
+as the peer ours must be. `[doors]` has, by door and kind, the floors of doors.py.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Floors:
 
     def unknown(self, names: set[str]) -> set[str]:
         """Floors of workloads that do not exist, so that a renamed one does not lose its floor."""
-        operations = self.table.keys() - {"default", "memory", "peers"}
+        operations = self.table.keys() - {"default", "memory", "peers", "doors"}
         return {name for operation in operations for name in self.table[operation]} - names
 
     @property

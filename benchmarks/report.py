@@ -1,6 +1,7 @@
 """Writes docs/benchmarks.md, its chart, and README's results from what race.py measured.
 
     python benchmarks/race.py --json build/3.14.json        under each version, on the same machine
+    python benchmarks/doors.py --json build/3.14.json       the same
     python benchmarks/report.py build/3.14.json build/3.15.json
 
 The document says where, when, with what and how it was measured; the chart, and the short table
@@ -48,6 +49,7 @@ class Record:
 
     def __init__(self, plain: dict[str, Any]) -> None:
         self.environment = plain["environment"]
+        self.doors = plain.get("doors", {})
         self.races = {(race["operation"], race["workload"]): race for race in plain["results"]}
 
     @property
@@ -171,13 +173,38 @@ included: less than 1 is less. The workloads are in `benchmarks/workloads.py` an
 `src/fastcopyreg/bench.py`.
 
 ![Times as fast as the standard library](benchmarks.svg)
-
-## Where, when and how
 """
+
+DOORS = """\
+## Doors
+
+Times as fast as the standard library, of 5,000 objects, by the way in which a program comes to
+pickle (`benchmarks/doors.py`): functions, classes, subclasses with hooks that answer "not mine",
+and where the bytes lie."""
+
+
+def doors_table(record: Record) -> str:
+    """The ratios of a version, a row for each door."""
+    kinds = list(next(iter(record.doors.values())))
+    rows = [
+        [f"`{door}`", *(f"{ratios[kind]:.1f}x" for kind in kinds)]
+        for door, ratios in record.doors.items()
+    ]
+    return _table([f"Python {record.version}", *kinds], rows)
+
+
+def doors(records: list[Record]) -> list[str]:
+    """The section of the doors, if they were raced."""
+    tables = [doors_table(record) for record in records if record.doors]
+    return [DOORS, *tables] if tables else []
 
 
 def document(records: list[Record]) -> str:
-    parts = [INTRODUCTION + "\n" + _environments(records), "## In short\n\n" + quote(records)]
+    parts = [INTRODUCTION.rstrip("\n"), *doors(records)]
+    parts += [
+        "## Where, when and how\n\n" + _environments(records),
+        "## In short\n\n" + quote(records),
+    ]
     for operation in OPERATIONS:
         if any(raced == operation for record in records for raced, _ in record.races):
             parts.append(f"## {operation}\n\n{operation_table(records, operation)}")

@@ -41,7 +41,7 @@ keep_in_memo(struct handed *handed, PyObject *container)
     size_t least = handed->mark < NEAR_BY ? 0 : handed->mark - NEAR_BY;
     for (size_t i = handed->mark; i-- > least;) {
         if (!handed->used[i]) {
-            handed->used[i] = 1;
+            handed->used[i] = HANDED_HERE;
             handed->items[i] = Py_NewRef(container);
             return 1;
         }

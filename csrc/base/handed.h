@@ -15,6 +15,9 @@
 
 #include "base/idmap.h"
 
+/* What `used` says of a place with a container that is not the entry of that number. */
+enum { HANDED_HERE = 2 };
+
 struct handed {
     PyObject **items; /* of the memo, and whether each is used; borrowed */
     unsigned char *used;

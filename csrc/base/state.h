@@ -47,6 +47,7 @@
     V(field_name, "name")                                  \
     V(fields, "fields")                                    \
     V(fields_global, "_FIELDS")                            \
+    V(fileno, "fileno")                                    \
     V(find_class, "find_class")                            \
     V(func, "__func__")                                    \
     V(get, "__get__")                                      \
@@ -98,10 +99,12 @@
     V(replace, "__replace__")                              \
     V(safe_uuid, "SafeUUID")                               \
     V(scope_id, "_scope_id")                               \
+    V(seek, "seek")                                        \
     V(setattr, "__setattr__")                              \
     V(setstate, "__setstate__")                            \
     V(slotnames, "__slotnames__")                          \
     V(spec, "__spec__")                                    \
+    V(tell, "tell")                                        \
     V(unknown, "unknown")                                  \
     V(update, "update")                                    \
     V(write, "write")

@@ -93,6 +93,199 @@ is_new_entry(struct load_memo *memo, struct core_state *state, size_t index)
     return found < 0 ? -1 : !found || !state->load_dialect.sparse_memo_counts;
 }
 
+/* ---- entries that are made when somebody asks ------------------------------- */
+
+/* Room for a number and so many words.  0, or -1 with MemoryError. */
+static int
+reserve_words(struct deferred *deferred, size_t count)
+{
+    if (deferred->capacity - deferred->count > count) {
+        return 0;
+    }
+    size_t capacity = 2 * deferred->capacity + count + 64;
+    uintptr_t *words = PyMem_Resize(deferred->words, uintptr_t, capacity);
+    if (words == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    deferred->words = words;
+    deferred->capacity = capacity;
+    return 0;
+}
+
+/* Appends so many objects behind their number, and takes references.  The item that stands for
+   them. */
+static PyObject *
+append_words(struct deferred *deferred, PyObject *const *objects, size_t count, uintptr_t kind)
+{
+    uintptr_t *words = deferred->words + deferred->count;
+    uintptr_t item = (uintptr_t)deferred->count << DEFERRED_BITS | kind;
+    words[0] = count;
+    for (size_t i = 0; i < count; i++) {
+        words[i + 1] = (uintptr_t)Py_XNewRef(objects[i]);
+    }
+    deferred->count += count + 1;
+    return (PyObject *)item;
+}
+
+/* The number of words of an item, behind which they are. */
+static uintptr_t *
+words_of(const struct deferred *deferred, PyObject *item)
+{
+    return deferred->words + ((uintptr_t)item >> DEFERRED_BITS);
+}
+
+int
+load_memo_defer_tuple(struct load_memo *memo, PyObject *const *objects, size_t count,
+                      Py_ssize_t last)
+{
+    size_t index = memo->length;
+    if (reserve_words(&memo->deferred, count) < 0
+        || (index >= memo->reach && memo_reach(memo, index) < 0)) {
+        return -1;
+    }
+    size_t own = last < 0 ? count : count - 1;
+    PyObject *item = append_words(&memo->deferred, objects, own, DEFERRED_TUPLE);
+    if (last >= 0) {
+        words_of(&memo->deferred, item)[0] = count;
+        memo->deferred.words[memo->deferred.count++] = (uintptr_t)last << DEFERRED_BITS | 1;
+    }
+    memo->items[index] = item;
+    memo->length = memo->end = index + 1;
+    return 0;
+}
+
+Py_ssize_t
+load_memo_find_newest(const struct load_memo *memo, PyObject *dict, size_t most)
+{
+    size_t least = memo->end < most ? 0 : memo->end - most;
+    for (size_t i = memo->end; i-- > least;) {
+        if (memo->items[i] == dict) {
+            return (Py_ssize_t)i;
+        }
+    }
+    return -1;
+}
+
+int
+load_memo_defer_dict(struct load_memo *memo, size_t index, PyObject *const *pairs, size_t count)
+{
+    if (reserve_words(&memo->deferred, count) < 0) {
+        return -1;
+    }
+    PyObject *dict = memo->items[index];
+    memo->items[index] = append_words(&memo->deferred, pairs, count, DEFERRED_DICT);
+    Py_DECREF(dict);
+    return 0;
+}
+
+/* Drops what is deferred for an item.  May run Python code, which finds it empty. */
+static void
+drop_words(struct deferred *deferred, PyObject *item)
+{
+    uintptr_t *words = words_of(deferred, item);
+    for (size_t i = words[0]; i > 0; i--) {
+        uintptr_t word = words[i];
+        words[0] = i - 1;
+        if (!load_memo_is_deferred((void *)word)) {
+            Py_XDECREF((PyObject *)word);
+        }
+    }
+}
+
+/* Drops an item of a memo, in full. */
+static void
+drop_item(struct deferred *deferred, PyObject *item)
+{
+    if (load_memo_is_deferred(item)) {
+        drop_words(deferred, item);
+    }
+    else {
+        Py_XDECREF(item);
+    }
+}
+
+static PyObject *make_deferred(struct load_memo *memo, size_t index);
+
+/* The tuple of an item, which takes the references; strong, or NULL with an exception. */
+static PyObject *
+make_deferred_tuple(struct load_memo *memo, PyObject *item)
+{
+    size_t count = words_of(&memo->deferred, item)[0];
+    PyObject *tuple = PyTuple_New((Py_ssize_t)count);
+    for (size_t i = 0; tuple != NULL && i < count; i++) {
+        uintptr_t word = words_of(&memo->deferred, item)[i + 1];
+        PyObject *object = (PyObject *)word;
+        if (load_memo_is_deferred(object)) {
+            object = Py_XNewRef(make_deferred(memo, word >> DEFERRED_BITS));
+            if (object == NULL) {
+                Py_CLEAR(tuple);
+                break;
+            }
+        }
+        else {
+            Py_INCREF(object);
+        }
+        PyTuple_SET_ITEM(tuple, i, object);
+    }
+    return tuple;
+}
+
+/* The same of a dict.  Its keys are exact strings. */
+static PyObject *
+make_deferred_dict(struct load_memo *memo, PyObject *item)
+{
+    PyObject *dict = PyDict_New();
+    uintptr_t *words = words_of(&memo->deferred, item);
+    for (size_t i = 1; dict != NULL && i + 1 <= words[0]; i += 2) {
+        if (PyDict_SetItem(dict, (PyObject *)words[i], (PyObject *)words[i + 1]) < 0) {
+            Py_CLEAR(dict);
+        }
+    }
+    return dict;
+}
+
+/* Makes the entry if it is deferred: borrowed, or NULL with MemoryError.  Runs no Python code:
+   whatever is dropped has another reference. */
+static PyObject *
+make_deferred(struct load_memo *memo, size_t index)
+{
+    PyObject *item = memo->items[index];
+    if (!load_memo_is_deferred(item)) {
+        return item;
+    }
+    PyObject *object = ((uintptr_t)item & DEFERRED_DICT) == DEFERRED_DICT
+                           ? make_deferred_dict(memo, item)
+                           : make_deferred_tuple(memo, item);
+    if (object != NULL) {
+        memo->items[index] = object;
+        drop_words(&memo->deferred, item);
+    }
+    return object;
+}
+
+int
+load_memo_traverse(const struct load_memo *memo, visitproc visit, void *arg)
+{
+    Py_VISIT(memo->sparse);
+    for (size_t i = 0; i < memo->end; i++) {
+        PyObject *item = memo->items[i];
+        if (!load_memo_is_deferred(item)) {
+            Py_VISIT(item);
+            continue;
+        }
+        uintptr_t *words = words_of(&memo->deferred, item);
+        for (size_t j = 1; j <= words[0]; j++) {
+            if (!load_memo_is_deferred((void *)words[j])) {
+                Py_VISIT((PyObject *)words[j]);
+            }
+        }
+    }
+    return 0;
+}
+
+/* ---- in full ---------------------------------------------------------------- */
+
 int
 load_memo_put_full(struct load_memo *memo, struct core_state *state, size_t index, PyObject *value)
 {
@@ -113,6 +306,9 @@ load_memo_put_full(struct load_memo *memo, struct core_state *state, size_t inde
     if (index >= memo->end) {
         memo->end = index + 1;
     }
+    if (load_memo_is_deferred(memo->items[index]) && make_deferred(memo, index) == NULL) {
+        return -1;
+    }
     Py_XSETREF(memo->items[index], Py_NewRef(value));
     return 0;
 }
@@ -120,7 +316,14 @@ load_memo_put_full(struct load_memo *memo, struct core_state *state, size_t inde
 PyObject *
 load_memo_get_full(struct load_memo *memo, struct core_state *state, size_t index)
 {
-    PyObject *value = index < memo->reach ? Py_XNewRef(memo->items[index]) : NULL;
+    PyObject *value = index < memo->reach ? memo->items[index] : NULL;
+    if (load_memo_is_deferred(value)) {
+        value = make_deferred(memo, index);
+        if (value == NULL) {
+            return NULL;
+        }
+    }
+    Py_XINCREF(value);
     if (value == NULL && get_sparse(memo, index, &value) == 0) {
         PyErr_Format(state->stdlib.unpickling_error, "Memo value not found at index %zd",
                      (Py_ssize_t)index);
@@ -147,21 +350,58 @@ load_memo_begin_prescanned(struct load_memo *memo)
     return 0;
 }
 
-/* Nobody but the load can look at a prescanned memo. */
-static void
-clear_prescanned(struct load_memo *memo)
+int
+load_memo_doubt(struct load_memo *memo)
 {
-    for (size_t i = memo->length; i-- > 0;) {
+    size_t reach = memo->length < FIRST_REACH ? FIRST_REACH : memo->length;
+    PyObject **items = PyMem_Calloc(reach, sizeof(PyObject *));
+    if (items == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (size_t i = 0; i < memo->length; i++) {
+        if (memo->scan.wanted[i] != 0 && memo->scan.wanted[i] != HANDED_HERE) {
+            items[i] = Py_NewRef(memo->items[i]);
+        }
+    }
+    memo->doubted = memo->items;
+    memo->doubted_count = memo->end = memo->length;
+    memo->items = items;
+    memo->reach = memo->capacity = reach;
+    memo->prescanned = 0;
+    return 0;
+}
+
+/* Drops so many entries of a prescanned memo, at which nobody but the load can look. */
+static void
+drop_prescanned(struct load_memo *memo, PyObject **items, size_t count)
+{
+    for (size_t i = count; i-- > 0;) {
         if (unlikely(memo->handed.count > 0)) {
             handed_drop(&memo->handed, i + 1);
         }
         if (memo->scan.wanted[i]) {
-            Py_DECREF(memo->items[i]);
+            Py_DECREF(items[i]);
         }
     }
     handed_drop(&memo->handed, 0);
+}
+
+static void
+clear_prescanned(struct load_memo *memo)
+{
+    drop_prescanned(memo, memo->items, memo->length);
     memo->length = 0;
     memo->prescanned = 0;
+}
+
+static void
+clear_doubted(struct load_memo *memo)
+{
+    PyObject **items = memo->doubted;
+    memo->doubted = NULL;
+    drop_prescanned(memo, items, memo->doubted_count);
+    PyMem_Free(items);
 }
 
 /* Gives the memo its memory back, for as many entries as a new one has.  Those are empty. */
@@ -180,13 +420,18 @@ static void
 clear_full(struct load_memo *memo)
 {
     PyObject **items = memo->items, *sparse = memo->sparse;
+    struct deferred deferred = memo->deferred;
     size_t capacity = memo->capacity, end = memo->end;
     memo->items = NULL;
     memo->sparse = NULL;
+    memo->deferred = (struct deferred){0};
     memo->capacity = memo->reach = memo->end = memo->length = 0;
     for (size_t i = end; i-- > 0;) {
-        Py_CLEAR(items[i]);
+        PyObject *item = items[i];
+        items[i] = NULL;
+        drop_item(&deferred, item);
     }
+    PyMem_Free(deferred.words);
     Py_XDECREF(sparse);
     if (memo->items == NULL) {
         reuse_items(memo, items, capacity, end);
@@ -205,6 +450,9 @@ load_memo_clear(struct load_memo *memo)
     else if (memo->end > 0 || memo->sparse != NULL) {
         clear_full(memo);
     }
+    if (unlikely(memo->doubted != NULL)) {
+        clear_doubted(memo);
+    }
 }
 
 void
@@ -213,7 +461,9 @@ load_memo_free(struct load_memo *memo)
     load_memo_clear(memo);
     if (memo->end == 0) { /* not filled again */
         PyMem_Free(memo->items);
+        PyMem_Free(memo->deferred.words);
         memo->items = NULL;
+        memo->deferred = (struct deferred){0};
         memo->capacity = memo->reach = 0;
     }
     handed_free(&memo->handed);
@@ -230,13 +480,13 @@ load_memo_as_dict(struct load_memo *memo)
         if (memo->items[i] == NULL) {
             continue;
         }
-        PyObject *value = Py_NewRef(memo->items[i]);
-        PyObject *key = PyLong_FromSize_t(i);
+        PyObject *value = Py_XNewRef(make_deferred(memo, i));
+        PyObject *key = value == NULL ? NULL : PyLong_FromSize_t(i);
         if (key == NULL || PyDict_SetItem(dict, key, value) < 0) {
             Py_CLEAR(dict);
         }
         Py_XDECREF(key);
-        Py_DECREF(value);
+        Py_XDECREF(value);
     }
     if (dict != NULL && memo->sparse != NULL && PyDict_Update(dict, memo->sparse) < 0) {
         Py_CLEAR(dict);

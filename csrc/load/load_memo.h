@@ -11,12 +11,25 @@
    them has a finalizer or a weak reference, and what they contain is in the memo by
    itself (or in copyreg's cache of extension codes), as is an argument of a call; a
    pickle in which something is not keeps all.  A container that foreign code was handed is kept
-   beside the memo (handed.h). */
+   beside the memo (handed.h).
+
+   The memo of an Unpickler is in full, as a later load() may fetch from it and anybody look at it.
+   But a tuple of arguments and a dict of state that nobody else would hold are made when somebody
+   asks for them: till then the memo owns what would be in them (struct deferred), as it was at
+   that moment, and a word that is no address stands for them among the items. */
 #ifndef FASTCOPYREG_LOAD_LOAD_MEMO_H
 #define FASTCOPYREG_LOAD_LOAD_MEMO_H
 
 #include "base/handed.h"
 #include "load/prescan.h"
+
+/* What is in the tuples and dicts that are not made yet: for each the number of words, then so
+   many objects, owned, or other entries that are deferred. */
+struct deferred {
+    uintptr_t *words;
+    size_t count;
+    size_t capacity;
+};
 
 struct load_memo {
     PyObject **items; /* in full: NULL where absent; prescanned: set where wanted[i] */
@@ -28,6 +41,10 @@ struct load_memo {
     struct prescan scan;
     int prescanned;
     struct handed handed; /* prescanned: what is kept beside it */
+    int defers;           /* in full: entries may be deferred */
+    struct deferred deferred;
+    PyObject **doubted;   /* of a prescan that did not hold: its items, of which ... */
+    size_t doubted_count; /* ... so many, and what is kept beside them, are owned still */
 };
 
 /* In full: takes a reference of its own.  0, or -1 with an exception.  Dropping a value
@@ -41,6 +58,10 @@ PyObject *load_memo_get_full(struct load_memo *memo, struct core_state *state, s
 /* Prepares for a prescanned load.  0, or -1 with an exception. */
 int load_memo_begin_prescanned(struct load_memo *memo);
 
+/* The load goes on with other bytes than were scanned: the memo is in full from here.  What the
+   prescan left out is missing in it.  0, or -1 with MemoryError. */
+int load_memo_doubt(struct load_memo *memo);
+
 /* Drops all entries, from the last to the first.  May run Python code. */
 void load_memo_clear(struct load_memo *memo);
 
@@ -52,6 +73,35 @@ PyObject *load_memo_as_dict(struct load_memo *memo);
 
 /* Fills an empty memo from such a dict.  0, or -1 with an exception. */
 int load_memo_from_dict(struct load_memo *memo, struct core_state *state, PyObject *dict);
+
+/* A deferred entry is a word with the lowest bit set: of a tuple, or of a dict, and behind which
+   word of those deferred it begins; in there, the index of an entry. */
+enum { DEFERRED_TUPLE = 1, DEFERRED_DICT = 3, DEFERRED_BITS = 2 };
+
+ALWAYS_INLINE int
+load_memo_is_deferred(const void *item)
+{
+    return ((uintptr_t)item & 1) != 0;
+}
+
+/* In full: puts at the next index a tuple that is not made, of objects that stay the caller's. The
+   last may be an entry that is deferred, `last`, in place of the object there; else it is -1.  0,
+   or -1 with MemoryError and nothing put. */
+int load_memo_defer_tuple(struct load_memo *memo, PyObject *const *objects, size_t count,
+                          Py_ssize_t last);
+
+/* In full: the index of a dict among the newest entries, at most so far back; -1 if it is not
+   there. */
+Py_ssize_t load_memo_find_newest(const struct load_memo *memo, PyObject *dict, size_t most);
+
+/* In full: makes the entry one of a dict that is not made, of pairs that stay the caller's, and
+   drops the empty dict that is there, which others hold too.  0, or -1 with MemoryError and
+   nothing done. */
+int load_memo_defer_dict(struct load_memo *memo, size_t index, PyObject *const *pairs,
+                         size_t count);
+
+/* Lets the collector see what is owned. */
+int load_memo_traverse(const struct load_memo *memo, visitproc visit, void *arg);
 
 /* Whether the death of the object goes unnoticed; see above. */
 ALWAYS_INLINE int
@@ -70,7 +120,20 @@ dies_unnoticed(PyObject *object)
 ALWAYS_INLINE int
 load_memo_skips(struct load_memo *memo)
 {
-    return memo->prescanned && !memo->scan.keeps_all && !memo->scan.wanted[memo->length];
+    return memo->prescanned ? !memo->scan.keeps_all && !memo->scan.wanted[memo->length]
+                            : memo->defers && memo->length == memo->end && memo->sparse == NULL;
+}
+
+/* Passes the MEMOIZE of a tuple that load_memo_skips(), or that is deferred.  0, or -1 with
+   MemoryError. */
+ALWAYS_INLINE int
+load_memo_pass_tuple(struct load_memo *memo, PyObject *const *objects, size_t count)
+{
+    if (likely(memo->prescanned)) {
+        memo->length++;
+        return 0;
+    }
+    return load_memo_defer_tuple(memo, objects, count, -1);
 }
 
 /* Prescanned: keeps a value that nobody fetches; steals it. */
@@ -136,12 +199,23 @@ load_memo_put(struct load_memo *memo, struct core_state *state, size_t index, Py
     return load_memo_put_kind(memo, state, index, value, 0);
 }
 
+/* In full: whether an entry is there as it is. */
+ALWAYS_INLINE int
+load_memo_has(const struct load_memo *memo, size_t index)
+{
+    return index < memo->end && memo->items[index] != NULL
+           && !load_memo_is_deferred(memo->items[index]);
+}
+
 /* The value, strong, or NULL with UnpicklingError. */
 ALWAYS_INLINE PyObject *
 load_memo_get(struct load_memo *memo, struct core_state *state, size_t index)
 {
     if (memo->prescanned) {
         assert(index < memo->length && memo->scan.wanted[index]);
+        return Py_NewRef(memo->items[index]);
+    }
+    if (likely(load_memo_has(memo, index))) {
         return Py_NewRef(memo->items[index]);
     }
     return load_memo_get_full(memo, state, index);

@@ -98,15 +98,18 @@ load_reduce(struct unpickler *unpickler)
     return load_push_memoized(unpickler, object);
 }
 
-/* Passes MEMOIZE, if it is there, and the opcode that takes the arguments.  The tuple counts as
-   an entry of the memo.  It keeps nothing alive that its items' own entries do not: see
-   load_memo.h. */
-ALWAYS_INLINE void
-pass_taker(struct unpickler *unpickler)
+/* Passes MEMOIZE, if it is there, and the opcode that takes the arguments, which are from
+   `arguments` to the top of the stack.  The tuple counts as an entry of the memo.  It keeps
+   nothing alive that its items' own entries do not: see load_memo.h.  0, or -1 with MemoryError.
+ */
+ALWAYS_INLINE int
+pass_taker(struct unpickler *unpickler, PyObject **arguments)
 {
     int memoized = *unpickler->reader.at == OP_MEMOIZE;
-    unpickler->memo.length += (size_t)memoized;
     unpickler->reader.at += 1 + memoized;
+    return memoized ? load_memo_pass_tuple(&unpickler->memo, arguments,
+                                           (size_t)(unpickler->top - arguments))
+                    : 0;
 }
 
 /* True if calling it is its __new__ alone: a type of C whose __init__ is object's, which does
@@ -163,7 +166,9 @@ call_off_stack(struct unpickler *unpickler, PyObject *callable, PyObject **argum
 int
 load_call(struct unpickler *unpickler, PyObject **arguments)
 {
-    pass_taker(unpickler);
+    if (unlikely(pass_taker(unpickler, arguments) < 0)) {
+        return -1;
+    }
     PyObject *object = NULL, *callable = arguments[-1];
     Py_ssize_t count = unpickler->top - arguments;
     if (unlikely(unpickler->policy != NULL)) {
@@ -225,7 +230,9 @@ load_call_new(struct unpickler *unpickler, PyObject **arguments)
             return -1;
         }
     }
-    pass_taker(unpickler);
+    if (pass_taker(unpickler, arguments) < 0) {
+        return -1;
+    }
     /* A class with a __new__ in Python has a plan only if calling the class does nothing more. */
     PyObject *object = NULL;
     Py_ssize_t count = unpickler->top - arguments;

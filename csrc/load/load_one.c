@@ -422,11 +422,10 @@ load_atom(struct core_state *state, PyObject *bytes)
 }
 
 int
-load_one(struct core_state *state, PyObject *policy, PyObject *bytes, PyObject **object)
+load_one(struct core_state *state, PyObject *policy, const unsigned char *at, size_t size,
+         PyObject **object)
 {
     struct one_call call;
-    const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(bytes);
-    size_t size = (size_t)PyBytes_GET_SIZE(bytes);
     call.is_instance = 0;
     if (!has_head(at, size)) {
         return 0;

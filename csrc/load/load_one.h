@@ -13,8 +13,10 @@
 #include "base/state.h"
 
 /* 1 and what the pickle describes, strong, or NULL with an exception; 0 and nothing done if it is
-   of another form, or what the policy, which may be NULL, does not allow.  Runs Python code. */
-int load_one(struct core_state *state, PyObject *policy, PyObject *bytes, PyObject **object);
+   of another form, or what the policy, which may be NULL, does not allow.  Nobody can change the
+   bytes.  Runs Python code. */
+int load_one(struct core_state *state, PyObject *policy, const unsigned char *at, size_t size,
+             PyObject **object);
 
 /* The object of a pickle that is one number, text, None or bool: strong, or NULL with or without
    an exception.  Runs no Python code. */

@@ -18,6 +18,7 @@ enum opcode_shape {
     SHAPE_COUNT1,   /* a count of one byte, then so many bytes */
     SHAPE_COUNT4,
     SHAPE_COUNT8,
+    SHAPE_FRAME, /* a count of eight bytes; all that it counts must be there */
     SHAPE_LINE,
     SHAPE_TWO_LINES_OBJECT,
     SHAPE_OBJECT, /* like the one before, makes or finds an object whose death can be noticed */
@@ -93,7 +94,7 @@ enum opcode_shape {
     V(OP_FROZENSET, load_frozenset, SHAPE_OBJECT)              \
     V(OP_NEWOBJ_EX, load_newobj_ex, SHAPE_OBJECT)              \
     V(OP_STACK_GLOBAL, load_stack_global, SHAPE_OBJECT)        \
-    V(OP_FRAME, load_frame, SHAPE_ARGUMENT8)                   \
+    V(OP_FRAME, load_frame, SHAPE_FRAME)                       \
     V(OP_BYTEARRAY8, load_bytearray8, SHAPE_COUNT8)            \
     V(OP_NEXT_BUFFER, load_next_buffer, SHAPE_REFUSED)         \
     V(OP_READONLY_BUFFER, load_readonly_buffer, SHAPE_REFUSED) \

@@ -50,8 +50,9 @@ size_of_fetch(const struct unpickler *unpickler, const unsigned char *at, PyObje
     else {
         return 0;
     }
-    assert(index < unpickler->memo.length && unpickler->memo.scan.wanted[index]);
-    return unpickler->memo.items[index] == cls ? size : 0;
+    const struct load_memo *memo = &unpickler->memo;
+    assert(!memo->prescanned || (index < memo->length && memo->scan.wanted[index]));
+    return (memo->prescanned || index < memo->end) && memo->items[index] == cls ? size : 0;
 }
 
 /* The text at hand, and its MEMOIZE; 1, 0 if it is not all there, or -1 with an exception. */
@@ -90,6 +91,9 @@ make_row_value(struct unpickler *unpickler, struct row *row, const unsigned char
     case OP_BININT:
     case OP_BINFLOAT: value = load_make_atom(unpickler->state, &row->at); break;
     case OP_BINGET:
+        if (!unpickler->memo.prescanned && !load_memo_has(&unpickler->memo, row->at[1])) {
+            return 0;
+        }
         value = Py_NewRef(unpickler->memo.items[row->at[1]]);
         load_note_again(&unpickler->key_bounds, value);
         row->at += 2;
@@ -103,8 +107,8 @@ make_row_value(struct unpickler *unpickler, struct row *row, const unsigned char
     return 1;
 }
 
-/* Passes the opcodes that make a tuple of the values and call.  Whether they are there, and nobody
-   will see the tuple. */
+/* Passes the opcodes that make a tuple of the values and call.  1 if they are there, and nobody
+   will see the tuple; 0 if not; -1 with MemoryError. */
 ALWAYS_INLINE int
 pass_call(struct unpickler *unpickler, struct row *row)
 {
@@ -114,9 +118,8 @@ pass_call(struct unpickler *unpickler, struct row *row)
         || at[2] != OP_REDUCE || at[3] != OP_MEMOIZE || !load_memo_skips(&unpickler->memo)) {
         return 0;
     }
-    unpickler->memo.length++;
     row->at = at + 4;
-    return 1;
+    return load_memo_pass_tuple(&unpickler->memo, row->values, (size_t)row->count) < 0 ? -1 : 1;
 }
 
 /* Raises the stack over the class and the values.  0, or -1 with an exception. */
@@ -149,7 +152,7 @@ take_row(struct unpickler *unpickler, struct row *row, PyObject *cls, int count)
         made = end - row->at < LONGEST_NUMBER ? 0 : make_row_value(unpickler, row, end);
     }
     if (made > 0) {
-        made = end - row->at >= 4 && pass_call(unpickler, row);
+        made = end - row->at >= 4 ? pass_call(unpickler, row) : 0;
     }
     unpickler->reader.at = row->at;
     if (made <= 0 && leave_row(unpickler, row, cls) < 0) {
@@ -190,8 +193,9 @@ load_rows(struct unpickler *unpickler, PyObject *cls)
     int count;
     struct constructor *constructor = NULL;
     const struct reader *reader = &unpickler->reader;
-    if (!unpickler->memo.prescanned || unpickler->rows_missed >= MOST_MISSES
-        || reader->end - reader->at < LEAST_ROW || size_of_fetch(unpickler, reader->at, cls) == 0
+    if (!(unpickler->memo.prescanned || unpickler->memo.defers)
+        || unpickler->rows_missed >= MOST_MISSES || reader->end - reader->at < LEAST_ROW
+        || size_of_fetch(unpickler, reader->at, cls) == 0
         || (constructor = construct_find_taking(unpickler->state, cls, &count)) == NULL) {
         return 0;
     }

@@ -6,8 +6,8 @@
    go from the stack to the places of the attributes: the values of an instance whose __dict__ was
    never made, or its slots.  Nobody can if
 
-   - the state dict is empty, and only the stack holds it; a memo that holds it too is
-     one in which it may be looked at;
+   - the state dict is empty, and only the stack holds it, or a memo that defers the making of it
+     (load_memo.h);
    - the type finds attributes in the usual way and has no __setstate__, or one that does what
    BUILD would do (setstate.h); an instance without attributes cannot have one either; slots it
    sets in the usual way;
@@ -379,6 +379,47 @@ state_that_follows(struct unpickler *unpickler)
                : 0;
 }
 
+/* Whether nobody holds the state dict but the stack; or the memo too, which can do without it: its
+   index there, else *index is -1. */
+ALWAYS_INLINE int
+is_held_by_us(const struct unpickler *unpickler, PyObject *dict, Py_ssize_t count,
+              Py_ssize_t *index)
+{
+    const struct load_memo *memo = &unpickler->memo;
+    *index = -1;
+    if (has_one_reference(dict)) {
+        return 1;
+    }
+    if (!memo->defers || !has_two_references(dict)) {
+        return 0;
+    }
+    /* Its keys and values have come since, each of which may have several entries. */
+    *index = load_memo_find_newest(memo, dict, (size_t)count * 6 + 8);
+    return *index >= 0;
+}
+
+/* Whether the tuple that a dict of slots is in is put into no memo, or deferred with the dict. */
+ALWAYS_INLINE int
+can_pass_tuple(const struct unpickler *unpickler, Py_ssize_t index)
+{
+    return unpickler->memo.prescanned || unpickler->reader.at[1] != OP_MEMOIZE || index >= 0;
+}
+
+/* Gives the memo what it is to make the dict of, and the tuple that it is in.  0, or -1 with
+   MemoryError and nothing done. */
+static int
+defer_state(struct unpickler *unpickler, PyObject **pairs, int follows, Py_ssize_t index)
+{
+    struct load_memo *memo = &unpickler->memo;
+    size_t count = (size_t)(unpickler->top - pairs);
+    if (load_memo_defer_dict(memo, (size_t)index, pairs, count) < 0) {
+        return -1;
+    }
+    return follows == 2 && unpickler->reader.at[1] == OP_MEMOIZE
+               ? load_memo_defer_tuple(memo, pairs - 2, 2, index)
+               : 0;
+}
+
 /* Drops the keys and the state from the stack, and passes the opcodes that made of it. */
 static void
 finish_store(struct unpickler *unpickler, PyObject **pairs, int follows)
@@ -394,7 +435,9 @@ finish_store(struct unpickler *unpickler, PyObject **pairs, int follows)
     }
     load_drop_to(unpickler, unpickler->top - 1); /* None */
     int memoized = unpickler->reader.at[1] == OP_MEMOIZE;
-    unpickler->memo.length += (size_t)memoized;
+    if (unpickler->memo.prescanned) {
+        unpickler->memo.length += (size_t)memoized;
+    }
     unpickler->reader.at += 2 + memoized;
 }
 
@@ -458,12 +501,16 @@ load_store_state(struct unpickler *unpickler, PyObject **pairs)
         return 0;
     }
     PyObject *dict = pairs[-1], **below = pairs - 1 - follows;
+    Py_ssize_t index, count = (unpickler->top - pairs) / 2;
     if (below < unpickler->fence || !PyDict_CheckExact(dict) || PyDict_GET_SIZE(dict) != 0
-        || !has_one_reference(dict) || (follows == 2 && pairs[-2] != Py_None)) {
+        || !is_held_by_us(unpickler, dict, count, &index)
+        || (follows == 2 && (pairs[-2] != Py_None || !can_pass_tuple(unpickler, index)))) {
         return 0;
     }
     PyObject *namespace = follows == 1 ? find_empty_namespace(unpickler, *below) : NULL;
-    Py_ssize_t count = (unpickler->top - pairs) / 2;
+    if (namespace != NULL && index >= 0) {
+        return 0;
+    }
     if (namespace != NULL) {
         if (unpickler->policy != NULL
             && (!safe_stores(unpickler, *below, pairs, count)
@@ -479,7 +526,11 @@ load_store_state(struct unpickler *unpickler, PyObject **pairs)
         return 0;
     }
     unpickler->state->plans->made_by_plan += shape->setstate != NULL;
+    int deferred = index < 0 ? 0 : defer_state(unpickler, pairs, follows, index);
     finish_store(unpickler, pairs, follows);
+    if (unlikely(deferred < 0)) {
+        return -1;
+    }
     if (unlikely(unpickler->policy != NULL)
         && safe_count_stored(unpickler, pairs, follows == 2, count) < 0) {
         return -1;

@@ -39,7 +39,9 @@ struct scan {
     unsigned char *wanted;
     size_t capacity;
     size_t count;
+    size_t missing;
     int keeps_all;
+    int has_objects;
     /* The stretch from object to object: */
     const unsigned char *stretch; /* where it begins */
     Py_ssize_t length;            /* of the one before */
@@ -51,6 +53,14 @@ static NOINLINE unsigned char *
 grow_counts(unsigned char *wanted, size_t capacity)
 {
     return PyMem_Realloc(wanted, capacity);
+}
+
+/* What comes next ends too early by so many bytes; 0. */
+static NOINLINE int
+miss_bytes(struct scan *scan, uint64_t missing)
+{
+    scan->missing = (size_t)Py_MIN(missing, PY_SSIZE_T_MAX);
+    return 0;
 }
 
 ALWAYS_INLINE int
@@ -123,7 +133,7 @@ pass_lines(struct scan *scan, int lines)
 {
     const unsigned char *behind = behind_lines(scan->at, scan->end, lines);
     scan->at = behind == NULL ? scan->at : behind;
-    return behind != NULL;
+    return behind != NULL || miss_bytes(scan, 1);
 }
 
 /* Passes a count of `size` bytes and what it counts. */
@@ -131,15 +141,29 @@ ALWAYS_INLINE int
 pass_counted(struct scan *scan, int size)
 {
     if (scan->end - scan->at < size) {
-        return 0;
+        return miss_bytes(scan, 1);
     }
-    uint64_t count = read_little_endian(scan->at, size);
+    uint64_t count = read_little_endian(scan->at, size), there;
     scan->at += size;
-    if (count > (uint64_t)(scan->end - scan->at)) {
-        return 0;
+    there = (uint64_t)(scan->end - scan->at);
+    if (count > there) {
+        return miss_bytes(scan, count - there);
     }
     scan->at += count;
     return 1;
+}
+
+/* A frame that does not end in what is there would be read again, as a whole. */
+ALWAYS_INLINE int
+pass_frame_header(struct scan *scan)
+{
+    if (scan->end - scan->at < 8) {
+        return miss_bytes(scan, 8);
+    }
+    uint64_t size = read_little_endian(scan->at, 8), there;
+    scan->at += 8;
+    there = (uint64_t)(scan->end - scan->at);
+    return size <= there || miss_bytes(scan, size - there);
 }
 
 /* An index of `size` bytes that is put or fetched. */
@@ -147,7 +171,7 @@ ALWAYS_INLINE int
 pass_index(struct scan *scan, int size, int fetched)
 {
     if (scan->end - scan->at < size) {
-        return 0;
+        return miss_bytes(scan, 1);
     }
     size_t index = (size_t)read_little_endian(scan->at, size);
     scan->at += size;
@@ -289,6 +313,7 @@ ALWAYS_INLINE int
 pass_object(struct scan *scan)
 {
     int memoized = pass_memoize(scan);
+    scan->has_objects = 1;
     if (memoized == 0) {
         unsigned char next = scan->at < scan->end ? *scan->at : 0;
         scan->keeps_all |= next != OP_BINPUT && next != OP_LONG_BINPUT;
@@ -314,6 +339,7 @@ pass_shape(struct scan *scan, enum opcode_shape shape)
     case SHAPE_COUNT1: return pass_counted(scan, 1) && pass_memoize(scan) >= 0;
     case SHAPE_COUNT4: return pass_counted(scan, 4);
     case SHAPE_COUNT8: return pass_counted(scan, 8);
+    case SHAPE_FRAME: return pass_frame_header(scan);
     case SHAPE_GET1: return pass_index(scan, 1, 1);
     case SHAPE_GET4: return pass_index(scan, 4, 1);
     case SHAPE_PUT1: return pass_index(scan, 1, 0);
@@ -337,8 +363,11 @@ begin_scan(const struct prescan *result, const unsigned char *at, const unsigned
 }
 
 ALWAYS_INLINE void
-end_scan(struct prescan *result, const struct scan *scan)
+end_scan(struct prescan *result, const struct scan *scan, const unsigned char *start)
 {
+    result->size = (size_t)(scan->at - start);
+    result->missing = scan->missing;
+    result->runs_nothing = !scan->has_objects;
     result->wanted = scan->wanted;
     result->capacity = scan->capacity;
     result->count = scan->count;
@@ -350,7 +379,7 @@ end_scan(struct prescan *result, const struct scan *scan)
 /* One jump from each opcode to the next, as in the load loop. */
 #define NEXT()                           \
     if (unlikely(scan.at >= scan.end)) { \
-        goto refused;                    \
+        goto ended;                      \
     }                                    \
     label = labels[*scan.at++];          \
     if (unlikely(label == NULL)) {       \
@@ -378,8 +407,11 @@ scan_opcodes(struct prescan *result, const unsigned char *at, const unsigned cha
     LOAD_OPCODES(PASS)
 finished:
     understood = scan.at[-1] == OP_STOP;
+    goto refused;
+ended:
+    miss_bytes(&scan, (uint64_t)(scan.at - scan.end) + 1);
 refused:
-    end_scan(result, &scan);
+    end_scan(result, &scan, at);
     return understood;
 }
 
@@ -399,7 +431,11 @@ scan_opcodes(struct prescan *result, const unsigned char *at, const unsigned cha
 {
     struct scan scan = begin_scan(result, at, end);
     int understood = 0;
-    while (likely(scan.at < scan.end)) {
+    for (;;) {
+        if (unlikely(scan.at >= scan.end)) {
+            miss_bytes(&scan, (uint64_t)(scan.at - scan.end) + 1);
+            break;
+        }
         switch (*scan.at++) {
             LOAD_OPCODES(CASE)
         case OP_STOP: understood = 1; break;
@@ -407,7 +443,7 @@ scan_opcodes(struct prescan *result, const unsigned char *at, const unsigned cha
         }
         break;
     }
-    end_scan(result, &scan);
+    end_scan(result, &scan, at);
     return understood;
 }
 
@@ -421,18 +457,19 @@ enum {
 /* Whether it seems to be a pickle without a global, so that nothing in it calls anything
    and there is nothing to be won: globals are STACK_GLOBAL from protocol 4. */
 static int
-seems_plain_data(const unsigned char *at, const unsigned char *end)
+seems_plain_data(const unsigned char *at, const unsigned char *end, int is_all)
 {
-    if (end - at <= 2 || at[0] != OP_PROTO || at[1] < 4) {
+    size_t size = (size_t)(end - at);
+    if (size <= 2 || at[0] != OP_PROTO || at[1] < 4 || (!is_all && size < WHERE_GLOBALS_BEGIN)) {
         return 0;
     }
-    size_t size = (size_t)(end - at);
     return memchr(at, OP_STACK_GLOBAL, size < WHERE_GLOBALS_BEGIN ? size : WHERE_GLOBALS_BEGIN)
            == NULL;
 }
 
 int
-prescan(struct prescan *result, const unsigned char *at, const unsigned char *end)
+prescan(struct prescan *result, const unsigned char *at, const unsigned char *end, int is_all)
 {
-    return !seems_plain_data(at, end) && scan_opcodes(result, at, end);
+    result->missing = 0;
+    return !seems_plain_data(at, end, is_all) && scan_opcodes(result, at, end);
 }

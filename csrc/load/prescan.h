@@ -11,11 +11,14 @@ struct prescan {
     /* An object is made and not put into the memo at once, so containers may be all
        that keeps it: they are stored too. */
     int keeps_all;
+    int runs_nothing; /* nothing in it finds, makes or calls what could be foreign */
+    size_t size;      /* of what was understood: to behind STOP, if that was found */
+    size_t missing;   /* if it was not understood because it ended too early: how much at least */
 };
 
 /* Reads the pickle that starts at `at`, in memory that nobody can change.  1 if what it
    says holds for the load of these bytes, 0 if they are not understood and everything
-   must be stored.  Raises nothing and runs no Python code. */
-int prescan(struct prescan *result, const unsigned char *at, const unsigned char *end);
+   must be stored.  `is_all`: no more bytes can follow.  Raises nothing and runs no Python code. */
+int prescan(struct prescan *result, const unsigned char *at, const unsigned char *end, int is_all);
 
 #endif

@@ -1,5 +1,7 @@
 /* The input of a load: see reader.h. */
 #include "load/reader.h"
+
+#include "load/load_memo.h"
 #include "load/room.h"
 
 enum {
@@ -7,8 +9,16 @@ enum {
     PREFETCH_SIZE = 128 * 1024,
     /* No more than this is allocated at once on the word of the pickle; after that, as
        much again as has arrived. */
-    FIRST_CHUNK_SIZE = 1024 * 1024
+    FIRST_CHUNK_SIZE = 1024 * 1024,
+    /* Memory that others may change is copied up to this size. */
+    LARGEST_COPY = 1024 * 1024
 };
+
+static size_t
+smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 /* ---- the memory that readinto() fills ----------------------------------- */
 
@@ -139,11 +149,25 @@ reader_refuse_frame(struct reader *reader)
 
 /* ---- the window --------------------------------------------------------- */
 
+void
+reader_show_bytes(struct reader *reader, PyObject *bytes, size_t size)
+{
+    reader->window.obj = Py_NewRef(bytes);
+    reader->window_is_bytes = 1;
+    reader->at = reader->start = (const unsigned char *)PyBytes_AS_STRING(bytes);
+    reader->end = reader->skipped = reader->at + size;
+}
+
 /* Makes a bytes-like object the window, all of which the file has left behind.  Its
    size, or -1 with an exception. */
 static Py_ssize_t
 reader_set_window(struct reader *reader, PyObject *input)
 {
+    if (likely(PyBytes_CheckExact(input))) {
+        reader_drop_window(reader);
+        reader_show_bytes(reader, input, (size_t)PyBytes_GET_SIZE(input));
+        return PyBytes_GET_SIZE(input);
+    }
     Py_buffer window;
     if (PyObject_GetBuffer(input, &window, PyBUF_CONTIG_RO) < 0) {
         return -1;
@@ -156,43 +180,171 @@ reader_set_window(struct reader *reader, PyObject *input)
 }
 
 int
+reader_reserve_copy(struct reader *reader, size_t size)
+{
+    if (size > reader->copy_capacity) {
+        PyMem_Free(reader->copy);
+        reader->copy = PyMem_Malloc(size);
+        reader->copy_capacity = reader->copy == NULL ? 0 : size;
+    }
+    return reader->copy != NULL;
+}
+
+int
+reader_grow_copy(struct reader *reader, size_t size)
+{
+    unsigned char *copy = PyMem_Realloc(reader->copy, size);
+    if (copy != NULL) {
+        reader->copy = copy;
+        reader->copy_capacity = size;
+    }
+    return copy != NULL;
+}
+
+/* Whether the memory that is shown is that of a bytes object. */
+static int
+shows_bytes(const Py_buffer *window)
+{
+    PyObject *owner = window->obj;
+    if (owner != NULL && PyMemoryView_Check(owner)) {
+        owner = PyMemoryView_GET_BASE(owner);
+    }
+    return owner != NULL && PyBytes_CheckExact(owner);
+}
+
+int
 reader_open_memory(struct reader *reader, PyObject *input)
 {
     reader->most = UINT64_MAX;
-    if (!PyBytes_CheckExact(input)) {
-        return reader_set_window(reader, input) < 0 ? -1 : 0;
+    if (PyBytes_CheckExact(input)) {
+        reader_show_bytes(reader, input, (size_t)PyBytes_GET_SIZE(input));
+        reader->is_fixed = 1;
+        return 0;
     }
-    reader->window.obj = Py_NewRef(input);
-    reader->window_is_bytes = 1;
-    reader->at = reader->start = (const unsigned char *)PyBytes_AS_STRING(input);
-    reader->end = reader->skipped = reader->at + PyBytes_GET_SIZE(input);
+    Py_ssize_t size = reader_set_window(reader, input);
+    if (size < 0) {
+        return -1;
+    }
+    reader->is_fixed = shows_bytes(&reader->window);
+    if (!reader->is_fixed && 0 < size && size <= LARGEST_COPY
+        && reader_reserve_copy(reader, (size_t)size)) {
+        reader->at = reader->start = memcpy(reader->copy, reader->at, (size_t)size);
+        reader->end = reader->skipped = reader->at + size;
+        reader->is_fixed = 1;
+    }
     return 0;
 }
 
-/* Whether it is an object of a type of C with this name, which nobody can change. */
-static int
-is_exactly(PyObject *object, const char *name)
+int
+reader_is_exactly(PyObject *object, const char *name)
 {
     PyTypeObject *type = Py_TYPE(object);
     return PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE) && strcmp(type->tp_name, name) == 0;
 }
 
-/* Whether readinto() is io's own, of a file that reads from nothing of others.  A buffered reader
-   passes the memory on to its raw file.  Runs no Python code. */
-static int
-is_readinto_of_io(PyObject *readinto, PyObject *raw_name)
+int
+reader_has_few_attributes(PyObject *object, Py_ssize_t most)
 {
-    PyObject *file = readinto != NULL && PyCFunction_CheckExact(readinto)
-                         ? PyCFunction_GET_SELF(readinto)
-                         : NULL;
-    if (file == NULL || !is_exactly(file, "_io.BufferedReader")) {
-        return file != NULL && (is_exactly(file, "_io.BytesIO") || is_exactly(file, "_io.FileIO"));
+    Py_ssize_t offset = Py_TYPE(object)->tp_dictoffset;
+    if (offset <= 0) {
+        return 0;
     }
-    PyObject *raw = PyObject_GetAttr(file, raw_name);
-    int trusted = raw != NULL && is_exactly(raw, "_io.FileIO");
+    PyObject *attributes = *(PyObject **)((char *)object + offset);
+    return attributes == NULL || PyDict_GET_SIZE(attributes) <= most;
+}
+
+/* Whether it is this very method of an object of a type of C. */
+static int
+is_own_method(PyObject *method, PyObject *file, const char *name)
+{
+    return method != NULL && PyCFunction_CheckExact(method) && PyCFunction_GET_SELF(method) == file
+           && strcmp(((PyCFunctionObject *)method)->m_ml->ml_name, name) == 0;
+}
+
+/* The file whose methods the reader has, if they are all its own; borrowed, or NULL. */
+static PyObject *
+find_file(const struct reader *reader)
+{
+    PyObject *read = reader->read;
+    if (reader->file != NULL || read == NULL || !PyCFunction_CheckExact(read)) {
+        return reader->file;
+    }
+    PyObject *file = PyCFunction_GET_SELF(read);
+    return file != NULL && is_own_method(read, file, "read")
+                   && is_own_method(reader->readinto, file, "readinto")
+                   && is_own_method(reader->readline, file, "readline")
+                   && (reader->peek == NULL || is_own_method(reader->peek, file, "peek"))
+               ? file
+               : NULL;
+}
+
+/* Whether a buffered reader reads from a file of io, which has a name and no other attribute of
+   its own.  Runs no Python code. */
+static int
+reads_from_file(struct core_state *state, PyObject *file)
+{
+    PyObject *raw = PyObject_GetAttr(file, state->str.raw);
+    int plain =
+        raw != NULL && reader_is_exactly(raw, "_io.FileIO") && reader_has_few_attributes(raw, 1);
     PyErr_Clear(); /* a ValueError, once it is detached */
     Py_XDECREF(raw);
-    return trusted;
+    return plain;
+}
+
+PyObject *
+reader_find_plain_file(const struct reader *reader)
+{
+    PyObject *file = find_file(reader);
+    if (!HAS_GIL || file == NULL) {
+        return NULL;
+    }
+    return (reader->peek == NULL ? reader_is_exactly(file, "_io.BytesIO")
+                                 : reader_is_exactly(file, "_io.BufferedReader")
+                                       && reads_from_file(reader->state, file))
+               ? file
+               : NULL;
+}
+
+/* Whether readinto() writes what it says it wrote: io's own, of a file that reads from nothing of
+   others.  A buffered reader passes the memory on to its raw file.  Runs no Python code. */
+static int
+trusts_readinto(const struct reader *reader)
+{
+    PyObject *file = reader->file;
+    if (file == NULL) {
+        PyObject *readinto = reader->readinto;
+        file = PyCFunction_CheckExact(readinto) ? PyCFunction_GET_SELF(readinto) : NULL;
+    }
+    if (file == NULL || !reader_is_exactly(file, "_io.BufferedReader")) {
+        return file != NULL
+               && (reader_is_exactly(file, "_io.BytesIO")
+                   || reader_is_exactly(file, "_io.FileIO"));
+    }
+    return reads_from_file(reader->state, file);
+}
+
+/* Takes the methods of the file's type where the file is of io and has no attributes that could
+   hide them, so that none has to be bound.  1, or 0 and nothing taken.  Runs no Python code. */
+static int
+open_plain_file(struct reader *reader, PyObject *file)
+{
+    struct core_strings *str = &reader->state->str;
+    PyTypeObject *type = Py_TYPE(file);
+    int buffered = reader_is_exactly(file, "_io.BufferedReader");
+    if (!HAS_GIL || !(buffered || reader_is_exactly(file, "_io.BytesIO"))
+        || !reader_has_few_attributes(file, 0)) {
+        return 0;
+    }
+    reader->file = Py_NewRef(file);
+    reader->read = Py_XNewRef(type_lookup(type, str->read));
+    reader->readinto = Py_XNewRef(type_lookup(type, str->readinto));
+    reader->readline = Py_XNewRef(type_lookup(type, str->readline));
+    reader->peek = buffered ? Py_XNewRef(type_lookup(type, str->peek)) : NULL;
+    if (reader->read != NULL && reader->readinto != NULL && reader->readline != NULL) {
+        return 1;
+    }
+    reader_close(reader);
+    return 0;
 }
 
 int
@@ -200,6 +352,9 @@ reader_open_file(struct reader *reader, PyObject *file)
 {
     struct core_strings *str = &reader->state->str;
     reader->most = UINT64_MAX;
+    if (open_plain_file(reader, file)) {
+        return 0;
+    }
     if (PyObject_GetOptionalAttr(file, str->peek, &reader->peek) < 0
         || PyObject_GetOptionalAttr(file, str->readinto, &reader->readinto) < 0
         || PyObject_GetOptionalAttr(file, str->read, &reader->read) < 0
@@ -212,14 +367,22 @@ reader_open_file(struct reader *reader, PyObject *file)
         reader_close(reader);
         return -1;
     }
-    reader->readinto_is_trusted = is_readinto_of_io(reader->readinto, str->raw);
     return 0;
+}
+
+void
+reader_forget_ahead(struct reader *reader)
+{
+    reader->ahead = NULL;
+    Py_CLEAR(reader->ahead_bytes);
 }
 
 void
 reader_close(struct reader *reader)
 {
     reader_drop_window(reader);
+    reader->is_fixed = 0;
+    reader->ahead = NULL;
 #define CLEAR_FIELD(field) Py_CLEAR(reader->field);
     READER_OBJECTS(CLEAR_FIELD)
 #undef CLEAR_FIELD
@@ -230,19 +393,39 @@ reader_free(struct reader *reader)
 {
     reader_close(reader);
     PyMem_Free(reader->line);
+    PyMem_Free(reader->copy);
     reader->line = NULL;
-    reader->line_capacity = 0;
+    reader->copy = NULL;
+    reader->line_capacity = reader->copy_capacity = 0;
 }
 
-/* method(size): a new reference, or NULL with an exception.  Runs Python code. */
+/* method(argument), which may be NULL for none: a new reference, or NULL with an exception.  Runs
+   Python code. */
 static PyObject *
-call_with_size(PyObject *method, size_t size)
+call_method(struct reader *reader, PyObject *method, PyObject *argument)
 {
+    PyObject *arguments[] = {reader->file, argument};
+    size_t count = argument != NULL;
+    return reader->file != NULL
+               ? PyObject_Vectorcall(method, arguments, count + 1, NULL)
+               : PyObject_Vectorcall(method, arguments + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                     NULL);
+}
+
+enum { SMALL_READ = 256 };
+
+/* method(size): the same. */
+static PyObject *
+call_with_size(struct reader *reader, PyObject *method, size_t size)
+{
+    if (likely(size < SMALL_READ)) {
+        return call_method(reader, method, reader->state->small_integers[size]);
+    }
     PyObject *argument = PyLong_FromSize_t(size);
     if (argument == NULL) {
         return NULL;
     }
-    PyObject *result = PyObject_CallOneArg(method, argument);
+    PyObject *result = call_method(reader, method, argument);
     Py_DECREF(argument);
     return result;
 }
@@ -250,7 +433,8 @@ call_with_size(PyObject *method, size_t size)
 int
 reader_move_file(struct reader *reader)
 {
-    PyObject *passed = call_with_size(reader->read, (size_t)(reader->at - reader->skipped));
+    PyObject *passed =
+        call_with_size(reader, reader->read, (size_t)(reader->at - reader->skipped));
     if (passed == NULL) {
         return -1;
     }
@@ -273,12 +457,29 @@ reader_check_most(struct reader *reader, size_t size)
     return -1;
 }
 
-/* Makes what peek() shows the window.  1 if it holds `size` bytes, 0 if not, -1 with an
-   exception.  Runs Python code. */
+/* Compares the window that was just read with what the prescan saw.  0, or -1 with MemoryError. */
 static int
+reader_compare_ahead(struct reader *reader)
+{
+    if (likely(reader->ahead == NULL)) {
+        return 0;
+    }
+    uint64_t offset = reader_offset(reader) - reader->ahead_offset;
+    if (offset <= reader->ahead_size) {
+        size_t size =
+            smaller((size_t)(reader->end - reader->at), reader->ahead_size - (size_t)offset);
+        if (memcmp(reader->at, reader->ahead + offset, size) == 0) {
+            return 0;
+        }
+    }
+    reader_forget_ahead(reader);
+    return load_memo_doubt(reader->ahead_memo);
+}
+
+int
 reader_peek(struct reader *reader, size_t size)
 {
-    PyObject *data = call_with_size(reader->peek, PREFETCH_SIZE);
+    PyObject *data = call_with_size(reader, reader->peek, PREFETCH_SIZE);
     if (data == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_NotImplementedError)) {
             return -1;
@@ -289,7 +490,7 @@ reader_peek(struct reader *reader, size_t size)
     }
     Py_ssize_t shown = reader_set_window(reader, data);
     Py_DECREF(data);
-    if (shown < 0) {
+    if (shown < 0 || reader_compare_ahead(reader) < 0) {
         return -1;
     }
     reader->skipped = reader->at;
@@ -300,7 +501,7 @@ reader_peek(struct reader *reader, size_t size)
 static int
 fill_by_read(struct reader *reader, char *memory, size_t size)
 {
-    PyObject *data = call_with_size(reader->read, size);
+    PyObject *data = call_with_size(reader, reader->read, size);
     if (data == NULL) {
         return -1;
     }
@@ -327,7 +528,7 @@ call_readinto(struct reader *reader, PyObject *target)
     if (view == NULL) {
         return -1;
     }
-    PyObject *count = PyObject_CallOneArg(reader->readinto, view);
+    PyObject *count = call_method(reader, reader->readinto, view);
     Py_DECREF(view);
     if (count == NULL) {
         return -1;
@@ -352,7 +553,7 @@ fill_from_file(struct reader *reader, PyObject *owner, char *memory, size_t size
     if (reader->readinto == NULL) {
         return fill_by_read(reader, memory, size);
     }
-    if (!reader->readinto_is_trusted) {
+    if (!trusts_readinto(reader)) {
         memset(memory, 0, size); /* nobody is shown what was there before, whatever it says */
     }
     ReadTargetObject *target = target_new(reader->state, owner, memory, size);
@@ -369,12 +570,6 @@ fill_from_file(struct reader *reader, PyObject *owner, char *memory, size_t size
 }
 
 /* ---- bytes of any size -------------------------------------------------- */
-
-static size_t
-smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* Gives *bytes a copy of its own of the first `used` bytes, with room for `size`.  0, or
    -1 with an exception and *bytes NULL. */
@@ -513,7 +708,7 @@ reader_replace_window(struct reader *reader, PyObject *chunk, size_t size)
 static Py_ssize_t
 reader_read_window(struct reader *reader, size_t size)
 {
-    PyObject *data = call_with_size(reader->read, smaller(size, FIRST_CHUNK_SIZE));
+    PyObject *data = call_with_size(reader, reader->read, smaller(size, FIRST_CHUNK_SIZE));
     if (data == NULL) {
         return -1;
     }
@@ -536,19 +731,54 @@ reader_read_window(struct reader *reader, size_t size)
     return shown;
 }
 
-/* How much of the window was taken. */
-static size_t
-taken_of_window(const struct reader *reader)
+/* Makes what read(size) gives the window, all of which is taken, if it is all and nothing is
+   special about it; else the window is what there is.  What was asked for, or NULL, with or
+   without an exception.  Runs Python code. */
+static const unsigned char *
+take_few_bytes(struct reader *reader, size_t size)
 {
-    const char *start = reader->window_is_bytes ? PyBytes_AS_STRING(reader->window.obj)
-                                                : (const char *)reader->window.buf;
-    return reader->window.obj == NULL ? 0 : (size_t)((const char *)reader->at - start);
+    PyObject *data = call_with_size(reader, reader->read, size);
+    if (data == NULL) {
+        return NULL;
+    }
+    if (unlikely(!PyBytes_CheckExact(data) || (size_t)PyBytes_GET_SIZE(data) != size)) {
+        Py_ssize_t shown = reader_set_window(reader, data);
+        Py_DECREF(data);
+        if (shown < 0) {
+            return NULL;
+        }
+        if ((size_t)shown < size) {
+            reader_truncated(reader);
+            return NULL;
+        }
+        const unsigned char *bytes = reader->at;
+        reader->at += size;
+        return bytes;
+    }
+    reader->before = reader_offset(reader);
+    Py_XSETREF(reader->window.obj, data);
+    reader->start = (const unsigned char *)PyBytes_AS_STRING(data);
+    reader->at = reader->end = reader->skipped = reader->start + size;
+    return reader->start;
+}
+
+/* Whether nothing has to be done before or after so few bytes are read. */
+ALWAYS_INLINE int
+reads_plainly(const struct reader *reader, size_t size)
+{
+    return size < SMALL_READ && reader->peek == NULL && reader->read != NULL && !reader->in_frame
+           && reader->ahead == NULL && reader->most == UINT64_MAX && reader->at <= reader->skipped
+           && (reader->window_is_bytes || reader->window.obj == NULL);
 }
 
 const unsigned char *
 reader_take_beyond(struct reader *reader, size_t size)
 {
-    if (size > PY_SSIZE_T_MAX - taken_of_window(reader)) {
+    if (reads_plainly(reader, size)) {
+        reader->window_is_bytes = 1;
+        return take_few_bytes(reader, size);
+    }
+    if (size > PY_SSIZE_T_MAX - (size_t)(reader->at - reader->start)) {
         PyErr_SetString(reader->state->stdlib.unpickling_error,
                         "read would overflow (invalid bytecode)");
         return NULL;
@@ -570,7 +800,7 @@ reader_take_beyond(struct reader *reader, size_t size)
     }
     if (enough == 0) {
         Py_ssize_t shown = reader_read_window(reader, size);
-        enough = shown < 0 ? -1 : (size_t)shown >= size;
+        enough = shown < 0 || reader_compare_ahead(reader) < 0 ? -1 : (size_t)shown >= size;
         if (enough == 0) {
             reader_truncated(reader);
         }
@@ -622,13 +852,13 @@ reader_take_line(struct reader *reader, char **line)
     if (reader_finish(reader) < 0) {
         return -1;
     }
-    PyObject *data = PyObject_CallNoArgs(reader->readline);
+    PyObject *data = call_method(reader, reader->readline, NULL);
     if (data == NULL) {
         return -1;
     }
     Py_ssize_t size = reader_set_window(reader, data);
     Py_DECREF(data);
-    if (size < 0) {
+    if (size < 0 || reader_compare_ahead(reader) < 0) {
         return -1;
     }
     if (size == 0 || reader->end[-1] != '\n') {

@@ -7,6 +7,9 @@
    window was not consumed when the next one is read is dropped, as the standard
    library does; only a malformed pickle has such a rest.
 
+   What a prescan (prescan.h) was shown of a file is compared with every window that is
+   then read: a file that foreign code has moved or written to is not what was scanned.
+
    From 3.14.10 the standard library holds opcodes to their frames: none may lie across
    the end of one.  Where the running one does, the window ends with the frame until the
    frame is used up.
@@ -18,12 +21,16 @@
 
 #include "base/state.h"
 
+struct load_memo;
+
 /* Owned objects, for traverse and clear: V(field). */
 #define READER_OBJECTS(V) \
+    V(file)               \
     V(read)               \
     V(readinto)           \
     V(readline)           \
-    V(peek)
+    V(peek)               \
+    V(ahead_bytes)
 
 struct reader {
     const unsigned char *at;         /* the next byte */
@@ -36,12 +43,22 @@ struct reader {
     uint64_t most;                /* bytes that a policy lets be taken; else UINT64_MAX */
     Py_buffer window;             /* owns the memory of the window; .obj NULL if none */
     int window_is_bytes;          /* then it has nothing but .obj */
-    PyObject *read;               /* methods of the file; read NULL: all input is in memory */
+    int is_fixed;                 /* all input is in memory, and nobody can change it */
+    unsigned char *copy;          /* of input that others may change, or of what is ahead */
+    size_t copy_capacity;
+    PyObject *file; /* whose type's methods these are; NULL: they are bound */
+    PyObject *read; /* methods of the file; read NULL: all input is in memory */
     PyObject *readinto;
     PyObject *readline;
     PyObject *peek;
-    int readinto_is_trusted; /* to write what it says it wrote */
-    char *line;              /* the last line read, ended by a NUL */
+    /* The pickle as the prescan saw it, in ahead_bytes or the copy; NULL if it was not of a file.
+       Where its first byte is in what is taken, and whose memo goes by it. */
+    const unsigned char *ahead;
+    size_t ahead_size;
+    uint64_t ahead_offset;
+    PyObject *ahead_bytes;
+    struct load_memo *ahead_memo;
+    char *line; /* the last line read, ended by a NUL */
     size_t line_capacity;
     struct core_state *state;
 };
@@ -50,10 +67,39 @@ struct reader {
    Python code. */
 int reader_open_file(struct reader *reader, PyObject *file);
 
-/* Reads from a bytes-like object.  0, or -1 with an exception. */
+/* Reads from a bytes-like object, which is held until the reader is closed.  Others than bytes and
+   a view of bytes are copied up to a size, so that nobody can change what is read.  0, or -1 with
+   an exception.  May run Python code. */
 int reader_open_memory(struct reader *reader, PyObject *input);
 
-/* Drops the window and the file; keeps nothing but the line buffer. */
+/* Makes room for a copy, in which nothing is kept.  1, or 0 without memory. */
+int reader_reserve_copy(struct reader *reader, size_t size);
+
+/* The same, and what is in it stays. */
+int reader_grow_copy(struct reader *reader, size_t size);
+
+/* Forgets what the prescan saw. */
+void reader_forget_ahead(struct reader *reader);
+
+/* Whether an object is of a type of C with this name, which nobody can change. */
+int reader_is_exactly(PyObject *object, const char *name);
+
+/* Whether an object of a type of C has no more attributes of its own than so many, as far as that
+   can be told. */
+int reader_has_few_attributes(PyObject *object, Py_ssize_t most);
+
+/* The file that is read, if it is of io and all its methods are its own, and those of what it
+   reads from too; borrowed, or NULL.  Runs no Python code. */
+PyObject *reader_find_plain_file(const struct reader *reader);
+
+/* Makes what peek() shows the window.  1 if it holds `size` bytes, 0 if not, -1 with an
+   exception.  Runs Python code. */
+int reader_peek(struct reader *reader, size_t size);
+
+/* Makes bytes the window up to `size` of them, which the file has left behind. */
+void reader_show_bytes(struct reader *reader, PyObject *bytes, size_t size);
+
+/* Drops the window and the file; keeps nothing but memory. */
 void reader_close(struct reader *reader);
 void reader_free(struct reader *reader);
 

@@ -5,6 +5,7 @@
 #include "load/load_one.h"
 #include "load/load_state.h"
 #include "load/load_template.h"
+#include "load/read_ahead.h"
 #include "base/stack.h"
 #include "load/room.h"
 
@@ -113,6 +114,7 @@ is_small(const struct unpickler *machine)
     return machine->limit - machine->stack <= KEPT_STACK && machine->mark_capacity <= KEPT_MARKS
            && machine->memo.capacity <= KEPT_MEMO && machine->memo.scan.capacity <= KEPT_MEMO
            && machine->reader.line_capacity <= KEPT_MEMO
+           && machine->reader.copy_capacity <= KEPT_MEMO
            && machine->safe.nesting_room <= KEPT_STACK;
 }
 
@@ -148,19 +150,33 @@ unpickler_teardown(struct core_state *state)
     load_drop_kept_templates(state);
 }
 
-/* Reads from bytes, which nobody can change, or from other memory.  0, or -1 with an
-   exception. */
-static int
-open_data(struct unpickler *machine, PyObject *data)
+/* Reads all from memory that was opened, and scans it if nobody can change it.  An object, strong,
+   or NULL with an exception.  Runs Python code. */
+static PyObject *
+run_in_memory(struct unpickler *machine)
 {
-    if (reader_open_memory(&machine->reader, data) < 0) {
-        return -1;
-    }
     struct reader *reader = &machine->reader;
-    if (PyBytes_CheckExact(data) && prescan(&machine->memo.scan, reader->at, reader->end)) {
-        return load_memo_begin_prescanned(&machine->memo);
+    return reader->is_fixed && prescan(&machine->memo.scan, reader->at, reader->end, 1)
+                   && load_memo_begin_prescanned(&machine->memo) < 0
+               ? NULL
+               : load_run(machine);
+}
+
+/* loads() of other memory than that of bytes, which may be one object's.  Strong, or NULL with an
+   exception.  Runs Python code. */
+static PyObject *
+loads_of_memory(struct unpickler *machine, PyObject *policy, PyObject *data)
+{
+    PyObject *object;
+    struct reader *reader = &machine->reader;
+    if (reader_open_memory(reader, data) < 0) {
+        return NULL;
     }
-    return 0;
+    size_t size = (size_t)(reader->end - reader->at);
+    return reader->is_fixed && !PyBytes_CheckExact(data)
+                   && load_one(machine->state, policy, reader->at, size, &object)
+               ? object
+               : run_in_memory(machine);
 }
 
 /* Whether the arguments are one object and nothing else, which needs no parsing. */
@@ -168,6 +184,31 @@ static int
 is_one_object(Py_ssize_t count, PyObject *names)
 {
     return count == 1 && names == NULL;
+}
+
+/* Loads from a file that was opened, with a look at what is ahead in it.  Strong, or NULL with an
+   exception.  Runs Python code. */
+static PyObject *
+run_file(struct unpickler *machine)
+{
+    PyObject *object;
+    struct reader *reader = &machine->reader;
+    struct ahead_of_load found = {0};
+    if (machine->policy == NULL && read_ahead(machine, &found) < 0) {
+        return NULL;
+    }
+    if (found.size == 0 || !load_one(machine->state, NULL, reader->at, found.size, &object)) {
+        object = load_run(machine);
+        if (object == NULL) {
+            read_ahead_undo(machine, &found);
+        }
+        return object;
+    }
+    reader->at += found.size;
+    if (object != NULL && reader_finish(reader) < 0) {
+        Py_CLEAR(object);
+    }
+    return object;
 }
 
 PyDoc_STRVAR(
@@ -204,7 +245,7 @@ unpickler_load(struct core_state *state, PyObject *policy, PyObject *const *vect
         && unpickler_check_options("load", &options) == 0
         && reader_open_file(&machine->reader, options.input) == 0
         && unpickler_take_options(machine, &options) == 0) {
-        object = load_run(machine);
+        object = run_file(machine);
     }
     release_machine(machine);
     return object;
@@ -248,28 +289,28 @@ loads(struct core_state *state, PyObject *policy, PyObject *const *vector, Py_ss
 {
     PyObject *object;
     if (is_one_object(count, names) && PyBytes_CheckExact(vector[0])
-        && load_one(state, policy, vector[0], &object)) {
+        && load_one(state, policy, (const unsigned char *)PyBytes_AS_STRING(vector[0]),
+                    (size_t)PyBytes_GET_SIZE(vector[0]), &object)) {
         return object;
     }
     struct unpickler *machine = claim_machine(state);
     if (machine == NULL) {
         return NULL;
     }
-    int result;
     machine->policy = Py_XNewRef(policy);
+    object = NULL;
     if (likely(is_one_object(count, names))) {
         machine->fix_imports = 1;
-        result = open_data(machine, vector[0]);
+        object = loads_of_memory(machine, policy, vector[0]);
     }
     else {
         struct load_options options = {.fix_imports = 1};
-        result = parse_loads(vector, count, names, &options) < 0
-                         || open_data(machine, options.input) < 0
-                         || unpickler_take_options(machine, &options) < 0
-                     ? -1
-                     : 0;
+        if (parse_loads(vector, count, names, &options) == 0
+            && reader_open_memory(&machine->reader, options.input) == 0
+            && unpickler_take_options(machine, &options) == 0) {
+            object = run_in_memory(machine);
+        }
     }
-    object = result == 0 ? load_run(machine) : NULL;
     release_machine(machine);
     return object;
 }

@@ -5,6 +5,7 @@
    gets RuntimeError. */
 #include "load/unpickler.h"
 #include "load/room.h"
+#include "base/layout.h"
 
 typedef struct {
     PyObject_HEAD struct unpickler machine;
@@ -201,6 +202,14 @@ Unpickler_set_persistent_load(PyObject *self, PyObject *value, void *Py_UNUSED(c
  * ----------------------------------------------------------------------
  */
 
+/* Whether memos may defer what is not asked for.  The collector must not run in the middle of the
+   making of it. */
+static int
+defers(void)
+{
+    return HAS_GIL && layout_is_known() && !ALLOCATION_COLLECTS;
+}
+
 static PyObject *
 Unpickler_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments), PyObject *Py_UNUSED(keywords))
 {
@@ -211,6 +220,7 @@ Unpickler_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments), PyObject *Py_U
     UnpicklerObject *self = (UnpicklerObject *)type->tp_alloc(type, 0);
     if (self != NULL) {
         self->machine.state = self->machine.reader.state = state;
+        self->machine.memo.defers = defers();
         self->machine.self = type == state->load->unpickler_type ? NULL : (PyObject *)self;
     }
     return (PyObject *)self;
@@ -238,11 +248,7 @@ Unpickler_traverse(PyObject *op, visitproc visit, void *arg)
 #define VISIT_FIELD(field) Py_VISIT(machine->reader.field);
     READER_OBJECTS(VISIT_FIELD)
 #undef VISIT_FIELD
-    Py_VISIT(machine->memo.sparse);
-    for (size_t i = 0; i < machine->memo.end; i++) {
-        Py_VISIT(machine->memo.items[i]);
-    }
-    return 0;
+    return load_memo_traverse(&machine->memo, visit, arg);
 }
 
 static void
@@ -274,6 +280,18 @@ initialise(UnpicklerObject *self, const struct load_options *options)
     return 0;
 }
 
+/* Gives the object its file and options.  0, or -1 with an exception.  Runs Python code. */
+static int
+take_arguments(UnpicklerObject *self, const struct load_options *options)
+{
+    if (begin_use(self) < 0) {
+        return -1;
+    }
+    int result = initialise(self, options);
+    end_use(self);
+    return result;
+}
+
 static int
 Unpickler_init(PyObject *op, PyObject *arguments, PyObject *keywords)
 {
@@ -286,12 +304,31 @@ Unpickler_init(PyObject *op, PyObject *arguments, PyObject *keywords)
         || unpickler_check_options("Unpickler", &options) < 0) {
         return -1;
     }
-    if (begin_use(self) < 0) {
-        return -1;
+    return take_arguments(self, &options);
+}
+
+/* A call of the type itself, without a tuple of arguments. */
+static PyObject *
+Unpickler_vectorcall(PyObject *type, PyObject *const *vector, size_t flags, PyObject *names)
+{
+    static char *const option_names[] = OPTION_NAMES("file");
+    struct load_options options = {.fix_imports = 1};
+    Py_ssize_t count = PyVectorcall_NARGS(flags);
+    if (likely(count == 1 && names == NULL)) {
+        options.input = vector[0];
     }
-    int result = initialise(self, &options);
-    end_use(self);
-    return result;
+    else if (unpickler_check_positional("Unpickler", count) < 0
+             || arguments_parse(vector, count, names, "O|$pOOO:Unpickler", option_names,
+                                OPTION_TARGETS(&options))
+                    < 0
+             || unpickler_check_options("Unpickler", &options) < 0) {
+        return NULL;
+    }
+    PyObject *self = Unpickler_new((PyTypeObject *)type, NULL, NULL);
+    if (self != NULL && take_arguments((UnpicklerObject *)self, &options) < 0) {
+        Py_CLEAR(self);
+    }
+    return self;
 }
 
 /* ---- the policy --------------------------------------------------------- */
@@ -381,6 +418,7 @@ Unpickler_sizeof(PyObject *self, PyObject *Py_UNUSED(unused))
     size += (size_t)(machine->limit - machine->stack) * sizeof(PyObject *);
     size += machine->mark_capacity * sizeof(size_t);
     size += machine->memo.capacity * sizeof(PyObject *);
+    size += machine->memo.deferred.capacity * sizeof(uintptr_t);
     size += machine->reader.line_capacity;
     return PyLong_FromSize_t(size);
 }
@@ -533,7 +571,7 @@ Unpickler_set_memo(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
     if (check_memo_use(self) < 0) {
         return -1;
     }
-    struct load_memo memo = {0};
+    struct load_memo memo = {.defers = defers()};
     int result = fill_memo(&memo, state, value);
     if (result == 0) {
         struct load_memo old = self->machine.memo;
@@ -597,5 +635,9 @@ unpickler_type_setup(PyObject *module)
         return -1;
     }
     state->load->unpickler_memo_type = (PyTypeObject *)memo_type;
-    return core_add_type(module, &Unpickler_spec, &state->load->unpickler_type);
+    if (core_add_type(module, &Unpickler_spec, &state->load->unpickler_type) < 0) {
+        return -1;
+    }
+    state->load->unpickler_type->tp_vectorcall = Unpickler_vectorcall;
+    return 0;
 }

@@ -288,3 +288,57 @@ def test_chart_is_self_contained(records):
     assert "one registered object a call" in svg
     assert "<script" not in svg
     assert 'href="http' not in svg
+
+
+@pytest.fixture
+def quick_races(monkeypatch):
+    """Races of doors whose outcomes are compared, and times made up."""
+    import doors
+
+    monkeypatch.setattr(doors, "race", lambda *sides, **options: result((2.0, 2.0), (1.0, 1.0)))
+
+
+def test_every_door_is_raced_for_each_kind(quick_races, tmp_path, capsys):
+    import doors
+
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"environment": {}, "results": [1]}), encoding="utf-8")
+    assert doors.main(["--objects", "20", "--json", str(path)]) == 1  # 2.0 is below some floors.
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["results"] == [1]
+    assert list(record["doors"]) == list(doors.DOORS)
+    assert all(ratios == dict.fromkeys(doors.KINDS, 2) for ratios in record["doors"].values())
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in (*doors.DOORS, *doors.KINDS))
+
+
+def test_floors_name_doors_and_kinds_that_exist():
+    import doors
+    from floors import Floors
+
+    floors = Floors.read()
+    assert set(floors.table["doors"]) <= set(doors.DOORS)
+    assert all(set(kinds) <= set(doors.KINDS) for kinds in floors.table["doors"].values())
+    assert doors.floor_of(floors, "dumps", "no such kind") == floors.table["default"]
+    made = Floors({"default": 0.9, "doors": {"dumps": {"plain": {"3.14": 3}}}}, "3.14")
+    assert doors.floor_of(made, "dumps", "plain") == 3
+
+
+@pytest.mark.parametrize(("floor", "below"), [(1.9, 0), (2.1, 1)])
+def test_a_door_below_its_floor_is_told(quick_races, monkeypatch, capsys, floor, below):
+    import doors
+
+    monkeypatch.setattr(doors, "floor_of", lambda floors, door, kind: floor)
+    assert doors.main(["--objects", "9", "--only", "dumps"]) == below
+    assert capsys.readouterr().out.count("BELOW") == below * len(doors.KINDS)
+
+
+def test_doors_stand_behind_the_first_chart(records):
+    import report
+
+    assert "## Doors" not in report.document(records)
+    records[0].doors = {"loads(bytes)": {"plain": 3.21, "slots": 1.0}}
+    text = report.document(records)
+    before, _, after = text.partition("(benchmarks.svg)\n\n## Doors\n")
+    assert before.startswith("# Benchmarks")
+    assert "| `loads(bytes)` | 3.2x | 1.0x |" in after.partition("## Where")[0]

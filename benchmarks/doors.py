@@ -1,0 +1,240 @@
+"""Races every door of pickle, for five kinds of objects, and compares with the floors.
+
+    python benchmarks/doors.py                          all, a minute or two
+    python benchmarks/doors.py --only 'load*'           doors by a glob; repeatable
+    python benchmarks/doors.py --json build/3.14.json   adds the table to what race.py wrote there
+
+A door is a way in which programs come to pickle: a function, a class, a subclass with hooks, and
+where the bytes lie. Bytes and objects are compared before anything is timed. A race below its
+floor is run again, and longer. Exit status: 0 if all floors are held, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copyreg
+import dataclasses
+import datetime
+import decimal
+import fnmatch
+import io
+import json
+import pickle as std_pickle
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # Not there under PYTHONSAFEPATH.
+
+import fastcopyreg.pickle
+from fastcopyreg.bench import Contender, race
+from floors import Floors
+
+OBJECTS = 5000
+
+
+@dataclasses.dataclass
+class Registered:
+    x: int
+    y: str
+
+
+copyreg.pickle(Registered, lambda one: (Registered, (one.x, one.y)))
+
+
+class Plain:
+    def __init__(self, x: int, y: str) -> None:
+        self.x, self.y = x, y
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plain) and vars(self) == vars(other)
+
+    __hash__ = None
+
+
+@dataclasses.dataclass(slots=True)
+class Slots:
+    x: int
+    y: str
+
+
+def row(number: int) -> Plain:
+    one = Plain(number, str(number))
+    one.at = datetime.datetime(2020, 1, 1 + number % 28)
+    one.price = decimal.Decimal(number) / 100
+    one.id = uuid.UUID(int=number)
+    return one
+
+
+KINDS: dict[str, Callable[[int], Any]] = {
+    "registered": lambda number: Registered(number, str(number)),
+    "plain": lambda number: Plain(number, str(number)),
+    "slots": lambda number: Slots(number, str(number)),
+    "records": lambda number: {"x": number, "y": str(number), "c": [number, number + 1]},
+    "values": row,
+}
+
+
+def subclasses(module: Any) -> dict[str, type]:
+    """Subclasses of a module's two classes, as programs make them."""
+
+    class Pickler(module.Pickler):
+        pass
+
+    class Persistent(module.Pickler):
+        def persistent_id(self, obj):
+            return None
+
+    class Override(module.Pickler):
+        def reducer_override(self, obj):
+            return NotImplemented
+
+    class Called(module.Pickler):
+        def persistent_id(self, obj):
+            return [None][0]
+
+    class Unpickler(module.Unpickler):
+        pass
+
+    class Finding(module.Unpickler):
+        def find_class(self, module_name, name):
+            return super().find_class(module_name, name)
+
+    return {name: value for name, value in locals().items() if isinstance(value, type)}
+
+
+def writing(module: Any, objects: list[Any]) -> dict[str, Callable[[], Any]]:
+    """The doors of a dump, each a function that gives the bytes."""
+    made = subclasses(module)
+
+    def to_file(pickler: Any) -> Callable[[], bytes]:
+        def dump() -> bytes:
+            file = io.BytesIO()
+            pickler(file).dump(objects)
+            return file.getvalue()
+
+        return dump
+
+    def by_function() -> bytes:
+        file = io.BytesIO()
+        module.dump(objects, file)
+        return file.getvalue()
+
+    return {
+        "dumps": lambda: module.dumps(objects),
+        "dump(BytesIO)": by_function,
+        "Pickler": to_file(module.Pickler),
+        "Pickler subclass": to_file(made["Pickler"]),
+        "persistent_id": to_file(made["Persistent"]),
+        "reducer_override": to_file(made["Override"]),
+        "persistent_id called": to_file(made["Called"]),
+    }
+
+
+def reading(module: Any, data: bytes, path: Path) -> dict[str, Callable[[], Any]]:
+    """The doors of a load, each a function that gives the objects."""
+    made = subclasses(module)
+    buffer = io.BytesIO()
+    buffer.write(data)
+    array, view, pipe = bytearray(data), memoryview(data), buffer.getbuffer()
+
+    def from_file() -> Any:
+        with path.open("rb") as file:
+            return module.load(file)
+
+    return {
+        "loads(bytes)": lambda: module.loads(data),
+        "loads(bytearray)": lambda: module.loads(array),
+        "loads(memoryview)": lambda: module.loads(view),
+        "loads(getbuffer)": lambda: module.loads(pipe),
+        "load(BytesIO)": lambda: module.load(io.BytesIO(data)),
+        "load(file)": from_file,
+        "Unpickler": lambda: module.Unpickler(io.BytesIO(data)).load(),
+        "Unpickler subclass": lambda: made["Unpickler"](io.BytesIO(data)).load(),
+        "find_class": lambda: made["Finding"](io.BytesIO(data)).load(),
+    }
+
+
+WRITING = tuple(writing(std_pickle, []))
+READING = tuple(reading(std_pickle, b"", Path()))
+DOORS = WRITING + READING
+
+
+def contenders(door: str, kind: str, count: int, folder: Path) -> list[Contender]:
+    """Both sides of a race, whose outcomes are equal."""
+    objects = [KINDS[kind](number) for number in range(count)]
+    data = std_pickle.dumps(objects)
+    path = folder / f"{kind}.pickle"
+    path.write_bytes(data)
+    sides = []
+    for label, module in (("stdlib", std_pickle), ("fastcopyreg", fastcopyreg.pickle)):
+        doors = writing(module, objects) if door in WRITING else reading(module, data, path)
+        if doors[door]() != (data if door in WRITING else objects):
+            raise SystemExit(f"{door} of {kind}: the outcomes differ")
+        sides.append(Contender(label, doors[door]))
+    return sides
+
+
+def floor_of(floors: Floors, door: str, kind: str) -> float:
+    """What the door is held to, or the default."""
+    value = floors.table.get("doors", {}).get(door, {}).get(kind, floors.table["default"])
+    return value.get(floors.version, floors.table["default"]) if isinstance(value, dict) else value
+
+
+def measure(door: str, kind: str, count: int, seconds: float, floor: float, folder: Path) -> float:
+    """The ratio of medians; the best of up to three races, if it is below its floor."""
+    best = 0.0
+    for longer in (1, 2, 4):
+        sides = contenders(door, kind, count, folder)
+        result = race(f"{door} {kind}", *sides, seconds=seconds * longer, rounds=5)
+        best = max(best, result.ratio.median)
+        if best >= floor:
+            break
+    return best
+
+
+def table(ratios: dict[str, dict[str, float]]) -> str:
+    """Doors by kinds, for reading."""
+    lines = [f"{'':22}" + "".join(f"{kind:>12}" for kind in KINDS)]
+    for door, row_of in ratios.items():
+        lines.append(f"{door:22}" + "".join(f"{row_of[kind]:11.2f}x" for kind in KINDS))
+    return "\n".join(lines)
+
+
+def add_to(path: Path, ratios: dict[str, dict[str, float]]) -> None:
+    """Puts the table into a file of results."""
+    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"results": []}
+    path.write_text(json.dumps(record | {"doors": ratios}, indent=1), encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", action="append", metavar="PATTERN", help="doors, as a glob")
+    parser.add_argument("--objects", type=int, default=OBJECTS)
+    parser.add_argument("--seconds", type=float, default=0.3, help="length of a race")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="add to the results there")
+    options = parser.parse_args(arguments)
+    floors, ratios, below = Floors.read(), {}, []
+    with tempfile.TemporaryDirectory() as folder:
+        for door in DOORS:
+            if not any(fnmatch.fnmatch(door, pattern) for pattern in options.only or ["*"]):
+                continue
+            ratios[door] = {}
+            for kind in KINDS:
+                floor = floor_of(floors, door, kind)
+                settings = (options.objects, options.seconds, floor, Path(folder))
+                ratios[door][kind] = measured = measure(door, kind, *settings)
+                if measured < floor:
+                    below.append(f"{door} of {kind}: {measured:.2f} BELOW {floor:g}")
+    print(table(ratios))
+    if options.json:
+        add_to(options.json, ratios)
+    print(*below, sep="\n", end="\n" if below else "")
+    return 1 if below else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,5 @@
 /* Forms of arguments: see safe_forms.h. */
+#include "load/safe_keys.h"
 #include "load/safe_opcodes.h"
 
 /* ---- reading ------------------------------------------------------------ */
@@ -109,6 +110,16 @@ forms_traverse(const struct safe_forms *forms, visitproc visit, void *arg)
         }
     }
     return 0;
+}
+
+int
+forms_take_nothing(const struct safe_forms *forms)
+{
+    int found = forms->count == FORMS_ANY;
+    for (Py_ssize_t i = 0; i < forms->count; i++) {
+        found |= forms->forms[i].count == 0;
+    }
+    return found;
 }
 
 /* ---- matching ----------------------------------------------------------- */
@@ -224,6 +235,15 @@ matches_factory(const PolicyObject *policy, PyObject *object)
                          : policy->any_class && PyType_Check(object);
 }
 
+/* A text in it is charged, as everything is that may be shown or compared. */
+static int
+matches_parts(struct unpickler *unpickler, const PolicyObject *policy,
+              const struct safe_spec *spec, PyObject *object)
+{
+    uint64_t size = 0;
+    return safe_has_few_parts(policy, object, spec->low > 0, &size) ? charged(unpickler, size) : 0;
+}
+
 /* 1, 0, or -1 with an exception. */
 static int
 matches_spec(struct unpickler *unpickler, const PolicyObject *policy, const struct safe_spec *spec,
@@ -245,6 +265,7 @@ matches_spec(struct unpickler *unpickler, const PolicyObject *policy, const stru
     case SPEC_FACTORY: return matches_factory(policy, object);
     case SPEC_WORD:
         return PyUnicode_CheckExact(object) && PyUnicode_Compare(object, spec->object) == 0;
+    case SPEC_PARTS: return matches_parts(unpickler, policy, spec, object);
     }
     return 0;
 }
@@ -257,7 +278,7 @@ matches_form(struct unpickler *unpickler, const PolicyObject *policy,
     if (bound->repeats ? count < least : count != least) {
         return 0;
     }
-    int result = 1;
+    int result = count > bound->count ? charged(unpickler, (uint64_t)count) : 1;
     for (Py_ssize_t i = 0; result > 0 && i < count; i++) {
         const struct safe_spec *spec = &bound->specs[i < bound->count ? i : bound->count - 1];
         result = matches_spec(unpickler, policy, spec, arguments[i]);

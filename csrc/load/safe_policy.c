@@ -100,10 +100,8 @@ read_row(PolicyObject *policy, PyObject *row)
     if (forms_read(&entry->call, call) < 0 || forms_read(&entry->make, make) < 0) {
         return -1;
     }
-    entry->makes_plain = entry->make.count == FORMS_ANY;
-    for (Py_ssize_t i = 0; i < entry->make.count; i++) {
-        entry->makes_plain |= entry->make.forms[i].count == 0;
-    }
+    entry->makes_plain = forms_take_nothing(&entry->make);
+    entry->calls_plain = forms_take_nothing(&entry->call);
     index_entry(policy, (uint32_t)policy->count);
     return 0;
 }

@@ -49,6 +49,7 @@ struct safe_entry {
     enum safe_helper helper;
     unsigned int flags;
     int makes_plain;        /* __new__ may be called without arguments */
+    int calls_plain;        /* so may the object */
     struct safe_forms call; /* object(*arguments) */
     struct safe_forms make; /* object.__new__(object, *arguments) */
 };

@@ -689,7 +689,7 @@ def test_standard_names_what_it_has():
 
 def test_flags_and_kinds_are_the_cores(c_core):
     """Rows say numbers that the core knows by names."""
-    assert len(rows.KINDS) == 14 and len(rows.HELPERS) == 6
+    assert len(rows.KINDS) == 15 and len(rows.HELPERS) == 6
     with pytest.raises(TypeError):
         c_core.Policy((), (), False, None, {}, rows.Helper, 0)
     with pytest.raises(TypeError):

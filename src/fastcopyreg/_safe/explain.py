@@ -189,7 +189,8 @@ class Ghosts(machine.Machine):
         if type(arguments) is not tuple:
             self.problem("arguments that are no tuple")
             arguments = ()
-        self.finish_call(self.use(value, "called", lambda row: row.call, arguments))
+        made = self.use(value, "called", lambda row: row.call, arguments)
+        self.finish_call(made, arguments)
 
     def newobj(self, keywords):
         self.need(2 + keywords)

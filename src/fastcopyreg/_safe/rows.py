@@ -32,6 +32,7 @@ KINDS = (
     "IS",
     "FACTORY",
     "WORD",
+    "PARTS",
 )
 """In the order of enum safe_kind in csrc/safe_forms.h."""
 
@@ -123,6 +124,12 @@ def subtype(cls):
     return Spec(_kind("SUBTYPE"), about=cls)
 
 
+FLAT = Spec(_kind("PARTS"), 0)
+"""What is hashed and compared in no time: no slice, nor a tuple or set with one or of many parts."""
+SMALL = Spec(_kind("PARTS"), 1)
+"""What is shown in no time too: no list or dict of many parts, and nothing that takes items."""
+
+
 def form(*specs):
     return specs, False
 
@@ -148,14 +155,15 @@ HELPER_OBJECTS = tuple(
     )
 )
 
-_PLAIN = (bool, bytes, dict, float, int, list, str, tuple)
+_PLAIN = (bool, dict, float, int, list, str, tuple)
 _CONTAINERS = (
+    (bytes, (NOTHING,)),  # What b"" is up to protocol 2.
     (bytearray, (NOTHING, form(raw(0, LONGEST_BYTES)), form(text(LONGEST_BYTES), LATIN1))),
     (set, (form(KEYS),)),
     (frozenset, (form(KEYS),)),
     (complex, (form(FLOAT, FLOAT),)),
     (range, (form(whole(), whole(), whole()),)),
-    (slice, (form(ANY, ANY, ANY),)),
+    (slice, (form(FLAT, FLAT, FLAT),)),
 )
 _ADDRESSES = (
     ipaddress.IPv4Address,
@@ -167,7 +175,6 @@ _ADDRESSES = (
 )
 _MADE = (
     complex,
-    slice,
     datetime.date,
     datetime.time,
     datetime.datetime,

@@ -235,12 +235,16 @@ matches_factory(const PolicyObject *policy, PyObject *object)
                          : policy->any_class && PyType_Check(object);
 }
 
-/* A text in it is charged, as everything is that may be shown or compared. */
+/* Of the type `object`, if it is not None.  A text in it is charged, as it may be shown or
+   compared. */
 static int
 matches_parts(struct unpickler *unpickler, const PolicyObject *policy,
               const struct safe_spec *spec, PyObject *object)
 {
     uint64_t size = 0;
+    if (spec->object != Py_None && (PyObject *)Py_TYPE(object) != spec->object) {
+        return 0;
+    }
     return safe_has_few_parts(policy, object, spec->low > 0, &size) ? charged(unpickler, size) : 0;
 }
 

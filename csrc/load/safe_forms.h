@@ -32,7 +32,7 @@ struct safe_spec {
     enum safe_kind kind;
     long long low;
     long long high;
-    PyObject *object;              /* or NULL */
+    PyObject *object;              /* NULL of SPEC_STR */
     unsigned char characters[128]; /* of ASCII: whether a text may have it */
     int any_character;
 };

@@ -442,6 +442,8 @@ class Machine:
         return self.policy.any_class and isinstance(value, type)
 
     def matches_parts(self, spec, value):
+        if spec.about is not None and type(value) is not spec.about:
+            return False
         parts = Parts(value, FEW_PARTS)
         while parts.waiting:
             part = parts.waiting.pop()

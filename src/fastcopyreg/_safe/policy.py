@@ -135,12 +135,12 @@ def _enum_forms(cls):
     kinds = {type(member._value_): None for member in cls.__members__.values()}
     if issubclass(cls, enum.Flag):
         kinds[int] = None
-    return tuple(
-        rows.form(_ATOMS[kind])
-        if kind in _ATOMS
-        else rows.form(rows.SMALL if kind in (tuple, list, dict, set, frozenset) else rows.exact(kind))
+    containers = (tuple, list, dict, set, frozenset)
+    specs = (
+        _ATOMS.get(kind) or (rows.small if kind in containers else rows.exact)(kind)
         for kind in kinds
     )
+    return tuple(map(rows.form, specs))
 
 
 def _row_of(allowed):

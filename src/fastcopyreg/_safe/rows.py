@@ -125,9 +125,13 @@ def subtype(cls):
 
 
 FLAT = Spec(_kind("PARTS"), 0)
-"""What is hashed and compared in no time: no slice, nor a tuple or set with one or of many parts."""
-SMALL = Spec(_kind("PARTS"), 1)
-"""What is shown in no time too: no list or dict of many parts, and nothing that takes items."""
+"""What is hashed and compared in no time: no slice, nor a tuple or set of many parts."""
+
+
+def small(cls):
+    """An instance of exactly this class that is shown in no time too: it has no list or dict of
+    many parts, and nothing that takes items."""
+    return Spec(_kind("PARTS"), 1, about=cls)
 
 
 def form(*specs):

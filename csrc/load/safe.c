@@ -419,14 +419,20 @@ call_safe_helper(struct unpickler *unpickler, enum safe_helper helper, PyObject 
     }
 }
 
+/* Whether any arguments will do, of which there are so many. */
+ALWAYS_INLINE int
+takes_any(const struct safe_entry *entry, Py_ssize_t count)
+{
+    return entry->call.count == FORMS_ANY || (count == 0 && entry->calls_plain);
+}
+
 int
 safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *arguments,
           Py_ssize_t count, PyObject **made)
 {
     const PolicyObject *policy = policy_of(unpickler);
     const struct safe_entry *entry = safe_entry_of(unpickler, callable);
-    if (likely(entry != NULL
-               && (entry->call.count == FORMS_ANY || (count == 0 && entry->calls_plain)))) {
+    if (likely(entry != NULL && takes_any(entry, count))) {
         return 0;
     }
     if (is_any(policy, callable)) {
@@ -553,9 +559,13 @@ safe_reduce(struct unpickler *unpickler)
         return refuse_here(unpickler, "no tuple", callable);
     }
     Py_ssize_t count = PyTuple_GET_SIZE(arguments);
-    int done = safe_call(unpickler, callable, &PyTuple_GET_ITEM(arguments, 0), count, &made);
-    if (done < 0) {
-        return -1;
+    const struct safe_entry *entry = safe_entry_of(unpickler, callable);
+    int done = 0;
+    if (entry == NULL || !takes_any(entry, count)) {
+        done = safe_call(unpickler, callable, &PyTuple_GET_ITEM(arguments, 0), count, &made);
+        if (done < 0) {
+            return -1;
+        }
     }
     if (safe_charge_arguments(unpickler, count) < 0
         || safe_make(unpickler, unpickler->top - 1, unpickler->top - 2, 0) < 0) {

@@ -242,6 +242,9 @@ matches_parts(struct unpickler *unpickler, const PolicyObject *policy,
               const struct safe_spec *spec, PyObject *object)
 {
     uint64_t size = 0;
+    if (object == Py_None || PyLong_CheckExact(object)) {
+        return spec->object == Py_None;
+    }
     if (spec->object != Py_None && (PyObject *)Py_TYPE(object) != spec->object) {
         return 0;
     }

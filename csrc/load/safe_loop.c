@@ -97,7 +97,7 @@ append_safely(struct unpickler *unpickler, PyObject **start)
     if (unlikely(!PyList_CheckExact(taker)) && safe_check_taker(unpickler, taker) < 0) {
         return -1;
     }
-    return safe_nest(unpickler, start, start - 1, 0);
+    return safe_nest_items(unpickler, start, start - 1);
 }
 
 /* Keys are short texts, mostly. */
@@ -122,7 +122,7 @@ set_items_safely(struct unpickler *unpickler, PyObject **start)
     if (unlikely(!PyDict_CheckExact(taker)) && safe_check_taker(unpickler, taker) < 0) {
         return -1;
     }
-    if (safe_nest(unpickler, start, start - 1, 0) < 0) {
+    if (safe_nest_items(unpickler, start, start - 1) < 0) {
         return -1;
     }
     return check_keys(unpickler, taker, start, 2);
@@ -138,7 +138,7 @@ add_items(struct unpickler *unpickler, PyObject **start)
     if (!PySet_CheckExact(taker) && safe_check_taker(unpickler, taker) < 0) {
         return -1;
     }
-    if (safe_nest(unpickler, start, start - 1, 0) < 0) {
+    if (safe_nest_items(unpickler, start, start - 1) < 0) {
         return -1;
     }
     return check_keys(unpickler, taker, start, 1);

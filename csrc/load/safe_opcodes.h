@@ -72,6 +72,18 @@ safe_nest(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint6
     return unlikely(depth > counts->most_depth) ? safe_exceed(unpickler, "depth") : 0;
 }
 
+/* The container at `whole` takes the items from `parts` up.  Where none of them has a depth, it
+   keeps its own. */
+ALWAYS_INLINE int
+safe_nest_items(struct unpickler *unpickler, PyObject **parts, PyObject **whole)
+{
+    struct safe_counts *counts = &unpickler->safe;
+    size_t count = counts->nesting_count, from = (size_t)(parts - unpickler->stack);
+    return count == 0 || counts->nesting[count - 1].height < from
+               ? 0
+               : safe_nest(unpickler, parts, whole, 0);
+}
+
 /* The same of an object that is made of them, and counted, with so many more. */
 ALWAYS_INLINE int
 safe_make(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint64_t layers)

@@ -32,17 +32,14 @@ refuse(struct unpickler *unpickler, const char *kind, PyObject *subject)
 ALWAYS_INLINE unsigned int
 ways_of(struct unpickler *unpickler, PyObject *object)
 {
-    const PolicyObject *policy = policy_in_force(unpickler);
-    const struct safe_entry *entry = safe_entry_of(unpickler, Py_TYPE(object));
-    if (entry == NULL && !policy->any_class) {
-        return 0;
+    if (likely(!policy_in_force(unpickler)->any_class)) {
+        const struct safe_entry *entry = safe_entry_of(unpickler, Py_TYPE(object));
+        return entry == NULL ? 0 : entry->ways;
     }
-    if (PyType_Check(object) || PyModule_Check(object) || PyFunction_Check(object)
-        || PyCFunction_Check(object) || PyMethod_Check(object)) {
-        return 0;
-    }
-    return policy->any_class ? SAFE_TAKES_STATE
-                             : entry->flags & (SAFE_TAKES_STATE | SAFE_TAKES_UUID);
+    return PyType_Check(object) || PyModule_Check(object) || PyFunction_Check(object)
+                   || PyCFunction_Check(object) || PyMethod_Check(object)
+               ? 0
+               : SAFE_TAKES_STATE;
 }
 
 /* Whether it is the name of an attribute of the program's. */

@@ -252,7 +252,7 @@ class Ghosts(machine.Machine):
         if not self.taker(start) or type(self.stack[start - 1]) is not Ghost:
             return False
         self.on(self.stack[start - 1], "items", rows.TAKES_ITEMS)
-        self.nest(start, start - 1)
+        self.nest_items(start)
         if marked:
             self.marks.pop()
         del self.stack[start:]

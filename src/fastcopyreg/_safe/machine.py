@@ -305,6 +305,11 @@ class Machine:
         if depth > self.limits.depth:
             self.exceed("depth")
 
+    def nest_items(self, start):
+        """The container below takes the items from *start* up."""
+        if self.nesting and self.nesting[-1][0] >= start:
+            self.nest(start, start - 1)
+
     def count_made(self, parts, whole):
         self.objects += 1
         if self.objects > self.limits.objects:
@@ -805,7 +810,7 @@ class Machine:
         value = self.stack[start - 1]
         if type(value) is not list:
             self.check_takes(value)
-        self.nest(start, start - 1)
+        self.nest_items(start)
         if self.marks and start == self.fence:
             self.marks.pop()
         items = self.stack[start:]
@@ -830,7 +835,7 @@ class Machine:
         value = self.stack[start - 1]
         if type(value) is not list:
             self.check_takes(value)
-        self.nest(start, start - 1)
+        self.nest_items(start)
         item = self.stack.pop()
         if type(value) is list:
             value.append(item)
@@ -856,7 +861,7 @@ class Machine:
         value = self.stack[start - 1]
         if type(value) is not dict:
             self.check_takes(value)
-        self.nest(start, start - 1)
+        self.nest_items(start)
         self.check_keys(value, self.stack[start::2])
         if marked:
             self.marks.pop()
@@ -885,7 +890,7 @@ class Machine:
         value = self.stack[start - 1]
         if type(value) is not set:
             self.check_takes(value)
-        self.nest(start, start - 1)
+        self.nest_items(start)
         self.check_keys(value, self.stack[start:])
         items = self.pop_items()
         if not items and APPENDS_PASSES_EMPTY:

@@ -185,6 +185,7 @@ _MADE = (
     datetime.timedelta,
 )
 """The core makes them without a call, of arguments that have their forms (value_construct.c)."""
+_WAYS = {complex: IS_MADE, slice: IS_VALUE, range: IS_CALLED}
 _PATHS = (pathlib.PurePath, pathlib.PurePosixPath, pathlib.PureWindowsPath)
 
 
@@ -198,7 +199,7 @@ def _builtins():
     for cls in _PLAIN:
         yield Row("builtins", cls.__name__, cls, flags=IS_FACTORY)
     for cls, forms in _CONTAINERS:
-        way = IS_MADE if cls in _MADE else IS_CALLED if cls is range else 0
+        way = _WAYS.get(cls, 0)
         yield Row("builtins", cls.__name__, cls, flags=IS_FACTORY | way, call=forms)
     once = (NOTHING,)
     yield Row("builtins", "object", object, flags=IS_FACTORY, call=once, make=once)

@@ -481,6 +481,16 @@ ask_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **made)
         }
     }
     Py_ssize_t count = unpickler->top - arguments;
+    if (entry != NULL && (entry->flags & SAFE_IS_VALUE) != 0 && !policy_of(unpickler)->any_class) {
+        int matched = safe_match(unpickler, policy_of(unpickler), &entry->call, arguments, count);
+        if (matched > 0) {
+            return make_loose(unpickler, entry, arguments, made);
+        }
+        if (matched == 0) {
+            refuse_form(unpickler, arguments[-1], arguments, count);
+        }
+        return SAFE_REFUSED;
+    }
     int done = safe_call(unpickler, arguments[-1], arguments, count, made);
     if (done != 0) {
         return done < 0 ? SAFE_REFUSED : SAFE_MADE;

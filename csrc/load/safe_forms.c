@@ -199,7 +199,7 @@ matches_bytes(struct unpickler *unpickler, const struct safe_spec *spec, PyObjec
     return charged(unpickler, (uint64_t)PyBytes_GET_SIZE(object));
 }
 
-/* A list, which is hashed if it is SPEC_KEYS, or a tuple, or a dict. */
+/* A list or tuple, which is hashed if it is SPEC_KEYS, or a dict. */
 static int
 matches_container(struct unpickler *unpickler, const struct safe_spec *spec, PyObject *object)
 {
@@ -210,14 +210,14 @@ matches_container(struct unpickler *unpickler, const struct safe_spec *spec, PyO
         return PyDict_CheckExact(object) ? charged(unpickler, (uint64_t)PyDict_GET_SIZE(object))
                                          : 0;
     }
-    if (!PyList_CheckExact(object) && !(spec->kind == SPEC_LIST && PyTuple_CheckExact(object))) {
+    if (!PyList_CheckExact(object) && !PyTuple_CheckExact(object)) {
         return 0;
     }
     int result = charged(unpickler, (uint64_t)Py_SIZE(object));
     if (result <= 0 || spec->kind == SPEC_LIST) {
         return result;
     }
-    PyObject *keys = PyList_AsTuple(object);
+    PyObject *keys = PySequence_Tuple(object);
     if (keys == NULL) {
         return -1;
     }

@@ -19,7 +19,7 @@ enum safe_kind {
     SPEC_BYTES, /* from low to high bytes */
     SPEC_LIST,  /* or a tuple */
     SPEC_DICT,
-    SPEC_KEYS,    /* a list that is to be hashed */
+    SPEC_KEYS,    /* the same that is to be hashed */
     SPEC_EXACT,   /* an instance of exactly the type `object` */
     SPEC_SUBTYPE, /* or of a subtype */
     SPEC_IS,      /* the very object */

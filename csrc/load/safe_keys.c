@@ -27,7 +27,7 @@ struct parts {
 
 /* 1, or 0 if there are too many. */
 static int
-add_part(struct parts *parts, PyObject *part)
+add_key_part(struct parts *parts, PyObject *part)
 {
     if (parts->seen == parts->most) {
         return 0;
@@ -44,7 +44,7 @@ add_items_of_set(struct parts *parts, PyObject *set)
     Py_ssize_t position = 0;
     int few = walked != NULL;
     while (few && set_next(walked, &position, &element)) {
-        few = add_part(parts, element);
+        few = add_key_part(parts, element);
     }
     Py_XDECREF(walked);
     PyErr_Clear();
@@ -58,7 +58,7 @@ add_items_of_dict(struct parts *parts, PyObject *dict)
     Py_ssize_t position = 0;
     int few = 1;
     while (few && PyDict_Next(dict, &position, &key, &value)) {
-        few = add_part(parts, key) && add_part(parts, value);
+        few = add_key_part(parts, key) && add_key_part(parts, value);
     }
     return few;
 }
@@ -68,14 +68,14 @@ add_items_of_array(struct parts *parts, PyObject *const *items, Py_ssize_t count
 {
     int few = count <= parts->most;
     for (Py_ssize_t i = 0; few && i < count; i++) {
-        few = add_part(parts, items[i]);
+        few = add_key_part(parts, items[i]);
     }
     return few;
 }
 
 /* Adds the parts of what has any in a hash: 1, or 0 if there are too many. */
 static int
-add_parts_of(struct parts *parts, PyObject *whole)
+add_key_parts(struct parts *parts, PyObject *whole)
 {
     if (PyUnicode_Check(whole)) {
         parts->size += (uint64_t)PyUnicode_GET_LENGTH(whole);
@@ -94,7 +94,7 @@ add_parts_of(struct parts *parts, PyObject *whole)
 
 /* The same of a list or dict. */
 static int
-add_parts_of_container(struct parts *parts, PyObject *whole)
+add_container_parts(struct parts *parts, PyObject *whole)
 {
     if (PyList_Check(whole)) {
         return add_items_of_array(parts, ((PyListObject *)whole)->ob_item, PyList_GET_SIZE(whole));
@@ -114,11 +114,11 @@ safe_has_few_parts(const PolicyObject *policy, PyObject *object, int fills_nothi
     int few = 1;
     while (few && parts.depth > 0) {
         PyObject *part = parts.waiting[--parts.depth];
-        few = !PySlice_Check(part) && add_parts_of(&parts, part);
+        few = !PySlice_Check(part) && add_key_parts(&parts, part);
         if (few && fills_nothing) {
             const struct safe_entry *entry = policy_entry(policy, Py_TYPE(part));
             few = (entry == NULL || (entry->flags & (SAFE_TAKES_ITEMS | SAFE_TAKES_STATE)) == 0)
-                  && add_parts_of_container(&parts, part);
+                  && add_container_parts(&parts, part);
         }
     }
     *size += parts.size;
@@ -140,11 +140,11 @@ charge_comparison(struct unpickler *unpickler, PyObject *key)
         PyObject *part = parts.waiting[--parts.depth];
         if (PySlice_Check(part)) {
             PySliceObject *slice = (PySliceObject *)part;
-            few = add_part(&parts, slice->start) && add_part(&parts, slice->stop)
-                  && add_part(&parts, slice->step);
+            few = add_key_part(&parts, slice->start) && add_key_part(&parts, slice->stop)
+                  && add_key_part(&parts, slice->step);
         }
         else {
-            few = add_parts_of(&parts, part);
+            few = add_key_parts(&parts, part);
         }
     }
     return few ? safe_charge(unpickler, parts.size) : safe_exceed(unpickler, "collisions");

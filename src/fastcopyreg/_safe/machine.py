@@ -434,7 +434,7 @@ class Machine:
         return type(value) is dict and self.charge(len(value))
 
     def matches_keys(self, spec, value):
-        if type(value) is not list:
+        if type(value) not in (list, tuple):
             return False
         self.charge(len(value))
         self.check_keys(None, value)

@@ -23,6 +23,7 @@ from support import corpus, loading
 
 UnpicklingError = pickle.UnpicklingError
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+IS_PYPY = sys.implementation.name == "pypy"
 
 
 class Point:
@@ -186,6 +187,8 @@ def test_what_needs_no_allowing_is_loaded_as_pickle_does(kind, protocol):
             given = loading.outcome(lambda way=way, data=data: way(data))
             if given[0] == "raised" and not_of_standard(value):
                 continue
+            if IS_PYPY and "a state for an instance of datetime.timezone" in str(given):
+                continue  # Only PyPy's have one: docs/safety.md.
             assert given == expected, value
 
 

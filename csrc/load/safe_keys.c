@@ -5,6 +5,7 @@
    the same, and what it costs to find that out is charged. */
 #include "load/safe_keys.h"
 
+#include "base/walk.h"
 #include "load/load.h"
 #include "load/safe_opcodes.h"
 

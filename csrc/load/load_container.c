@@ -407,11 +407,11 @@ load_make_set(struct unpickler *unpickler, PyObject *callable, PyObject *const *
               Py_ssize_t count, PyObject **made)
 {
     if ((callable != (PyObject *)&PySet_Type && callable != (PyObject *)&PyFrozenSet_Type)
-        || count != 1 || !PyList_CheckExact(arguments[0])
+        || count != 1 || !(PyList_CheckExact(arguments[0]) || PyTuple_CheckExact(arguments[0]))
         || load_keys_are_plain(&unpickler->key_bounds)) {
         return OUTCOME_BAIL;
     }
-    PyObject *keys = PyList_AsTuple(arguments[0]);
+    PyObject *keys = PySequence_Tuple(arguments[0]);
     if (keys == NULL) {
         return OUTCOME_RAISED;
     }

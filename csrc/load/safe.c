@@ -137,18 +137,6 @@ safe_grow_nesting(struct safe_counts *counts)
     return 0;
 }
 
-uint64_t
-safe_take_nesting(struct safe_counts *counts, size_t height)
-{
-    uint64_t deepest = 0;
-    while (counts->nesting_count > 0
-           && counts->nesting[counts->nesting_count - 1].height >= height) {
-        uint64_t depth = counts->nesting[--counts->nesting_count].depth;
-        deepest = depth > deepest ? depth : deepest;
-    }
-    return deepest;
-}
-
 void
 safe_trim(struct unpickler *unpickler, PyObject **from)
 {
@@ -158,120 +146,15 @@ safe_trim(struct unpickler *unpickler, PyObject **from)
 int
 safe_count_made(struct unpickler *unpickler, PyObject **parts, PyObject **whole)
 {
-    return safe_make(unpickler, parts, whole, 0);
+    return safe_charge_arguments(unpickler, unpickler->top - parts) < 0
+               ? -1
+               : safe_make(unpickler, parts, whole, 0);
 }
 
 int
 safe_count_row(struct unpickler *unpickler, PyObject **whole)
 {
     return safe_make(unpickler, whole + 1, whole, 1);
-}
-
-/* ---- keys that collide -------------------------------------------------- */
-
-/* The place of a print, which is not 0. */
-static struct safe_hash *
-find_hash(struct safe_counts *counts, uint64_t print)
-{
-    size_t mask = counts->hash_room - 1, place = (size_t)(print >> 20) & mask;
-    while (counts->hashes[place].print != 0 && counts->hashes[place].print != print) {
-        place = (place + 1) & mask;
-    }
-    return &counts->hashes[place];
-}
-
-/* Doubles the places.  0, or -1 with MemoryError. */
-static int
-grow_hashes(struct safe_counts *counts)
-{
-    struct safe_hash *before = counts->hashes;
-    size_t room = counts->hash_room;
-    struct safe_hash *grown =
-        PyMem_Calloc(room == 0 ? FIRST_ROOM : 2 * room, sizeof(struct safe_hash));
-    if (grown == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    counts->hashes = grown;
-    counts->hash_room = room == 0 ? FIRST_ROOM : 2 * room;
-    for (size_t i = 0; i < room; i++) {
-        if (before[i].print != 0) {
-            *find_hash(counts, before[i].print) = before[i];
-        }
-    }
-    PyMem_Free(before);
-    return 0;
-}
-
-/* Counts a hash within a container, and how many there were before.  0 or -1. */
-static int
-count_hash(struct unpickler *unpickler, uint64_t container, Py_hash_t hash)
-{
-    struct safe_counts *counts = &unpickler->safe;
-    if (counts->hash_count * 2 >= counts->hash_room && grow_hashes(counts) < 0) {
-        return -1;
-    }
-    uint64_t print = ((uint64_t)hash ^ policy_of(unpickler)->secret) + container;
-    print *= UINT64_C(0x9e3779b97f4a7c15);
-    print ^= print >> 29;
-    print = print * UINT64_C(0xbf58476d1ce4e5b9) | 1;
-    struct safe_hash *entry = find_hash(counts, print);
-    counts->hash_count += entry->print == 0;
-    counts->collisions += entry->count;
-    *entry = (struct safe_hash){print, entry->count + 1};
-    return counts->collisions > policy_of(unpickler)->limits.collisions
-               ? safe_exceed(unpickler, "collisions")
-               : 0;
-}
-
-/* Whether a pickle can say many of them that have the same hash: integers of more than 61 bits,
-   and what is hashed by its parts.  Texts and bytes are hashed with a secret. */
-static int
-may_collide(const PolicyObject *policy, PyObject *key)
-{
-    if (PyLong_CheckExact(key)) {
-        if (long_is_small(key)) {
-            return 0;
-        }
-        const long long modulus = (1LL << (sizeof(void *) == 8 ? 61 : 31)) - 1;
-        int overflow;
-        long long value = PyLong_AsLongLongAndOverflow(key, &overflow);
-        return overflow != 0 || value >= modulus || value <= -modulus;
-    }
-    if (PyTuple_CheckExact(key) || PyComplex_CheckExact(key) || PyFrozenSet_CheckExact(key)
-        || PyRange_Check(key) || PySlice_Check(key)) {
-        return 1;
-    }
-    const struct safe_entry *entry = policy_entry(policy, Py_TYPE(key));
-    return entry != NULL && (entry->flags & SAFE_IS_VALUE) != 0;
-}
-
-int
-safe_check_keys(struct unpickler *unpickler, const void *container, PyObject *const *keys,
-                PyObject *const *end, Py_ssize_t stride)
-{
-    uint64_t print = (uint64_t)(uintptr_t)container;
-    if (container == NULL) {
-        print = ++unpickler->safe.sets;
-    }
-    for (; keys < end; keys += stride) {
-        PyObject *key = *keys;
-        if (likely(PyUnicode_CheckExact(key)) || !may_collide(policy_of(unpickler), key)) {
-            continue;
-        }
-        if (load_check_key(unpickler->state, &unpickler->key_bounds, NULL, key) < 0) {
-            return -1;
-        }
-        Py_hash_t hash = PyObject_Hash(key);
-        if (hash == -1) {
-            PyErr_Clear(); /* the dict or set words it */
-            continue;
-        }
-        if (count_hash(unpickler, print, hash) < 0) {
-            return -1;
-        }
-    }
-    return 0;
 }
 
 /* ---- globals ------------------------------------------------------------ */
@@ -424,7 +307,7 @@ check_new(struct unpickler *unpickler, PyObject *cls, PyObject *const *arguments
           int has_keywords)
 {
     const PolicyObject *policy = policy_of(unpickler);
-    const struct safe_entry *entry = policy_entry(policy, cls);
+    const struct safe_entry *entry = safe_entry_of(unpickler, cls);
     if (!PyType_Check(cls)) {
         return refuse_here(unpickler, "call", cls);
     }
@@ -536,13 +419,20 @@ call_safe_helper(struct unpickler *unpickler, enum safe_helper helper, PyObject 
     }
 }
 
+/* Whether any arguments will do, of which there are so many. */
+ALWAYS_INLINE int
+takes_any(const struct safe_entry *entry, Py_ssize_t count)
+{
+    return entry->call.count == FORMS_ANY || (count == 0 && entry->calls_plain);
+}
+
 int
 safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *arguments,
           Py_ssize_t count, PyObject **made)
 {
     const PolicyObject *policy = policy_of(unpickler);
-    const struct safe_entry *entry = policy_entry(policy, callable);
-    if (likely(entry != NULL && entry->call.count == FORMS_ANY)) {
+    const struct safe_entry *entry = safe_entry_of(unpickler, callable);
+    if (likely(entry != NULL && takes_any(entry, count))) {
         return 0;
     }
     if (is_any(policy, callable)) {
@@ -580,7 +470,7 @@ make_loose(struct unpickler *unpickler, const struct safe_entry *entry, PyObject
 static enum safe_way
 ask_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **made)
 {
-    const struct safe_entry *entry = policy_entry(policy_of(unpickler), arguments[-1]);
+    const struct safe_entry *entry = safe_entry_of(unpickler, arguments[-1]);
     if (likely(entry != NULL && entry->call.count == FORMS_ANY)) {
         return SAFE_AS_USUAL;
     }
@@ -591,6 +481,16 @@ ask_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **made)
         }
     }
     Py_ssize_t count = unpickler->top - arguments;
+    if (entry != NULL && (entry->flags & SAFE_IS_VALUE) != 0 && !policy_of(unpickler)->any_class) {
+        int matched = safe_match(unpickler, policy_of(unpickler), &entry->call, arguments, count);
+        if (matched > 0) {
+            return make_loose(unpickler, entry, arguments, made);
+        }
+        if (matched == 0) {
+            refuse_form(unpickler, arguments[-1], arguments, count);
+        }
+        return SAFE_REFUSED;
+    }
     int done = safe_call(unpickler, arguments[-1], arguments, count, made);
     if (done != 0) {
         return done < 0 ? SAFE_REFUSED : SAFE_MADE;
@@ -607,7 +507,9 @@ safe_call_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **ma
 {
     unpickler->safe.loose = unpickler->top - arguments;
     enum safe_way way = ask_loose(unpickler, arguments, made);
-    if (way != SAFE_REFUSED && safe_make(unpickler, arguments, arguments - 1, 1) < 0) {
+    if (way != SAFE_REFUSED
+        && (safe_charge_arguments(unpickler, unpickler->top - arguments) < 0
+            || safe_make(unpickler, arguments, arguments - 1, 1) < 0)) {
         Py_CLEAR(*made);
         way = SAFE_REFUSED;
     }
@@ -628,21 +530,21 @@ safe_matches_one(const PolicyObject *policy, PyObject *callable, PyObject *const
 int
 safe_makes_freely(struct unpickler *unpickler, PyObject *cls)
 {
-    const struct safe_entry *entry = policy_entry(policy_of(unpickler), cls);
+    const struct safe_entry *entry = safe_entry_of(unpickler, cls);
     return policy_of(unpickler)->any_class || (entry != NULL && entry->make.count == FORMS_ANY);
 }
 
 int
 safe_makes_plainly(struct unpickler *unpickler, PyObject *cls)
 {
-    const struct safe_entry *entry = policy_entry(policy_of(unpickler), cls);
+    const struct safe_entry *entry = safe_entry_of(unpickler, cls);
     return policy_of(unpickler)->any_class || (entry != NULL && entry->makes_plain);
 }
 
 int
 safe_calls_freely(struct unpickler *unpickler, PyObject *callable)
 {
-    const struct safe_entry *entry = policy_entry(policy_of(unpickler), callable);
+    const struct safe_entry *entry = safe_entry_of(unpickler, callable);
     return entry != NULL && entry->call.count == FORMS_ANY && !unpickler->safe.met_helper;
 }
 
@@ -666,12 +568,17 @@ safe_reduce(struct unpickler *unpickler)
     if (!PyTuple_CheckExact(arguments)) {
         return refuse_here(unpickler, "no tuple", callable);
     }
-    int done = safe_call(unpickler, callable, &PyTuple_GET_ITEM(arguments, 0),
-                         PyTuple_GET_SIZE(arguments), &made);
-    if (done < 0) {
-        return -1;
+    Py_ssize_t count = PyTuple_GET_SIZE(arguments);
+    const struct safe_entry *entry = safe_entry_of(unpickler, callable);
+    int done = 0;
+    if (entry == NULL || !takes_any(entry, count)) {
+        done = safe_call(unpickler, callable, &PyTuple_GET_ITEM(arguments, 0), count, &made);
+        if (done < 0) {
+            return -1;
+        }
     }
-    if (safe_count_made(unpickler, unpickler->top - 1, unpickler->top - 2) < 0) {
+    if (safe_charge_arguments(unpickler, count) < 0
+        || safe_make(unpickler, unpickler->top - 1, unpickler->top - 2, 0) < 0) {
         if (done > 0) {
             Py_DECREF(made);
         }
@@ -696,7 +603,9 @@ safe_newobj(struct unpickler *unpickler, int has_keywords)
         < 0) {
         return -1;
     }
-    return safe_count_made(unpickler, top - 1, top - 2);
+    return safe_charge_arguments(unpickler, PyTuple_GET_SIZE(arguments)) < 0
+               ? -1
+               : safe_make(unpickler, top - 1, top - 2, 0);
 }
 
 /* Whether a class is made by OBJ or INST: with arguments by a call, without by __new__ if it has
@@ -710,7 +619,7 @@ check_instance(struct unpickler *unpickler, PyObject *cls, PyObject *const *argu
         && type_lookup((PyTypeObject *)cls, unpickler->state->str.getinitargs) == NULL) {
         return check_new(unpickler, cls, NULL, 0, 0);
     }
-    const struct safe_entry *entry = policy_entry(policy_of(unpickler), cls);
+    const struct safe_entry *entry = safe_entry_of(unpickler, cls);
     if (entry != NULL && entry->helper != HELPER_NONE) {
         return refuse_here(unpickler, "call", cls);
     }
@@ -780,7 +689,7 @@ int
 safe_check_taker(struct unpickler *unpickler, PyObject *object)
 {
     const PolicyObject *policy = policy_of(unpickler);
-    const struct safe_entry *entry = policy_entry(policy, Py_TYPE(object));
+    const struct safe_entry *entry = safe_entry_of(unpickler, Py_TYPE(object));
     if (policy->any_class && !PyType_Check(object) && !PyModule_Check(object)) {
         return 0;
     }

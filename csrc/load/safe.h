@@ -46,7 +46,9 @@ struct safe_counts {
     uint64_t begin;     /* of the pickle in the input */
     Py_ssize_t loose;   /* arguments on top of the stack that no tuple holds; -1: none */
     Py_ssize_t helpers; /* on the stack, or wherever else they went */
-    int met_helper;
+    int met_helper;     /* in this pickle, or in what the memo may have from earlier ones */
+    PyObject *seen;     /* whose entry was looked up last: compared by address, and never used */
+    const struct safe_entry *seen_entry;
     PyObject *buffer; /* the last of the caller's; strong, or NULL */
     struct safe_nesting *nesting;
     size_t nesting_count;
@@ -128,9 +130,5 @@ int safe_matches_one(const PolicyObject *policy, PyObject *callable, PyObject *c
    NULL: then what costs more than its arguments has no form.  Runs Python code for SPEC_KEYS. */
 int safe_match(struct unpickler *unpickler, const PolicyObject *policy,
                const struct safe_forms *forms, PyObject *const *arguments, Py_ssize_t count);
-
-/* Counts keys that are about to be hashed, every `stride`th object, for the container. */
-int safe_check_keys(struct unpickler *unpickler, const void *container, PyObject *const *keys,
-                    PyObject *const *end, Py_ssize_t stride);
 
 #endif

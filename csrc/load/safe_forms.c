@@ -1,4 +1,5 @@
 /* Forms of arguments: see safe_forms.h. */
+#include "load/safe_keys.h"
 #include "load/safe_opcodes.h"
 
 /* ---- reading ------------------------------------------------------------ */
@@ -111,6 +112,16 @@ forms_traverse(const struct safe_forms *forms, visitproc visit, void *arg)
     return 0;
 }
 
+int
+forms_take_nothing(const struct safe_forms *forms)
+{
+    int found = forms->count == FORMS_ANY;
+    for (Py_ssize_t i = 0; i < forms->count; i++) {
+        found |= forms->forms[i].count == 0;
+    }
+    return found;
+}
+
 /* ---- matching ----------------------------------------------------------- */
 
 /* Charges an argument; 1, or -1 with UnpicklingError.  Without a machine 1, if it is little. */
@@ -188,7 +199,7 @@ matches_bytes(struct unpickler *unpickler, const struct safe_spec *spec, PyObjec
     return charged(unpickler, (uint64_t)PyBytes_GET_SIZE(object));
 }
 
-/* A list, which is hashed if it is SPEC_KEYS, or a tuple, or a dict. */
+/* A list or tuple, which is hashed if it is SPEC_KEYS, or a dict. */
 static int
 matches_container(struct unpickler *unpickler, const struct safe_spec *spec, PyObject *object)
 {
@@ -199,14 +210,14 @@ matches_container(struct unpickler *unpickler, const struct safe_spec *spec, PyO
         return PyDict_CheckExact(object) ? charged(unpickler, (uint64_t)PyDict_GET_SIZE(object))
                                          : 0;
     }
-    if (!PyList_CheckExact(object) && !(spec->kind == SPEC_LIST && PyTuple_CheckExact(object))) {
+    if (!PyList_CheckExact(object) && !PyTuple_CheckExact(object)) {
         return 0;
     }
     int result = charged(unpickler, (uint64_t)Py_SIZE(object));
     if (result <= 0 || spec->kind == SPEC_LIST) {
         return result;
     }
-    PyObject *keys = PyList_AsTuple(object);
+    PyObject *keys = PySequence_Tuple(object);
     if (keys == NULL) {
         return -1;
     }
@@ -222,6 +233,22 @@ matches_factory(const PolicyObject *policy, PyObject *object)
     const struct safe_entry *entry = policy_entry(policy, object);
     return entry != NULL ? (entry->flags & SAFE_IS_FACTORY) != 0
                          : policy->any_class && PyType_Check(object);
+}
+
+/* Of the type `object`, if it is not None.  A text in it is charged, as it may be shown or
+   compared. */
+static int
+matches_parts(struct unpickler *unpickler, const PolicyObject *policy,
+              const struct safe_spec *spec, PyObject *object)
+{
+    uint64_t size = 0;
+    if (object == Py_None || PyLong_CheckExact(object)) {
+        return spec->object == Py_None;
+    }
+    if (spec->object != Py_None && (PyObject *)Py_TYPE(object) != spec->object) {
+        return 0;
+    }
+    return safe_has_few_parts(policy, object, spec->low > 0, &size) ? charged(unpickler, size) : 0;
 }
 
 /* 1, 0, or -1 with an exception. */
@@ -245,6 +272,7 @@ matches_spec(struct unpickler *unpickler, const PolicyObject *policy, const stru
     case SPEC_FACTORY: return matches_factory(policy, object);
     case SPEC_WORD:
         return PyUnicode_CheckExact(object) && PyUnicode_Compare(object, spec->object) == 0;
+    case SPEC_PARTS: return matches_parts(unpickler, policy, spec, object);
     }
     return 0;
 }
@@ -257,7 +285,7 @@ matches_form(struct unpickler *unpickler, const PolicyObject *policy,
     if (bound->repeats ? count < least : count != least) {
         return 0;
     }
-    int result = 1;
+    int result = count > bound->count ? charged(unpickler, (uint64_t)count) : 1;
     for (Py_ssize_t i = 0; result > 0 && i < count; i++) {
         const struct safe_spec *spec = &bound->specs[i < bound->count ? i : bound->count - 1];
         result = matches_spec(unpickler, policy, spec, arguments[i]);

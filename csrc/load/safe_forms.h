@@ -19,19 +19,20 @@ enum safe_kind {
     SPEC_BYTES, /* from low to high bytes */
     SPEC_LIST,  /* or a tuple */
     SPEC_DICT,
-    SPEC_KEYS,    /* a list that is to be hashed */
+    SPEC_KEYS,    /* the same that is to be hashed */
     SPEC_EXACT,   /* an instance of exactly the type `object` */
     SPEC_SUBTYPE, /* or of a subtype */
     SPEC_IS,      /* the very object */
     SPEC_FACTORY, /* what may be the factory of a defaultdict */
-    SPEC_WORD     /* a str equal to `object` */
+    SPEC_WORD,    /* a str equal to `object` */
+    SPEC_PARTS    /* what is hashed and shown in no time; low: it fills no container */
 };
 
 struct safe_spec {
     enum safe_kind kind;
     long long low;
     long long high;
-    PyObject *object;              /* or NULL */
+    PyObject *object;              /* NULL of SPEC_STR */
     unsigned char characters[128]; /* of ASCII: whether a text may have it */
     int any_character;
 };
@@ -54,6 +55,9 @@ struct safe_forms {
 int forms_read(struct safe_forms *forms, PyObject *object);
 void forms_free(struct safe_forms *forms);
 int forms_traverse(const struct safe_forms *forms, visitproc visit, void *arg);
+
+/* Whether a form has no arguments. */
+int forms_take_nothing(const struct safe_forms *forms);
 
 struct unpickler;
 struct safe_counts;

@@ -1,6 +1,7 @@
 /* The load loop where there is a policy (load_loop.h), with the checks of safe_opcodes.h before
    the opcodes that matter. */
 #include "load/load_inline.h"
+#include "load/safe_keys.h"
 #include "load/safe_opcodes.h"
 
 /* ---- before an opcode --------------------------------------------------- */
@@ -93,15 +94,15 @@ append_safely(struct unpickler *unpickler, PyObject **start)
     if (unlikely(!PyList_CheckExact(taker)) && safe_check_taker(unpickler, taker) < 0) {
         return -1;
     }
-    return safe_nest(unpickler, start, start - 1, 0);
+    return safe_nest_items(unpickler, start, start - 1);
 }
 
-/* Keys are texts, mostly. */
+/* Keys are short texts, mostly. */
 ALWAYS_INLINE int
 check_keys(struct unpickler *unpickler, PyObject *taker, PyObject **start, Py_ssize_t stride)
 {
     for (PyObject **key = start; key < unpickler->top; key += stride) {
-        if (unlikely(!PyUnicode_CheckExact(*key))) {
+        if (unlikely(!PyUnicode_CheckExact(*key) || PyUnicode_GET_LENGTH(*key) > SAFE_LONG_KEY)) {
             return safe_check_keys(unpickler, taker, key, unpickler->top, stride);
         }
     }
@@ -118,7 +119,7 @@ set_items_safely(struct unpickler *unpickler, PyObject **start)
     if (unlikely(!PyDict_CheckExact(taker)) && safe_check_taker(unpickler, taker) < 0) {
         return -1;
     }
-    if (safe_nest(unpickler, start, start - 1, 0) < 0) {
+    if (safe_nest_items(unpickler, start, start - 1) < 0) {
         return -1;
     }
     return check_keys(unpickler, taker, start, 2);
@@ -134,10 +135,20 @@ add_items(struct unpickler *unpickler, PyObject **start)
     if (!PySet_CheckExact(taker) && safe_check_taker(unpickler, taker) < 0) {
         return -1;
     }
-    if (safe_nest(unpickler, start, start - 1, 0) < 0) {
+    if (safe_nest_items(unpickler, start, start - 1) < 0) {
         return -1;
     }
     return check_keys(unpickler, taker, start, 1);
+}
+
+/* Each MARK is that of a container, and of a pickle that holds together no more are open than
+   containers lie in one another. */
+ALWAYS_INLINE int
+open_mark(struct unpickler *unpickler)
+{
+    return unlikely(unpickler->mark_count >= unpickler->safe.most_depth)
+               ? safe_exceed(unpickler, "depth")
+               : 0;
 }
 
 static int
@@ -199,6 +210,7 @@ before(struct unpickler *unpickler, int opcode)
     case OP_BINPERSID: return before_persistent(unpickler);
     case OP_READONLY_BUFFER: return safe_readonly(unpickler);
     case OP_POP: return pop_one(unpickler);
+    case OP_MARK: return open_mark(unpickler);
     case OP_POP_MARK: safe_trim(unpickler, unpickler->fence); return 0;
     case OP_GLOBAL:
     case OP_STACK_GLOBAL:
@@ -217,8 +229,8 @@ behind(struct unpickler *unpickler, int opcode)
     case OP_LONG_BINGET:
     case OP_GET:
     case OP_DUP:
-        if (unlikely(Py_TYPE(unpickler->top[-1])
-                     == ((PolicyObject *)unpickler->policy)->helper_type)) {
+        if (unlikely(unpickler->safe.met_helper)
+            && Py_TYPE(unpickler->top[-1]) == ((PolicyObject *)unpickler->policy)->helper_type) {
             safe_note_helper(unpickler);
         }
         return 0;
@@ -286,7 +298,9 @@ safe_opcodes(struct unpickler *unpickler)
     counts->most_objects = limits->objects;
     counts->most_depth = limits->depth;
     counts->helpers = 0;
-    counts->met_helper = 0;
+    counts->met_helper = unpickler->memo.length != 0;
+    counts->seen = NULL;
+    counts->seen_entry = NULL;
     counts->nesting_count = counts->hash_count = counts->hash_room = 0;
     counts->begin = begin;
     counts->loose = -1;

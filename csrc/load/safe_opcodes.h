@@ -18,8 +18,33 @@ int safe_check_taker(struct unpickler *unpickler, PyObject *object);
 /* INST, once its class is known: 0 or -1. */
 int safe_inst(struct unpickler *unpickler, PyObject *cls, PyObject **start);
 
+/* policy_entry(), which for most objects is asked several times in a row.  What the policy has
+   lives as long as it, so that no other object is ever found at the address of one. */
+ALWAYS_INLINE const struct safe_entry *
+safe_entry_of(struct unpickler *unpickler, void *object)
+{
+    struct safe_counts *counts = &unpickler->safe;
+    if (counts->seen != object) {
+        counts->seen = object;
+        counts->seen_entry = policy_entry((PolicyObject *)unpickler->policy, object);
+    }
+    return counts->seen_entry;
+}
+
 /* Takes off what lies from a height up; how deep the deepest of it is. */
-uint64_t safe_take_nesting(struct safe_counts *counts, size_t height);
+ALWAYS_INLINE uint64_t
+safe_take_nesting(struct safe_counts *counts, size_t height)
+{
+    uint64_t deepest = 0;
+    size_t count = counts->nesting_count;
+    const struct safe_nesting *nesting = counts->nesting;
+    while (count > 0 && nesting[count - 1].height >= height) {
+        uint64_t depth = nesting[--count].depth;
+        deepest = depth > deepest ? depth : deepest;
+    }
+    counts->nesting_count = count;
+    return deepest;
+}
 
 /* Makes room for another entry.  0, or -1 with MemoryError. */
 int safe_grow_nesting(struct safe_counts *counts);
@@ -31,24 +56,32 @@ safe_nest(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint6
 {
     struct safe_counts *counts = &unpickler->safe;
     size_t from = (size_t)(parts - unpickler->stack), height = (size_t)(whole - unpickler->stack);
-    uint64_t depth = 1 + layers;
-    if (counts->nesting_count > 0
-        && unlikely(counts->nesting[counts->nesting_count - 1].height >= from)) {
-        depth += safe_take_nesting(counts, from);
-    }
-    struct safe_nesting *last =
-        counts->nesting_count == 0 ? NULL : &counts->nesting[counts->nesting_count - 1];
-    if (last != NULL && last->height == height) {
-        last->depth = last->depth > depth ? last->depth : depth;
+    uint64_t depth = 1 + layers + safe_take_nesting(counts, from);
+    size_t count = counts->nesting_count;
+    if (count > 0 && counts->nesting[count - 1].height == height) {
+        uint64_t *last = &counts->nesting[count - 1].depth;
+        *last = *last > depth ? *last : depth;
     }
     else {
-        if (unlikely(counts->nesting_count == counts->nesting_room)
-            && safe_grow_nesting(counts) < 0) {
+        if (unlikely(count == counts->nesting_room) && safe_grow_nesting(counts) < 0) {
             return -1;
         }
-        counts->nesting[counts->nesting_count++] = (struct safe_nesting){height, depth};
+        counts->nesting[count] = (struct safe_nesting){height, depth};
+        counts->nesting_count = count + 1;
     }
     return unlikely(depth > counts->most_depth) ? safe_exceed(unpickler, "depth") : 0;
+}
+
+/* The container at `whole` takes the items from `parts` up.  Where none of them has a depth, it
+   keeps its own. */
+ALWAYS_INLINE int
+safe_nest_items(struct unpickler *unpickler, PyObject **parts, PyObject **whole)
+{
+    struct safe_counts *counts = &unpickler->safe;
+    size_t count = counts->nesting_count, from = (size_t)(parts - unpickler->stack);
+    return count == 0 || counts->nesting[count - 1].height < from
+               ? 0
+               : safe_nest(unpickler, parts, whole, 0);
 }
 
 /* The same of an object that is made of them, and counted, with so many more. */
@@ -74,6 +107,15 @@ safe_charge(struct unpickler *unpickler, uint64_t amount)
 {
     unpickler->safe.charged += amount;
     return likely(unpickler->safe.charged <= SAFE_FREE_COPIES) ? 0 : safe_check_charge(unpickler);
+}
+
+/* Arguments beyond these are charged: a tuple of many may be fetched for call after call. */
+enum { SAFE_FREE_ARGUMENTS = 64 };
+
+ALWAYS_INLINE int
+safe_charge_arguments(struct unpickler *unpickler, Py_ssize_t count)
+{
+    return likely(count <= SAFE_FREE_ARGUMENTS) ? 0 : safe_charge(unpickler, (uint64_t)count);
 }
 
 /* Counts BUILD where load_store_state() has done it; the state was at `pairs` - 1. */

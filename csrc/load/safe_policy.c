@@ -70,6 +70,21 @@ index_entry(PolicyObject *policy, uint32_t number)
 
 /* ---- making ------------------------------------------------------------- */
 
+/* How objects of a class take state: if they are classes, modules or functions, not at all. */
+static unsigned int
+ways_to_state(const struct safe_entry *entry)
+{
+    PyTypeObject *const others[] = {&PyType_Type, &PyModule_Type, &PyFunction_Type,
+                                    &PyCFunction_Type, &PyMethod_Type};
+    unsigned int ways = entry->flags & (SAFE_TAKES_STATE | SAFE_TAKES_UUID);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(others) && PyType_Check(entry->object); i++) {
+        if (PyType_IsSubtype((PyTypeObject *)entry->object, others[i])) {
+            ways = 0;
+        }
+    }
+    return ways;
+}
+
 /* Reads (module name, name, object, helper, flags, call, make) into the next entry. */
 static int
 read_row(PolicyObject *policy, PyObject *row)
@@ -96,14 +111,13 @@ read_row(PolicyObject *policy, PyObject *row)
     entry->name = Py_NewRef(name);
     entry->object = Py_NewRef(object);
     entry->helper = (enum safe_helper)helper;
+    entry->ways = ways_to_state(entry);
     policy->count++;
     if (forms_read(&entry->call, call) < 0 || forms_read(&entry->make, make) < 0) {
         return -1;
     }
-    entry->makes_plain = entry->make.count == FORMS_ANY;
-    for (Py_ssize_t i = 0; i < entry->make.count; i++) {
-        entry->makes_plain |= entry->make.forms[i].count == 0;
-    }
+    entry->makes_plain = forms_take_nothing(&entry->make);
+    entry->calls_plain = forms_take_nothing(&entry->call);
     index_entry(policy, (uint32_t)policy->count);
     return 0;
 }

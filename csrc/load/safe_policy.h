@@ -48,7 +48,9 @@ struct safe_entry {
     size_t name_size;
     enum safe_helper helper;
     unsigned int flags;
+    unsigned int ways;      /* of flags: how objects of the class take state */
     int makes_plain;        /* __new__ may be called without arguments */
+    int calls_plain;        /* so may the object */
     struct safe_forms call; /* object(*arguments) */
     struct safe_forms make; /* object.__new__(object, *arguments) */
 };

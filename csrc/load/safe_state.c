@@ -8,7 +8,9 @@
 
 #include "load/load.h"
 #include "types/rebuild.h"
+#include "load/safe_keys.h"
 #include "load/safe_opcodes.h"
+#include "types/frozen.h"
 #include "types/setstate.h"
 
 static PolicyObject *
@@ -27,18 +29,17 @@ refuse(struct unpickler *unpickler, const char *kind, PyObject *subject)
 /* ---- what takes state --------------------------------------------------- */
 
 /* How an object takes state, of SAFE_TAKES_STATE and SAFE_TAKES_UUID. */
-static unsigned int
-ways_of(const PolicyObject *policy, PyObject *object)
+ALWAYS_INLINE unsigned int
+ways_of(struct unpickler *unpickler, PyObject *object)
 {
-    const struct safe_entry *entry = policy_entry(policy, Py_TYPE(object));
-    if (PyType_Check(object) || PyModule_Check(object) || PyFunction_Check(object)
-        || PyCFunction_Check(object) || PyMethod_Check(object)) {
-        return 0;
+    if (likely(!policy_in_force(unpickler)->any_class)) {
+        const struct safe_entry *entry = safe_entry_of(unpickler, Py_TYPE(object));
+        return entry == NULL ? 0 : entry->ways;
     }
-    if (policy->any_class) {
-        return SAFE_TAKES_STATE;
-    }
-    return entry == NULL ? 0 : entry->flags & (SAFE_TAKES_STATE | SAFE_TAKES_UUID);
+    return PyType_Check(object) || PyModule_Check(object) || PyFunction_Check(object)
+                   || PyCFunction_Check(object) || PyMethod_Check(object)
+               ? 0
+               : SAFE_TAKES_STATE;
 }
 
 /* Whether it is the name of an attribute of the program's. */
@@ -60,11 +61,12 @@ is_plain_name(PyObject *name)
 int
 safe_stores(struct unpickler *unpickler, PyObject *object, PyObject **pairs, Py_ssize_t count)
 {
-    if ((ways_of(policy_in_force(unpickler), object) & SAFE_TAKES_STATE) == 0) {
+    if ((ways_of(unpickler, object) & SAFE_TAKES_STATE) == 0) {
         return 0;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (!is_plain_name(pairs[2 * i])) {
+        PyObject *name = pairs[2 * i];
+        if (!is_plain_name(name) || PyUnicode_GET_LENGTH(name) > SAFE_LONG_KEY) {
             return 0;
         }
     }
@@ -87,6 +89,10 @@ check_half(struct unpickler *unpickler, PyObject *half)
         if (!is_plain_name(name)) {
             return refuse(unpickler, "name", name);
         }
+        Py_ssize_t length = PyUnicode_GET_LENGTH(name);
+        if (length > SAFE_LONG_KEY && safe_charge(unpickler, (uint64_t)length) < 0) {
+            return -1;
+        }
     }
     return 0;
 }
@@ -107,25 +113,46 @@ check_state(struct unpickler *unpickler, PyObject *object_state)
                : 0;
 }
 
-/* Whether it is an exact int from 0 to below `end`. */
+/* Whether it is an exact int from 0 to below 2**128. */
 static int
-is_natural(PyObject *number, PyObject *end)
+is_of_128_bits(const PolicyObject *policy, PyObject *number)
 {
     if (!PyLong_CheckExact(number)) {
         return 0;
     }
     int overflow;
     long long value = PyLong_AsLongLongAndOverflow(number, &overflow);
-    return overflow < 0 || (overflow == 0 && value < 0)
-               ? 0
-               : PyObject_RichCompareBool(number, end, Py_LT) > 0;
+    if (overflow <= 0) {
+        return overflow == 0 && value >= 0;
+    }
+    PyObject *less = PyLong_Type.tp_richcompare(number, policy->uuid_end, Py_LT);
+    Py_XDECREF(less); /* one of the two that live for ever */
+    return less == Py_True;
+}
+
+/* Whether it is the value of a member of SafeUUID: 0, -1 or None. */
+static int
+is_safety(PyObject *value)
+{
+    if (value == Py_None) {
+        return 1;
+    }
+    int overflow = 0;
+    long long number =
+        PyLong_CheckExact(value) ? PyLong_AsLongLongAndOverflow(value, &overflow) : 1;
+    return number == 0 || (number == -1 && overflow == 0);
 }
 
 /* Whether it is the text, in ASCII. */
 static int
 is_text(PyObject *object, PyObject *text)
 {
-    return PyUnicode_CheckExact(object) && PyUnicode_Compare(object, text) == 0;
+    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
+    return object == text
+           || (PyUnicode_CheckExact(object) && PyUnicode_GET_LENGTH(object) == length
+               && PyUnicode_IS_COMPACT_ASCII(object)
+               && memcmp(PyUnicode_1BYTE_DATA(object), PyUnicode_1BYTE_DATA(text), (size_t)length)
+                      == 0);
 }
 
 /* The state of a UUID: {'int': ..., 'is_safe': ...}, of which the last may be missing. */
@@ -142,10 +169,8 @@ is_uuid_state(const PolicyObject *policy, PyObject *object_state)
     while (PyDict_Next(object_state, &position, &name, &value)) {
         int is_int = is_text(name, str->int_);
         has_int |= is_int;
-        if (is_int ? !is_natural(value, policy->uuid_end)
-                   : !is_text(name, str->is_safe)
-                         || (value != Py_None
-                             && !is_natural(value, policy->state->small_integers[2]))) {
+        if (is_int ? !is_of_128_bits(policy, value)
+                   : !is_text(name, str->is_safe) || !is_safety(value)) {
             return 0;
         }
     }
@@ -156,8 +181,12 @@ is_uuid_state(const PolicyObject *policy, PyObject *object_state)
 
 /* type.__setstate__(object, object_state).  0 or -1.  Runs Python code. */
 static int
-call_allowed_setstate(PyObject *setstate, PyObject *object, PyObject *object_state)
+call_allowed_setstate(struct unpickler *unpickler, PyObject *setstate, PyObject *object,
+                      PyObject *object_state)
 {
+    if (load_hand_over(unpickler, &object_state, 1) < 0) {
+        return -1;
+    }
     PyTypeObject *type = Py_TYPE(object);
     descrgetfunc bind = Py_TYPE(setstate)->tp_descr_get;
     PyObject *returned, *bound = NULL;
@@ -172,7 +201,11 @@ call_allowed_setstate(PyObject *setstate, PyObject *object, PyObject *object_sta
     }
     Py_XDECREF(bound);
     Py_XDECREF(returned);
-    return returned == NULL ? -1 : 0;
+    if (returned == NULL) {
+        return -1;
+    }
+    return PyList_CheckExact(object_state) ? frozen_check(unpickler->state, object, object_state)
+                                           : 0;
 }
 
 /* Sets items in the __dict__ of an instance under interned names.  0 or -1.  Runs Python code. */
@@ -238,7 +271,7 @@ static int
 build(struct unpickler *unpickler, PyObject *object, PyObject *object_state)
 {
     /* A __setstate__ of the class that need not be called. */
-    int done = setstate_apply(unpickler->state, load_handed(unpickler), object, object_state);
+    int done = setstate_apply_known(unpickler->state, object, object_state);
     if (done != 0) {
         return done < 0 ? -1 : 0;
     }
@@ -249,7 +282,7 @@ build(struct unpickler *unpickler, PyObject *object, PyObject *object_state)
                    : store_state(unpickler, object, object_state);
     }
     Py_INCREF(setstate);
-    done = call_allowed_setstate(setstate, object, object_state);
+    done = call_allowed_setstate(unpickler, setstate, object, object_state);
     Py_DECREF(setstate);
     return done;
 }
@@ -278,7 +311,7 @@ safe_build(struct unpickler *unpickler)
         return 0;
     }
     PyObject *object_state = unpickler->top[-1], *object = unpickler->top[-2];
-    unsigned int ways = ways_of(policy_in_force(unpickler), object);
+    unsigned int ways = ways_of(unpickler, object);
     if (ways == 0) {
         return refuse(unpickler, "build", object);
     }

@@ -151,6 +151,18 @@ call(struct core_state *state, struct handed *handed, PyObject *object, PyObject
 }
 
 int
+setstate_apply_known(struct core_state *state, PyObject *object, PyObject *object_state)
+{
+    if (!layout_is_known()) {
+        return 0;
+    }
+    unsigned int facts = rebuild_facts(state, Py_TYPE(object));
+    return (facts & REBUILD_METHOD_SETSTATE) == 0
+               ? 0
+               : apply_known(state, object, object_state, facts);
+}
+
+int
 setstate_apply(struct core_state *state, struct handed *handed, PyObject *object,
                PyObject *object_state)
 {

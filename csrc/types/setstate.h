@@ -28,4 +28,8 @@ int setstate_updates(struct core_state *state, PyObject *function);
 int setstate_apply(struct core_state *state, struct handed *handed, PyObject *object,
                    PyObject *object_state);
 
+/* The same, but 0 and nothing done where it would be called.  It never asks the object itself for
+   the method. */
+int setstate_apply_known(struct core_state *state, PyObject *object, PyObject *object_state);
+
 #endif

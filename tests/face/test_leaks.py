@@ -18,7 +18,7 @@ def leaks(*arguments):
 
 @pytest.mark.core
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="counts CPython's blocks")
-@pytest.mark.parametrize("pattern", ["protocol 2", "protocol 5", "memo", "deepcopy"])
+@pytest.mark.parametrize("pattern", ["protocol 2", "protocol 5", "memo", "deepcopy", "safe"])
 def test_nothing_leaks(pattern):
     done = leaks("-k", pattern)
     assert done.returncode == 0, done.stdout + done.stderr

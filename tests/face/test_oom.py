@@ -21,7 +21,8 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(
-    "pattern", ["recursive object", "registered state", "frames", "Pickler", "memo", "refused"]
+    "pattern",
+    ["recursive object", "registered state", "frames", "Pickler", "memo", "refused", "safe"],
 )
 def test_every_failed_allocation_is_a_memory_error(pattern):
     command = [sys.executable, str(OOM), "-k", pattern]

@@ -149,3 +149,60 @@ def test_arrays_of_numpy():
     bad = pickle.dumps(values[0], 4).replace(b"ndarray", b"memmaps")
     with pytest.raises(pickle.UnpicklingError, match="memmaps"):
         policy.loads(bad)
+
+
+def with_numpy(words, name):
+    """The policy of numpy's recipe and another's list."""
+    numpy = pytest.importorskip("numpy")
+    namespace = {"safe": safe, "numpy": numpy}
+    exec(recipe(words), namespace)
+    arrays = recipe("An array needs these names")
+    inner = arrays[arrays.index("[") : arrays.rindex("]") + 1]
+    return safe.Policy([*namespace[name], *eval(inner, namespace)])
+
+
+def test_frames_of_pandas():
+    pandas = pytest.importorskip("pandas", minversion="3")
+    policy = with_numpy("texts, dates and categories", "PANDAS")
+    dates = pandas.to_datetime(["2020-01-01", "2021-01-01"])
+    pairs = pandas.MultiIndex.from_tuples([("a", 1), ("b", 2)])
+    values = [
+        pandas.DataFrame({"n": [1, 2], "f": [1.5, 2], "t": ["x", "y"], "d": dates}),
+        pandas.DataFrame({"c": pandas.Categorical(["a", "b"])}),
+        pandas.DataFrame({"v": [1, 2]}, index=pairs),
+        pandas.Series([1, 2, 3], name="n"),
+        pandas.Series(pandas.array([1, None], dtype="Int64")),
+        pandas.RangeIndex(5),
+    ]
+    for value in values:
+        for protocol in (4, 5):
+            assert policy.loads(pickle.dumps(value, protocol)).equals(value)
+    for value in (pandas.Timestamp("2020-01-01", tz="UTC"), pandas.Timedelta(days=1)):
+        assert policy.loads(pickle.dumps(value)) == value
+    assert policy.loads(pickle.dumps(pandas.NA)) is pandas.NA
+    with pytest.raises(pickle.UnpicklingError, match="pandas"):
+        safe.loads(pickle.dumps(values[0]))
+
+
+def test_estimators_of_scikit_learn():
+    pytest.importorskip("sklearn")
+    numpy = pytest.importorskip("numpy")
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    policy = with_numpy("are; these are a linear model", "SKLEARN")
+    inputs, outputs = numpy.arange(20.0).reshape(10, 2), numpy.arange(10) % 2
+    for model in (
+        LinearRegression(),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        RandomForestClassifier(3),
+    ):
+        model.fit(inputs, outputs)
+        for protocol in (4, 5):
+            data = pickle.dumps(model, protocol)
+            loaded = policy.loads(data)
+            assert numpy.array_equal(loaded.predict(inputs), model.predict(inputs))
+            with pytest.raises(pickle.UnpicklingError, match="not allowed"):
+                safe.loads(data)

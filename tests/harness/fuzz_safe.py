@@ -453,6 +453,8 @@ def main(arguments=None):
             print(f"seed {seed}, pickle {count}: {data!r}\n{fault}")
             return 1
         loaded += outcome_is_value(judge, data) if count % 64 == 0 else 0
+        if count % 100_000 == 0:
+            print(f"{count} pickles in {time.monotonic() - begun:.0f} s", flush=True)
     print(f"{count} pickles, seed {seed}: nothing was called; about {loaded * 64} were loaded")
     return 0
 

@@ -722,6 +722,69 @@ def loads_operations(subject):
             )
 
 
+def safe_refusals():
+    """Pickles that are refused, each for another reason, and at another place in the core."""
+    cls = f"c{__name__}\nPlain\n".encode()
+    collide = b"".join(
+        b"\x8a\x0c" + (n * (2**61 - 1)).to_bytes(12, "little") + b"N" for n in range(1, 9)
+    )
+    return {
+        "a global": b"](cos\nsystem\ne.",
+        "a global by its bytes": b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94\x93\x94.",
+        "a call": cls + b")\x81)R.",
+        "arguments": b"cdecimal\nDecimal\nK\x01\x85R.",
+        "arguments of NEWOBJ": b"cuuid\nUUID\nK\x01\x85\x81.",
+        "a state": b"]}b.",
+        "the name of a state": cls + b")\x81}X\x09\x00\x00\x00__class__Nsb.",
+        "items": b"cdatetime\ndate\nC\x04\x07\xd0\x01\x01\x85RK\x01a.",
+        "a helper": b"cbuiltins\ngetattr\n.",
+        "an extension": b"\x82\xee.",
+        "collisions": b"}(" + collide + b"u.",
+        "depth": b"]" * 99 + b"a" * 98 + b".",
+        "a persistent id": b"Pid\n.",
+    }
+
+
+def safe_operations(subject):
+    """Loads of fastcopyreg.safe; it has no twin in the standard library."""
+    if subject.core is None:
+        return
+    safe = importlib.import_module("fastcopyreg.safe")
+    allow = (Plain, Slots, Both, Record, Frozen, Stateful, NewArgs, Registered, Colour, MyList)
+    limits = safe.Limits(depth=50, collisions=10)
+    policy = safe.Policy(allow, limits=limits)
+    for protocol in PROTOCOLS:
+        for name, make in values_of(protocol):
+            data = std_pickle.dumps(make(), protocol)
+            try:
+                policy.loads(data)
+            except std_pickle.UnpicklingError:
+                continue  # Of another class.
+            for way, prepare in {
+                "safe loads": lambda data=data: functools.partial(policy.loads, data),
+                "safe load": lambda data=data: lambda: policy.load(io.BytesIO(data)),
+                "safe Unpickler": lambda data=data: (
+                    lambda: policy.Unpickler(io.BytesIO(data)).load()
+                ),
+            }.items():
+                yield Operation(f"{way} of {name}, protocol {protocol}", prepare, repickled)
+    for name, data in safe_refusals().items():
+        yield Operation(
+            f"safe loads refused: {name}",
+            lambda data=data: refused(
+                functools.partial(policy.loads, data), std_pickle.UnpicklingError
+            ),
+            type_and_message,
+        )
+    yield Operation(
+        "a safe Policy made", lambda: lambda: len(safe.Policy(allow, limits=limits).allowed)
+    )
+    yield Operation(
+        "safe loads with keywords",
+        lambda: lambda: safe.loads(b"\x80\x04]\x94K\x01a.", limits=limits, fix_imports=False),
+    )
+
+
 def unpickler_operations(subject):
     class Persistent(subject.pickle.Unpickler):
         def persistent_load(self, pid):
@@ -968,6 +1031,7 @@ GROUPS = {
     "loads": loads_operations,
     "quick loads": quick_operations,
     "unpickler": unpickler_operations,
+    "safe": safe_operations,
     "old pickles": old_pickle_operations,
     "copy": copy_operations,
     "fresh": fresh_operations,

@@ -5,6 +5,8 @@ module of ours, as dangerous as `os.system`), or would exhaust the process, or c
 its own. `ATTACKS` maps a name to the bytes; `GROUPS` says which kind each is of.
 """
 
+import collections
+import enum
 import pickle
 import struct
 import sys
@@ -66,6 +68,43 @@ class SlotsVictim:
     __slots__ = ("a", "b")
 
 
+class Text(str):
+    """An allowed class that says it is equal to whatever it is compared with."""
+
+    def __eq__(self, other):
+        return True
+
+    def __ne__(self, other):
+        return False
+
+    def startswith(self, *arguments):
+        return True
+
+    __hash__ = str.__hash__
+
+
+class Pair(collections.namedtuple("Pair", "a b")):
+    """An allowed class that is hashed as a tuple is."""
+
+    __slots__ = ()
+
+
+class Number(int):
+    """An allowed class that is hashed as an int is."""
+
+
+class Choice(enum.Enum):
+    """An allowed enum."""
+
+    ONE = 1
+    TWO = ("a", 2)
+
+    @classmethod
+    def _missing_(cls, value):
+        repr(value)
+        return touch(value)
+
+
 def helper(*arguments):
     """An allowed function."""
     return list(arguments)
@@ -81,7 +120,7 @@ def install():
     module = sys.modules.get(MODULE)
     if module is None:
         module = sys.modules[MODULE] = types.ModuleType(MODULE)
-        for value in (touch, Popen, Victim, SlotsVictim, helper):
+        for value in (touch, Popen, *ALLOWED):
             value.__module__ = MODULE
             setattr(module, value.__name__, value)
         module.os = __import__("os")
@@ -89,7 +128,7 @@ def install():
     return module
 
 
-ALLOWED = (Victim, SlotsVictim, helper)
+ALLOWED = (Victim, SlotsVictim, Text, Pair, Number, Choice, helper)
 """What the loads of the tests allow: with these, too, every attack is refused."""
 
 ATTACKS = {}
@@ -213,6 +252,18 @@ for module, name, argument in (
     ("builtins", "input", "x"),
     ("builtins", "breakpoint", "x"),
     ("builtins", "memoryview", "x"),
+    ("re", "_compile", "(a*)*b"),
+    ("zoneinfo", "ZoneInfo", "../../../etc/passwd"),
+    ("zoneinfo", "ZoneInfo._unpickle", "../../../etc/passwd"),
+    ("array", "_array_reconstructor", "x"),
+    ("functools", "_lru_cache_wrapper", "x"),
+    ("tempfile", "_TemporaryFileWrapper", "x"),
+    ("os", "_wrap_close", "x"),
+    ("multiprocessing.reduction", "DupFd", "x"),
+    ("xml.dom.minidom", "parse", "x"),
+    ("email.utils", "localtime", "x"),
+    ("numpy.core.multiarray", "fromfile", "x"),
+    ("torch.serialization", "load", "x"),
 ):
     attack(
         "functions",
@@ -332,6 +383,33 @@ attack("names", "a name of surrogates", b"\x80\x04\x8c\x04harm\x8c\x03\xed\xb2\x
 attack("names", "STACK_GLOBAL of numbers", b"\x80\x04K\x01K\x02\x93.")
 attack("names", "STACK_GLOBAL of bytes", b"\x80\x04C\x04harmC\x05touch\x93.")
 attack("names", "STACK_GLOBAL of a tuple", b"\x80\x04\x8c\x04harm\x8c\x05touch\x85\x93.")
+
+for name, data in {
+    "module": b"charm\nText\n" + text("os") + b"\x85\x81" + short("system"),
+    "name": short(MODULE) + b"charm\nText\n" + text("touch") + b"\x85\x81",
+}.items():
+    attack(
+        "names",
+        f"STACK_GLOBAL of a str subclass that is equal to anything, as {name}",
+        b"\x80\x04" + data + b"\x93" + ARGUMENT + b"\x85R.",
+    )
+TEXT_CLASS = b"charm\nText\n" + text("latin1") + b"\x85\x81"
+attack(
+    "gadgets",
+    "encode to a str subclass",
+    b"c_codecs\nencode\n" + text("x") + TEXT_CLASS + b"\x86R.",
+)
+attack(
+    "gadgets",
+    "getattr of a str subclass",
+    b"cbuiltins\ngetattr\ncharm\nChoice\ncharm\nText\n" + text("mro") + b"\x85\x81\x86R.",
+)
+attack("gadgets", "Decimal of a str subclass", b"cdecimal\nDecimal\n" + TEXT_CLASS + b"\x85R.")
+attack(
+    "state",
+    "names that are equal to anything",
+    b"charm\nVictim\n)\x81}charm\nText\n" + text("__class__") + b"\x85\x81Nsb.",
+)
 
 # --- gadgets made of helpers and of what is allowed
 
@@ -645,6 +723,9 @@ for name, data in {
 # --- what would exhaust the process
 
 DIGITS = "9" * 100_000
+LONG_TEXT = b"X" + struct.pack("<I", 300_000) + b"x" * 300_000
+LONG_BYTES = b"B" + LONG_TEXT[1:]
+SHARED_TUPLE = b"Nq\x01" + b"0(h\x01h\x01h\x01h\x01tq\x01" * 40 + b"0"
 for name, data in {
     "Fraction of a huge exponent": line_global("fractions", "Fraction")
     + text("1e1000000")
@@ -709,6 +790,98 @@ for name, data in {
         b"\x8a\x0c" + (i * (2**61 - 1)).to_bytes(12, "little") + b"Ns" for i in range(1, 1000)
     )
     + b".",
+    "ints of a subclass that collide": b"}("
+    + b"".join(
+        b"charm\nNumber\n\x8a\x0c" + (i * (2**61 - 1)).to_bytes(12, "little") + b"\x85\x81N"
+        for i in range(1, 1000)
+    )
+    + b"u.",
+    "named tuples that collide": b"}("
+    + b"".join(
+        b"charm\nPair\n\x8a\x0c" + (i * (2**61 - 1)).to_bytes(12, "little") + b"N\x86\x81N"
+        for i in range(1, 1000)
+    )
+    + b"u.",
+    "texts that are equal, and not the same": LONG_TEXT
+    + b"q\x00"
+    + LONG_TEXT
+    + b"q\x01}h\x00Ns"
+    + b"h\x01Ns" * 50_000
+    + b".",
+    "bytes that are equal, and not the same": LONG_BYTES
+    + b"q\x00"
+    + LONG_BYTES
+    + b"q\x01\x8f(h\x00\x90("
+    + b"h\x01" * 50_000
+    + b"\x90.",
+    "tuples of texts that are equal, and not the same": LONG_TEXT
+    + b"\x85q\x00"
+    + LONG_TEXT
+    + b"\x85q\x01}h\x00Ns"
+    + b"h\x01Ns" * 50_000
+    + b".",
+    "names of attributes that are equal, and not the same": b"charm\nVictim\n)\x81}"
+    + LONG_TEXT
+    + b"Nsb}"
+    + LONG_TEXT
+    + b"Nsq\x010"
+    + b"h\x01b" * 50_000
+    + b".",
+    "a path of the same many parts": b"cpathlib\nPurePosixPath\nq\x00("
+    + text("")
+    + b"q\x02"
+    + b"h\x02" * 20_000
+    + b"tq\x010]("
+    + b"h\x00h\x01R" * 3000
+    + b"e.",
+    "a call with the same many arguments": b"charm\nhelper\nq\x00("
+    + b"N" * 20_000
+    + b"tq\x010]("
+    + b"h\x00h\x01R" * 3000
+    + b"e.",
+    "slices within slices": b"cbuiltins\nslice\nq\x00K\x01q\x01"
+    + b"0h\x00h\x01NN\x87Rq\x01" * 100_000
+    + b".",
+    "slices that share their parts": b"cbuiltins\nslice\nq\x00K\x01q\x01"
+    + b"0h\x00h\x01h\x01h\x01\x87Rq\x01" * 60
+    + b"0}h\x01Ns.",
+    "slices in tuples in slices": b"cbuiltins\nslice\nq\x00K\x01q\x01"
+    + b"0h\x00h\x01\x85NN\x87Rq\x01" * 1000
+    + b"0}h\x01Ns.",
+    "a slice of a tuple of millions of parts": SHARED_TUPLE + b"cbuiltins\nslice\nh\x01NN\x87R.",
+    "a member by a value of millions of parts": SHARED_TUPLE + b"charm\nChoice\nh\x01\x85R.",
+    "a member by a list of millions of parts": b"Nq\x01"
+    + b"0](h\x01h\x01h\x01h\x01eq\x01" * 40
+    + b"charm\nChoice\nh\x01\x85R.",
+    "a member by a list in a tuple": b"Nq\x01"
+    + b"0](h\x01h\x01h\x01h\x01eq\x01" * 40
+    + b"charm\nChoice\nh\x01\x85\x85R.",
+    "a member by a deque": b"charm\nChoice\nccollections\ndeque\n)R\x85R.",
+    "a member by an object": b"charm\nChoice\ncharm\nVictim\n)\x81\x85R.",
+    "a member by two values": b"charm\nChoice\n" + text("X") + text("a b") + b"\x86R.",
+    "marks alone": b"(" * 2_000_000 + b".",
+    "marks and lists": b"](" * 2000 + b".",
+    "a Decimal of another alphabet": line_global("decimal", "Decimal")
+    + text("\u0661")
+    + b"\x85R.",
+    "a Decimal with spaces": line_global("decimal", "Decimal") + text(" " * 50) + b"\x85R.",
+    "an address with a long scope": b"cipaddress\nIPv6Address\n"
+    + text("::1%" + "x" * 200)
+    + b"\x85R.",
+    "a UUID of a negative number": b"cuuid\nUUID\n)\x81}" + text("int") + b"J\xff\xff\xff\xffsb.",
+    "a UUID whose safety is a huge number": b"cuuid\nUUID\n)\x81}("
+    + text("int")
+    + b"K\x01"
+    + text("is_safe")
+    + b"\x8a\x09"
+    + bytes(8)
+    + b"\x01ub.",
+    "a struct_time of a text": b"ctime\nstruct_time\n" + text("x" * 9) + b"}\x86R.",
+    "a range of floats": b"cbuiltins\nrange\nG" + bytes(8) + b"K\x01K\x01\x87R.",
+    "a Fraction that is negative below": line_global("fractions", "Fraction")
+    + b"K\x01J\xff\xff\xff\xff\x86R.",
+    "a factory with arguments": b"ccollections\ndefaultdict\ncbuiltins\nlist\n](NNe\x86R.",
+    "Counter of an odd thing": b"ccollections\nCounter\n](NNe\x85R.",
     "lists within lists": b"]" * 5000 + b"a" * 4999 + b".",
     "tuples within tuples": b")" + b"\x85" * 5000 + b".",
     "dicts within dicts": b"}" + b"K\x01}" * 5000 + b"s" * 5000 + b".",

@@ -189,7 +189,8 @@ class Ghosts(machine.Machine):
         if type(arguments) is not tuple:
             self.problem("arguments that are no tuple")
             arguments = ()
-        self.finish_call(self.use(value, "called", lambda row: row.call, arguments))
+        made = self.use(value, "called", lambda row: row.call, arguments)
+        self.finish_call(made, arguments)
 
     def newobj(self, keywords):
         self.need(2 + keywords)
@@ -251,7 +252,7 @@ class Ghosts(machine.Machine):
         if not self.taker(start) or type(self.stack[start - 1]) is not Ghost:
             return False
         self.on(self.stack[start - 1], "items", rows.TAKES_ITEMS)
-        self.nest(start, start - 1)
+        self.nest_items(start)
         if marked:
             self.marks.pop()
         del self.stack[start:]

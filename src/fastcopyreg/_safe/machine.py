@@ -22,7 +22,9 @@ from . import refusals, rows
 UnpicklingError = PICKLE["UnpicklingError"]
 PickleBuffer = PICKLE.get("PickleBuffer")
 FREE_COPIES = 1_000_000
+FREE_ARGUMENTS = 64
 KEY_PARTS, FEW_PARTS, KEY_DEPTH = 2**20, 128, 10_000
+LONG_KEY, MOST_PARTS = 4096, 1024
 MODULUS = 2 ** (61 if sys.maxsize > 2**32 else 31) - 1
 
 try:
@@ -163,6 +165,43 @@ def is_plain_name(name):
     return len(name) < 4 or not (name.startswith("__") and name.endswith("__"))
 
 
+class Parts:
+    """What is walked of a key or argument, and the texts and bytes in it."""
+
+    def __init__(self, whole, most):
+        self.waiting, self.most, self.seen, self.size = [whole], most, 0, 0
+
+    def add(self, parts):
+        """Have these looked at, too; whether there are no more than the most."""
+        parts = list(parts)
+        self.seen += len(parts)
+        self.waiting += parts
+        return self.seen <= self.most
+
+    def add_of(self, whole):
+        """Add the parts of what has any in a hash."""
+        if isinstance(whole, str):
+            self.size += str.__len__(whole)
+        elif isinstance(whole, bytes):
+            self.size += bytes.__len__(whole)
+        elif isinstance(whole, tuple):
+            return self.add(tuple.__iter__(whole))
+        elif isinstance(whole, set | frozenset):
+            return self.add((set if isinstance(whole, set) else frozenset).__iter__(whole))
+        return True
+
+    def add_of_container(self, whole):
+        """The same of a list or dict."""
+        if isinstance(whole, list):
+            return self.add(list.__iter__(whole))
+        if isinstance(whole, dict):
+            return self.add(part for pair in dict.items(whole) for part in pair)
+        return True
+
+
+HASHED_BY_PARTS = {id(cls.__dict__.get("__hash__")) for cls in (tuple, complex, frozenset)}
+
+
 def _little(data):
     return int.from_bytes(data, "little")
 
@@ -266,6 +305,11 @@ class Machine:
         if depth > self.limits.depth:
             self.exceed("depth")
 
+    def nest_items(self, start):
+        """The container below takes the items from *start* up."""
+        if self.nesting and self.nesting[-1][0] >= start:
+            self.nest(start, start - 1)
+
     def count_made(self, parts, whole):
         self.objects += 1
         if self.objects > self.limits.objects:
@@ -295,19 +339,37 @@ class Machine:
             walk.append(iter([p for p in part if p is not None]))
 
     def may_collide(self, key):
-        if type(key) is int:
-            return key >= MODULUS or key <= -MODULUS
-        if type(key) in (tuple, complex, frozenset, range, slice):
+        hashing = find_on(type(key), "__hash__")
+        if hashing is int.__dict__["__hash__"]:
+            return int(key) >= MODULUS or int(key) <= -MODULUS
+        if id(hashing) in HASHED_BY_PARTS or type(key) in (range, slice):
             return True
         row = self.policy.row(type(key))
         return row is not None and bool(row.flags & rows.IS_VALUE)
+
+    def charge_comparison(self, key):
+        """Charge what it may take to compare a key with another of the same hash."""
+        parts, few = Parts(key, MOST_PARTS), True
+        while few and parts.waiting:
+            part = parts.waiting.pop()
+            if isinstance(part, slice):
+                few = parts.add((part.start, part.stop, part.step))
+            else:
+                few = parts.add_of(part)
+        if not few:
+            self.exceed("collisions")
+        self.charge(parts.size)
 
     def check_keys(self, container, keys):
         if container is None:
             self.sets += 1
         place = self.sets if container is None else -id(container)
         for key in keys:
-            if type(key) is str or not self.may_collide(key):
+            if type(key) in (str, bytes):
+                if len(key) > LONG_KEY:
+                    self.charge(len(key))
+                continue
+            if not self.may_collide(key):
                 continue
             self.check_parts(key)
             try:
@@ -319,6 +381,8 @@ class Machine:
             self.collisions += before
             if self.collisions > self.limits.collisions:
                 self.exceed("collisions")
+            if before:
+                self.charge_comparison(key)
 
     # --- forms
 
@@ -332,6 +396,8 @@ class Machine:
         least = len(specs) - repeats
         if len(arguments) < least if repeats else len(arguments) != least:
             return False
+        if len(arguments) > len(specs):
+            self.charge(len(arguments))
         return all(
             MATCHERS[specs[min(i, len(specs) - 1)].kind](
                 self, specs[min(i, len(specs) - 1)], argument
@@ -368,7 +434,7 @@ class Machine:
         return type(value) is dict and self.charge(len(value))
 
     def matches_keys(self, spec, value):
-        if type(value) is not list:
+        if type(value) not in (list, tuple):
             return False
         self.charge(len(value))
         self.check_keys(None, value)
@@ -379,6 +445,26 @@ class Machine:
         if row is not None:
             return bool(row.flags & rows.IS_FACTORY)
         return self.policy.any_class and isinstance(value, type)
+
+    def matches_parts(self, spec, value):
+        if spec.about is not None and type(value) is not spec.about:
+            return False
+        parts = Parts(value, FEW_PARTS)
+        while parts.waiting:
+            part = parts.waiting.pop()
+            if isinstance(part, slice) or not parts.add_of(part):
+                return False
+            if spec.low:
+                row = self.policy.row(type(part))
+                if row is not None and row.flags & (rows.TAKES_ITEMS | rows.TAKES_STATE):
+                    return False
+                if not parts.add_of_container(part):
+                    return False
+        return self.charge(parts.size)
+
+    def charge_arguments(self, count):
+        if count > FREE_ARGUMENTS:
+            self.charge(count)
 
     # --- globals
 
@@ -499,6 +585,8 @@ class Machine:
         for name in half:
             if not is_plain_name(name):
                 self.refuse("name", name)
+            if len(name) > LONG_KEY:
+                self.charge(len(name))
 
     def check_state(self, state):
         if type(state) is not tuple:
@@ -642,6 +730,8 @@ class Machine:
     # --- opcodes: the stack
 
     def op_mark(self):
+        if len(self.marks) >= self.limits.depth:
+            self.exceed("depth")
         self.marks.append(len(self.stack))
 
     def op_pop(self):
@@ -720,7 +810,7 @@ class Machine:
         value = self.stack[start - 1]
         if type(value) is not list:
             self.check_takes(value)
-        self.nest(start, start - 1)
+        self.nest_items(start)
         if self.marks and start == self.fence:
             self.marks.pop()
         items = self.stack[start:]
@@ -745,7 +835,7 @@ class Machine:
         value = self.stack[start - 1]
         if type(value) is not list:
             self.check_takes(value)
-        self.nest(start, start - 1)
+        self.nest_items(start)
         item = self.stack.pop()
         if type(value) is list:
             value.append(item)
@@ -771,7 +861,7 @@ class Machine:
         value = self.stack[start - 1]
         if type(value) is not dict:
             self.check_takes(value)
-        self.nest(start, start - 1)
+        self.nest_items(start)
         self.check_keys(value, self.stack[start::2])
         if marked:
             self.marks.pop()
@@ -800,7 +890,7 @@ class Machine:
         value = self.stack[start - 1]
         if type(value) is not set:
             self.check_takes(value)
-        self.nest(start, start - 1)
+        self.nest_items(start)
         self.check_keys(value, self.stack[start:])
         items = self.pop_items()
         if not items and APPENDS_PASSES_EMPTY:
@@ -862,19 +952,21 @@ class Machine:
             # What is refused is refused before anything is counted.
             if row is not None and row.helper:
                 made = self.call_helper(rows.HELPERS[row.helper], arguments)
-                self.finish_call(made)
+                self.finish_call(made, arguments)
                 return
             if not self.is_any(callable_):
                 if row is None:
                     self.refuse("call", callable_)
                 if not self.matches(row.call, arguments):
                     self.refuse("arguments", (callable_, *arguments))
+        self.charge_arguments(len(arguments))
         self.count_made(len(self.stack) - 1, len(self.stack) - 2)
         made = callable_(*arguments)
         del self.stack[-2:]
         self.stack.append(made)
 
-    def finish_call(self, made):
+    def finish_call(self, made, arguments):
+        self.charge_arguments(len(arguments))
         self.count_made(len(self.stack) - 1, len(self.stack) - 2)
         del self.stack[-2:]
         self.stack.append(made)
@@ -888,6 +980,7 @@ class Machine:
         if type(arguments) is not tuple or type(named) is not dict:
             self.refuse("no tuple", cls)
         self.check_new(cls, arguments, keywords)
+        self.charge_arguments(len(arguments))
         self.count_made(top - 1, top - 2)
         made = cls.__new__(cls, *arguments, **named)
         del self.stack[top - 2 :]
@@ -902,6 +995,7 @@ class Machine:
             self.underflow()
         cls, *arguments = self.stack[start:]
         self.check_instance(cls, arguments)
+        self.charge_arguments(len(arguments))
         self.count_made(start + 1, start)
         self.marks.pop()
         del self.stack[start:]
@@ -913,6 +1007,7 @@ class Machine:
         self.offset = self.input.taken - self.input.begin - 1
         arguments = self.stack[start:]
         self.check_instance(cls, arguments)
+        self.charge_arguments(len(arguments))
         self.count_made(start, start)
         del self.stack[start:]
         self.stack.append(self.instantiate(cls, arguments))
@@ -976,7 +1071,7 @@ def is_uuid_state(state):
     number, safety = state["int"], state.get("is_safe")
     if type(number) is not int or not 0 <= number < 2**128:
         return False
-    if safety is not None and (type(safety) is not int or not 0 <= safety < 2):
+    if safety is not None and (type(safety) is not int or safety not in (0, -1)):
         return False
     return len(state) == 1 + ("is_safe" in state)
 
@@ -996,6 +1091,7 @@ MATCHERS = (
     lambda machine, spec, value: value is spec.about,
     Machine.matches_factory,
     lambda machine, spec, value: type(value) is str and value == spec.about,
+    Machine.matches_parts,
 )
 """In the order of rows.KINDS."""
 

@@ -117,12 +117,37 @@ def allowed_items(allow):
     return found
 
 
+_ATOMS = {
+    int: rows.whole(),
+    bool: rows.exact(bool),
+    str: rows.text(rows.LONGEST_BYTES),
+    bytes: rows.raw(0, rows.LONGEST_BYTES),
+    type(None): rows.NONE,
+}
+
+
+def _enum_forms(cls):
+    """Return the forms of an enum's pickles: one value, of a kind that its members have.
+
+    With more than a value, calling an enum makes a new one; and what is no value of it is shown in
+    a ValueError, however large it is.
+    """
+    kinds = {type(member._value_): None for member in cls.__members__.values()}
+    if issubclass(cls, enum.Flag):
+        kinds[int] = None
+    containers = (tuple, list, dict, set, frozenset)
+    specs = (
+        _ATOMS.get(kind) or (rows.small if kind in containers else rows.exact)(kind)
+        for kind in kinds
+    )
+    return tuple(map(rows.form, specs))
+
+
 def _row_of(allowed):
     module, name = allowed.names()
     item, flags = allowed.item, rows.IS_FACTORY
     if isinstance(item, enum.EnumType):
-        # With more than a value, calling an enum makes a new one.
-        return rows.Row(module, name, item, flags=flags, call=(rows.form(rows.ANY),))
+        return rows.Row(module, name, item, flags=flags, call=_enum_forms(item))
     if isinstance(item, type):
         flags |= rows.TAKES_ITEMS | rows.TAKES_STATE
         return rows.Row(module, name, item, flags=flags, call=None, make=None)

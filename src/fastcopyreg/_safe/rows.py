@@ -32,6 +32,7 @@ KINDS = (
     "IS",
     "FACTORY",
     "WORD",
+    "PARTS",
 )
 """In the order of enum safe_kind in csrc/safe_forms.h."""
 
@@ -123,6 +124,16 @@ def subtype(cls):
     return Spec(_kind("SUBTYPE"), about=cls)
 
 
+FLAT = Spec(_kind("PARTS"), 0)
+"""What is hashed and compared in no time: no slice, nor a tuple or set of many parts."""
+
+
+def small(cls):
+    """An instance of exactly this class that is shown in no time too: it has no list or dict of
+    many parts, and nothing that takes items."""
+    return Spec(_kind("PARTS"), 1, about=cls)
+
+
 def form(*specs):
     return specs, False
 
@@ -148,14 +159,15 @@ HELPER_OBJECTS = tuple(
     )
 )
 
-_PLAIN = (bool, bytes, dict, float, int, list, str, tuple)
+_PLAIN = (bool, dict, float, int, list, str, tuple)
 _CONTAINERS = (
+    (bytes, (NOTHING,)),  # What b"" is up to protocol 2.
     (bytearray, (NOTHING, form(raw(0, LONGEST_BYTES)), form(text(LONGEST_BYTES), LATIN1))),
     (set, (form(KEYS),)),
     (frozenset, (form(KEYS),)),
     (complex, (form(FLOAT, FLOAT),)),
     (range, (form(whole(), whole(), whole()),)),
-    (slice, (form(ANY, ANY, ANY),)),
+    (slice, (form(FLAT, FLAT, FLAT),)),
 )
 _ADDRESSES = (
     ipaddress.IPv4Address,
@@ -167,13 +179,13 @@ _ADDRESSES = (
 )
 _MADE = (
     complex,
-    slice,
     datetime.date,
     datetime.time,
     datetime.datetime,
     datetime.timedelta,
 )
 """The core makes them without a call, of arguments that have their forms (value_construct.c)."""
+_WAYS = {complex: IS_MADE, slice: IS_VALUE, range: IS_CALLED}
 _PATHS = (pathlib.PurePath, pathlib.PurePosixPath, pathlib.PureWindowsPath)
 
 
@@ -187,7 +199,7 @@ def _builtins():
     for cls in _PLAIN:
         yield Row("builtins", cls.__name__, cls, flags=IS_FACTORY)
     for cls, forms in _CONTAINERS:
-        way = IS_MADE if cls in _MADE else IS_CALLED if cls is range else 0
+        way = _WAYS.get(cls, 0)
         yield Row("builtins", cls.__name__, cls, flags=IS_FACTORY | way, call=forms)
     once = (NOTHING,)
     yield Row("builtins", "object", object, flags=IS_FACTORY, call=once, make=once)

@@ -23,7 +23,7 @@ from .install import (
     twin_of,
 )
 
-__all__ = ("remake", "restore")
+__all__ = ("install_on", "remake", "restore", "uninstall_from")
 
 # For each name, the packages whose classes are remade.
 LIBRARIES = {
@@ -84,3 +84,34 @@ def restore():
     """Undo every `remake`: each place gets back what it had, unless it was changed meanwhile."""
     while _in_force:
         _in_force.pop().leave()
+
+
+def any_in_force():
+    """Return whether something is remade."""
+    return bool(_in_force)
+
+
+def install_on(client, *, registrations=True):
+    """Swap in the scheduler and the workers of the dask cluster that *client* is connected to.
+
+    Plug-ins are registered for those that run and for those to come: the scheduler and the workers
+    call `install` and remake distributed's picklers, and what nannies start from now on (after
+    ``client.restart()``, all workers) begins with the swap.  The process of the client itself is
+    left to its program.  With *registrations*, what this process has registered by now (reducers,
+    declarations by `register`, extension codes, safe constructors) is registered there too; call
+    it again for what is registered later.
+
+    Returns a dict with the `InstallReport` of each process by its address, whose ``unreachable``
+    also names the registrations that could not be made there; of an asynchronous client, an
+    awaitable.  fastcopyreg must be installed in all of them.
+    """
+    from ._clusters import dask
+
+    return client.sync(dask.install_on, client, registrations)
+
+
+def uninstall_from(client):
+    """Undo `install_on` in the whole cluster.  What was registered stays so."""
+    from ._clusters import dask
+
+    return client.sync(dask.uninstall_from, client)

@@ -1,0 +1,1 @@
+"""What `fastcopyreg.clusters` opens when a cluster is to be reached that runs already."""

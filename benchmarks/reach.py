@@ -78,8 +78,10 @@ def meter(folder):
             if not stack:
                 spent = totals.setdefault(os.getpid(), [0, 0])
                 spent[found] += time.perf_counter_ns() - begun
-                with open(os.path.join(folder, str(os.getpid())), "wb") as file:
-                    file.write(struct.pack("2q", *spent))
+                # At once and whole: a worker may be killed at any moment.
+                place = os.open(os.path.join(folder, str(os.getpid())), os.O_WRONLY | os.O_CREAT)
+                os.pwrite(place, struct.pack("2q", *spent), 0)
+                os.close(place)
 
     monitoring = sys.monitoring
     tool = monitoring.PROFILER_ID
@@ -241,7 +243,8 @@ def measure(name, mode):
         }
         told.pop("PYTHONSAFEPATH", None)
         run([sys.executable, "-W", "ignore", str(places["code"] / "program.py")], told, folder)
-        spent = [struct.unpack("2q", p.read_bytes()) for p in places["spent"].iterdir()]
+        written = [place.read_bytes() for place in places["spent"].iterdir()]
+        spent = [struct.unpack("2q", data) for data in written if data]
     return tuple(map(sum, zip(*spent, strict=True)))
 
 

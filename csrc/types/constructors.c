@@ -1,6 +1,7 @@
 /* Facts of constructors: see constructors.h. */
 #include "types/constructors.h"
 
+#include "base/namecache.h"
 #include "values/value_classes.h"
 #include "types/room.h"
 

@@ -1,1 +1,1 @@
-"""What `fastcopyreg.clusters` opens when a cluster is to be reached that runs already."""
+"""What `fastcopyreg.clusters` is made of: remaking, and what goes into a cluster that runs."""

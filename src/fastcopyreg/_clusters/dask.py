@@ -9,10 +9,9 @@ from weakref import WeakSet
 
 from distributed import NannyPlugin, SchedulerPlugin, WorkerPlugin
 
-from .. import clusters
 from .._backend import backend
 from ..install import VARIABLE, InstallReport, install, installed, uninstall
-from . import registrations
+from . import registrations, remaking
 
 NAME = "fastcopyreg"
 
@@ -31,9 +30,9 @@ def enter(server, parcels):
     if not _asked:
         _undo[:] = [] if installed() else [uninstall]
         report = install()
-        if not clusters.any_in_force():
-            _undo.insert(0, clusters.restore)
-        remade = clusters.remake("distributed")
+        if not remaking.any_in_force():
+            _undo.insert(0, remaking.restore)
+        remade = remaking.remake("distributed")
         # What was remade since is no longer a subclass that was made earlier.
         places = set(remade.replaced)
         left = [pair for pair in report.unreachable if pair[0] not in places]

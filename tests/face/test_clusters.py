@@ -252,3 +252,36 @@ def test_kombu_and_billiard():
             [1], billiard.reduction.ForkingPickler.dumps.__func__.__defaults__[0])
         clusters.restore()
     """)
+
+
+@requires_core
+@pytest.mark.slow
+@needs("torch")
+@pytest.mark.parametrize("variable", ["0", "1"])
+def test_torch(variable):
+    """Its picklers are made in the functions that use them, so that install() reaches them."""
+    script = """
+        import io, torch
+        import fastcopyreg
+        from fastcopyreg import clusters
+
+        def there_and_back():
+            model = torch.nn.Linear(3, 2)
+            file = io.BytesIO()
+            torch.save({"model": model.state_dict(), "range": torch.arange(5)}, file)
+            for weights_only in (True, False):
+                file.seek(0)
+                loaded = torch.load(file, weights_only=weights_only)
+                assert torch.equal(loaded["range"], torch.arange(5))
+                assert torch.equal(loaded["model"]["weight"], model.weight)
+
+        there_and_back()
+        assert fastcopyreg.install().unreachable == ()
+        there_and_back()
+        assert clusters.remake("torch").unreachable == ()
+        there_and_back()
+        clusters.restore()
+        fastcopyreg.uninstall()
+        there_and_back()
+    """
+    run(script, FASTCOPYREG_INSTALL=variable)

@@ -259,9 +259,9 @@ def test_kombu_and_billiard():
 @needs("torch")
 @pytest.mark.parametrize("variable", ["0", "1"])
 def test_torch(variable):
-    """Its picklers are made in the functions that use them, so that install() reaches them."""
+    """Those of save and load are made when these are called, over what there is then."""
     script = """
-        import io, torch
+        import io, os, torch
         import fastcopyreg
         from fastcopyreg import clusters
 
@@ -276,9 +276,11 @@ def test_torch(variable):
                 assert torch.equal(loaded["model"]["weight"], model.weight)
 
         there_and_back()
-        assert fastcopyreg.install().unreachable == ()
+        early = os.environ["FASTCOPYREG_INSTALL"] == "1"
+        fastcopyreg.install()
         there_and_back()
-        assert clusters.remake("torch").unreachable == ()
+        replaced = clusters.remake("torch").replaced
+        assert ("torch._jit_internal._TensorExtractor" in replaced) != early
         there_and_back()
         clusters.restore()
         fastcopyreg.uninstall()

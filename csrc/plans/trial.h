@@ -46,6 +46,13 @@ trial_rests(struct trial *trial, uint64_t guard)
     return 1;
 }
 
+/* The same, of an object that is not at hand: nothing is counted. */
+static inline int
+trial_is_resting(const struct trial *trial, uint64_t guard)
+{
+    return trial->left != 0 && trial->guard == guard;
+}
+
 ALWAYS_INLINE void
 trial_succeeded(struct trial *trial)
 {

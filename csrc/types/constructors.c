@@ -1,6 +1,7 @@
 /* Facts of constructors: see constructors.h. */
 #include "types/constructors.h"
 
+#include "base/namecache.h"
 #include "values/value_classes.h"
 #include "types/room.h"
 
@@ -22,6 +23,28 @@ release_constructor(struct weaktable_entry *entry)
     }
 }
 
+PyDoc_STRVAR(constructor_rests_doc,
+             "constructor_rests($module, constructor, /)\n"
+             "--\n\n"
+             "Return whether the plan of a class or function has given up for one object after\n"
+             "another, so that it is called for the next ones.");
+
+/* A bool.  Runs no Python code. */
+static PyObject *
+core_constructor_rests(PyObject *module, PyObject *callable)
+{
+    struct core_state *state = core_state_of_module(module);
+    PyObject *key = PyFunction_Check(callable) ? PyFunction_GET_CODE(callable) : callable;
+    const struct constructor *constructor = constructors_find(state->types->constructors, key);
+    return PyBool_FromLong(constructor != NULL
+                           && trial_is_resting(&constructor->trial, namecache_stamp(state)));
+}
+
+static PyMethodDef functions[] = {
+    {"constructor_rests", core_constructor_rests, METH_O, constructor_rests_doc},
+    {NULL, NULL, 0, NULL},
+};
+
 int
 constructors_setup(PyObject *module)
 {
@@ -29,6 +52,9 @@ constructors_setup(PyObject *module)
     state->types->constructors = PyMem_Calloc(1, sizeof(struct constructors));
     if (state->types->constructors == NULL) {
         PyErr_NoMemory();
+        return -1;
+    }
+    if (PyModule_AddFunctions(module, functions) < 0) {
         return -1;
     }
     return weaktable_setup(&state->types->constructors->table, sizeof(struct constructor),

@@ -1,8 +1,14 @@
 """What type checkers see of `clusters`."""
 
+from typing import Any
+
 from .install import InstallReport
 
 LIBRARIES: dict[str, tuple[str, ...]]
 
 def remake(*names: str) -> InstallReport: ...
 def restore() -> None: ...
+
+# The client is a distributed.Client.  What is returned is an awaitable if it is asynchronous.
+def install_on(client: Any, *, registrations: bool = True) -> Any: ...
+def uninstall_from(client: Any) -> Any: ...

@@ -41,6 +41,11 @@ class Registration:
         self.source = _source(self)
         self.reducer = _compiled(self)
 
+    def __reduce__(self):
+        """Take it to another process, where the reducer is made anew."""
+        told = self.cls, self.constructor, self.shape, self.exclude, self.version, self.upgrade
+        return Registration, told
+
     def needs_fastcopyreg(self):
         """Return whether its pickles load only where fastcopyreg has this registration."""
         return bool(self.version or self.shape.keywords)
@@ -164,6 +169,11 @@ def _put_into_table(registration, place):
         _constructors.remember(restore)
     _stdlib.register_reducer(cls, registration.reducer, registration.constructor)
     _places.note(cls, registration.reducer, place)
+
+
+def register_again(registration):
+    """Put into the table what another process has registered."""
+    _put_into_table(registration, None)
 
 
 # --- the reducer

@@ -252,3 +252,38 @@ def test_kombu_and_billiard():
             [1], billiard.reduction.ForkingPickler.dumps.__func__.__defaults__[0])
         clusters.restore()
     """)
+
+
+@requires_core
+@pytest.mark.slow
+@needs("torch")
+@pytest.mark.parametrize("variable", ["0", "1"])
+def test_torch(variable):
+    """Those of save and load are made when these are called, over what there is then."""
+    script = """
+        import io, os, torch
+        import fastcopyreg
+        from fastcopyreg import clusters
+
+        def there_and_back():
+            model = torch.nn.Linear(3, 2)
+            file = io.BytesIO()
+            torch.save({"model": model.state_dict(), "range": torch.arange(5)}, file)
+            for weights_only in (True, False):
+                file.seek(0)
+                loaded = torch.load(file, weights_only=weights_only)
+                assert torch.equal(loaded["range"], torch.arange(5))
+                assert torch.equal(loaded["model"]["weight"], model.weight)
+
+        there_and_back()
+        early = os.environ["FASTCOPYREG_INSTALL"] == "1"
+        fastcopyreg.install()
+        there_and_back()
+        replaced = clusters.remake("torch").replaced
+        assert ("torch._jit_internal._TensorExtractor" in replaced) != early
+        there_and_back()
+        clusters.restore()
+        fastcopyreg.uninstall()
+        there_and_back()
+    """
+    run(script, FASTCOPYREG_INSTALL=variable)

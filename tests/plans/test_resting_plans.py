@@ -241,3 +241,41 @@ def test_what_explain_says_is_what_is_done():
         runs = fastcopyreg.explain(cls).to_dict()["reduce"]["runs"]
         count = by_plan(pickle.dumps, value)[0]
         assert (count > 1500) == runs.startswith("by plan"), (cls, runs, count)
+
+
+RESTS = "by call for the present, as the plan has given up for the last objects; by plan"
+
+
+@pytest.mark.parametrize("cls", [Plain, Own, OwnEx], ids=lambda cls: cls.__name__)
+def test_explain_says_so_while_a_reducer_rests(cls):
+    """A function that is read in place, and one whose objects make it give up."""
+
+    def runs():
+        return fastcopyreg.explain(cls).to_dict()["reduce"]["runs"]
+
+    whole = [cls(i, 0) for i in range(100)]
+    pickle.dumps(whole)
+    before = runs()
+    assert not before.startswith(RESTS)
+    if before.startswith("by plan"):
+        broken = [Base.__new__(cls) for _ in range(100)]
+        for _ in range(20):
+            for each in broken:
+                with contextlib.suppress(AttributeError):
+                    pickle.dumps(each)
+        assert runs().startswith(RESTS)
+        assert runs().endswith(before)
+
+
+def test_explain_says_so_while_a_constructor_rests():
+    def runs():
+        return fastcopyreg.explain(Checked(1, 0)).to_dict()["rebuild"]["runs"]
+
+    succeeding = _stdlib.dumps([Checked(i, 0) for i in range(LONGEST)])
+    pickle.loads(succeeding)
+    pickle.loads(succeeding)
+    assert runs().startswith("by plan")
+    pickle.loads(_stdlib.dumps([Checked(i, 1) for i in range(1000)]))
+    assert runs().startswith(RESTS)
+    pickle.loads(succeeding)
+    assert runs().startswith("by plan")

@@ -15,6 +15,7 @@ ORDER = (
     ("copyreg", "pickle", "copy"),
     ("_compiler", "_holders", "_register", "_safe"),
     ("compiler", "registration", "install", "reducers"),
+    ("_clusters",),
     ("safe", "clusters", "_diagnosis"),
     ("diagnosis",),
     ("__init__",),

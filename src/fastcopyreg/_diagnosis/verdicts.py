@@ -4,6 +4,7 @@ import linecache
 from functools import partial
 from types import CodeType, FunctionType, MemberDescriptorType, MethodType
 
+from .. import _stdlib
 from .._backend import backend, core
 from .._compiler import values
 from .._compiler.steps import (
@@ -26,6 +27,8 @@ _NO_CORE = "by call, as this backend is the standard library; the C core would r
 
 _NO_FASTER = "by call, as a plan of more than attributes in a row takes as long"
 
+_RESTS = "by call for the present, as the plan has given up for the last objects"
+
 _KINDS_IN_PLACE = {OBJECT, TYPE, ATTRIBUTE, TUPLE, DICT, EXPECT}
 
 
@@ -39,6 +42,15 @@ def reducer_rows(cls, reducer, arguments):
     rows = _rows(reducer, verdict)
     if rows[0][1].startswith("by plan") and not _is_read_in_place(cls, verdict):
         return [("runs", _NO_FASTER), *rows[1:]]
+    in_table = _stdlib.dispatch_table.get(cls) is reducer
+    return _resting(rows, core.reducer_rests, cls, reducer if in_table else None)
+
+
+def _resting(rows, rests, *arguments):
+    """Return the rows of a plan, which say so if it rests."""
+    (what, text), *others = rows
+    if text.startswith("by plan") and rests(*arguments):
+        return [(what, f"{_RESTS}; {text}"), *others]
     return rows
 
 
@@ -92,7 +104,8 @@ def constructor_rows(constructor):
     rows = function_rows("constructor", constructor)
     if _is_left_out(constructor):
         return [*rows, ("runs", "in the C core, which makes such values without a call")]
-    return rows + _rows(constructor, compile_constructor(constructor))
+    own = _rows(constructor, compile_constructor(constructor))
+    return rows + _resting(own, core.constructor_rests, constructor)
 
 
 def _is_left_out(constructor):

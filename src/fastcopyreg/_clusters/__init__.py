@@ -1,0 +1,1 @@
+"""What `fastcopyreg.clusters` is made of: remaking, and what goes into a cluster that runs."""

@@ -30,12 +30,26 @@ def describe() -> dict[str, Any]:
     }
     if core_missing is not None:
         facts["core missing"] = core_missing
+        facts |= _how_to_compile()
     if backend == "c":
         facts["core"] = core.__file__
         facts["plans"] = _plans(core.plan_threshold())
         if hasattr(core, "info"):
             facts["fast paths"] = core.info()
     return facts
+
+
+def _how_to_compile() -> dict[str, str]:
+    """What to do where the package is CPython's and was installed without a core.
+
+    pip prefers the pure wheel, which is there for everybody, to compiling the core.
+    """
+    from importlib.util import find_spec
+
+    if sys.implementation.name != "cpython" or find_spec(f"{__package__}._core") is not None:
+        return {}
+    command = "python -m pip install --force-reinstall --no-binary fastcopyreg fastcopyreg"
+    return {"to compile it": command}
 
 
 def _plans(threshold: int) -> str:

@@ -75,6 +75,12 @@ def test_the_classifiers_name_the_versions_of_the_wheels(project):
     assert versions == {python.rstrip("t") for python in PYTHONS}
 
 
+def test_wheels_for_linux_are_stripped(project):
+    environment = project["tool"]["cibuildwheel"]["linux"]["environment"]
+    assert environment["CFLAGS"] == "-g0"
+    assert environment["LDFLAGS"] == "-Wl,--strip-all,--build-id=none"
+
+
 def test_a_wheel_has_the_core_or_is_not_built(project):
     """On each platform, and where more is said for some of its wheels."""
     settings = project["tool"]["cibuildwheel"]

@@ -184,10 +184,11 @@ def _run(program: Sequence[str]) -> int:
         print("fastcopyreg run: a script, or -m and a module, is needed", file=sys.stderr)
         return 2
     try:
-        return _run.run(program)
+        status: int = _run.run(program)
     except _run.CannotRun as reason:
         print(f"fastcopyreg run: {reason}", file=sys.stderr)
         return 2
+    return status
 
 
 def _check_pickle(options: argparse.Namespace) -> int:
@@ -309,7 +310,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["run"] and arguments[1:2] not in (["-h"], ["--help"]):
         return _run(arguments[1:])
     options = _parser().parse_args(arguments)
-    return options.run(options)
+    status: int = options.run(options)
+    return status
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def read_record(path: str | None) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        record = json.loads(Path(path).read_text("utf-8"))
+        record: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
         if record["schema"] != 1:
             raise Wrong(f"{path} has schema {record['schema']}; this reads 1")
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -5,6 +5,7 @@ A peer is not asked for the same outcome: msgspec and marshal lose types, which 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
@@ -50,9 +51,8 @@ def contender(peer: str, operation: str, made: Any) -> Call | None:
 
 
 def _function(module: Any, name: str) -> Callable[[Any], Any]:
-    for part in name.split("."):
-        module = getattr(module, part)
-    return module
+    found: Callable[[Any], Any] = operator.attrgetter(name)(module)
+    return found
 
 
 def contenders(

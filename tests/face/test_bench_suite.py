@@ -17,7 +17,7 @@ from fastcopyreg import __main__ as command
 from fastcopyreg import _stdlib, bench
 from fastcopyreg._bench import peers, suite
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class Thing:

@@ -128,7 +128,7 @@ wheels: wheels-environment ## sdist, from it a wheel for each interpreter there 
 warnings: | $(PY) ## compiles the core with every warning an error; CC=clang too
 	$(PY) tools/strict.py $(CC)
 
-lint: lint-environment ## ruff, clang-format, and the workflows' checkers; changes nothing
+lint: lint-environment ## ruff, clang-format, mypy, and the workflows' checkers; changes nothing
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(dir $(PY))clang-format --dry-run --Werror $(C_FILES)
@@ -136,6 +136,8 @@ lint: lint-environment ## ruff, clang-format, and the workflows' checkers; chang
 	$(PY) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(PY) -m check_jsonschema --builtin-schema vendor.github-actions action.yml
 	$(PY) -m check_jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	MYPYPATH=src $(PY) -m mypy -p fastcopyreg
+	MYPYPATH=src $(PY) -m mypy --ignore-missing-imports examples
 
 format: lint-environment ## lets ruff and clang-format have their way
 	$(PY) -m ruff check --fix .

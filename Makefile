@@ -25,7 +25,7 @@ export PYTHONSAFEPATH := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick suite oom leaks debug bench bench-short warnings lint format check \
-        wheels release-wheels release-check bench-json dists pure sanitize portable valgrind fuzz compare \
+        wheels stubtest release-wheels release-check bench-json dists pure sanitize portable valgrind fuzz compare \
         environment bench-environment lint-environment wheels-environment
 
 help: ## this list
@@ -54,7 +54,7 @@ test: environment ## every test, on each backend that has a part in it, in under
 	  FASTCOPYREG_BACKEND=$$backend $(PY) -m pytest -q $(SIDE_BY_SIDE); done
 
 # These are run again and again: what changed is compiled, once.
-quick suite oom leaks debug pure valgrind fuzz: export FASTCOPYREG_PROFILE := no
+quick suite oom leaks debug pure valgrind fuzz stubtest: export FASTCOPYREG_PROFILE := no
 
 quick: environment ## a sample of the tests, once for each backend, in under 90 seconds
 	@set -e; for backend in $(BACKENDS); do echo "== backend: $$backend"; \
@@ -138,6 +138,11 @@ lint: lint-environment ## ruff, clang-format, mypy, and the workflows' checkers;
 	$(PY) -m check_jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	MYPYPATH=src $(PY) -m mypy -p fastcopyreg
 	MYPYPATH=src $(PY) -m mypy --ignore-missing-imports examples
+
+stubtest: environment ## the stubs against what they are of
+	@$(PY) tools/environment.py lint
+	$(PY) -m mypy.stubtest fastcopyreg --concise --ignore-unused-allowlist \
+	  --allowlist tools/stubtest.allow --mypy-config-file pyproject.toml
 
 format: lint-environment ## lets ruff and clang-format have their way
 	$(PY) -m ruff check --fix .

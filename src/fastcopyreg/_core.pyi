@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from pickle import PickleBuffer
 from types import CodeType, FunctionType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, final
 
 from typing_extensions import Buffer
 
@@ -83,6 +83,7 @@ def loads(
 ) -> Any: ...
 
 # What fastcopyreg.safe is made of.
+@final
 class Policy:
     def __init__(
         self,
@@ -124,8 +125,11 @@ def safe_loads(
     buffers: Iterable[Buffer] | None = (),
 ) -> Any: ...
 
+@final
 class CopyFunction:
     """The type of the copy functions, which bind as methods like the functions they stand for."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 def copy(x: _T) -> _T: ...
 def deepcopy(x: _T, memo: dict[int, Any] | None = None) -> _T: ...

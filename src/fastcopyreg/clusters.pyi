@@ -2,6 +2,8 @@
 
 from .install import InstallReport
 
+__all__ = ("remake", "restore")
+
 LIBRARIES: dict[str, tuple[str, ...]]
 
 def remake(*names: str) -> InstallReport: ...

@@ -21,6 +21,7 @@ import tarfile
 import tomllib
 import zipfile
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -141,6 +142,7 @@ def build(interpreter, python, source, place, profile):
     return wheel
 
 
+@cache
 def commit_time():
     """The time of what is built, so that its archives do not say when that was."""
     try:

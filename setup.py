@@ -2,14 +2,16 @@
 
 Where the compiler is GCC, the core is compiled twice: first so that it counts what it does, while
 benchmarks/train.py runs it, and then by these counts, over all files at once but those of nested
-objects.  Calls with one object gain up to a fifth by it.  FASTCOPYREG_PROFILE=no compiles once.
+objects.  Calls with one object gain up to a fifth by it.  FASTCOPYREG_PROFILE=no compiles once; an
+absolute path is where the counts are kept, and from where they are taken if they are there: the
+same sources compiled by the same counts give the same file.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
-from os import cpu_count, environ, path, sep
+from os import cpu_count, environ, makedirs, path, sep
 from shlex import split
-from shutil import copytree, rmtree
+from shutil import copyfile, copytree, rmtree
 from subprocess import DEVNULL, run
 from sys import executable, implementation, platform, stderr, version_info
 from sysconfig import get_config_var
@@ -108,19 +110,27 @@ class BuildCore(build_ext):
     def build_by_profile(self, ext, users):
         """Builds, trains and builds again.  False where something of it cannot be done."""
         places = self.build_lib, self.build_temp, self.inplace, self.force
-        root = path.abspath(path.join(self.build_temp, "profile"))
-        counts, training = path.join(root, "counts"), path.join(root, "training")
+        root = path.join(self.build_temp, "profile")
+        counts, training = path.abspath(path.join(root, "counts")), path.join(root, "training")
         rmtree(root, ignore_errors=True)
-        # Both compile to the same place: counts are found by the name of the object.
+        # Both compile to the same place: counts are found by the name of the object, and those of
+        # functions and calls by the name that the compiler was given for it, which is relative.
         self.build_temp, self.force = path.join(root, "objects"), True
         counting = [f"-fprofile-generate={counts}"]
         counted = [f"-fprofile-use={counts}", *COUNTED]
         quiet = ["-Wno-missing-profile", "-Wno-coverage-mismatch"]
+        kept = environ.get("FASTCOPYREG_PROFILE", "")
+        kept = kept if path.isabs(kept) else None
         try:
-            copytree("src", training)
-            self.build_lib, self.inplace = training, False
-            self.build_with(ext, GNU + users + counting, counting)
-            train(training)
+            if kept and path.isdir(kept):
+                take_counts(kept, counts, self.build_temp)
+            else:
+                copytree("src", training)
+                self.build_lib, self.inplace = training, False
+                self.build_with(ext, GNU + users + counting, counting)
+                train(training)
+                if kept:
+                    keep_counts(counts, kept, self.build_temp)
             self.build_lib, _, self.inplace, _ = places
             self.build_with(ext, GNU + users + counted + quiet, GNU + users + counted + quiet)
         except Exception as error:
@@ -130,6 +140,34 @@ class BuildCore(build_ext):
             self.build_lib, self.build_temp, self.inplace, self.force = places
             rmtree(root, ignore_errors=True)
         return True
+
+
+def counted_in(folder):
+    """The files of counts in a folder, each with the path that it has there.
+
+    GCC puts them under the object's path, whose slashes up to version 14 become a character.
+    """
+    for file in glob(path.join(folder, "**", "*.gcda"), recursive=True):
+        yield file, path.relpath(file, folder).replace("#", "/").lstrip("/")
+
+
+def keep_counts(counts, kept, objects):
+    """Copies the counts, under names that say nothing of where the objects were."""
+    for file, name in counted_in(counts):
+        copy_to(file, path.join(kept, path.relpath("/" + name, path.abspath(objects))))
+
+
+def take_counts(kept, counts, objects):
+    """Copies them to where GCC looks for those of objects in this folder, in either way."""
+    for file, name in counted_in(kept):
+        wanted = path.join(path.abspath(objects), name)
+        copy_to(file, counts + wanted)
+        copy_to(file, path.join(counts, wanted.replace("/", "#")))
+
+
+def copy_to(file, target):
+    makedirs(path.dirname(target), exist_ok=True)
+    copyfile(file, target)
 
 
 def state_deployment_target():
@@ -161,10 +199,11 @@ def train(package):
         "FASTCOPYREG_BACKEND": "c",
         "FASTCOPYREG_PLANS_AFTER": "150",
     }
-    searched = path.pathsep.join([package, environ.get("PYTHONPATH", "")]).rstrip(path.pathsep)
+    searched = [path.abspath(package), *filter(None, [environ.get("PYTHONPATH")])]
+    settings["PYTHONPATH"] = path.pathsep.join(searched)
     command = [executable, path.join("benchmarks", "train.py")]
     # However long it takes: an emulator needs many times what a processor does.
-    run(command, env={**environ, **settings, "PYTHONPATH": searched}, check=True)
+    run(command, env={**environ, **settings}, check=True)
 
 
 state_deployment_target()

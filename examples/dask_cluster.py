@@ -13,16 +13,17 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any
 
 BATCHES, OBJECTS = 100, 500
 
 
 class Reading:
-    def __init__(self, number, value, unit):
+    def __init__(self, number: int, value: float, unit: str) -> None:
         self.number, self.value, self.unit = number, value, unit
 
 
-def reduce_reading(reading):
+def reduce_reading(reading: Reading) -> tuple[Any, ...]:
     return Reading, (reading.number, reading.value, reading.unit)
 
 
@@ -30,18 +31,18 @@ def reduce_reading(reading):
 copyreg.pickle(Reading, reduce_reading)
 
 
-def doubled(readings):
+def doubled(readings: list[Reading]) -> list[Reading]:
     return [Reading(each.number, 2 * each.value, each.unit) for each in readings]
 
 
-def is_swapped():
+def is_swapped() -> bool:
     import pickle
 
     swap = sys.modules.get("fastcopyreg")
     return swap is not None and pickle.Pickler is swap.pickle.Pickler
 
 
-def measure():
+def measure() -> None:
     """Print how long the objects take, and whether every process has the swap."""
     from distributed import Client, LocalCluster
 
@@ -58,7 +59,7 @@ def measure():
     print(seconds, *swapped)
 
 
-def run(variable):
+def run(variable: str) -> tuple[float, bool]:
     """Measure in an interpreter of its own, by which workers find this module under its name."""
     folder = os.path.dirname(os.path.abspath(__file__))
     path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
@@ -68,7 +69,7 @@ def run(variable):
     return float(seconds), swapped == "True"
 
 
-def main():
+def main() -> None:
     without, swapped = run("0")
     assert not swapped
     swap, swapped = run("1")

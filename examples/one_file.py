@@ -1,16 +1,17 @@
 """Swap the modules in one file: the same pickles, and one registry for both."""
 
 import pickle as standard
+from typing import Any
 
 from fastcopyreg import copy, copyreg, pickle
 
 
 class Point:
-    def __init__(self, x, y):
+    def __init__(self, x: int, y: int) -> None:
         self.x, self.y = x, y
 
 
-def reduce_point(point):
+def reduce_point(point: Point) -> tuple[Any, ...]:
     return Point, (point.x, point.y)
 
 

@@ -3,19 +3,20 @@
 import io
 import os
 import tempfile
+from typing import Any, TextIO
 
 from fastcopyreg import copyreg, pickle
 
 
-def restore_file(name, content, position):
+def restore_file(name: str, content: str, position: int) -> TextIO:
     """Return a file in memory with what the original held, at the same place."""
     file = io.StringIO(content)
-    file.name = name
+    setattr(file, "name", name)  # noqa: B010
     file.seek(position)
     return file
 
 
-def reduce_file(file):
+def reduce_file(file: TextIO) -> tuple[Any, ...]:
     position = file.tell()
     file.seek(0)
     try:

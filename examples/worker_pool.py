@@ -2,6 +2,7 @@
 
 import multiprocessing
 import threading
+from typing import Any
 
 from fastcopyreg import copyreg
 
@@ -9,17 +10,17 @@ from fastcopyreg import copyreg
 class Counter:
     """Something that the default reduction refuses: it holds a lock, which cannot travel."""
 
-    def __init__(self, count):
+    def __init__(self, count: int) -> None:
         self.count = count
         self.lock = threading.Lock()
 
-    def double(self):
+    def double(self) -> "Counter":
         with self.lock:
             self.count *= 2
         return self
 
 
-def reduce_counter(counter):
+def reduce_counter(counter: Counter) -> tuple[Any, ...]:
     return Counter, (counter.count,)
 
 
@@ -27,7 +28,7 @@ def reduce_counter(counter):
 copyreg.pickle(Counter, reduce_counter)
 
 
-def main():
+def main() -> None:
     for method in sorted(multiprocessing.get_all_start_methods()):
         with multiprocessing.get_context(method).Pool(2) as pool:
             doubled = pool.map(Counter.double, map(Counter, range(4)))

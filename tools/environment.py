@@ -9,8 +9,10 @@ share no object file, and tests see what a user would.  Objects are kept for eac
 flags, and compiled again when their source or a header changed.
 """
 
+import ctypes
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -31,6 +33,7 @@ PACKAGE = (
     "benchmarks/train.py",
     "benchmarks/workloads.py",
 )
+PER_LINUX32 = 8
 SETTINGS = ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "FASTCOPYREG_EXTENSION", "FASTCOPYREG_PROFILE")
 
 
@@ -90,6 +93,17 @@ def install_package(settings):
     pip("--no-build-isolation", "--no-deps", "--force-reinstall", str(tree))
 
 
+def state_machine():
+    """Have this process and its children see the machine that they are compiled for.
+
+    A 32-bit interpreter on a 64-bit kernel is told that of the kernel, and pip would look for, and
+    in vain compile, what is there for 64 bits alone.  Linux tells otherwise on request, as it does
+    for `setarch i386`.
+    """
+    if sys.maxsize < 1 << 32 and sys.platform == "linux" and platform.machine() == "x86_64":
+        ctypes.CDLL(None).personality(PER_LINUX32)
+
+
 def main(groups):
     package = "--no-package" not in groups
     groups = [group for group in groups if group != "--no-package"]
@@ -98,6 +112,7 @@ def main(groups):
     # A build that fails must be seen to fail here: only a user's install goes on without the core.
     if sys.implementation.name == "cpython":
         os.environ.setdefault("FASTCOPYREG_EXTENSION", "yes")
+    state_machine()
     STATE.mkdir(exist_ok=True)
     once("-".join(groups), fingerprint(["pyproject.toml"], groups), lambda: install_groups(groups))
     if package:

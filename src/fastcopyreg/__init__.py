@@ -4,6 +4,8 @@
 
 swaps them in one file, `fastcopyreg.install()` in the whole process.  Bytes, objects, exceptions
 and extension points are the standard library's; `docs/compatibility.md` names what differs.
+
+PYTEST_DONT_REWRITE: for pytest, which rewrites what is installed with a plug-in.
 """
 
 from . import copy, copyreg, pickle

@@ -30,12 +30,26 @@ def describe() -> dict[str, Any]:
     }
     if core_missing is not None:
         facts["core missing"] = core_missing
+        facts |= _how_to_compile()
     if backend == "c":
         facts["core"] = core.__file__
         facts["plans"] = _plans(core.plan_threshold())
         if hasattr(core, "info"):
             facts["fast paths"] = core.info()
     return facts
+
+
+def _how_to_compile() -> dict[str, str]:
+    """What to do where the package is CPython's and was installed without a core.
+
+    pip prefers the pure wheel, which is there for everybody, to compiling the core.
+    """
+    from importlib.util import find_spec
+
+    if sys.implementation.name != "cpython" or find_spec(f"{__package__}._core") is not None:
+        return {}
+    command = "python -m pip install --force-reinstall --no-binary fastcopyreg fastcopyreg"
+    return {"to compile it": command}
 
 
 def _plans(threshold: int) -> str:
@@ -77,7 +91,7 @@ class _ProgressLine:
         self.shown = ""
 
     def __call__(self, message: str) -> None:
-        counting = any(map(str.isdigit, message))
+        counting = any(word[0].isdigit() for word in message.split())
         if self.terminal:
             self._rewrite(message)
         elif not counting:
@@ -95,11 +109,34 @@ class _ProgressLine:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from ._demo import sections, syntax
+    return _bench_suite(options) if options.names else _bench_demo(options)
+
+
+def _bench_suite(options: argparse.Namespace) -> int:
+    from ._bench import command
+    from ._names import NotFound
 
     progress = _ProgressLine(sys.stderr)
     try:
-        report = sections.run(options.seconds, options.objects, progress)
+        return command.bench(options, progress)
+    except (command.Wrong, NotFound) as reason:
+        print(f"fastcopyreg bench: {reason}", file=sys.stderr)
+        return 2
+    finally:
+        progress.close()
+
+
+def _bench_demo(options: argparse.Namespace) -> int:
+    from ._demo import sections, syntax
+
+    given = [name for name in _SUITE_OPTIONS if getattr(options, name) is not None]
+    if given or options.json not in (None, "-"):
+        print("fastcopyreg bench: MODULE:FUNCTION is needed, what to race", file=sys.stderr)
+        return 2
+
+    progress = _ProgressLine(sys.stderr)
+    try:
+        report = sections.run(options.seconds or 3.0, options.objects, progress)
     except syntax.SourcesMissing as missing:
         print(f"fastcopyreg bench: {missing}", file=sys.stderr)
         return 2
@@ -147,10 +184,11 @@ def _run(program: Sequence[str]) -> int:
         print("fastcopyreg run: a script, or -m and a module, is needed", file=sys.stderr)
         return 2
     try:
-        return _run.run(program)
+        status: int = _run.run(program)
     except _run.CannotRun as reason:
         print(f"fastcopyreg run: {reason}", file=sys.stderr)
         return 2
+    return status
 
 
 def _check_pickle(options: argparse.Namespace) -> int:
@@ -184,6 +222,42 @@ def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     return convert
 
 
+_SUITE_OPTIONS = (
+    "operations",
+    "min_ratio",
+    "max_drop",
+    "compare",
+    "peers",
+    "summary",
+    "svg",
+)
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="time fastcopyreg against the standard library: on what your functions return, or on "
+        "objects made from the library's own sources",
+        description="Each MODULE:FUNCTION is called once and returns an object, or a container of "
+        "objects, which is pickled, loaded and copied by both sides, turn and turn about. Without "
+        "one, objects made from the standard library's sources are. Exit status: 0 if all is "
+        "well, 1 if an outcome differs or a ratio is missed, 2 if there is nothing to race.",
+    )
+    add = bench.add_argument
+    add("names", nargs="*", metavar="MODULE:FUNCTION")
+    add("--seconds", type=_positive(float), help="length of a race (default: 1; without names 3)")
+    add("--objects", type=_positive(int), default=30_000, help="without names: about how many")
+    add("--operations", metavar="LIST", help="of dumps,loads,deepcopy,copy (default: first three)")
+    add("--min-ratio", type=_positive(float), metavar="X", help="fail if a race is below X times")
+    add("--compare", metavar="OLD.json", help="show the change since an earlier run's --json")
+    add("--max-drop", type=_positive(float), metavar="PERCENT", help="fail if one dropped by more")
+    add("--peers", metavar="LIST", help="of cloudpickle,copium,msgspec,marshal")
+    add("--json", nargs="?", const="-", metavar="FILE", help="the record; without FILE printed")
+    add("--summary", metavar="FILE", help="append a table in Markdown, as for a job's summary")
+    add("--svg", metavar="FILE", help="write a chart of the ratios")
+    bench.set_defaults(run=_bench)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fastcopyreg", description="copyreg, pickle and copy at C speed"
@@ -191,19 +265,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     info = commands.add_parser("info", help="version, backend, interpreter, fast paths")
     info.set_defaults(run=_info)
-    bench = commands.add_parser(
-        "bench",
-        help="time fastcopyreg against the standard library, on objects made from its sources",
-        description="Exit status: 0 if every outcome is equal, 1 if one differs, 2 if there are "
-        "no sources of the standard library to read.",
-    )
-    bench.add_argument(
-        "--seconds", type=_positive(float), default=3.0, help="length of each race (default: 3)"
-    )
-    bench.add_argument(
-        "--objects", type=_positive(int), default=30_000, help="about how many (default: 30000)"
-    )
-    bench.set_defaults(run=_bench)
+    _add_bench(commands)
     explain = commands.add_parser(
         "explain",
         help="how a class or an object is reduced, rebuilt and copied, and why so",
@@ -236,7 +298,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Runs `python SCRIPT ARGS…` or `python -m MODULE ARGS…` with "
         "FASTCOPYREG_INSTALL=1. Exit status: the program's; 2 if it cannot be run so.",
     )
-    for command in (info, bench, explain, check):
+    for command in (info, explain, check):
         command.add_argument("--json", action="store_true", help="machine-readable output")
     return parser
 
@@ -248,7 +310,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["run"] and arguments[1:2] not in (["-h"], ["--help"]):
         return _run(arguments[1:])
     options = _parser().parse_args(arguments)
-    return options.run(options)
+    status: int = options.run(options)
+    return status
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The C core as type checkers see it; a test binds this to the module."""
 
-from collections.abc import Buffer, Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pickle import PickleBuffer
 from types import CodeType, FunctionType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, final
+
+from typing_extensions import Buffer
 
 _T = TypeVar("_T")
 
@@ -15,6 +17,10 @@ class _Readable(Protocol):
     def readline(self) -> bytes: ...
 
 class Pickler:
+    bin: int
+    fast: int
+    dispatch_table: Mapping[type, Callable[[Any], str | tuple[Any, ...]]]
+    memo: Any
     def __init__(
         self,
         file: _Writable,
@@ -24,8 +30,11 @@ class Pickler:
     ) -> None: ...
     def dump(self, obj: Any, /) -> None: ...
     def clear_memo(self) -> None: ...
+    def persistent_id(self, obj: Any, /) -> Any: ...
+    def __sizeof__(self) -> int: ...
 
 class Unpickler:
+    memo: Any
     def __init__(
         self,
         file: _Readable,
@@ -37,6 +46,8 @@ class Unpickler:
     ) -> None: ...
     def load(self) -> Any: ...
     def find_class(self, module_name: str, global_name: str, /) -> Any: ...
+    def persistent_load(self, pid: Any, /) -> Any: ...
+    def __sizeof__(self) -> int: ...
 
 def dump(
     obj: Any,
@@ -72,6 +83,7 @@ def loads(
 ) -> Any: ...
 
 # What fastcopyreg.safe is made of.
+@final
 class Policy:
     def __init__(
         self,
@@ -113,8 +125,11 @@ def safe_loads(
     buffers: Iterable[Buffer] | None = (),
 ) -> Any: ...
 
+@final
 class CopyFunction:
     """The type of the copy functions, which bind as methods like the functions they stand for."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 def copy(x: _T) -> _T: ...
 def deepcopy(x: _T, memo: dict[int, Any] | None = None) -> _T: ...

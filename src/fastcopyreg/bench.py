@@ -33,7 +33,7 @@ from typing import Any
 try:
     import tracemalloc
 except ImportError:  # PyPy has none.
-    tracemalloc = None
+    tracemalloc = None  # type: ignore[assignment]
 
 SAMPLE_SECONDS = 0.004
 """A sample repeats the call until it lasts about this long."""
@@ -158,28 +158,28 @@ class Result:
         }
 
 
-def _call_0(clock, rounds, function):
+def _call_0(clock: Any, rounds: Any, function: Any) -> tuple[int, Any]:
     start = clock()
     for _ in rounds:
         kept = function()
     return clock() - start, kept
 
 
-def _call_1(clock, rounds, function, a):
+def _call_1(clock: Any, rounds: Any, function: Any, a: Any) -> tuple[int, Any]:
     start = clock()
     for _ in rounds:
         kept = function(a)
     return clock() - start, kept
 
 
-def _call_2(clock, rounds, function, a, b):
+def _call_2(clock: Any, rounds: Any, function: Any, a: Any, b: Any) -> tuple[int, Any]:
     start = clock()
     for _ in rounds:
         kept = function(a, b)
     return clock() - start, kept
 
 
-def _call_3(clock, rounds, function, a, b, c):
+def _call_3(clock: Any, rounds: Any, function: Any, a: Any, b: Any, c: Any) -> tuple[int, Any]:
     start = clock()
     for _ in rounds:
         kept = function(a, b, c)
@@ -189,7 +189,7 @@ def _call_3(clock, rounds, function, a, b, c):
 _LOOPS = (_call_0, _call_1, _call_2, _call_3)
 
 
-def _call_singly(clock, rounds, function, *arguments):
+def _call_singly(clock: Any, rounds: Any, function: Any, *arguments: Any) -> tuple[int, Any]:
     """Each call timed by itself, so that no result is freed while the clock runs."""
     elapsed = 0
     for _ in rounds:

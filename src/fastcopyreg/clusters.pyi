@@ -4,6 +4,8 @@ from typing import Any
 
 from .install import InstallReport
 
+__all__ = ("remake", "restore")
+
 LIBRARIES: dict[str, tuple[str, ...]]
 
 def remake(*names: str) -> InstallReport: ...

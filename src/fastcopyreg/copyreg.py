@@ -3,6 +3,8 @@
 ``dispatch_table``, the extension registry and the reduction functions are the standard library's
 objects.  Only `pickle` and `constructor` are new: they do what the originals do, and remember the
 constructors that those forget (see ``fastcopyreg.registered_constructors``).
+
+PYTEST_DONT_REWRITE: it has these names and no others, also under pytest.
 """
 
 from . import _constructors, _places, _stdlib

@@ -1,5 +1,7 @@
 """What type checkers see of `install`."""
 
+__all__ = ("InstallReport", "install", "installed", "uninstall")
+
 class InstallReport:
     backend: str
     replaced: tuple[str, ...]

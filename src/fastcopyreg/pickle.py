@@ -1,4 +1,7 @@
-"""``pickle``: every name of the running version's module, those in `_FROM_CORE` in C."""
+"""``pickle``: every name of the running version's module, those in `_FROM_CORE` in C.
+
+PYTEST_DONT_REWRITE: it has these names and no others, also under pytest.
+"""
 
 from . import _stdlib
 from ._backend import core as _core

@@ -3,6 +3,8 @@
 import builtins
 from typing import NamedTuple
 
+__all__ = ("Reducer", "disable", "enable", "list")
+
 class Reducer(NamedTuple):
     name: str
     enabled: bool

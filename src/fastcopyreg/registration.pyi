@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
+__all__ = ("Registration", "register", "restore")
+
 _Class = TypeVar("_Class", bound=type)
 _Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 

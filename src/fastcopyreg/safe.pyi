@@ -1,7 +1,9 @@
-from collections.abc import Buffer, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Literal, Protocol
+
+from typing_extensions import Buffer
 
 from ._safe.explain import Explanation
 from ._safe.learning import Learning

@@ -52,6 +52,18 @@ def test_every_benchmark_runs():
     assert "skipped" not in finished.stdout
 
 
+def test_training_ends_well():
+    """Otherwise wheels would be compiled without a profile, and nobody would see it."""
+    finished = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "train.py")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONSAFEPATH": "1", "FASTCOPYREG_PLANS_AFTER": "150"},
+        timeout=280,
+    )
+    assert finished.returncode == 0, finished.stderr
+
+
 @pytest.mark.parametrize("operation", ["dumps", "loads", "deepcopy", "copy"])
 def test_outcomes_are_equal(operation):
     import operations

@@ -393,6 +393,31 @@ def test_the_core_is_compiled_by_a_profile(tiny):
     assert not list(tiny.rglob("*.gcda"))
 
 
+# As pyproject.toml has the wheels of Linux built: nothing in them says where that was.
+STRIPPED = {"CFLAGS": "-g0", "LDFLAGS": "-Wl,--strip-all,--build-id=none"}
+
+
+@needs_gcc
+@needs_nm
+def test_a_profile_is_kept_and_taken_again(tiny, tmp_path_factory):
+    """Elsewhere, without training, the same sources give the same file."""
+    kept = tmp_path_factory.mktemp("kept") / "profile"
+    settings = {"FASTCOPYREG_PROFILE": str(kept), **STRIPPED}
+    output, core = build_tiny(tiny, **settings)
+    assert [path.relative_to(kept).as_posix() for path in kept.rglob("*.gcda")] == [
+        "csrc/core.gcda"
+    ]
+    elsewhere = shutil.copytree(tiny, tmp_path_factory.mktemp("elsewhere") / "another" / "tree")
+    for built in ("build", "lib"):
+        shutil.rmtree(elsewhere / built)
+    (elsewhere / "benchmarks/train.py").write_text("raise SystemExit('not asked to train')")
+    again, same = build_tiny(elsewhere, **settings, LANG="C", LC_ALL="C")
+    assert "without a profile" not in output + again
+    assert "-fprofile-use=" in again
+    assert "trained" not in again
+    assert same.read_bytes() == core.read_bytes()
+
+
 @needs_gcc
 @needs_nm
 @pytest.mark.parametrize("train", ["raise SystemExit(3)", "import nothing_of_the_kind", None])

@@ -53,6 +53,17 @@ def test_info_of_the_core(c_core):
     assert "core missing" not in facts
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_info_says_how_to_compile_a_core_that_was_not_installed(monkeypatch, there):
+    """pip prefers the pure wheel to the sdist, also where there is a compiler."""
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if there else None)
+    monkeypatch.setattr(_backend, "core_missing", "it was not installed")
+    told = "--no-binary fastcopyreg" in command.describe().get("to compile it", "")
+    assert told == (not there and sys.implementation.name == "cpython")
+
+
 def test_info_prints_nested_facts(monkeypatch, capsys):
     facts = {"backend": "c", "fast paths": {"plans": True, "inline values": False}}
     monkeypatch.setattr(command, "describe", lambda: facts)

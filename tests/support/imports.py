@@ -19,7 +19,7 @@ ORDER = (
     ("safe", "clusters", "_diagnosis"),
     ("diagnosis",),
     ("__init__",),
-    ("_demo", "_run", "_kombu"),
+    ("_bench", "_demo", "_run", "_kombu", "testing"),
     ("__main__",),
 )
 """From the ground up.  The modules of a line know nothing of one another."""

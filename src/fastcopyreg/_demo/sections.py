@@ -108,7 +108,7 @@ def _dumps_section(report: Report, seconds: float, progress: Progress) -> None:
     )
     report.reducers = {cls.__name__: _how_it_runs(cls) for cls in syntax.TYPES}
     report.reduced_by_plan = _reduced_by_plan(modules)
-    peaks = None if our_peak is None else (standard_peak, our_peak)
+    peaks = None if our_peak is None or standard_peak is None else (standard_peak, our_peak)
     report.sections.append(Section("dumps", "bytes", ours == standard, result, peaks))
 
 
@@ -122,9 +122,10 @@ def _reduced_by_plan(modules: list[syntax.Module]) -> int:
     """How many objects of one dump were taken apart without calling their reducer."""
     if backend != "c":
         return 0
-    before, _ = core.plan_counts()
+    before: int = core.plan_counts()[0]
     pickle.dumps(modules)
-    return core.plan_counts()[0] - before
+    after: int = core.plan_counts()[0]
+    return after - before
 
 
 def _loads_section(report: Report, seconds: float, progress: Progress) -> None:

@@ -26,15 +26,15 @@ class Explanation:
         self.sections = [(title, list(rows)) for title, rows in sections if rows]
         self.warnings = list(warnings)
 
-    def to_dict(self):
+    def to_dict(self) -> "dict[str, object]":
         """Return the explanation as nested dicts of strings and numbers, ready for JSON."""
         sections = {title: dict(rows) for title, rows in self.sections}
         return {"name": self.name, **sections, "warnings": list(self.warnings)}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.name}>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [self.name]
         for title, rows in self.sections:
             lines.append(f"  {title}")
@@ -43,7 +43,7 @@ class Explanation:
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         rows = [_html_row("th", self.name)]
         for title, section in self.sections:
             rows.append(_html_row("th", title))

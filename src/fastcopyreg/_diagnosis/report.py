@@ -36,10 +36,10 @@ class CheckReport:
         self.checked = tuple(checked)
         self.problems = tuple(problems)
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return not self.problems
 
-    def to_dict(self):
+    def to_dict(self) -> "dict[str, object]":
         """Return the report as a dict of strings and lists, ready for JSON."""
         return {
             "name": self.name,
@@ -48,10 +48,10 @@ class CheckReport:
             "problems": [{"path": path, "problem": text} for path, text in self.problems],
         }
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.name}: {len(self.problems)} problems>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         if self:
             return f"{self.name}: ok ({', '.join(self.checked)})"
         lines = [f"{self.name}: {len(self.problems)} problems"]

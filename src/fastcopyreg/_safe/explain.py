@@ -41,10 +41,10 @@ class Explanation:
     def __init__(self, needs, problems):
         self.needs, self.problems = tuple(needs), tuple(problems)
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return not self.problems and all(need.allowed for need in self.needs)
 
-    def to_dict(self):
+    def to_dict(self) -> "dict[str, object]":
         """Return it as plain data."""
         return {
             "allowed": bool(self),
@@ -52,7 +52,7 @@ class Explanation:
             "problems": [problem._asdict() for problem in self.problems],
         }
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = ["allowed" if self else "not allowed"]
         for need in self.needs:
             mark = "  " if need.allowed else "! "

@@ -6,10 +6,17 @@ at: as `pickle` does it, so of trusted data only.
 
 import io
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from .. import _backend, _stdlib
 from . import machine, policy
 from .policy import learners
+
+if TYPE_CHECKING:
+    import os
+    from typing import Any
+
+    from typing_extensions import Buffer
 
 _PythonUnpickler = _stdlib.PICKLE["_Unpickler"]
 
@@ -78,7 +85,7 @@ class Learning:
         self.note(cls.__module__, cls.__qualname__, cls, use)
 
     @property
-    def globals(self):
+    def globals(self) -> "dict[tuple[str, str], dict[str, int]]":
         """What was found, as {(module, qualified name): {use: how often}}, sorted by name."""
         found = {self._names[key][:2]: dict(uses) for key, uses in self._uses.items()}
         return dict(sorted(found.items()))
@@ -89,7 +96,7 @@ class Learning:
         known = {(row.module, row.name) for row in table.rows}
         return [names for names in self.globals if names not in known]
 
-    def allow_list(self):
+    def allow_list(self) -> str:
         """Return Python code with a list of what is needed, to paste."""
         needed = self._needed()
         modules = sorted({module for module, _ in needed})
@@ -97,7 +104,7 @@ class Learning:
         items = [f"    {module}.{name}," for module, name in needed]
         return "\n".join([*lines, "", "ALLOW = [", *items, "]", ""]).lstrip("\n")
 
-    def save(self, path):
+    def save(self, path: "str | os.PathLike[str]") -> None:
         """Write what is needed into a file to review, for `allow=path`: a name a line."""
         with open(path, "w", encoding="utf-8") as file:
             print("# Written by fastcopyreg.safe.learning; for allow=FILE.", file=file)
@@ -107,17 +114,17 @@ class Learning:
 
     # --- loads
 
-    def loads(self, data, /, **options):
+    def loads(self, data: "Buffer", /, **options: "Any") -> "Any":
         """Load a pickle as `pickle.loads` does, and note what it needs."""
         return self.load(io.BytesIO(data), **options)
 
-    def load(self, file, **options):
+    def load(self, file: "Any", **options: "Any") -> "Any":
         """Read a pickle from a file as `pickle.load` does, and note what it needs."""
         for name in ("allow", "classes", "limits"):
             options.pop(name, None)
         return _Recorder(self, file, **options).load()
 
-    def __enter__(self):
+    def __enter__(self) -> "Learning":
         from .. import pickle as ours
 
         std = __import__("pickle")
@@ -129,7 +136,7 @@ class Learning:
         _tell()
         return self
 
-    def __exit__(self, *raised):
+    def __exit__(self, *raised: object) -> None:
         for module, name, original in reversed(self._replaced):
             if getattr(module, name) == getattr(self, name):
                 setattr(module, name, original)

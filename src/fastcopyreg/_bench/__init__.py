@@ -1,0 +1,1 @@
+"""What `python -m fastcopyreg bench MODULE:FUNCTION…` does: a user's own objects, raced."""

@@ -105,7 +105,7 @@ def constructor_rows(constructor):
     if _is_left_out(constructor):
         return [*rows, ("runs", "in the C core, which makes such values without a call")]
     own = _rows(constructor, compile_constructor(constructor))
-    return rows + _resting(own, core.constructor_rests, constructor)
+    return rows + (_resting(own, core.constructor_rests, constructor) if backend == "c" else own)
 
 
 def _is_left_out(constructor):

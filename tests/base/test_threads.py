@@ -347,12 +347,16 @@ def test_signal_is_handled_during_a_long_dump(name):
     """Protocol 2 is written at once, when all is done: what was interrupted wrote nothing."""
     obj = LONG[name]()
     expected = OURS.dumps(obj, 2)  # What is met often is read, which takes its time, once.
+    # The timer goes by ticks, about as long as a dump: each begins at another place between two.
+    assert any(interrupted(obj, time_of_dump(obj) / 4, pause * 0.0011) for pause in range(20))
+    assert OURS.dumps(obj, 2) == expected
+
+
+def time_of_dump(obj):
+    """How long one takes now: a plan that rested may be tried again meanwhile."""
     begin = time.process_time()
     OURS.dumps(obj, 2)
-    took = time.process_time() - begin
-    # The timer goes by ticks, about as long as a dump: each begins at another place between two.
-    assert any(interrupted(obj, took / 4, pause * 0.0011) for pause in range(20))
-    assert OURS.dumps(obj, 2) == expected
+    return time.process_time() - begin
 
 
 def interrupted(obj, seconds, pause):

@@ -294,7 +294,7 @@ def test_nothing_else_is_imported():
     others = {name for name in out.split() if name.partition(".")[0] != "fastcopyreg"}
     assert others <= {"collections.abc", *sys.builtin_module_names}
     needed = {"_backend", "_constructors", "_places", "_stdlib", "copy", "copyreg", "install"}
-    needed |= {"pickle", "registration", "_fallback", "_core", "_holders"}
+    needed |= {"pickle", "registration", "diagnosis", "_fallback", "_core", "_holders"}
     assert {name.partition(".")[2] for name in set(out.split()) - others} - {""} <= needed
 
 

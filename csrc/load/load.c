@@ -1,4 +1,4 @@
-/* The load loop, the stack and the marks: see load.h. */
+/* The stack, the marks and what several opcodes do: see load.h. */
 #include "load/load_inline.h"
 #include "load/load_state.h"
 #include "load/load_template.h"
@@ -155,4 +155,34 @@ load_decode_string(struct core_state *state, const unsigned char *bytes, size_t 
     return namecache_is_over(state)
                ? decode_without_handlers((const char *)bytes, (Py_ssize_t)size)
                : PyUnicode_DecodeUTF8((const char *)bytes, (Py_ssize_t)size, "surrogatepass");
+}
+
+/* ---- __new__ ------------------------------------------------------------ */
+
+/* Raises UnpicklingError; NULL. */
+static PyObject *
+bad_new(struct core_state *state, const char *format, PyObject *keywords, PyObject *object)
+{
+    PyErr_Format(state->stdlib.unpickling_error, format, keywords != NULL ? "NEWOBJ_EX" : "NEWOBJ",
+                 Py_TYPE(object)->tp_name);
+    return NULL;
+}
+
+PyObject *
+load_make_new(struct core_state *state, PyObject *cls, PyObject *arguments, PyObject *keywords)
+{
+    if (!PyType_Check(cls)) {
+        return bad_new(state, "%s class argument must be a type, not %.200s", keywords, cls);
+    }
+    PyTypeObject *type = (PyTypeObject *)cls;
+    if (type->tp_new == NULL) {
+        return bad_new(state, "%s class argument '%.200s' doesn't have __new__", keywords, cls);
+    }
+    if (!PyTuple_Check(arguments)) {
+        return bad_new(state, "%s args argument must be a tuple, not %.200s", keywords, arguments);
+    }
+    if (keywords != NULL && !PyDict_Check(keywords)) {
+        return bad_new(state, "%s kwargs argument must be a dict, not %.200s", keywords, keywords);
+    }
+    return type->tp_new(type, arguments, keywords);
 }

@@ -273,34 +273,6 @@ load_plain_object(struct unpickler *unpickler)
     return load_push_memoized(unpickler, object) < 0 ? -1 : 1;
 }
 
-/* Raises UnpicklingError; NULL. */
-static PyObject *
-bad_new(struct core_state *state, const char *format, PyObject *keywords, PyObject *object)
-{
-    PyErr_Format(state->stdlib.unpickling_error, format, keywords != NULL ? "NEWOBJ_EX" : "NEWOBJ",
-                 Py_TYPE(object)->tp_name);
-    return NULL;
-}
-
-PyObject *
-load_make_new(struct core_state *state, PyObject *cls, PyObject *arguments, PyObject *keywords)
-{
-    if (!PyType_Check(cls)) {
-        return bad_new(state, "%s class argument must be a type, not %.200s", keywords, cls);
-    }
-    PyTypeObject *type = (PyTypeObject *)cls;
-    if (type->tp_new == NULL) {
-        return bad_new(state, "%s class argument '%.200s' doesn't have __new__", keywords, cls);
-    }
-    if (!PyTuple_Check(arguments)) {
-        return bad_new(state, "%s args argument must be a tuple, not %.200s", keywords, arguments);
-    }
-    if (keywords != NULL && !PyDict_Check(keywords)) {
-        return bad_new(state, "%s kwargs argument must be a dict, not %.200s", keywords, keywords);
-    }
-    return type->tp_new(type, arguments, keywords);
-}
-
 /* Stack: class, arguments; the keywords, which are stolen, have been taken off. */
 static int
 push_new(struct unpickler *unpickler, PyObject *keywords)

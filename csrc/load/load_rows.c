@@ -14,6 +14,7 @@
 
 #include "load/load_atoms.h"
 #include "load/load_inline.h"
+#include "load/safe_limits.h"
 #include "types/construct.h"
 #include "base/layout.h"
 

@@ -2,6 +2,7 @@
 #include "load/load_inline.h"
 #include "load/load_state.h"
 #include "load/load_template.h"
+#include "load/safe_limits.h"
 
 void
 load_free(struct unpickler *unpickler)

@@ -25,7 +25,7 @@
 
 #include "load/load_template.h"
 #include "types/rebuild.h"
-#include "load/safe_opcodes.h"
+#include "load/safe_limits.h"
 #include "types/setstate.h"
 #include "plans/room.h"
 #include "values/room.h"

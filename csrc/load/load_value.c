@@ -1,6 +1,6 @@
 /* Opcodes of values without parts: numbers, strings, bytes, buffers. */
 #include "base/namecache.h"
-#include "load/load.h"
+#include "load/safe_limits.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,8 @@
 /* What lies ahead in a file: see read_ahead.h. */
 #include "load/read_ahead.h"
 
+#include "load/plain_file.h"
+
 #ifdef HAVE_PREAD
 #include <sys/stat.h>
 #include <unistd.h>
@@ -336,7 +338,7 @@ read_ahead_buffered(struct unpickler *unpickler, PyObject *file, struct ahead_of
 int
 read_ahead(struct unpickler *unpickler, struct ahead_of_load *found)
 {
-    PyObject *file = reader_find_plain_file(&unpickler->reader);
+    PyObject *file = file_find_plain(&unpickler->reader);
     *found = (struct ahead_of_load){0};
     if (file == NULL) {
         return 0;

@@ -2,6 +2,7 @@
 #include "load/reader.h"
 
 #include "load/load_memo.h"
+#include "load/plain_file.h"
 #include "load/room.h"
 
 enum {
@@ -235,94 +236,6 @@ reader_open_memory(struct reader *reader, PyObject *input)
     return 0;
 }
 
-int
-reader_is_exactly(PyObject *object, const char *name)
-{
-    PyTypeObject *type = Py_TYPE(object);
-    return PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE) && strcmp(type->tp_name, name) == 0;
-}
-
-int
-reader_has_few_attributes(PyObject *object, Py_ssize_t most)
-{
-    Py_ssize_t offset = Py_TYPE(object)->tp_dictoffset;
-    if (offset <= 0) {
-        return 0;
-    }
-    PyObject *attributes = *(PyObject **)((char *)object + offset);
-    return attributes == NULL || PyDict_GET_SIZE(attributes) <= most;
-}
-
-/* Whether it is this very method of an object of a type of C. */
-static int
-is_own_method(PyObject *method, PyObject *file, const char *name)
-{
-    return method != NULL && PyCFunction_CheckExact(method) && PyCFunction_GET_SELF(method) == file
-           && strcmp(((PyCFunctionObject *)method)->m_ml->ml_name, name) == 0;
-}
-
-/* The file whose methods the reader has, if they are all its own; borrowed, or NULL. */
-static PyObject *
-find_file(const struct reader *reader)
-{
-    PyObject *read = reader->read;
-    if (reader->file != NULL || read == NULL || !PyCFunction_CheckExact(read)) {
-        return reader->file;
-    }
-    PyObject *file = PyCFunction_GET_SELF(read);
-    return file != NULL && is_own_method(read, file, "read")
-                   && is_own_method(reader->readinto, file, "readinto")
-                   && is_own_method(reader->readline, file, "readline")
-                   && (reader->peek == NULL || is_own_method(reader->peek, file, "peek"))
-               ? file
-               : NULL;
-}
-
-/* Whether a buffered reader reads from a file of io, which has a name and no other attribute of
-   its own.  Runs no Python code. */
-static int
-reads_from_file(struct core_state *state, PyObject *file)
-{
-    PyObject *raw = PyObject_GetAttr(file, state->str.raw);
-    int plain =
-        raw != NULL && reader_is_exactly(raw, "_io.FileIO") && reader_has_few_attributes(raw, 1);
-    PyErr_Clear(); /* a ValueError, once it is detached */
-    Py_XDECREF(raw);
-    return plain;
-}
-
-PyObject *
-reader_find_plain_file(const struct reader *reader)
-{
-    PyObject *file = find_file(reader);
-    if (!HAS_GIL || file == NULL) {
-        return NULL;
-    }
-    return (reader->peek == NULL ? reader_is_exactly(file, "_io.BytesIO")
-                                 : reader_is_exactly(file, "_io.BufferedReader")
-                                       && reads_from_file(reader->state, file))
-               ? file
-               : NULL;
-}
-
-/* Whether readinto() writes what it says it wrote: io's own, of a file that reads from nothing of
-   others.  A buffered reader passes the memory on to its raw file.  Runs no Python code. */
-static int
-trusts_readinto(const struct reader *reader)
-{
-    PyObject *file = reader->file;
-    if (file == NULL) {
-        PyObject *readinto = reader->readinto;
-        file = PyCFunction_CheckExact(readinto) ? PyCFunction_GET_SELF(readinto) : NULL;
-    }
-    if (file == NULL || !reader_is_exactly(file, "_io.BufferedReader")) {
-        return file != NULL
-               && (reader_is_exactly(file, "_io.BytesIO")
-                   || reader_is_exactly(file, "_io.FileIO"));
-    }
-    return reads_from_file(reader->state, file);
-}
-
 /* Takes the methods of the file's type where the file is of io and has no attributes that could
    hide them, so that none has to be bound.  1, or 0 and nothing taken.  Runs no Python code. */
 static int
@@ -330,9 +243,9 @@ open_plain_file(struct reader *reader, PyObject *file)
 {
     struct core_strings *str = &reader->state->str;
     PyTypeObject *type = Py_TYPE(file);
-    int buffered = reader_is_exactly(file, "_io.BufferedReader");
-    if (!HAS_GIL || !(buffered || reader_is_exactly(file, "_io.BytesIO"))
-        || !reader_has_few_attributes(file, 0)) {
+    int buffered = file_is_exactly(file, "_io.BufferedReader");
+    if (!HAS_GIL || !(buffered || file_is_exactly(file, "_io.BytesIO"))
+        || !file_has_few_attributes(file, 0)) {
         return 0;
     }
     reader->file = Py_NewRef(file);
@@ -553,7 +466,7 @@ fill_from_file(struct reader *reader, PyObject *owner, char *memory, size_t size
     if (reader->readinto == NULL) {
         return fill_by_read(reader, memory, size);
     }
-    if (!trusts_readinto(reader)) {
+    if (!file_trusts_readinto(reader)) {
         memset(memory, 0, size); /* nobody is shown what was there before, whatever it says */
     }
     ReadTargetObject *target = target_new(reader->state, owner, memory, size);

@@ -81,17 +81,6 @@ int reader_grow_copy(struct reader *reader, size_t size);
 /* Forgets what the prescan saw. */
 void reader_forget_ahead(struct reader *reader);
 
-/* Whether an object is of a type of C with this name, which nobody can change. */
-int reader_is_exactly(PyObject *object, const char *name);
-
-/* Whether an object of a type of C has no more attributes of its own than so many, as far as that
-   can be told. */
-int reader_has_few_attributes(PyObject *object, Py_ssize_t most);
-
-/* The file that is read, if it is of io and all its methods are its own, and those of what it
-   reads from too; borrowed, or NULL.  Runs no Python code. */
-PyObject *reader_find_plain_file(const struct reader *reader);
-
 /* Makes what peek() shows the window.  1 if it holds `size` bytes, 0 if not, -1 with an
    exception.  Runs Python code. */
 int reader_peek(struct reader *reader, size_t size);

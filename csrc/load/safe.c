@@ -1,161 +1,8 @@
 /* What a load with a policy is allowed: see safe.h. */
 #include "load/safe.h"
 
-#include "load/load.h"
+#include "load/safe_match.h"
 #include "load/safe_opcodes.h"
-
-enum { FIRST_ROOM = 64 };
-
-static PolicyObject *
-policy_of(const struct unpickler *unpickler)
-{
-    return (PolicyObject *)unpickler->policy;
-}
-
-/* ---- refusals ----------------------------------------------------------- */
-
-/* The objects on the stack as a tuple, and where its MARKs are; strong, or NULL. */
-static PyObject *
-show_stack(struct unpickler *unpickler)
-{
-    Py_ssize_t loose = unpickler->safe.loose, size = unpickler->top - unpickler->stack;
-    PyObject *objects = PyTuple_New(loose < 0 ? size : size - loose + 1);
-    PyObject *marks = PyTuple_New((Py_ssize_t)unpickler->mark_count);
-    for (Py_ssize_t i = 0; objects != NULL && i < PyTuple_GET_SIZE(objects); i++) {
-        int stands_for_tuple = loose >= 0 && i == size - loose;
-        PyTuple_SET_ITEM(objects, i, Py_NewRef(stands_for_tuple ? Py_None : unpickler->stack[i]));
-    }
-    for (Py_ssize_t i = 0; marks != NULL && i < PyTuple_GET_SIZE(marks); i++) {
-        PyObject *height = PyLong_FromSize_t(unpickler->marks[i]);
-        if (height == NULL) {
-            Py_CLEAR(marks);
-            break;
-        }
-        PyTuple_SET_ITEM(marks, i, height);
-    }
-    PyObject *both = objects == NULL || marks == NULL ? NULL : PyTuple_Pack(2, objects, marks);
-    Py_XDECREF(objects);
-    Py_XDECREF(marks);
-    return both;
-}
-
-int
-safe_refuse(struct unpickler *unpickler, const char *kind, PyObject *subject)
-{
-    PyObject *stack = show_stack(unpickler);
-    if (stack != NULL) {
-        PyObject *returned = PyObject_CallFunction(
-            policy_of(unpickler)->refuse, "sOnO", kind, subject == NULL ? Py_None : subject,
-            (Py_ssize_t)(unpickler->safe.offset - unpickler->safe.begin), stack);
-        Py_DECREF(stack);
-        Py_XDECREF(returned);
-    }
-    if (!PyErr_Occurred()) {
-        PyErr_SetString(unpickler->state->stdlib.unpickling_error, kind);
-    }
-    return -1;
-}
-
-/* Raises UnpicklingError at the opcode right behind which the input is; -1. */
-static int
-refuse_here(struct unpickler *unpickler, const char *kind, PyObject *subject)
-{
-    unpickler->safe.offset = (size_t)reader_offset(&unpickler->reader) - 1;
-    return safe_refuse(unpickler, kind, subject);
-}
-
-int
-safe_exceed(struct unpickler *unpickler, const char *limit)
-{
-    PyObject *name = PyUnicode_FromString(limit);
-    if (name != NULL) {
-        unpickler->safe.offset = (size_t)reader_offset(&unpickler->reader) - 1;
-        safe_refuse(unpickler, "limit", name);
-        Py_DECREF(name);
-    }
-    return -1;
-}
-
-/* ---- limits ------------------------------------------------------------- */
-
-int
-safe_check_string(struct unpickler *unpickler, size_t size)
-{
-    return size > policy_of(unpickler)->limits.string ? safe_exceed(unpickler, "string") : 0;
-}
-
-int
-safe_check_integer(struct unpickler *unpickler, size_t size)
-{
-    return size > policy_of(unpickler)->integer_bytes ? safe_exceed(unpickler, "integer_digits")
-                                                      : 0;
-}
-
-int
-safe_check_digits(struct unpickler *unpickler, size_t digits)
-{
-    return digits > policy_of(unpickler)->limits.integer_digits + 3 /* sign, L, newline */
-               ? safe_exceed(unpickler, "integer_digits")
-               : 0;
-}
-
-int
-safe_check_charge(struct unpickler *unpickler)
-{
-    struct safe_counts *counts = &unpickler->safe;
-    uint64_t read = reader_offset(&unpickler->reader) - counts->begin;
-    uint64_t copies = policy_of(unpickler)->limits.copies;
-    return (counts->charged - SAFE_FREE_COPIES) / (copies + 1) > read
-               ? safe_exceed(unpickler, "copies")
-               : 0;
-}
-
-/* ---- how deep ----------------------------------------------------------- */
-
-void
-safe_free(struct safe_counts *counts)
-{
-    PyMem_Free(counts->nesting);
-    PyMem_Free(counts->hashes);
-    Py_CLEAR(counts->buffer);
-    counts->nesting = NULL;
-    counts->hashes = NULL;
-    counts->nesting_room = counts->hash_room = 0;
-}
-
-int
-safe_grow_nesting(struct safe_counts *counts)
-{
-    size_t room = counts->nesting_room == 0 ? FIRST_ROOM : 2 * counts->nesting_room;
-    struct safe_nesting *grown = PyMem_Realloc(counts->nesting, room * sizeof(*grown));
-    if (grown == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    counts->nesting = grown;
-    counts->nesting_room = room;
-    return 0;
-}
-
-void
-safe_trim(struct unpickler *unpickler, PyObject **from)
-{
-    (void)safe_take_nesting(&unpickler->safe, (size_t)(from - unpickler->stack));
-}
-
-int
-safe_count_made(struct unpickler *unpickler, PyObject **parts, PyObject **whole)
-{
-    return safe_charge_arguments(unpickler, unpickler->top - parts) < 0
-               ? -1
-               : safe_make(unpickler, parts, whole, 0);
-}
-
-int
-safe_count_row(struct unpickler *unpickler, PyObject **whole)
-{
-    return safe_make(unpickler, whole + 1, whole, 1);
-}
 
 /* ---- globals ------------------------------------------------------------ */
 
@@ -210,7 +57,7 @@ safe_note_helper(struct unpickler *unpickler)
 PyObject *
 safe_find(struct unpickler *unpickler, PyObject *module_name, PyObject *name)
 {
-    const PolicyObject *policy = policy_of(unpickler);
+    const PolicyObject *policy = safe_policy_of(unpickler);
     Py_ssize_t module_size, size;
     const struct safe_entry *entry = NULL;
     const char *module_bytes = PyUnicode_AsUTF8AndSize(module_name, &module_size);
@@ -253,7 +100,7 @@ safe_push_global(struct unpickler *unpickler, const unsigned char *bytes, size_t
                  size_t module_size, size_t name_size)
 {
     const struct safe_entry *entry =
-        find_bytes(policy_of(unpickler), bytes, size, module_size, name_size);
+        find_bytes(safe_policy_of(unpickler), bytes, size, module_size, name_size);
     if (entry == NULL || entry->helper != HELPER_NONE) {
         return 0;
     }
@@ -296,7 +143,7 @@ refuse_form(struct unpickler *unpickler, PyObject *callable, PyObject *const *ar
     for (Py_ssize_t i = 0; i < count; i++) {
         PyTuple_SET_ITEM(subject, i + 1, Py_NewRef(arguments[i]));
     }
-    refuse_here(unpickler, "arguments", subject);
+    safe_refuse_here(unpickler, "arguments", subject);
     Py_DECREF(subject);
     return -1;
 }
@@ -306,16 +153,16 @@ static int
 check_new(struct unpickler *unpickler, PyObject *cls, PyObject *const *arguments, Py_ssize_t count,
           int has_keywords)
 {
-    const PolicyObject *policy = policy_of(unpickler);
+    const PolicyObject *policy = safe_policy_of(unpickler);
     const struct safe_entry *entry = safe_entry_of(unpickler, cls);
     if (!PyType_Check(cls)) {
-        return refuse_here(unpickler, "call", cls);
+        return safe_refuse_here(unpickler, "call", cls);
     }
     if (policy->any_class || (entry != NULL && entry->make.count == FORMS_ANY)) {
         return 0;
     }
     if (entry == NULL || entry->helper != HELPER_NONE) {
-        return refuse_here(unpickler, "call", cls);
+        return safe_refuse_here(unpickler, "call", cls);
     }
     int matched = has_keywords ? 0 : safe_match(unpickler, policy, &entry->make, arguments, count);
     return matched == 0 ? refuse_form(unpickler, cls, arguments, count) : matched < 0 ? -1 : 0;
@@ -326,7 +173,7 @@ static PyObject *
 reconstruct(struct unpickler *unpickler, PyObject *const *arguments, Py_ssize_t count)
 {
     if (count != 3 || arguments[1] != (PyObject *)&PyBaseObject_Type || arguments[2] != Py_None) {
-        refuse_here(unpickler, "reconstructor", NULL);
+        safe_refuse_here(unpickler, "reconstructor", NULL);
         return NULL;
     }
     if (check_new(unpickler, arguments[0], NULL, 0, 0) < 0) {
@@ -341,7 +188,7 @@ static PyObject *
 call_newobj(struct unpickler *unpickler, PyObject *const *arguments, Py_ssize_t count)
 {
     if (count < 1) {
-        refuse_here(unpickler, "newobj", NULL);
+        safe_refuse_here(unpickler, "newobj", NULL);
         return NULL;
     }
     if (check_new(unpickler, arguments[0], arguments + 1, count - 1, 0) < 0) {
@@ -364,7 +211,7 @@ encode(struct unpickler *unpickler, PyObject *const *arguments, Py_ssize_t count
 {
     if (count != 2 || !PyUnicode_CheckExact(arguments[0]) || !PyUnicode_CheckExact(arguments[1])
         || !PyUnicode_EqualToUTF8(arguments[1], "latin1")) {
-        refuse_here(unpickler, "encode", NULL);
+        safe_refuse_here(unpickler, "encode", NULL);
         return NULL;
     }
     if (safe_charge(unpickler, (uint64_t)PyUnicode_GET_LENGTH(arguments[0])) < 0) {
@@ -377,7 +224,7 @@ encode(struct unpickler *unpickler, PyObject *const *arguments, Py_ssize_t count
 static PyObject *
 get_attribute(struct unpickler *unpickler, PyObject *const *arguments, Py_ssize_t count)
 {
-    PyObject *attributes = policy_of(unpickler)->attributes, *found = NULL;
+    PyObject *attributes = safe_policy_of(unpickler)->attributes, *found = NULL;
     if (count == 2 && PyUnicode_CheckExact(arguments[1]) && attributes != NULL) {
         PyObject *key = PyLong_FromVoidPtr(arguments[0]);
         PyObject *of_class = key == NULL ? NULL : PyDict_GetItemWithError(attributes, key);
@@ -387,7 +234,7 @@ get_attribute(struct unpickler *unpickler, PyObject *const *arguments, Py_ssize_
                     : NULL;
     }
     if (found == NULL && !PyErr_Occurred()) {
-        refuse_here(unpickler, "getattr", NULL);
+        safe_refuse_here(unpickler, "getattr", NULL);
     }
     return Py_XNewRef(found);
 }
@@ -399,7 +246,7 @@ type_of(struct unpickler *unpickler, PyObject *const *arguments, Py_ssize_t coun
     if (count != 1
         || (arguments[0] != Py_None && arguments[0] != Py_Ellipsis
             && arguments[0] != Py_NotImplemented)) {
-        refuse_here(unpickler, "type", NULL);
+        safe_refuse_here(unpickler, "type", NULL);
         return NULL;
     }
     return Py_NewRef(Py_TYPE(arguments[0]));
@@ -430,7 +277,7 @@ int
 safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *arguments,
           Py_ssize_t count, PyObject **made)
 {
-    const PolicyObject *policy = policy_of(unpickler);
+    const PolicyObject *policy = safe_policy_of(unpickler);
     const struct safe_entry *entry = safe_entry_of(unpickler, callable);
     if (likely(entry != NULL && takes_any(entry, count))) {
         return 0;
@@ -439,7 +286,7 @@ safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *argu
         return 0;
     }
     if (entry == NULL) {
-        return refuse_here(unpickler, "call", callable);
+        return safe_refuse_here(unpickler, "call", callable);
     }
     if (entry->helper != HELPER_NONE) {
         *made = call_safe_helper(unpickler, entry->helper, arguments, count);
@@ -481,8 +328,10 @@ ask_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **made)
         }
     }
     Py_ssize_t count = unpickler->top - arguments;
-    if (entry != NULL && (entry->flags & SAFE_IS_VALUE) != 0 && !policy_of(unpickler)->any_class) {
-        int matched = safe_match(unpickler, policy_of(unpickler), &entry->call, arguments, count);
+    if (entry != NULL && (entry->flags & SAFE_IS_VALUE) != 0
+        && !safe_policy_of(unpickler)->any_class) {
+        int matched =
+            safe_match(unpickler, safe_policy_of(unpickler), &entry->call, arguments, count);
         if (matched > 0) {
             return make_loose(unpickler, entry, arguments, made);
         }
@@ -531,14 +380,15 @@ int
 safe_makes_freely(struct unpickler *unpickler, PyObject *cls)
 {
     const struct safe_entry *entry = safe_entry_of(unpickler, cls);
-    return policy_of(unpickler)->any_class || (entry != NULL && entry->make.count == FORMS_ANY);
+    return safe_policy_of(unpickler)->any_class
+           || (entry != NULL && entry->make.count == FORMS_ANY);
 }
 
 int
 safe_makes_plainly(struct unpickler *unpickler, PyObject *cls)
 {
     const struct safe_entry *entry = safe_entry_of(unpickler, cls);
-    return policy_of(unpickler)->any_class || (entry != NULL && entry->makes_plain);
+    return safe_policy_of(unpickler)->any_class || (entry != NULL && entry->makes_plain);
 }
 
 int
@@ -566,7 +416,7 @@ safe_reduce(struct unpickler *unpickler)
     }
     PyObject *arguments = unpickler->top[-1], *callable = unpickler->top[-2], *made;
     if (!PyTuple_CheckExact(arguments)) {
-        return refuse_here(unpickler, "no tuple", callable);
+        return safe_refuse_here(unpickler, "no tuple", callable);
     }
     Py_ssize_t count = PyTuple_GET_SIZE(arguments);
     const struct safe_entry *entry = safe_entry_of(unpickler, callable);
@@ -596,7 +446,7 @@ safe_newobj(struct unpickler *unpickler, int has_keywords)
     }
     PyObject *arguments = top[-1], *cls = top[-2];
     if (!PyTuple_CheckExact(arguments) || (has_keywords && !PyDict_CheckExact(top[0]))) {
-        return refuse_here(unpickler, "no tuple", cls);
+        return safe_refuse_here(unpickler, "no tuple", cls);
     }
     if (check_new(unpickler, cls, &PyTuple_GET_ITEM(arguments, 0), PyTuple_GET_SIZE(arguments),
                   has_keywords)
@@ -621,7 +471,7 @@ check_instance(struct unpickler *unpickler, PyObject *cls, PyObject *const *argu
     }
     const struct safe_entry *entry = safe_entry_of(unpickler, cls);
     if (entry != NULL && entry->helper != HELPER_NONE) {
-        return refuse_here(unpickler, "call", cls);
+        return safe_refuse_here(unpickler, "call", cls);
     }
     return safe_call(unpickler, cls, arguments, count, &made);
 }
@@ -688,14 +538,14 @@ safe_extension(struct unpickler *unpickler, int size)
 int
 safe_check_taker(struct unpickler *unpickler, PyObject *object)
 {
-    const PolicyObject *policy = policy_of(unpickler);
+    const PolicyObject *policy = safe_policy_of(unpickler);
     const struct safe_entry *entry = safe_entry_of(unpickler, Py_TYPE(object));
     if (policy->any_class && !PyType_Check(object) && !PyModule_Check(object)) {
         return 0;
     }
     return entry != NULL && (entry->flags & SAFE_TAKES_ITEMS) != 0
                ? 0
-               : refuse_here(unpickler, "items", object);
+               : safe_refuse_here(unpickler, "items", object);
 }
 
 int
@@ -709,5 +559,5 @@ safe_readonly(struct unpickler *unpickler)
         || PyPickleBuffer_Check(buffer) || buffer == unpickler->safe.buffer) {
         return 0;
     }
-    return refuse_here(unpickler, "buffer", buffer);
+    return safe_refuse_here(unpickler, "buffer", buffer);
 }

@@ -13,7 +13,10 @@
    - Every refusal is an UnpicklingError that says where; limits (struct safe_limits) too.
 
    Functions return 0 for "go on", 1 for "done", -1 with an exception, unless they say otherwise.
-   What they ask runs no Python code but to word a refusal, and to hash keys. */
+   What they ask runs no Python code but to word a refusal, and to hash keys.
+
+   In the order of who calls whom, from the ground up: safe_forms.h, safe_policy.h, safe_limits.h,
+   safe_keys.h, safe_match.h, this and safe_opcodes.h, the opcodes of load_*.c, safe_loop.c. */
 #ifndef FASTCOPYREG_LOAD_SAFE_H
 #define FASTCOPYREG_LOAD_SAFE_H
 
@@ -61,22 +64,6 @@ struct safe_counts {
 /* The loop of a load with a policy. */
 int safe_opcodes(struct unpickler *unpickler);
 
-/* Frees what the counts hold. */
-void safe_free(struct safe_counts *counts);
-
-/* Raises UnpicklingError for something at the opcode at hand, in words of
-   fastcopyreg/_safe/refusals.py; -1.  `subject` may be NULL. */
-int safe_refuse(struct unpickler *unpickler, const char *kind, PyObject *subject);
-
-/* Raises UnpicklingError for a limit; -1. */
-int safe_exceed(struct unpickler *unpickler, const char *limit);
-
-/* Lengths that a pickle announces or has: of a text or bytes, of an integer in bytes, and of one
-   in digits. */
-int safe_check_string(struct unpickler *unpickler, size_t size);
-int safe_check_integer(struct unpickler *unpickler, size_t size);
-int safe_check_digits(struct unpickler *unpickler, size_t digits);
-
 /* The global of these names, which are as in this version of Python; strong, or NULL with an
    exception. */
 PyObject *safe_find(struct unpickler *unpickler, PyObject *module_name, PyObject *name);
@@ -100,9 +87,6 @@ enum safe_way safe_call_loose(struct unpickler *unpickler, PyObject **arguments,
 int safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *arguments,
               Py_ssize_t count, PyObject **made);
 
-/* Counts the object that is made of what lies from `parts` up, in the place of `whole`. */
-int safe_count_made(struct unpickler *unpickler, PyObject **parts, PyObject **whole);
-
 /* Whether instances of the class may be made by __new__ without arguments; 1 or 0. */
 int safe_makes_plainly(struct unpickler *unpickler, PyObject *cls);
 
@@ -116,19 +100,11 @@ int safe_calls_freely(struct unpickler *unpickler, PyObject *callable);
    as it lies on the stack; 1 or 0, and nothing raised. */
 int safe_stores(struct unpickler *unpickler, PyObject *object, PyObject **pairs, Py_ssize_t count);
 
-/* Rows of load_rows.c: the object that was just made. */
-int safe_count_row(struct unpickler *unpickler, PyObject **whole);
-
 /* For load_one.c, which has no machine.  The callable of these names if the pickle may be read
    there: borrowed, or NULL. */
 const struct safe_entry *safe_find_one(const PolicyObject *policy, const unsigned char *bytes,
                                        size_t size, size_t module_size, size_t name_size);
 int safe_matches_one(const PolicyObject *policy, PyObject *callable, PyObject *const *arguments,
                      Py_ssize_t count);
-
-/* 1 if the arguments have one of the forms, 0 if not, -1 with an exception.  `unpickler` may be
-   NULL: then what costs more than its arguments has no form.  Runs Python code for SPEC_KEYS. */
-int safe_match(struct unpickler *unpickler, const PolicyObject *policy,
-               const struct safe_forms *forms, PyObject *const *arguments, Py_ssize_t count);
 
 #endif

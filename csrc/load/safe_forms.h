@@ -1,9 +1,9 @@
 /* The forms of arguments with which an allowed object may be called: a small table for each, made
    from the rows of fastcopyreg/_safe/rows.py, which say what the kinds are for.
 
-   Matching looks at exact built-in objects and addresses only: it runs no Python code.  What a
-   call copies of its arguments is charged (safe.h), as an argument may be fetched from the memo
-   again and again. */
+   Matching (safe_match.h) looks at exact built-in objects and addresses only: it runs no Python
+   code.  What a call copies of its arguments is charged (safe_limits.h), as an argument may be
+   fetched from the memo again and again. */
 #ifndef FASTCOPYREG_LOAD_SAFE_FORMS_H
 #define FASTCOPYREG_LOAD_SAFE_FORMS_H
 
@@ -58,8 +58,5 @@ int forms_traverse(const struct safe_forms *forms, visitproc visit, void *arg);
 
 /* Whether a form has no arguments. */
 int forms_take_nothing(const struct safe_forms *forms);
-
-struct unpickler;
-struct safe_counts;
 
 #endif

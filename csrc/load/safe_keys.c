@@ -6,8 +6,7 @@
 #include "load/safe_keys.h"
 
 #include "base/walk.h"
-#include "load/load.h"
-#include "load/safe_opcodes.h"
+#include "load/safe_limits.h"
 
 enum {
     FIRST_HASHES = 64,

@@ -3,7 +3,7 @@
 #ifndef FASTCOPYREG_LOAD_SAFE_OPCODES_H
 #define FASTCOPYREG_LOAD_SAFE_OPCODES_H
 
-#include "load/load.h"
+#include "load/safe_limits.h"
 
 int safe_reduce(struct unpickler *unpickler);
 int safe_newobj(struct unpickler *unpickler, int has_keywords);
@@ -30,111 +30,6 @@ safe_entry_of(struct unpickler *unpickler, void *object)
     }
     return counts->seen_entry;
 }
-
-/* Takes off what lies from a height up; how deep the deepest of it is. */
-ALWAYS_INLINE uint64_t
-safe_take_nesting(struct safe_counts *counts, size_t height)
-{
-    uint64_t deepest = 0;
-    size_t count = counts->nesting_count;
-    const struct safe_nesting *nesting = counts->nesting;
-    while (count > 0 && nesting[count - 1].height >= height) {
-        uint64_t depth = nesting[--count].depth;
-        deepest = depth > deepest ? depth : deepest;
-    }
-    counts->nesting_count = count;
-    return deepest;
-}
-
-/* Makes room for another entry.  0, or -1 with MemoryError. */
-int safe_grow_nesting(struct safe_counts *counts);
-
-/* The container at `whole` holds what lies from `parts` up, which is not above it, within `layers`
-   containers that are not on the stack.  0 or -1. */
-ALWAYS_INLINE int
-safe_nest(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint64_t layers)
-{
-    struct safe_counts *counts = &unpickler->safe;
-    size_t from = (size_t)(parts - unpickler->stack), height = (size_t)(whole - unpickler->stack);
-    uint64_t depth = 1 + layers + safe_take_nesting(counts, from);
-    size_t count = counts->nesting_count;
-    if (count > 0 && counts->nesting[count - 1].height == height) {
-        uint64_t *last = &counts->nesting[count - 1].depth;
-        *last = *last > depth ? *last : depth;
-    }
-    else {
-        if (unlikely(count == counts->nesting_room) && safe_grow_nesting(counts) < 0) {
-            return -1;
-        }
-        counts->nesting[count] = (struct safe_nesting){height, depth};
-        counts->nesting_count = count + 1;
-    }
-    return unlikely(depth > counts->most_depth) ? safe_exceed(unpickler, "depth") : 0;
-}
-
-/* The container at `whole` takes the items from `parts` up.  Where none of them has a depth, it
-   keeps its own. */
-ALWAYS_INLINE int
-safe_nest_items(struct unpickler *unpickler, PyObject **parts, PyObject **whole)
-{
-    struct safe_counts *counts = &unpickler->safe;
-    size_t count = counts->nesting_count, from = (size_t)(parts - unpickler->stack);
-    return count == 0 || counts->nesting[count - 1].height < from
-               ? 0
-               : safe_nest(unpickler, parts, whole, 0);
-}
-
-/* The same of an object that is made of them, and counted, with so many more. */
-ALWAYS_INLINE int
-safe_make(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint64_t layers)
-{
-    unpickler->safe.objects += 1 + layers;
-    if (unlikely(unpickler->safe.objects > unpickler->safe.most_objects)) {
-        return safe_exceed(unpickler, "objects");
-    }
-    return safe_nest(unpickler, parts, whole, layers);
-}
-
-/* Whether what was charged is too much for what was read. */
-int safe_check_charge(struct unpickler *unpickler);
-
-/* What may be copied of arguments however short the pickle is. */
-enum { SAFE_FREE_COPIES = 1000000 };
-
-/* Charges what is copied of arguments.  0, or -1 with UnpicklingError. */
-ALWAYS_INLINE int
-safe_charge(struct unpickler *unpickler, uint64_t amount)
-{
-    unpickler->safe.charged += amount;
-    return likely(unpickler->safe.charged <= SAFE_FREE_COPIES) ? 0 : safe_check_charge(unpickler);
-}
-
-/* Arguments beyond these are charged: a tuple of many may be fetched for call after call. */
-enum { SAFE_FREE_ARGUMENTS = 64 };
-
-ALWAYS_INLINE int
-safe_charge_arguments(struct unpickler *unpickler, Py_ssize_t count)
-{
-    return likely(count <= SAFE_FREE_ARGUMENTS) ? 0 : safe_charge(unpickler, (uint64_t)count);
-}
-
-/* Counts BUILD where load_store_state() has done it; the state was at `pairs` - 1. */
-ALWAYS_INLINE int
-safe_count_stored(struct unpickler *unpickler, PyObject **pairs, int in_slots, Py_ssize_t count)
-{
-    PyObject **whole = pairs - 2 - in_slots;
-    unpickler->safe.objects += (uint64_t)in_slots;
-    if (unlikely(unpickler->safe.objects > unpickler->safe.most_objects)) {
-        return safe_exceed(unpickler, "objects");
-    }
-    if (safe_nest(unpickler, whole + 1, whole, (uint64_t)in_slots) < 0) {
-        return -1;
-    }
-    return safe_charge(unpickler, (uint64_t)count);
-}
-
-/* What lies from `from` up goes away. */
-void safe_trim(struct unpickler *unpickler, PyObject **from);
 
 /* Notes that a helper is on the stack for another time. */
 void safe_note_helper(struct unpickler *unpickler);

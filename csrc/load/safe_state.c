@@ -6,25 +6,11 @@
    rebuild.c does it. */
 #include "load/safe.h"
 
-#include "load/load.h"
 #include "types/rebuild.h"
 #include "load/safe_keys.h"
 #include "load/safe_opcodes.h"
 #include "types/frozen.h"
 #include "types/setstate.h"
-
-static PolicyObject *
-policy_in_force(const struct unpickler *unpickler)
-{
-    return (PolicyObject *)unpickler->policy;
-}
-
-static int
-refuse(struct unpickler *unpickler, const char *kind, PyObject *subject)
-{
-    unpickler->safe.offset = (size_t)reader_offset(&unpickler->reader) - 1;
-    return safe_refuse(unpickler, kind, subject);
-}
 
 /* ---- what takes state --------------------------------------------------- */
 
@@ -32,7 +18,7 @@ refuse(struct unpickler *unpickler, const char *kind, PyObject *subject)
 ALWAYS_INLINE unsigned int
 ways_of(struct unpickler *unpickler, PyObject *object)
 {
-    if (likely(!policy_in_force(unpickler)->any_class)) {
+    if (likely(!safe_policy_of(unpickler)->any_class)) {
         const struct safe_entry *entry = safe_entry_of(unpickler, Py_TYPE(object));
         return entry == NULL ? 0 : entry->ways;
     }
@@ -81,13 +67,13 @@ check_half(struct unpickler *unpickler, PyObject *half)
         return 0;
     }
     if (!PyDict_CheckExact(half)) {
-        return refuse(unpickler, "state", half);
+        return safe_refuse_here(unpickler, "state", half);
     }
     PyObject *name, *value;
     Py_ssize_t position = 0;
     while (PyDict_Next(half, &position, &name, &value)) {
         if (!is_plain_name(name)) {
-            return refuse(unpickler, "name", name);
+            return safe_refuse_here(unpickler, "name", name);
         }
         Py_ssize_t length = PyUnicode_GET_LENGTH(name);
         if (length > SAFE_LONG_KEY && safe_charge(unpickler, (uint64_t)length) < 0) {
@@ -105,7 +91,7 @@ check_state(struct unpickler *unpickler, PyObject *object_state)
         return check_half(unpickler, object_state);
     }
     if (PyTuple_GET_SIZE(object_state) != 2) {
-        return refuse(unpickler, "state", object_state);
+        return safe_refuse_here(unpickler, "state", object_state);
     }
     return check_half(unpickler, PyTuple_GET_ITEM(object_state, 0)) < 0
                    || check_half(unpickler, PyTuple_GET_ITEM(object_state, 1)) < 0
@@ -218,7 +204,7 @@ set_state_items(struct unpickler *unpickler, PyObject *object, PyObject *half)
     }
     int result = 0;
     if (!PyDict_CheckExact(dict)) {
-        result = refuse(unpickler, "items", dict);
+        result = safe_refuse_here(unpickler, "items", dict);
     }
     Py_ssize_t position = 0;
     while (result == 0 && PyDict_Next(half, &position, &name, &value)) {
@@ -313,10 +299,10 @@ safe_build(struct unpickler *unpickler)
     PyObject *object_state = unpickler->top[-1], *object = unpickler->top[-2];
     unsigned int ways = ways_of(unpickler, object);
     if (ways == 0) {
-        return refuse(unpickler, "build", object);
+        return safe_refuse_here(unpickler, "build", object);
     }
-    if (ways == SAFE_TAKES_UUID && !is_uuid_state(policy_in_force(unpickler), object_state)) {
-        return refuse(unpickler, "state", object_state);
+    if (ways == SAFE_TAKES_UUID && !is_uuid_state(safe_policy_of(unpickler), object_state)) {
+        return safe_refuse_here(unpickler, "state", object_state);
     }
     if (safe_nest(unpickler, unpickler->top - 1, unpickler->top - 2, 0) < 0) {
         return -1;

@@ -34,7 +34,7 @@ KINDS = (
     "WORD",
     "PARTS",
 )
-"""In the order of enum safe_kind in csrc/safe_forms.h."""
+"""In the order of enum safe_kind in csrc/load/safe_forms.h."""
 
 HELPERS = ("", "reconstructor", "newobj", "encode", "getattr", "type")
 """In the order of enum safe_helper in csrc/safe_policy.h."""

@@ -48,7 +48,8 @@ static_assert(sizeof(long long) == 8, "long long must have 64 bits");
 
 /* ---- numbers in bytes --------------------------------------------------- */
 
-/* An unsigned integer of `size` bytes, little endian; one load where the size is a constant. */
+/* An unsigned integer of `size` bytes, little endian; read by one load where the size is a
+   constant.  */
 ALWAYS_INLINE uint64_t
 read_little_endian(const unsigned char *bytes, int size)
 {
@@ -108,7 +109,7 @@ dict_version(PyObject *dict)
 #endif
 #endif
 
-/* ---- what is private to CPython, and where it was checked --------------- */
+/* ---- parts private to CPython, and where they were checked -------------- */
 
 /* Instance values, dict entries, the digits of an integer, type versions and
    reference counts are read directly only on builds with the GIL of the minor
@@ -284,7 +285,7 @@ PyUnicode_EqualToUTF8(PyObject *unicode, const char *utf8)
 }
 #endif
 
-/* Whether a set is walked where its entries lie; see walk.h. */
+/* True if a set is walked where its entries lie; see walk.h. */
 #define SETS_ARE_WALKED_IN_PLACE KNOWN_LAYOUT
 
 /* True if the keys of a dict are its own, not shared with other instances of a class. */
@@ -609,7 +610,7 @@ type_assign_version(PyTypeObject *Py_UNUSED(type), PyObject *Py_UNUSED(any_name)
 }
 #endif
 
-/* ---- who watches calls, and how deep they are --------------------------- */
+/* ---- observers of calls, and the depth of calls ------------------------- */
 
 /* OBSERVED_YES if a tracer or profiler is set for this thread; OBSERVED_PERHAPS if a tool of
    sys.monitoring may have asked for events of all code.  Each such request changes the version of

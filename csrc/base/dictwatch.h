@@ -26,7 +26,7 @@ struct dictwatch_count {
 };
 
 struct dictwatch {
-    PyObject *capsule; /* strong; it owns the count */
+    PyObject *capsule; /* strong; owner of the count */
     const struct dictwatch_count *count;
     size_t seen;  /* changes that were counted when the dicts were read */
     int dicts;    /* how many there are */

@@ -93,7 +93,7 @@ error_no_reducer(struct core_state *state, PyObject *object)
     PyErr_Format(state->stdlib.pickling_error, "Can't pickle %T object", object);
 }
 
-/* One line for each fault; the part of the reduce value that is meant. */
+/* A message for each fault, and the part of the reduce value that is meant. */
 static const struct {
     int index;
     const char *format;

@@ -15,7 +15,7 @@
 
 #include "base/idmap.h"
 
-/* What `used` says of a place with a container that is not the entry of that number. */
+/* The value of `used` for a place with a container that is not the entry of that number. */
 enum { HANDED_HERE = 2 };
 
 struct handed {

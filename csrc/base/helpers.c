@@ -13,7 +13,7 @@
 
 static const char *const module_names[] = {"fastcopyreg.compiler", "fastcopyreg._compiler.values"};
 
-/* ---- whose exception it is ---------------------------------------------- */
+/* ---- the caller's exceptions -------------------------------------------- */
 
 enum { WRAPPERS_MAX = 8 };
 
@@ -128,16 +128,16 @@ package_is_there(struct core_state *state)
 static int
 import_helper(struct core_state *state, enum helper helper)
 {
-    struct helper_module *found = &state->helpers[helper];
-    found->status = HELPER_COMES;
+    struct helper_module *entry = &state->helpers[helper];
+    entry->status = HELPER_COMES;
     PyObject *module =
         package_is_there(state) > 0 ? PyImport_ImportModule(module_names[helper]) : NULL;
     if (module == NULL && PyErr_Occurred() && !helper_drop_failure(state)) {
-        found->status = HELPER_UNUSED;
+        entry->status = HELPER_UNUSED;
         return -1;
     }
-    Py_XSETREF(found->module, module);
-    found->status = module == NULL ? HELPER_OFF : HELPER_READY;
+    Py_XSETREF(entry->module, module);
+    entry->status = module == NULL ? HELPER_OFF : HELPER_READY;
     return module == NULL ? -1 : 0;
 }
 
@@ -152,15 +152,15 @@ int
 helper_ask(struct core_state *state, enum helper helper, const char *function,
            PyObject *const *arguments, size_t count, PyObject **answer)
 {
-    struct helper_module *found = &state->helpers[helper];
+    struct helper_module *entry = &state->helpers[helper];
     *answer = NULL;
-    if (found->status == HELPER_OFF || found->status == HELPER_COMES) {
+    if (entry->status == HELPER_OFF || entry->status == HELPER_COMES) {
         return 0;
     }
-    if (found->status == HELPER_UNUSED && import_helper(state, helper) < 0) {
+    if (entry->status == HELPER_UNUSED && import_helper(state, helper) < 0) {
         return PyErr_Occurred() ? -1 : 0;
     }
-    PyObject *callable = PyObject_GetAttrString(found->module, function);
+    PyObject *callable = PyObject_GetAttrString(entry->module, function);
     if (callable != NULL) {
         *answer = PyObject_Vectorcall(callable, arguments, count, NULL);
         Py_DECREF(callable);

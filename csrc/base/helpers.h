@@ -13,7 +13,7 @@
 
 #include "base/state.h"
 
-/* True if the helper may be asked here and now: nobody watches calls, the limit of recursion is
+/* True if the helper may be asked here and now: no tool observes calls, the limit of recursion is
    not near, and it is not being imported, by another thread or by code that a signal handler has
    interrupted. */
 int helper_may_run(struct core_state *state, enum helper helper);

@@ -55,10 +55,10 @@ layout_search_name(PyObject *dict, PyObject *name, Py_ssize_t *index)
         return NULL;
     }
     if (keys->kind == LAYOUT_KEYS_UNICODE && hash != -1) {
-        Py_ssize_t found = search_name(keys, name, hash);
-        if (found != LAYOUT_NO_ENTRY) {
-            *index = found;
-            return layout_entries(keys)[found].value;
+        Py_ssize_t place = search_name(keys, name, hash);
+        if (place != LAYOUT_NO_ENTRY) {
+            *index = place;
+            return layout_entries(keys)[place].value;
         }
     }
     return PyDict_GetItemWithError(dict, name);

@@ -55,21 +55,21 @@ namecache_renew(struct core_state *state)
     if (!layout_is_known()) {
         return 0;
     }
-    struct namecache *found = state->namecache;
+    struct namecache *cache = state->namecache;
     PyObject *builtins = state->stdlib.builtins_dict, *modules = namecache_modules(state);
-    dictwatch_restart(&found->watch);
+    dictwatch_restart(&cache->watch);
     if (modules == NULL || modules != state->stdlib.sys_modules || !PyDict_CheckExact(modules)
         || !PyDict_CheckExact(builtins) || namecache_builtins_are_gone(state)) {
-        found->watch.complete = 0;
+        cache->watch.complete = 0;
         return 0;
     }
-    dictwatch_add(&found->watch, modules);
-    dictwatch_add(&found->watch, builtins);
-    dictwatch_add(&found->watch, state->stdlib.dispatch_table);
-    found->imports_as_usual =
+    dictwatch_add(&cache->watch, modules);
+    dictwatch_add(&cache->watch, builtins);
+    dictwatch_add(&cache->watch, state->stdlib.dispatch_table);
+    cache->imports_as_usual =
         layout_has_only_str_keys(builtins)
         && dict_get_name(builtins, state->str.import) == state->stdlib.builtins_import;
-    return dictwatch_is_unchanged(&found->watch) ? ++found->stamp : 0;
+    return dictwatch_is_unchanged(&cache->watch) ? ++cache->stamp : 0;
 }
 
 void

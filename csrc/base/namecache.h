@@ -49,8 +49,8 @@ uint64_t namecache_renew(struct core_state *state);
 ALWAYS_INLINE uint64_t
 namecache_stamp(struct core_state *state)
 {
-    struct namecache *found = state->namecache;
-    return likely(dictwatch_is_unchanged(&found->watch)) ? found->stamp : namecache_renew(state);
+    struct namecache *cache = state->namecache;
+    return likely(dictwatch_is_unchanged(&cache->watch)) ? cache->stamp : namecache_renew(state);
 }
 
 /* True if an interpreter that ends has emptied its builtins already, which it does first. */

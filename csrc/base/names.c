@@ -184,17 +184,17 @@ verify_global(struct core_state *state, PyObject *object, struct global_name *gl
         error_import_failed(state, object, global->module_name);
         return -1;
     }
-    PyObject *found = follow(module, global->path, MODERN_ERRORS, &global->parent);
-    if (found != NULL && global->parent == module) {
+    PyObject *attribute = follow(module, global->path, MODERN_ERRORS, &global->parent);
+    if (attribute != NULL && global->parent == module) {
         Py_CLEAR(global->parent);
     }
     Py_DECREF(module);
-    if (found == NULL) {
+    if (attribute == NULL) {
         error_not_found(state, object, global->module_name, global->name);
         return -1;
     }
-    Py_DECREF(found);
-    if (found != object) {
+    Py_DECREF(attribute);
+    if (attribute != object) {
         error_not_same(state, object, global->module_name, global->name);
         return -1;
     }

@@ -12,7 +12,7 @@ struct global_name {
     PyObject *module_name;
     PyObject *name;   /* dotted, as it is saved in one string */
     PyObject *path;   /* list of the parts of the name */
-    PyObject *parent; /* what the last part was found on; NULL if the module (or 3.14) */
+    PyObject *parent; /* the object the last part was found on; NULL if the module (or 3.14) */
 };
 
 /* Finds it for `object`; `name` was returned by a reducer, or is NULL.  The fields are strong

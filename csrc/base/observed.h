@@ -5,7 +5,7 @@
 
 #include "base/state.h"
 
-/* True if functions are to be called because somebody watches calls: a tracer, a profiler, a tool
+/* True if functions are to be called because somebody observes calls: a tracer, a profiler, a tool
    of sys.monitoring.  Runs no Python code. */
 int calls_observed(struct core_state *state);
 

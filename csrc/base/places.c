@@ -60,17 +60,17 @@ fill_wanted(struct wanted *wanted, PyObject *originals)
 
 /* Appends (index, key, value).  0 or -1.  May run the collector. */
 static int
-append_name(PyObject *found, Py_ssize_t index, PyObject *key, PyObject *value)
+append_name(PyObject *list, Py_ssize_t index, PyObject *key, PyObject *value)
 {
     PyObject *entry = Py_BuildValue("(nOO)", index, key, value);
-    int result = entry == NULL ? -1 : PyList_Append(found, entry);
+    int result = entry == NULL ? -1 : PyList_Append(list, entry);
     Py_XDECREF(entry);
     return result;
 }
 
 /* Appends what a dict has of what is wanted.  0 or -1.  May run the collector. */
 static int
-names_in(PyObject *found, Py_ssize_t index, PyObject *dict, const struct wanted *wanted)
+names_in(PyObject *list, Py_ssize_t index, PyObject *dict, const struct wanted *wanted)
 {
     PyObject *key, *value;
     Py_ssize_t position = 0;
@@ -79,7 +79,7 @@ names_in(PyObject *found, Py_ssize_t index, PyObject *dict, const struct wanted 
     while (result == 0 && PyDict_Next(dict, &position, &key, &value)) {
         if (unlikely(is_wanted(wanted, value))) {
             Py_INCREF(key);
-            result = append_name(found, index, key, value);
+            result = append_name(list, index, key, value);
             Py_DECREF(key);
         }
     }
@@ -102,15 +102,15 @@ find_names(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
         PyErr_SetString(PyExc_TypeError, "find_names() takes a list and a tuple");
         return NULL;
     }
-    PyObject *found = fill_wanted(&wanted, args[1]) < 0 ? NULL : PyList_New(0);
-    for (Py_ssize_t i = 0; found != NULL && i < PyList_GET_SIZE(args[0]); i++) {
+    PyObject *list = fill_wanted(&wanted, args[1]) < 0 ? NULL : PyList_New(0);
+    for (Py_ssize_t i = 0; list != NULL && i < PyList_GET_SIZE(args[0]); i++) {
         PyObject *dict = Py_NewRef(PyList_GET_ITEM(args[0], i));
-        if (PyDict_CheckExact(dict) && names_in(found, i, dict, &wanted) < 0) {
-            Py_CLEAR(found);
+        if (PyDict_CheckExact(dict) && names_in(list, i, dict, &wanted) < 0) {
+            Py_CLEAR(list);
         }
         Py_DECREF(dict);
     }
-    return found;
+    return list;
 }
 
 /* ---- holders ------------------------------------------------------------ */
@@ -159,7 +159,7 @@ function_holds(PyObject *function, const struct wanted *wanted)
 
 /* A visitor for tp_traverse: 1, which ends the traversal, if the object is one of the wanted. */
 static int
-visit_direct(PyObject *object, void *wanted)
+visit_shallow(PyObject *object, void *wanted)
 {
     return is_wanted(wanted, object);
 }
@@ -177,7 +177,7 @@ attribute_holds(PyObject *attribute, const struct wanted *wanted)
 {
     PyTypeObject *type = Py_TYPE(attribute);
     if (type == &PyStaticMethod_Type || type == &PyClassMethod_Type) {
-        return type->tp_traverse(attribute, visit_direct, (void *)wanted);
+        return type->tp_traverse(attribute, visit_shallow, (void *)wanted);
     }
     return is_wanted(wanted, attribute);
 }
@@ -232,14 +232,14 @@ find_holders(PyObject *module, PyObject *const *args, Py_ssize_t count)
         PyErr_SetString(PyExc_TypeError, "find_holders() takes a list and a tuple");
         return NULL;
     }
-    PyObject *found = fill_wanted(&wanted, args[1]) < 0 ? NULL : PyList_New(0);
-    for (Py_ssize_t i = 0; found != NULL && i < PyList_GET_SIZE(args[0]); i++) {
+    PyObject *list = fill_wanted(&wanted, args[1]) < 0 ? NULL : PyList_New(0);
+    for (Py_ssize_t i = 0; list != NULL && i < PyList_GET_SIZE(args[0]); i++) {
         PyObject *candidate = PyList_GET_ITEM(args[0], i);
-        if (holds_wanted(state, candidate, &wanted) && PyList_Append(found, candidate) < 0) {
-            Py_CLEAR(found);
+        if (holds_wanted(state, candidate, &wanted) && PyList_Append(list, candidate) < 0) {
+            Py_CLEAR(list);
         }
     }
-    return found;
+    return list;
 }
 
 /* ---- setup -------------------------------------------------------------- */

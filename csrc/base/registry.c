@@ -7,10 +7,10 @@
 /* The functions that look a key up in a ChainMap, as the class has them now; both borrowed, or
    NULL. */
 static void
-find_chain_look_up(struct core_state *state, PyTypeObject *type, PyObject *found[2])
+find_chain_look_up(struct core_state *state, PyTypeObject *type, PyObject *functions[2])
 {
-    found[0] = type_lookup(type, state->str.getitem);
-    found[1] = type_lookup(type, state->str.missing);
+    functions[0] = type_lookup(type, state->str.getitem);
+    functions[1] = type_lookup(type, state->str.missing);
 }
 
 /* True if a look-up in an instance of ChainMap does what it did at first.  The class changes for
@@ -22,11 +22,11 @@ chain_looks_up_as_usual(struct core_state *state, PyTypeObject *type)
     if (likely(version != 0 && version == state->chain_map_version)) {
         return 1;
     }
-    PyObject *found[2];
+    PyObject *functions[2];
     version = type_assign_version(type, state->str.maps);
-    find_chain_look_up(state, type, found);
-    if (version == 0 || found[0] != state->chain_look_up[0] || found[1] != state->chain_look_up[1]
-        || type_lookup(type, state->str.maps) != NULL
+    find_chain_look_up(state, type, functions);
+    if (version == 0 || functions[0] != state->chain_look_up[0]
+        || functions[1] != state->chain_look_up[1] || type_lookup(type, state->str.maps) != NULL
         || type->tp_getattro != PyObject_GenericGetAttr) {
         return 0;
     }

@@ -27,7 +27,7 @@ enum {
     /* And this part more for what nests in other ways. */
     OTHERS_PART = 4,
     OTHERS_MOST = 128 * 1024,
-    /* The interpreter's own reserve, where it sees the stack: it calls nothing below that. */
+    /* The interpreter's own reserve, where it sees the stack: nothing is called below that. */
     INTERPRETER_LEAVES = C_STACK_IS_SEEN ? 4096 * (int)sizeof(void *) : 0,
     /* The stack that importing a module and reading a function takes. */
     IMPORTS_TAKE = 48 * 1024,

@@ -13,7 +13,7 @@
 
 #include "base/compat.h"
 
-/* The part of the stack that is left for the functions called from there. */
+/* The part of the stack that remains for the functions called from there. */
 enum stack_reserve {
     STACK_FOR_CALLS,  /* for what is called from there: functions that do not nest */
     STACK_FOR_OTHERS, /* for calls that may nest again, too: the work goes on elsewhere than on the

@@ -86,7 +86,7 @@ weaktable_teardown(struct weaktable *table)
     table->places = NULL;
 }
 
-/* ---- who lives ---------------------------------------------------------- */
+/* ---- living owners ------------------------------------------------------ */
 
 int
 weaktable_is_same_class(const struct weaktable_entry *entry)

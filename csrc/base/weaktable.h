@@ -32,7 +32,7 @@ struct weaktable {
     size_t sweeps;   /* how often it was swept */
     struct weaktable_entry *dead;
     size_t entry_size;
-    void (*release)(struct weaktable_entry *); /* what the owner's part of an entry owns */
+    void (*release)(struct weaktable_entry *); /* of the references of the owner's part */
 };
 
 /* Makes an empty table.  0, or -1 with MemoryError. */

@@ -14,7 +14,7 @@ static const char *const kind_names[] = {STEP_KINDS(STEP_NAME)};
 
 enum { STORE_MAX_ENTRIES = 4096 };
 
-/* ---- one plan ----------------------------------------------------------- */
+/* ---- a plan ------------------------------------------------------------- */
 
 void
 plan_free(struct plan *plan)
@@ -225,7 +225,7 @@ ask_compiler(struct core_state *state, const char *name, PyObject *const *argume
 }
 
 /* Calls a function of the compiler about what is called with so many arguments; 0: not said.  1
-   and *steps, 0 if refused, -1 with what is meant for the caller. */
+   and *steps, 0 if the function is uncompilable, -1 with an exception for the caller. */
 static int
 compile_with(struct core_state *state, const char *name, PyObject *object, int arguments,
              struct plan **plan)
@@ -339,11 +339,11 @@ add_entry(struct core_state *state, PyObject *code)
 struct plan_entry *
 plan_meet(struct core_state *state, PyObject *code)
 {
-    struct weaktable_entry *found = weaktable_find(&state->plans->store->table, code);
-    if (unlikely(found == NULL) && (found = add_entry(state, code)) == NULL) {
+    struct weaktable_entry *weak = weaktable_find(&state->plans->store->table, code);
+    if (unlikely(weak == NULL) && (weak = add_entry(state, code)) == NULL) {
         return NULL;
     }
-    struct plan_entry *entry = (struct plan_entry *)found;
+    struct plan_entry *entry = (struct plan_entry *)weak;
     if (entry->met < UINT_MAX) {
         entry->met++;
     }
@@ -353,8 +353,8 @@ plan_meet(struct core_state *state, PyObject *code)
 enum plan_status
 plan_status(struct core_state *state, PyObject *code)
 {
-    const struct weaktable_entry *found = weaktable_find(&state->plans->store->table, code);
-    return found == NULL ? PLAN_UNREAD : ((const struct plan_entry *)found)->status;
+    const struct weaktable_entry *weak = weaktable_find(&state->plans->store->table, code);
+    return weak == NULL ? PLAN_UNREAD : ((const struct plan_entry *)weak)->status;
 }
 
 int

@@ -127,8 +127,8 @@ struct reducer;
    Runs Python code: the entry is to be met again afterwards. */
 int plan_read_reducer(struct core_state *state, const struct reducer *reducer);
 
-/* Reads a constructor, a class or function, with the compiler.  1 and *steps, which the
-   caller owns, 0 if it is refused, or -1 with an exception.  Runs Python code. */
+/* Reads a constructor, a class or function, with the compiler.  1 and *steps, which the caller
+   owns, 0 if the function is uncompilable, or -1 with an exception.  Runs Python code. */
 int plan_read_constructor(struct core_state *state, PyObject *constructor, struct plan **plan);
 
 /* Reads a __setstate__, a function, with the compiler.  0, or -1 with an exception.  Runs Python

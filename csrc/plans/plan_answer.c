@@ -1,10 +1,10 @@
-/* What a function answers by the type of its argument alone: see plan_answer.h. */
+/* Results that a function returns by the type of its argument alone: see plan_answer.h. */
 #include "plans/plan_answer.h"
 
 /* Plans of hooks are short; a longer one is not followed. */
 enum { VALUES_MOST = 48 };
 
-/* The values of the steps so far, all borrowed: no step makes anything, and no Python code runs.
+/* The values of the steps so far, all borrowed: no step makes an object, and no Python code runs.
    The object itself is `object`, which is the address of no object. */
 struct attempt {
     struct core_state *state;
@@ -15,7 +15,8 @@ struct attempt {
     PyObject *values[VALUES_MOST];
 };
 
-/* The value of a name in a module; NULL if that is not to be had this way. */
+/* The value of a name in a module; NULL if the lookup could run Python code or give a new object.
+ */
 static PyObject *
 answer_attribute(struct attempt *attempt, const struct step *step)
 {
@@ -29,7 +30,7 @@ answer_attribute(struct attempt *attempt, const struct step *step)
     return value;
 }
 
-/* The value of a step; NULL if the plan is left here. */
+/* The value of a step; NULL if the attempt ends here. */
 static PyObject *
 answer_value(struct attempt *attempt, const struct step *step)
 {
@@ -54,7 +55,7 @@ answer_value(struct attempt *attempt, const struct step *step)
     }
 }
 
-/* Whether two values are the same: 1, 0, or -1 if that is not known. */
+/* True if two values are the same: 1, 0, or -1 if that is not known. */
 static int
 answer_is(struct attempt *attempt, PyObject *left, PyObject *right)
 {
@@ -66,7 +67,7 @@ answer_is(struct attempt *attempt, PyObject *left, PyObject *right)
     return Py_TYPE(other) == attempt->type ? -1 : 0;
 }
 
-/* Whether a test holds: 1, 0, or -1. */
+/* True if a test holds: 1, 0, or -1. */
 static int
 answer_test(struct attempt *attempt, const struct step *step)
 {

@@ -88,8 +88,9 @@ read_cell(PyObject *function, size_t index)
 
 /* ---- attributes --------------------------------------------------------- */
 
+/* Stores a new reference: OUTCOME_DONE, or for NULL OUTCOME_RAISED. */
 static enum outcome
-found(PyObject *value, PyObject **result)
+store_result(PyObject *value, PyObject **result)
 {
     *result = value;
     return value != NULL ? OUTCOME_DONE : OUTCOME_RAISED;
@@ -115,7 +116,7 @@ static enum outcome
 read_of_class(struct core_state *state, PyObject *cls, PyObject *name, PyObject **value)
 {
     if (name == state->str.name && metaclass_leaves_alone(state, (PyTypeObject *)cls)) {
-        return found(PyType_GetName((PyTypeObject *)cls), value);
+        return store_result(PyType_GetName((PyTypeObject *)cls), value);
     }
     if (!metaclass_gives(state, (PyTypeObject *)cls, name)) {
         return OUTCOME_BAIL;
@@ -125,7 +126,7 @@ read_of_class(struct core_state *state, PyObject *cls, PyObject *name, PyObject 
         || (Py_TYPE(attribute)->tp_descr_get != NULL && !PyFunction_Check(attribute))) {
         return OUTCOME_BAIL;
     }
-    return found(Py_NewRef(attribute), value);
+    return store_result(Py_NewRef(attribute), value);
 }
 
 /* __class__ and __dict__, if they are object's and the class's own. */
@@ -134,14 +135,14 @@ read_getset(struct core_state *state, PyObject *owner, PyObject *descriptor, PyO
             PyObject **value)
 {
     if (name == state->str.class_ && descriptor == type_lookup(&PyBaseObject_Type, name)) {
-        return found(Py_NewRef((PyObject *)Py_TYPE(owner)), value);
+        return store_result(Py_NewRef((PyObject *)Py_TYPE(owner)), value);
     }
     PyTypeObject *defining = PyDescr_TYPE(descriptor);
     if (name != state->str.dict || !PyType_HasFeature(defining, Py_TPFLAGS_HEAPTYPE)
         || defining->tp_base == NULL || defining->tp_base->tp_dictoffset != 0) {
         return OUTCOME_BAIL;
     }
-    return found(PyObject_GenericGetDict(owner, NULL), value);
+    return store_result(PyObject_GenericGetDict(owner, NULL), value);
 }
 
 /* A slot, or a member of a built-in type. */
@@ -157,7 +158,7 @@ read_member(PyObject *owner, PyObject *descriptor, PyObject **value)
         *value = Py_XNewRef(*layout_slot(owner, member->offset));
         return *value != NULL ? OUTCOME_DONE : OUTCOME_ABSENT;
     }
-    return found(PyMember_GetOne((char *)owner, member), value);
+    return store_result(PyMember_GetOne((char *)owner, member), value);
 }
 
 /* From the instance, or else the class; no descriptor is in the way. */
@@ -263,12 +264,12 @@ run_fresh(struct plan_run *run, const struct step *step, PyObject **value)
 {
     PyObject *made = run->values[step->a];
     if (made == (PyObject *)&PyList_Type) {
-        return found(PyList_New(0), value);
+        return store_result(PyList_New(0), value);
     }
     if (made == (PyObject *)&PyDict_Type) {
-        return found(PyDict_New(), value);
+        return store_result(PyDict_New(), value);
     }
-    return made == (PyObject *)&PySet_Type ? found(PySet_New(NULL), value) : OUTCOME_BAIL;
+    return made == (PyObject *)&PySet_Type ? store_result(PySet_New(NULL), value) : OUTCOME_BAIL;
 }
 
 static enum outcome
@@ -285,7 +286,7 @@ run_sequence(struct plan_run *run, const struct step *step, PyObject **value)
             PyList_SET_ITEM(made, (Py_ssize_t)i, item);
         }
     }
-    return found(made, value);
+    return store_result(made, value);
 }
 
 static enum outcome
@@ -299,7 +300,7 @@ run_dict(struct plan_run *run, const struct step *step, PyObject **value)
             Py_CLEAR(made);
         }
     }
-    return found(made, value);
+    return store_result(made, value);
 }
 
 static enum outcome
@@ -454,8 +455,9 @@ find_member(PyTypeObject *type, const char *text)
     if (member == NULL || !Py_IS_TYPE(member, &PyMemberDescr_Type)) {
         return 0;
     }
-    const PyMemberDef *found = ((PyMemberDescrObject *)member)->d_member;
-    return found->type == T_OBJECT || found->type == T_OBJECT_EX ? found->offset : 0;
+    const PyMemberDef *definition = ((PyMemberDescrObject *)member)->d_member;
+    return definition->type == T_OBJECT || definition->type == T_OBJECT_EX ? definition->offset
+                                                                           : 0;
 }
 
 void

@@ -13,7 +13,7 @@ struct values_room {
     struct value_types builtin;    /* see value_construct.h */
     enum value_status status[VALUES];
     unsigned versions[VALUES]; /* of types of Python, when they were checked */
-    PyObject *guards[VALUES];  /* what _values.known() returned, or NULL */
+    PyObject *guards[VALUES];  /* the result of _values.known(), or NULL */
 };
 
 extern const struct core_room values_core_room;

@@ -44,7 +44,7 @@ struct value_class {
     struct dictwatch watch; /* of the dicts in which the names were found */
 };
 
-/* ---- what must not change ----------------------------------------------- */
+/* ---- guards ------------------------------------------------------------- */
 
 /* The object that a global leads to: itself, or the attribute of a module; borrowed. */
 static PyObject *
@@ -92,9 +92,9 @@ global_holds(struct core_state *state, struct value_class *known, PyObject *glob
     }
     PyObject *dict = PyModule_GetDict(object);
     dictwatch_add(&known->watch, dict);
-    PyObject *found = dict_get_name(dict, PyTuple_GET_ITEM(pair, 0));
+    PyObject *value = dict_get_name(dict, PyTuple_GET_ITEM(pair, 0));
     PyErr_Clear();
-    return found == PyTuple_GET_ITEM(pair, 1);
+    return value == PyTuple_GET_ITEM(pair, 1);
 }
 
 /* True if all names lead where they did, looked up.  The answer holds while the dicts are

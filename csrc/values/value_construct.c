@@ -299,15 +299,15 @@ static PyMethodDef functions[] = {
 
 /* ---- finding the types -------------------------------------------------- */
 
-/* Finds out whether the object is a type of C with this name, which nobody can change: *found,
+/* Finds out whether the object is a type of C with this name, which nobody can change: *result,
    borrowed, or NULL. */
 static void
-find_type_of_c(PyObject *object, const char *name, PyTypeObject **found)
+find_type_of_c(PyObject *object, const char *name, PyTypeObject **result)
 {
     PyTypeObject *type = (PyTypeObject *)object;
     int is_it = PyType_CheckExact(object) && PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)
                 && strcmp(type->tp_name, name) == 0;
-    *found = is_it ? type : NULL;
+    *result = is_it ? type : NULL;
 }
 
 /* The method of one argument that a type of C has under a name; NULL if that is something else. */

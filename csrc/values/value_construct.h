@@ -8,7 +8,7 @@
 
    Such a type cannot be changed by a program, so what it makes depends on the arguments alone.
    Only arguments that its constructor takes without an error are taken here, and those of a
-   reduction; whatever else is given to it, it is called with. */
+   reduction; with any others the type is called. */
 #ifndef FASTCOPYREG_VALUES_VALUE_CONSTRUCT_H
 #define FASTCOPYREG_VALUES_VALUE_CONSTRUCT_H
 

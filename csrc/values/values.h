@@ -6,10 +6,10 @@
 
    A row is for one type, found by its names and by the module that implements it, and only while
    that type's reducer is the one that the row was written for: the types of C cannot be changed,
-   those of Python have a guard on the code of each function that is left out.  A single row is for
-   every exception, also of Python, that has inherited BaseException's reducer.  The first object
-   of a type that is met by a process is asked, and its reduce value is compared with the parts
-   that the row reads; a difference turns the row off for good.
+   those of Python have a guard on the code of each function that is left out.  All exceptions that
+   have inherited BaseException's reducer, also those of Python, share a row.  The first object of
+   a type that is met by a process is asked, and its reduce value is compared with the parts that
+   the row reads; a difference turns the row off for good.
 
    Nothing here runs Python code, but values_check(). */
 #ifndef FASTCOPYREG_VALUES_VALUES_H
@@ -135,7 +135,7 @@ size_t values_number(const struct value *value);
 int values_guard_is_known(struct core_state *state, const struct value *value, PyTypeObject *type);
 
 /* True if nothing of the type has changed since it was checked, and the functions that the row
-   leaves out have the code that they had, use the same builtins, and are watched by nobody. */
+   leaves out have the code that they had, use the same builtins, and are monitored by no tool. */
 int values_guard_holds(struct core_state *state, const struct value *value, PyTypeObject *type);
 
 /* Compares what the reducer of the first object gave with what the row reads; before, asks

@@ -9,17 +9,17 @@
 static PyObject *
 find_definition(PyTypeObject *type, const char *text, int nth)
 {
-    PyObject *mro = type->tp_mro, *found = NULL, *name = PyUnicode_InternFromString(text);
-    for (Py_ssize_t i = 0; name != NULL && found == NULL && i < PyTuple_GET_SIZE(mro); i++) {
+    PyObject *mro = type->tp_mro, *definition = NULL, *name = PyUnicode_InternFromString(text);
+    for (Py_ssize_t i = 0; name != NULL && definition == NULL && i < PyTuple_GET_SIZE(mro); i++) {
         PyObject *dict = ((PyTypeObject *)PyTuple_GET_ITEM(mro, i))->tp_dict;
-        found = dict == NULL ? NULL : PyDict_GetItemWithError(dict, name);
-        if (found != NULL && nth-- > 0) {
-            found = NULL;
+        definition = dict == NULL ? NULL : PyDict_GetItemWithError(dict, name);
+        if (definition != NULL && nth-- > 0) {
+            definition = NULL;
         }
     }
     Py_XDECREF(name);
     PyErr_Clear();
-    return found;
+    return definition;
 }
 
 /* The __get__ of what describes SafeUUID.unknown, which by its name is what _member_map_ has;
@@ -54,18 +54,18 @@ find_member_getter(struct core_state *state, PyTypeObject *type)
 static PyObject *
 find_function(struct core_state *state, PyTypeObject *type, const struct value_function *sought)
 {
-    PyObject *found = sought->nth == MEMBER_GETTER
-                          ? find_member_getter(state, type)
-                          : find_definition(type, sought->name, sought->nth);
-    if (found == NULL || PyFunction_Check(found)) {
-        return Py_XNewRef(found);
+    PyObject *definition = sought->nth == MEMBER_GETTER
+                               ? find_member_getter(state, type)
+                               : find_definition(type, sought->name, sought->nth);
+    if (definition == NULL || PyFunction_Check(definition)) {
+        return Py_XNewRef(definition);
     }
     PyObject *function = NULL;
-    if (Py_IS_TYPE(found, &PyClassMethod_Type)) {
-        function = PyObject_GenericGetAttr(found, state->str.func);
+    if (Py_IS_TYPE(definition, &PyClassMethod_Type)) {
+        function = PyObject_GenericGetAttr(definition, state->str.func);
     }
-    else if (Py_IS_TYPE(found, &PyProperty_Type)) {
-        function = PyObject_GenericGetAttr(found, state->str.fget);
+    else if (Py_IS_TYPE(definition, &PyProperty_Type)) {
+        function = PyObject_GenericGetAttr(definition, state->str.fget);
     }
     if (function != NULL && !PyFunction_Check(function)) {
         Py_CLEAR(function);

@@ -297,7 +297,7 @@ share_value(struct bound_plan *bound, uint16_t number, PyObject *value)
     return 1;
 }
 
-/* Looks all of it up.  Whether it is there, and is what the plan relies on. */
+/* Looks all names up.  True if they are there, and hold the objects that the plan relies on. */
 static NOINLINE int
 look_all_up(struct core_state *state, struct bound_plan *bound, PyObject *function)
 {

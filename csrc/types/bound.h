@@ -69,7 +69,7 @@ struct bound_plan {
     uint16_t keys_at;                   /* operands of the state's dict */
     Py_ssize_t global_hint;             /* where the global that was looked up last is */
     struct part parts[BOUND_PARTS_MAX]; /* arguments, then the values of the state */
-    struct class_values under_parts;    /* what the type has under names in the __dict__ */
+    struct class_values under_parts;    /* the type's attributes under names in the __dict__ */
     /* Of the time in which copyreg.dispatch_table holds the function: see namecache.h. */
     uint64_t stamp;             /* 0: it is not known to, or another table does */
     unsigned metaclass_version; /* of the type's metaclass, which lets it be looked up purely */
@@ -106,7 +106,7 @@ bound_is_of(struct core_state *state, PyTypeObject *type)
 struct bound_plan *bound_of(struct core_state *state, const struct plan *plan, PyTypeObject *type);
 
 /* True if the function that was registered when the bound plan was stamped still is, has the code
-   that was read, and would not be watched: neither the reducer nor its plan has to be looked up.
+   that was read, and would not be monitored: neither the reducer nor its plan has to be looked up.
    Runs no Python code. */
 ALWAYS_INLINE int
 bound_is_registered(struct core_state *state, const struct bound_plan *bound, PyTypeObject *type)
@@ -118,8 +118,8 @@ bound_is_registered(struct core_state *state, const struct bound_plan *bound, Py
            && !code_is_monitored(bound->code) && !calls_observed(state);
 }
 
-/* Looks up what the function would look up, once an epoch.  Whether all of it is there, and
-   is what the plan relies on.  Runs no Python code. */
+/* Looks up the names that the function would look up, once an epoch.  True if they are there, and
+   hold the objects that the plan relies on.  Runs no Python code. */
 int bound_look_up(struct core_state *state, struct bound_plan *bound, PyObject *function);
 
 /* The reducer of the object, if its class has it as a function or as a method of C: its

@@ -35,8 +35,8 @@ class_values_have(const struct class_values *values, PyObject *value)
     return 0;
 }
 
-/* Takes what was found in a class, or NULL.  Whether it is no data descriptor, and there is room
-   for it if it may become one. */
+/* Takes what was found in a class, or NULL.  True if the value is no data descriptor, and there is
+   room if its type may make it one later. */
 static inline int
 class_values_take(struct class_values *values, PyObject *value)
 {

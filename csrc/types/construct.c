@@ -314,14 +314,14 @@ find_class_constructor(struct core_state *state, PyTypeObject *type, Py_ssize_t 
     if (version == 0) {
         return OUTCOME_BAIL;
     }
-    enum outcome found =
+    enum outcome outcome =
         find_constructor(state, (PyObject *)type, (PyObject *)type, version, constructor, hot);
-    if (found == OUTCOME_DONE && (*constructor)->known == NULL
+    if (outcome == OUTCOME_DONE && (*constructor)->known == NULL
         && (count < (*constructor)->plan->required || count > (*constructor)->plan->accepted
             || !constructor_holds(*constructor))) {
         return OUTCOME_BAIL;
     }
-    return found;
+    return outcome;
 }
 
 static enum outcome
@@ -332,9 +332,9 @@ make_of_class(struct core_state *state, PyTypeObject *type, PyObject *const *arg
     if (PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) {
         return value_construct(state, type, arguments, count, made);
     }
-    enum outcome found = find_class_constructor(state, type, count, &constructor, made);
-    if (found != OUTCOME_DONE) {
-        return found;
+    enum outcome outcome = find_class_constructor(state, type, count, &constructor, made);
+    if (outcome != OUTCOME_DONE) {
+        return outcome;
     }
     if (constructor->known != NULL) {
         return value_class_construct(state, constructor->known, type, arguments, count, made);
@@ -353,10 +353,10 @@ construct_find_stores(struct core_state *state, PyObject *callable, Py_ssize_t c
         || !PyType_HasFeature((PyTypeObject *)callable, Py_TPFLAGS_HEAPTYPE)) {
         return NULL;
     }
-    enum outcome found =
+    enum outcome outcome =
         find_class_constructor(state, (PyTypeObject *)callable, count, &constructor, &hot);
     Py_XDECREF(hot);
-    return found == OUTCOME_DONE && constructor->plain ? constructor : NULL;
+    return outcome == OUTCOME_DONE && constructor->plain ? constructor : NULL;
 }
 
 static enum outcome
@@ -364,10 +364,10 @@ make_of_function(struct core_state *state, PyObject *function, PyObject *const *
                  Py_ssize_t count, PyObject **made)
 {
     struct constructor *constructor;
-    enum outcome found =
+    enum outcome outcome =
         find_constructor(state, function, PyFunction_GET_CODE(function), 0, &constructor, made);
-    if (found != OUTCOME_DONE) {
-        return found;
+    if (outcome != OUTCOME_DONE) {
+        return outcome;
     }
     if (count < constructor->plan->required || count > constructor->plan->accepted
         || code_is_monitored(constructor->weaktable_entry.key)) {
@@ -417,11 +417,11 @@ construct_by_setstate(struct core_state *state, PyObject *object, PyObject *obje
         || state->plans->threshold == 0) {
         return 0;
     }
-    enum outcome found = find_class_constructor(state, type, 0, &constructor, &hot);
-    if (found == OUTCOME_HOT) {
+    enum outcome outcome = find_class_constructor(state, type, 0, &constructor, &hot);
+    if (outcome == OUTCOME_HOT) {
         return construct_read(state, hot);
     }
-    int set = found == OUTCOME_DONE && constructor->known != NULL
+    int set = outcome == OUTCOME_DONE && constructor->known != NULL
               && value_class_set_state(state, constructor->known, object, object_state);
     state->plans->made_by_plan += set != 0;
     return set;

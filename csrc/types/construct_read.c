@@ -45,13 +45,13 @@ function_at(PyTypeObject *type, uint16_t place, PyObject *name)
         return NULL;
     }
     PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(type->tp_mro, place);
-    PyObject *found = base->tp_dict == NULL ? NULL : PyDict_GetItemWithError(base->tp_dict, name);
-    if (found != NULL && Py_IS_TYPE(found, &PyStaticMethod_Type)) {
+    PyObject *value = base->tp_dict == NULL ? NULL : PyDict_GetItemWithError(base->tp_dict, name);
+    if (value != NULL && Py_IS_TYPE(value, &PyStaticMethod_Type)) {
         /* A __new__: to unwrap a staticmethod runs no code. */
-        found = Py_TYPE(found)->tp_descr_get(found, NULL, (PyObject *)type);
-        Py_XDECREF(found);
+        value = Py_TYPE(value)->tp_descr_get(value, NULL, (PyObject *)type);
+        Py_XDECREF(value);
     }
-    return found != NULL && PyFunction_Check(found) ? found : NULL;
+    return value != NULL && PyFunction_Check(value) ? value : NULL;
 }
 
 /* Finds the functions whose code went into the plan. */

@@ -17,7 +17,7 @@ enum { STORES_MAX = 31 };
 struct store {
     uint8_t is_slot;
     uint16_t argument;  /* the positional argument that is stored */
-    uint16_t parameter; /* whose default it is if there are fewer */
+    uint16_t parameter; /* that has the default if there are fewer arguments */
     Py_ssize_t place;   /* offset of the slot, or index of the value */
     PyObject *name;     /* the plan owns it */
 };
@@ -34,7 +34,7 @@ struct constructor {
     struct trial trial;                      /* of the plan */
     PyObject *functions[PLAN_FUNCTIONS_MAX]; /* borrowed while the version holds */
     PyObject *codes[PLAN_FUNCTIONS_MAX];     /* strong */
-    struct class_values under_stores;        /* what the class has under the names stored */
+    struct class_values under_stores;        /* the class's attributes under the names stored */
     /* Where every store is of an argument, and all names have their places: */
     int plain;
     int takes;    /* so many arguments, each of which is stored once; -1: not so */

@@ -163,7 +163,7 @@ default_update(PyObject *object, PyObject *fields)
     return result;
 }
 
-/* ---- what is known of a type -------------------------------------------- */
+/* ---- properties of classes ---------------------------------------------- */
 
 /* True if the type inherits the very attribute that object has. */
 static int

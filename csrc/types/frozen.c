@@ -80,7 +80,7 @@ frozen_builtins_hold(struct core_state *state, PyObject *function)
     return 1;
 }
 
-/* Looks for what a function finds, unless nothing has changed since.  Whether all is there. */
+/* Looks up the names of a function, unless nothing has changed since.  True if they are there. */
 static int
 prefetch_around(struct core_state *state, PyObject *function)
 {
@@ -122,17 +122,17 @@ find_frozen_function(struct core_state *state, PyTypeObject *type, enum frozen_f
                : NULL;
 }
 
-/* True if a tool watches the code, or the comprehension in it. */
+/* True if a tool monitors the code, or the comprehension in it. */
 static int
-is_watched(PyObject *code)
+is_monitored(PyObject *code)
 {
     PyObject *constants = ((PyCodeObject *)code)->co_consts;
-    int watched = code_is_monitored(code);
-    for (Py_ssize_t i = 0; !watched && i < PyTuple_GET_SIZE(constants); i++) {
+    int monitored = code_is_monitored(code);
+    for (Py_ssize_t i = 0; !monitored && i < PyTuple_GET_SIZE(constants); i++) {
         PyObject *constant = PyTuple_GET_ITEM(constants, i);
-        watched = PyCode_Check(constant) && code_is_monitored(constant);
+        monitored = PyCode_Check(constant) && code_is_monitored(constant);
     }
-    return watched;
+    return monitored;
 }
 
 /* True if the function has the code that is known. */
@@ -141,7 +141,7 @@ is_known(struct core_state *state, PyObject *function, enum frozen_function kind
 {
     PyObject *codes = PyTuple_GET_ITEM(state->types->frozen->known, 0);
     PyObject *code = PyFunction_GET_CODE(function);
-    return code == PyTuple_GET_ITEM(codes, (Py_ssize_t)kind) && !is_watched(code);
+    return code == PyTuple_GET_ITEM(codes, (Py_ssize_t)kind) && !is_monitored(code);
 }
 
 int

@@ -12,8 +12,8 @@
                object.__setattr__(self, field.name, value)
 
    They are left out only while they and fields() have the very code that this file stands for
-   (_compiler/values.py compares it), find the globals and builtins that they are meant to, and
-   nobody watches them; and only for objects whose __dict__, if they have one, shadows no method.
+   (_compiler/values.py compares it), find the globals and builtins that they are meant to, and no
+   tool monitors them; and only for objects whose __dict__, if they have one, shadows no method.
    The fields are those that the class says it has at the moment: each in a slot, or, of a class
    without slots that is derived from one with them, in the __dict__.  The first object of any such
    class is asked, and its state is compared with the fields that are read.

@@ -4,7 +4,7 @@
 #include "types/room.h"
 #include "types/default.h"
 
-/* ---- what is known of types --------------------------------------------- */
+/* ---- properties of classes ---------------------------------------------- */
 
 enum { FACTS_SIZE = 512 };
 

@@ -36,9 +36,9 @@ takes_state_alone(PyObject *function)
     return ((PyCodeObject *)PyFunction_GET_CODE(function))->co_argcount - count <= 2;
 }
 
-/* True if nobody watches what a function of this code does. */
+/* True if no tool monitors functions of this code. */
 static int
-is_unwatched(struct core_state *state, PyObject *code)
+is_unmonitored(struct core_state *state, PyObject *code)
 {
     return state->plans->threshold != 0 && !code_is_monitored(code) && !calls_observed(state);
 }
@@ -50,7 +50,7 @@ setstate_updates(struct core_state *state, PyObject *function)
         return 0;
     }
     PyObject *code = PyFunction_GET_CODE(function);
-    return plan_status(state, code) == PLAN_UPDATES && is_unwatched(state, code)
+    return plan_status(state, code) == PLAN_UPDATES && is_unmonitored(state, code)
            && takes_state_alone(function);
 }
 
@@ -105,7 +105,7 @@ store_by_plan(struct core_state *state, PyObject *object, PyObject *object_state
         return entry != NULL && plan_is_hot(state, entry) ? read_function(state, function) : 0;
     }
     int updates = entry->status == PLAN_UPDATES;
-    if (!is_unwatched(state, entry->weaktable_entry.key) || !takes_state_alone(function)
+    if (!is_unmonitored(state, entry->weaktable_entry.key) || !takes_state_alone(function)
         || !layout_lacks_attribute(object, type, state->str.setstate)
         || !layout_has_only_str_keys(object_state)
         || (!updates && type->tp_setattro != PyObject_GenericSetAttr)) {

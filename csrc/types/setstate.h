@@ -6,15 +6,15 @@
    as most do.
 
    The compiler reads the last ones, each code object once, when it was met often enough (plan.h).
-   The function is looked up on the type at each use, and its code must not be watched by anybody;
-   where the object, its __dict__ or the state are not as usual, it is called. */
+   The function is looked up on the type at each use, and no tool may monitor its code; where the
+   object, its __dict__ or the state are not as usual, it is called. */
 #ifndef FASTCOPYREG_TYPES_SETSTATE_H
 #define FASTCOPYREG_TYPES_SETSTATE_H
 
 #include "base/handed.h"
 #include "base/state.h"
 
-/* The type's __setstate__ if it is a function that updates the __dict__, and nobody watches it:
+/* The type's __setstate__ if it is a function that updates the __dict__, and no tool monitors it:
    borrowed, or NULL.  Runs no Python code. */
 PyObject *setstate_find_update(struct core_state *state, PyTypeObject *type);
 
@@ -28,8 +28,8 @@ int setstate_updates(struct core_state *state, PyObject *function);
 int setstate_apply(struct core_state *state, struct handed *handed, PyObject *object,
                    PyObject *object_state);
 
-/* The same, but 0 and nothing done where it would be called.  It never asks the object itself for
-   the method. */
+/* The same, but 0 and nothing done where __setstate__ would be called.  Never asks the object
+   itself for the method. */
 int setstate_apply_known(struct core_state *state, PyObject *object, PyObject *object_state);
 
 #endif

@@ -101,8 +101,8 @@ is_set(struct core_state *state, PyTypeObject *type)
            || has_of(type, &PyFrozenSet_Type, state->str.reduce);
 }
 
-/* True if objects of the type come apart by object.__reduce_ex__ alone, or by the __reduce__ of
-   sets, which it calls; whatever their state is. */
+/* True if objects of the type are reduced by object.__reduce_ex__ alone, or by the __reduce__ of
+   sets, which it calls; with any state. */
 static int
 is_reduced_by_default(struct core_state *state, PyTypeObject *type)
 {
@@ -382,7 +382,7 @@ read_reduction(struct core_state *state, struct typeinfo *info, PyTypeObject *ty
 static void
 read_type(struct core_state *state, struct typeinfo *info, PyTypeObject *type)
 {
-    /* The names of any class: it may be a constructor. */
+    /* The names of any class, as a class may be a constructor. */
     const struct value *value = values_find(state, type);
     if (value != NULL || PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) {
         read_names(state, info, type);

@@ -19,9 +19,9 @@
    A type gets a typeinfo when it is met for the second time: the first object of a type goes the
    general way, which also writes __slotnames__ to the class as it should.
 
-   A typeinfo holds no class, function or module: a type is only compared.  It is complete when it
-   is published, and never edited but for the numbers of the current dump; when it is replaced, the
-   old one is freed when no dump is under way. */
+   A typeinfo holds no class, function or module: a type is only compared.  A typeinfo is complete
+   when it is published, and never edited but for the numbers of the current dump; when it is
+   replaced, the old one is freed when no dump is under way. */
 #ifndef FASTCOPYREG_TYPES_TYPEINFO_H
 #define FASTCOPYREG_TYPES_TYPEINFO_H
 
@@ -250,7 +250,7 @@ typeinfo_names_hold(struct core_state *state, struct typeinfo *info)
 int typeinfo_is_frozen(struct core_state *state, const struct typeinfo *info);
 
 /* True if the type is made by collections.namedtuple(), whose __getnewargs__ gives the elements
-   and is not watched by anybody. */
+   and is monitored by no tool. */
 int typeinfo_is_namedtuple(struct core_state *state, PyTypeObject *type);
 
 /* True if the shared keys of the type's instances shadow a method that the reduction asks for, in

@@ -3,7 +3,7 @@
 
    Most objects that are copied are of the type of the one before them, and of those whose reducer
    is called, half of the time is the call.  So little else is done for them: the copy module's
-   tables are guarded by their watch, and the class by its version. */
+   tables are guarded by a dict watch, and the class by its version. */
 #include "copy/copier.h"
 
 #include "types/bound.h"
@@ -11,7 +11,7 @@
 #include "plans/room.h"
 #include "copy/room.h"
 
-/* ---- by a form ---------------------------------------------------------- */
+/* ---- by a bound plan ---------------------------------------------------- */
 
 void
 copier_remember_bound(struct copier *copier, PyTypeObject *type, Py_ssize_t count)

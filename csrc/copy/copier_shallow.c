@@ -518,9 +518,9 @@ copy_by_route(struct core_state *state, PyObject *object, PyObject **copy)
         return 0;
     }
     struct copyroute *route = find_route(state, Py_TYPE(object));
-    enum copyroute_shallow found =
+    enum copyroute_shallow shallow =
         route == NULL ? SHALLOW_ASK : copyroute_look_shallowly(state, route);
-    switch (found) {
+    switch (shallow) {
     case SHALLOW_ASK: return 0;
     case SHALLOW_CONTAINER: return copy_container(object, copy);
     case SHALLOW_ATOMIC: *copy = Py_NewRef(object); return 1;

@@ -78,7 +78,7 @@ struct copyroute {
     uint64_t generation; /* of the tables that gave the kind; 0: the kind must be found again */
     Py_hash_t hash;      /* of the type, where that is not foreign */
     enum copyroute_kind kind;
-    enum copyroute_shallow dispatched; /* what copy._copy_dispatch has, up to 3.13 */
+    enum copyroute_shallow dispatched; /* the entry of copy._copy_dispatch, up to 3.13 */
     PyObject *function;                /* borrowed from the table, in this generation */
     struct trial deep_trial;           /* of the plan of its reducer in deep copies, ... */
     struct trial shallow_trial;        /* ... and of the bound plan in shallow ones */

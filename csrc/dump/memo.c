@@ -4,8 +4,8 @@
 enum {
     LEAST_TABLE = 64,
     LEAST_LOG = 64,
-    /* What is kept between two uses, a megabyte each: no more than a large dump needs again.
-       Emptying a large table costs what was entered, not its size. */
+    /* Limits of the memory kept between two uses, a megabyte each: no more than a large dump needs
+       again.  Emptying a large table costs what was entered, not its size. */
     KEPT_TABLE = 1 << 18,
     KEPT_LOG = 1 << 17
 };
@@ -152,7 +152,7 @@ memo_make(struct memo *memo, size_t position, PyObject *dict)
     return 0;
 }
 
-/* An object that is nothing but there; strong, or NULL. */
+/* A small new object of the type that is absent; strong, or NULL. */
 static PyObject *
 make_stand_in(enum memo_absent absent)
 {
@@ -213,7 +213,7 @@ memo_visit(const struct memo *memo, visitproc visit, void *arg)
     return 0;
 }
 
-/* Gives every entry a number of its own beside the log.  0 or -1. */
+/* Stores the number of every entry beside the log.  0 or -1. */
 static int
 make_indices(struct memo *memo)
 {
@@ -295,8 +295,8 @@ empty_table(struct memo *memo)
     }
 }
 
-/* Gives a table above the cap back.  The memo is empty; if there is no memory for a
-   smaller table, the large one stays. */
+/* Frees a table above the cap.  The memo is empty; if there is no memory for a smaller table, the
+   large one stays. */
 static void
 shrink_table(struct memo *memo)
 {
@@ -324,7 +324,8 @@ forget(struct memo *memo)
     memo->generation++;
 }
 
-/* Drops what a memo owned that was forgotten, but the log itself.  May run Python code. */
+/* Releases the references of a memo whose entries were forgotten, but not the log itself.  May run
+   Python code. */
 static void
 let_go(const struct memo *old)
 {
@@ -343,8 +344,8 @@ memo_clear(struct memo *memo)
     if (memo->count == 0 && memo->indices == NULL) {
         return;
     }
-    /* Dropping references runs Python code, which may use the memo: it is whole and
-       empty by then, and without a log of its own until it needs one. */
+    /* Releasing references runs Python code, which may use the memo: by then the memo is
+       consistent and empty, and without a log of its own until one is needed. */
     struct memo old = *memo;
     forget(memo);
     memo->log = NULL;

@@ -1,40 +1,42 @@
 /* The pickler's numbering of objects: a log, a table, and the rule that lets them differ.
 
-   The simple memo is one hash table from object to number, in which every object that is
-   saved is looked up and entered, and which owns them all.  It is what most of the time of
-   a dump goes to: each entry is a cache miss in a table of 16-byte entries.
+   The simple memo is one hash table from object to number, in which every object that is saved is
+   looked up and entered, and which owns them all.  Most of the time of a dump goes into that: each
+   entry is a cache miss in a table of 16-byte entries.
 
    Here the numbering is a log, an array of pointers in the order of their numbers, and the
    table beside it holds only positions of the log (4 bytes each).  An object is entered
    into the table, and owned, only when somebody could present it a second time:
 
-     An entry may stay out of the table ("deferred") while nobody but the one holder
-     from whom the pickler has just read it holds the object, while every object that was
-     opened before it and is not numbered yet is held by one holder too, and while no
-     foreign code has run since.  Foreign code is whatever may run Python or drop a last
-     reference.  Before any of it runs, memo_flush() enters and owns all entries.
+     An entry may stay out of the table ("deferred") while nobody but the one holder from whom the
+     pickler has just read it holds the object, while every object that was opened before it and is
+     not numbered yet is held by one holder too, and while no foreign code has run since.  Foreign
+     code is code that may run Python or release a last reference.  Before any of it runs,
+     memo_flush() enters and owns all entries.
 
    The second condition is for cycles through objects that are numbered after their
    children (tuples, frozen sets, arguments of a reduction): such an object, if shared, may
    come by again before it has a number, and its children with it.
 
-   An entry may also be counted only (memo_skip): a container or a string that the standard
-   library would have made for this dump and nobody else could get hold of: the arguments tuple of
-   a reduction, the state of slots.  Who looks at the memo finds a stand-in for each, made when it
-   is asked for (memo_show): an object of the same type, and its own.  What only such a container
-   would have held, and has no number, is kept (memo_keep).
+   An entry may also be counted only (memo_skip): a container or a string that the standard library
+   would have made for this dump and nobody else could get hold of: the arguments tuple of a
+   reduction, the state of slots.  The memo as Python sees it has a stand-in for each, made when
+   the memo is asked for (memo_show): a new object of the same type.  Objects that only such a
+   container would have held, and that have no number, are kept (memo_keep).
 
-   Between two dumps with one memo everything is owned (memo_own), and what was deferred is entered
-   when the memo is needed again, by the next dump or by who looks: mostly nobody does.
+   Between two dumps with one memo everything is owned (memo_own), and deferred entries are entered
+   into the table when the memo is needed again, by the next dump or by a program that looks at it,
+   which few do.
 
-   A memo that was assigned has numbers of its own choice; then, and only then, `indices`
-   lies beside the log.  The next number is always the count of entries.
+   A memo that was assigned may have any numbers; then, and only then, `indices` lies beside the
+   log.  The next number is always the count of entries.
 
-   The __dict__ of an instance may be numbered before it is made (memo_put_unmade): the log
-   has the instance then.  What others could get hold of is made before foreign code runs, by
-   the pickler, which finds such entries by MEMO_UNMADE.
+   The __dict__ of an instance may be numbered before it is made (memo_put_unmade): the log has the
+   instance then.  The pickler finds such entries by MEMO_UNMADE, and makes the dicts that others
+   could get hold of before foreign code runs.
 
-   Where reference counts say nothing (builds without the GIL), nothing is deferred. */
+   Where reference counts do not tell who holds an object (builds without the GIL), nothing is
+   deferred. */
 #ifndef FASTCOPYREG_DUMP_MEMO_H
 #define FASTCOPYREG_DUMP_MEMO_H
 
@@ -62,7 +64,7 @@ struct memo {
 #define MEMO_UNMADE ((uintptr_t)2)   /* stands for the __dict__ of the object */
 #define MEMO_MARKS (MEMO_DEFERRED | MEMO_UNMADE)
 
-/* What is counted only: no object but both marks. */
+/* The type of an entry that is counted only: both marks, and this in place of an object. */
 enum memo_absent { ABSENT_TUPLE, ABSENT_DICT, ABSENT_LIST, ABSENT_STR, ABSENT_BYTES };
 
 /* The object of an entry that owns one; else NULL. */
@@ -72,13 +74,13 @@ memo_object(uintptr_t entry)
     return entry & MEMO_UNMADE ? NULL : (PyObject *)(entry & ~MEMO_MARKS);
 }
 
-/* Makes it an empty memo.  0, or -1 with MemoryError. */
+/* Initialises an empty memo.  0, or -1 with MemoryError. */
 int memo_init(struct memo *memo);
 
-/* Drops all entries, keeping up to a cap of memory.  May run Python code. */
+/* Releases all entries, keeping up to a cap of memory.  May run Python code. */
 void memo_clear(struct memo *memo);
 
-/* Drops all entries and frees everything.  May run Python code. */
+/* Releases all entries and frees all memory.  May run Python code. */
 void memo_destroy(struct memo *memo);
 
 /* Enters and owns every entry.  To be called before any foreign code.  0 or -1. */
@@ -94,7 +96,7 @@ int memo_show(struct memo *memo);
 /* Owns an object that has no number.  0 or -1. */
 int memo_keep(struct memo *memo, PyObject *object);
 
-/* Visits what is owned. */
+/* Visits the objects that are owned. */
 int memo_visit(const struct memo *memo, visitproc visit, void *arg);
 
 /* Enters an object that is at hand under any number.  For memos that are assigned, and
@@ -137,7 +139,7 @@ memo_index(const struct memo *memo, Py_ssize_t position)
     return likely(memo->indices == NULL) ? position : memo->indices[position];
 }
 
-/* Dicts that are not made are left as they are. */
+/* Enters and owns every deferred entry: 0 or -1.  Dicts that are not made are not touched. */
 ALWAYS_INLINE int
 memo_flush(struct memo *memo)
 {
@@ -150,8 +152,7 @@ memo_reserve(struct memo *memo)
     return unlikely(memo->count == memo->capacity) ? memo_grow_log(memo) : 0;
 }
 
-/* Numbers an object that may be presented again.  It is borrowed until the next flush.
-   0 or -1. */
+/* Numbers an object that may be presented again, and borrows it until the next flush.  0 or -1. */
 ALWAYS_INLINE int
 memo_put(struct memo *memo, PyObject *object)
 {
@@ -207,7 +208,7 @@ memo_put_unmade(struct memo *memo, PyObject *instance)
     return 0;
 }
 
-/* Puts the dict where its instance stood for it, and owns it.  0 or -1. */
+/* Replaces the instance that stood for its __dict__ by the dict, and owns it.  0 or -1. */
 int memo_make(struct memo *memo, size_t position, PyObject *dict);
 
 /* Counts an entry that nobody can fetch.  0 or -1. */

@@ -1,4 +1,4 @@
-/* The functions dump and dumps, and a dump as a whole. */
+/* The functions dump and dumps, and the course of a dump from its header to STOP. */
 #include "dump/pickler.h"
 
 #include "base/arguments.h"
@@ -10,7 +10,7 @@
 
 /* ---- a dump ------------------------------------------------------------- */
 
-/* Moves what is kept between two uses. */
+/* Moves the memory that is kept between two uses. */
 static void
 move_memory(struct pickler *to, struct pickler *from)
 {
@@ -97,8 +97,9 @@ pickler_watch(struct pickler *pickler)
     pickler->writer.limit = pickler->writer.every ? pickler->writer.start : pickler->writer.due;
 }
 
-/* Whether to call `write` may run Python code.  BytesIO's own method runs none with what a dump
-   hands to it; what hides it, on the object or in a class derived from BytesIO, is another one. */
+/* True if calling `write` may run Python code.  BytesIO's own method runs none with the objects
+   that a dump hands to it; an attribute that shadows it, on the object or in a class derived from
+   BytesIO, is not that method. */
 static int
 write_is_foreign(struct core_state *state, PyObject *write)
 {
@@ -159,8 +160,9 @@ save_asked(struct pickler *pickler, PyObject *object, char *out)
     return save_close(pickler, object, save_release(pickler, reduce_value, out));
 }
 
-/* What is written last is foreign code, after which nothing is looked up any more: where nobody
-   can look at the memo, it is enough that all lives as long as there.  0 or -1. */
+/* Prepares the memo for the last write, which is foreign code.  Nothing is looked up after it:
+   where nobody can look at the memo, its objects only have to live as long as they do in the
+   standard library.  0 or -1. */
 static int
 before_last_write(struct pickler *pickler)
 {
@@ -171,8 +173,8 @@ before_last_write(struct pickler *pickler)
     return 0;
 }
 
-/* Writes the whole pickle; what is left of it in the buffer ends at the place returned.  In line:
-   what lies on the stack below the first object is at the cost of nesting. */
+/* Writes the complete pickle; the part that is still in the buffer ends at the place returned.  In
+   line: stack used below the first object is lost to nesting. */
 ALWAYS_INLINE char *
 write_pickle(struct pickler *pickler, PyObject *object, PyObject *write)
 {
@@ -202,9 +204,9 @@ pickler_run(struct pickler *pickler, PyObject *object, PyObject *write)
 
 /* ---- between calls ------------------------------------------------------ */
 
-/* dump() and dumps() use one struct pickler after the other call has done with it, and
-   with it its memory.  It belongs to the call that took it: a nested call, and a call of
-   another thread, finds none and makes its own. */
+/* dump() and dumps() share one idle struct pickler, and with it its memory.  The pickler belongs
+   to the call that took it: a nested call, and a call of another thread, finds none and makes its
+   own. */
 static struct pickler *
 take_pickler(struct core_state *state)
 {
@@ -233,8 +235,8 @@ destroy(struct pickler *pickler)
     }
 }
 
-/* Leaves nothing but memory that may be kept.  Dropping the memo's references runs Python code,
-   and so nested calls; `pickler` is still taken then. */
+/* Empties the pickler of all but memory that may be kept.  Releasing the memo's references runs
+   Python code, and so nested calls; `pickler` is still taken then. */
 static void
 empty(struct pickler *pickler)
 {
@@ -277,8 +279,8 @@ pickler_teardown(struct core_state *state)
     destroy(exchange_pointer((void **)&state->dump->idle_pickler, NULL));
 }
 
-/* One dump with arguments that were read; a new object, or NULL.  `asked` is stolen: what the
-   object's reducer returned, or NULL. */
+/* Dumps one object with arguments that were read; a new object, or NULL.  `asked`, which is
+   stolen, is the reduce value that the object's reducer returned, or NULL. */
 static PyObject *
 dump_once(struct core_state *state, PyObject *object, PyObject *protocol, int fix_imports,
           PyObject *buffer_callback, PyObject *file, PyObject *asked)

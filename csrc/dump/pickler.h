@@ -10,15 +10,15 @@ int pickler_setup(PyObject *module);
 /* Adds the type alone. */
 int pickler_type_setup(PyObject *module);
 
-/* Frees what is kept between calls of dump and dumps. */
+/* Frees the memory that is kept between calls of dump and dumps. */
 void pickler_teardown(struct core_state *state);
 
-/* Makes it a pickler without hooks that has numbered nothing.  It takes over the memory of the one
-   that is idle.  0 or -1. */
+/* Initialises a pickler without hooks and with an empty memo, which takes over the memory of the
+   idle pickler.  0 or -1. */
 int pickler_init(struct pickler *pickler, struct core_state *state);
 
-/* Lets go of the memo, and leaves memo and buffer to the next one if none is idle.  May run Python
-   code. */
+/* Releases the memo's references, and leaves memo and buffer to the next pickler if none is idle.
+   May run Python code. */
 void pickler_retire(struct pickler *pickler);
 
 /* Reads the arguments of the same names.  0 or -1.  The callback is borrowed. */

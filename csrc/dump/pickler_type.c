@@ -8,11 +8,11 @@ typedef struct {
     PyObject_HEAD struct pickler pickler;
     PyObject *write;              /* NULL: __init__ was not called */
     PyObject *persistent_id;      /* as it was assigned, or NULL */
-    PyObject *persistent_id_self; /* what it is bound to if that is this object; borrowed */
+    PyObject *persistent_id_self; /* its __self__ if that is this object; borrowed */
     int running;                  /* a dump or __init__ is under way */
 } PicklerObject;
 
-/* What is owned besides the memo: V(field). */
+/* Owned objects besides the memo: V(field). */
 #define PICKLER_FIELDS(V)       \
     V(pickler.fast_memo)        \
     V(pickler.dispatch_table)   \
@@ -27,7 +27,7 @@ typedef struct {
     PyObject_HEAD PicklerObject *owner;
 } PicklerMemoObject;
 
-/* ---- one user at a time ------------------------------------------------- */
+/* ---- at most one user at a time ----------------------------------------- */
 
 /* Used again from inside its own callback, or by another thread meanwhile, a pickler
    would write into the middle of an opcode.  0, or -1 with RuntimeError. */
@@ -44,7 +44,7 @@ begin_using(PicklerObject *self)
 
 /* ---- life --------------------------------------------------------------- */
 
-/* A pickler that was made and not initialised is whole: it has a memo, and no file. */
+/* A pickler that was made and not initialised is consistent: an empty memo, and no file. */
 static PyObject *
 pickler_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
 {
@@ -71,7 +71,7 @@ pickler_traverse(PicklerObject *self, visitproc visit, void *arg)
     return memo_visit(&self->pickler.memo, visit, arg);
 }
 
-/* Drops everything but memo and buffer. */
+/* Releases everything but memo and buffer. */
 static void
 drop_fields(PicklerObject *self)
 {
@@ -118,7 +118,7 @@ base_persistent_id(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(object))
     Py_RETURN_NONE;
 }
 
-/* Whether it is the method above, bound to this very pickler. */
+/* True if the hook is the method above, bound to this very pickler. */
 static int
 is_base_hook(PicklerObject *self, PyObject *hook)
 {
@@ -126,7 +126,7 @@ is_base_hook(PicklerObject *self, PyObject *hook)
            && PyCFunction_GET_FUNCTION(hook) == base_persistent_id;
 }
 
-/* The hook of a dump that begins.  0 or -1. */
+/* Finds the hook for a dump that begins.  0 or -1. */
 static int
 find_persistent_id(PicklerObject *self)
 {
@@ -171,7 +171,7 @@ pickler_setattro(PicklerObject *self, PyObject *name, PyObject *value)
     return 0;
 }
 
-/* Nothing is looked up by __init__. */
+/* Does nothing where __init__ looks no hook up.  0. */
 static int
 init_persistent_id(PicklerObject *Py_UNUSED(self))
 {
@@ -254,7 +254,7 @@ set_persistent_id(PicklerObject *self, PyObject *value, void *Py_UNUSED(closure)
     self->persistent_id_self = NULL;
     Py_XSETREF(self->persistent_id, Py_NewRef(value));
     if (self->running && self->pickler.writer.start != NULL) {
-        /* It counts from the next object on. */
+        /* The new hook is asked from the next object on. */
         Py_XSETREF(self->pickler.persistent_id, Py_NewRef(value));
         pickler_watch(&self->pickler);
     }
@@ -266,17 +266,17 @@ set_persistent_id(PicklerObject *self, PyObject *value, void *Py_UNUSED(closure)
 /* ---- __init__ and dump -----------------------------------------------------------------------
  */
 
-/* Whether an attribute is the member of Pickler, which nothing on the object hides. */
+/* True if an attribute is the member of Pickler, and nothing on the object shadows it. */
 static int
 has_own_member(PicklerObject *self, PyObject *name)
 {
     PyTypeObject *type = Py_TYPE(self), *base = self->pickler.state->dump->pickler_type;
-    PyObject *found = type_lookup(type, name);
-    return type->tp_getattro == base->tp_getattro && found != NULL
-           && Py_IS_TYPE(found, &PyMemberDescr_Type) && PyDescr_TYPE(found) == base;
+    PyObject *member = type_lookup(type, name);
+    return type->tp_getattro == base->tp_getattro && member != NULL
+           && Py_IS_TYPE(member, &PyMemberDescr_Type) && PyDescr_TYPE(member) == base;
 }
 
-/* The arguments of __init__, into a pickler that has none.  0 or -1. */
+/* Stores the arguments of __init__ in a pickler that has none.  0 or -1. */
 static int
 init_fields(PicklerObject *self, PyObject *file, PyObject *protocol, int fix_imports,
             PyObject *buffer_callback)
@@ -334,26 +334,26 @@ pickler_tp_init(PicklerObject *self, PyObject *args, PyObject *kwargs)
     return result;
 }
 
-/* The class attribute reducer_override_types: *types, or NULL if there is none.  Only
-   classes are asked, so that no __getattr__ hears of it.  0 or -1. */
+/* The class attribute reducer_override_types: *types, or NULL if there is none.  Only classes are
+   asked, so that no __getattr__ is called.  0 or -1. */
 static int
 find_override_types(PicklerObject *self, PyObject **types)
 {
     PyObject *name = self->pickler.state->str.reducer_override_types;
-    PyObject *found = type_lookup(Py_TYPE(self), name);
-    int valid = found == NULL || PyTuple_Check(found);
-    for (Py_ssize_t i = 0; valid && found != NULL && i < PyTuple_GET_SIZE(found); i++) {
-        valid = PyType_Check(PyTuple_GET_ITEM(found, i));
+    PyObject *value = type_lookup(Py_TYPE(self), name);
+    int valid = value == NULL || PyTuple_Check(value);
+    for (Py_ssize_t i = 0; valid && value != NULL && i < PyTuple_GET_SIZE(value); i++) {
+        valid = PyType_Check(PyTuple_GET_ITEM(value, i));
     }
     if (!valid) {
         PyErr_SetString(PyExc_TypeError, "reducer_override_types must be a tuple of types");
         return -1;
     }
-    *types = Py_XNewRef(found);
+    *types = Py_XNewRef(value);
     return 0;
 }
 
-/* The hooks of a dump that begins.  0 or -1. */
+/* Finds the hooks for a dump that begins.  0 or -1. */
 static int
 find_hooks(PicklerObject *self)
 {
@@ -385,7 +385,8 @@ end_dump(PicklerObject *self)
     pickler->epoch = ++pickler->state->epoch;
     memo_own(&pickler->memo);
     if (pickler->memo.unmade != 0 && save_make_dicts(pickler) < 0) {
-        /* No memory to make what was left out: forget it all rather than keep holes. */
+        /* No memory for the dicts that were not made: the memo is emptied rather than kept with
+           holes. */
         PyErr_Clear();
         memo_clear(&pickler->memo);
     }
@@ -484,8 +485,8 @@ read_entry(struct memo *memo, PyObject *value)
     return memo_set(memo, PyTuple_GET_ITEM(value, 1), index) < 0 ? -1 : memo_flush(memo);
 }
 
-/* Makes the memo as others see it.  During a dump, what is not flushed cannot be looked at yet.
-   0 or -1. */
+/* Completes the memo as Python sees it.  During a dump, entries that are not flushed cannot be
+   looked at yet.  0 or -1. */
 static int
 show(PicklerObject *self)
 {

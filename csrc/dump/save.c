@@ -1,4 +1,4 @@
-/* What happens between two objects, and which kind an object is. */
+/* The work between two objects, and the choice of the function that saves an object. */
 #include "dump/save.h"
 
 #include "dump/save_bound.h"
@@ -9,7 +9,7 @@
 char *
 save_release_last(struct pickler *pickler, PyObject *object, char *out)
 {
-    /* With an exception set the dump is over, but its memo may be looked at. */
+    /* After an exception the dump is over, but a program may look at its memo. */
     PyObject *exception = out == NULL ? PyErr_GetRaisedException() : NULL;
     if (save_foreign(pickler) < 0) {
         if (exception != NULL) {
@@ -34,7 +34,7 @@ save_make_dicts(struct pickler *pickler)
         }
         uintptr_t entry = memo->log[i];
         PyObject *dict = PyObject_GenericGetDict((PyObject *)(entry & ~MEMO_MARKS), NULL);
-        /* Whom the collector lets run may have cleared the memo. */
+        /* Code that the collector ran may have cleared the memo. */
         int same = i < memo->count && memo->log[i] == entry;
         int made = dict == NULL ? -1 : same ? memo_make(memo, i, dict) : 0;
         Py_XDECREF(dict);
@@ -47,7 +47,7 @@ save_make_dicts(struct pickler *pickler)
 
 /* ---- memo --------------------------------------------------------------- */
 
-/* A number in digits and the end of the line. */
+/* Writes a number in digits and the end of the line. */
 static char *
 write_index(char *out, int opcode, Py_ssize_t index)
 {
@@ -87,7 +87,8 @@ save_get_op(struct pickler *pickler, Py_ssize_t index, char *out)
     return NULL;
 }
 
-/* Whether a memo that was not emptied has numbered an object by its type alone. */
+/* True if an object need not be kept, by its type: the memo has numbered it, unless emptied since,
+   or nobody can see its death. */
 static int
 has_number_by_type(PyTypeObject *type)
 {
@@ -108,8 +109,8 @@ save_keep_part(struct pickler *pickler, PyObject *part)
 
 /* ---- between two objects ------------------------------------------------ */
 
-/* Lets signals be handled and other threads run, if they ask for it.  0, or -1 with what
-   a signal handler raised. */
+/* Handles signals and lets other threads run, if any wait.  0, or -1 with the exception of a
+   signal handler. */
 static int
 poll_events(struct pickler *pickler)
 {
@@ -141,7 +142,7 @@ save_end_frame(struct pickler *pickler, char *out)
     if (out >= pickler->writer.due) {
         out = writer_boundary(&pickler->writer, out, &called);
     }
-    /* Every object comes by the boundary from now on, until one has. */
+    /* Sends the next object to the boundary. */
     pickler->poll_at_next = 1;
     return out;
 }

@@ -1,15 +1,15 @@
-/* One dump: its state, and the functions that save each kind of object.
+/* The state of a dump, and the functions that save each kind of object.
 
    save() writes an object at `out` and returns the place behind it, or NULL with an exception.
    All the save functions do.
 
    Ownership.  The object is borrowed: somebody holds it at the moment of the call.  A function
-   that needs the object after foreign code owns it over that time.  Whether a save function may
-   run Python code depends on the object, so all of them may.
+   that needs the object after foreign code owns it over that time.  Any save function may run
+   Python code, depending on the object.
 
-   Foreign code.  save_foreign() stands before every call that may run Python or drop a
-   last reference.  It gives the memo its owners (memo.h) and starts a new epoch: what was
-   read from objects before is not relied upon after.
+   Foreign code.  save_foreign() stands before every call that may run Python or release a last
+   reference.  This enters and owns what was deferred (memo.h) and starts a new epoch: values read
+   from objects before are not relied upon after.
 
    `unique` says that only its holder has the object, from whom it was just read once, and that the
    same holds for all objects that are open and not numbered; see memo.h. */
@@ -31,10 +31,10 @@ struct snapshots {
     size_t capacity;
 };
 
-/* What is known of a hook; see save_hooks.h. */
+/* The known answers of a hook; see save_hooks.h. */
 struct hook {
     PyObject *callable; /* which hook; borrowed, and only compared */
-    int hopeless;       /* it is called for every object of this dump */
+    int hopeless;       /* called for every object of this dump */
     int answer;         /* enum plan_answer, in this epoch ... */
     uint64_t epoch;
     PyTypeObject *type; /* ... for this type */
@@ -46,10 +46,10 @@ struct pickler {
     struct writer writer;
     struct memo memo;
     int protocol;
-    int bin;  /* whether binary opcodes are written; users may change it */
-    int fast; /* whether nothing is memoized; users may change it */
+    int bin;  /* true: binary opcodes are written; users may change it */
+    int fast; /* true: nothing is memoized; users may change it */
     int fix_imports;
-    int observable;           /* whether the memo can be looked at, and lasts */
+    int observable;           /* true: the memo can be looked at, and lasts */
     int poll_at_next;         /* signals are to be seen to at the next object */
     int unnumbered;           /* shared objects that are open and have no number yet */
     int fast_nesting;         /* containers open in fast mode */
@@ -63,7 +63,7 @@ struct pickler {
     struct value_parts value_parts; /* room for those of one object; see save_value.c */
     struct poll poll;
     PyObject
-        *asked; /* what the reducer of the first object has returned already, or NULL; strong */
+        *asked; /* reduce value of the first object, whose reducer was called; strong, or NULL */
     PyObject *fast_memo;
     PyObject *dispatch_table; /* the pickler's own, or NULL */
     PyObject *persistent_id;  /* the hooks, or NULL */
@@ -85,7 +85,7 @@ save_foreign(struct pickler *pickler)
 {
     pickler->epoch = ++pickler->state->epoch;
     if (unlikely(pickler->persistent_id != NULL)) {
-        /* What is known of it ends, and every object is to be shown to it. */
+        /* The hook's known answers end here, so every object is to be shown to it. */
         pickler->writer.every = 1;
         pickler->writer.limit = pickler->writer.start;
     }
@@ -95,7 +95,7 @@ save_foreign(struct pickler *pickler)
     return unlikely(pickler->memo.unmade != 0) ? save_make_dicts(pickler) : 0;
 }
 
-/* Drops a reference that was held over foreign code; it may be the last one.  Returns
+/* Releases a reference that was held over foreign code, and that may be the last one.  Returns
    `out`, or NULL with an exception. */
 char *save_release_last(struct pickler *pickler, PyObject *object, char *out);
 
@@ -146,10 +146,10 @@ save_close(struct pickler *pickler, PyObject *object, char *out)
 /* Writes the opcode that numbers an object, in protocols before 4. */
 char *save_put_op(struct pickler *pickler, Py_ssize_t index, char *out);
 
-/* Writes GET of an object that has the number `index`; the text or the long form. */
+/* Writes GET of an object that has the number `index`; in text, or with four bytes. */
 char *save_get_op(struct pickler *pickler, Py_ssize_t index, char *out);
 
-/* Numbers an object and says so. */
+/* Numbers an object and writes the opcode for that. */
 ALWAYS_INLINE char *
 save_memoize(struct pickler *pickler, PyObject *object, int unique, char *out)
 {
@@ -207,7 +207,7 @@ save_number(struct pickler *pickler, PyObject *object, int unique, char *out)
 /* At a boundary: closes frames, sees to signals, asks persistent_id; then saves. */
 char *save_slow(struct pickler *pickler, PyObject *object, int unique, char *out);
 
-/* Whether a frame can end and be written without foreign code, and without failing but for memory.
+/* True if a frame can end and be written without foreign code, and without failing but for memory.
  */
 ALWAYS_INLINE int
 save_frame_can_end(struct pickler *pickler)
@@ -270,7 +270,7 @@ int save_reserve_snapshot(struct pickler *pickler, Py_ssize_t size);
    `epoch`, each from the one holder that was looked at. */
 char *save_snapshot_list(struct pickler *pickler, Py_ssize_t size, uint64_t epoch, char *out);
 
-/* Drops the uppermost values; `out` as it is, or NULL. */
+/* Releases the uppermost values; `out` as it is, or NULL. */
 char *save_drop_snapshot(struct pickler *pickler, Py_ssize_t size, char *out);
 
 /* Between two calls: gives memory above a cap back. */
@@ -297,7 +297,7 @@ enum fields_dict {
 enum fields_dict save_find_fields(struct pickler *pickler, struct typeinfo *info, PyObject *object,
                                   char *out);
 char *save_by_default(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-                      enum fields_dict found, char *out);
+                      enum fields_dict kind, char *out);
 
 /* Arguments of __new__, by the typeinfo: whether they can be written here and now; and a tuple of
    one that is short. */
@@ -318,25 +318,26 @@ char *save_nested_items(struct pickler *pickler, struct typeinfo *info, PyObject
    number of the dump first if entries were taken out of its memo. */
 int save_dump_is_planned(struct pickler *pickler, struct typeinfo *info);
 
-/* True if the object is a value of the standard library that can be written by its row; *parts is
-   what was read of it then, for save_by_value() to take. */
+/* True if the object is a value of the standard library that can be written by its row; *parts
+   has the parts that were read then, for save_by_value() to take. */
 int save_find_value(struct pickler *pickler, struct typeinfo *info, PyObject *object,
                     struct value_parts *parts, char *out);
 char *save_by_value(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
                     struct value_parts *parts, char *out);
 
-/* Compares what a reducer gave with what is known of such values, if it is the first in a protocol
-   for which values are known, and is the reducer of which it is known: copyreg's own function,
-   registered, or the object itself.  0, or -1 with what a signal handler raised. */
+/* Compares the reduce value with the row of such values, if the object is the first of its type in
+   a protocol that has rows, and its reducer is the one that the row is for: copyreg's own
+   function, registered, or the object's own.  0, or -1 with the exception of a signal handler. */
 int save_check_value(struct pickler *pickler, PyObject *object, int registered,
                      PyObject *reduce_value);
 
-/* True if the class can be written here and now, without foreign code: it has a number, which
-   info->class_index is then, or is found under its names.  For dumps without a file, or where no
-   frame can end. */
+/* True if the class can be written here and now, without foreign code: either the class has a
+   number, which info->class_index is then, or it is found under its names.  For dumps without a
+   file, or where no frame can end. */
 int save_find_class(struct pickler *pickler, struct typeinfo *info, PyObject *type);
 
-/* Such a class by name, which has no number yet.  It gets one, and the typeinfo remembers it. */
+/* Writes such a class, which has no number yet, by name, and numbers it; the typeinfo keeps the
+   number. */
 char *save_write_class(struct pickler *pickler, struct typeinfo *info, PyObject *type, char *out);
 
 /* A reduce value that is at hand.  `object` NULL: nothing is memoized. */
@@ -359,8 +360,8 @@ save_skip(struct pickler *pickler, enum memo_absent absent, char *out)
     return memo_skip(&pickler->memo, absent) < 0 ? NULL : write_op(out, OP_MEMOIZE);
 }
 
-/* What such a temporary would hold lives as long as the memo does, also if it has no number of
-   its own; numbers and their kind cannot be seen dying.  0 or -1. */
+/* Keeps an object that such a temporary would hold, also one without a number of its own, as long
+   as the memo; not ints and their kind, whose deaths nobody can see.  0 or -1. */
 int save_keep_part(struct pickler *pickler, PyObject *part);
 
 ALWAYS_INLINE int

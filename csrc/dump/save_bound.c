@@ -23,7 +23,7 @@ bound_make_ready(struct pickler *pickler, struct bound_plan *bound, PyObject *fu
     return 1;
 }
 
-/* True if the temporaries of a reducer can be counted and left out. */
+/* True if the temporaries of a reducer can be counted and not made. */
 static int
 pickler_is_plain(const struct pickler *pickler)
 {
@@ -31,8 +31,8 @@ pickler_is_plain(const struct pickler *pickler)
            && (pickler->persistent_id == NULL || !pickler->writer.every);
 }
 
-/* Makes a bound plan ready again, if it would be found again for the type: neither the reducer nor
-   its plan is looked up. */
+/* Makes a bound plan ready again, if a lookup for the type would find the same plan: neither the
+   reducer nor its plan is looked up. */
 static NOINLINE int
 bound_is_made_ready(struct bound_plan *bound, struct pickler *pickler, PyTypeObject *type)
 {
@@ -88,7 +88,7 @@ attributes_are_unique(const struct bound_plan *bound, PyObject *object)
     return dict == NULL || has_one_reference(dict);
 }
 
-/* Reads all parts.  0 if one is missing, or not to be had this way. */
+/* Reads all parts.  0 if a part is missing, or cannot be read where it lies. */
 ALWAYS_INLINE int
 snapshot_parts(struct bound_plan *bound, PyObject *object, struct snapshot *snapshot)
 {
@@ -120,9 +120,9 @@ find_unique(const struct bound_plan *bound, struct snapshot *snapshot)
     }
 }
 
-/* ---- writing it --------------------------------------------------------- */
+/* ---- writing an object -------------------------------------------------- */
 
-/* The arguments of a dump of one object. */
+/* An object that is saved by a bound plan. */
 struct bound_save {
     struct bound_plan *bound;
     PyObject *object;
@@ -133,19 +133,19 @@ struct bound_save {
 };
 
 ALWAYS_INLINE char *
-write_value(struct pickler *pickler, struct bound_save *direct, int index, char *out)
+write_value(struct pickler *pickler, struct bound_save *bound_save, int index, char *out)
 {
-    int unique = (direct->snapshot.unique >> index & 1) && direct->epoch == pickler->epoch
+    int unique = (bound_save->snapshot.unique >> index & 1) && bound_save->epoch == pickler->epoch
                  && pickler->unnumbered == 0;
-    PyObject *value = direct->snapshot.values[index];
+    PyObject *value = bound_save->snapshot.values[index];
     if (unlikely(out >= pickler->writer.limit)) {
         return save_slow(pickler, value, unique, out);
     }
     return save_inside(pickler, value, unique, out);
 }
 
-/* The plan of a class that has no number yet, if it can be written without foreign code; NULL
-   if that way is not open. */
+/* The typeinfo of a class that has no number yet, if the class can be written without foreign
+   code; else NULL. */
 static struct typeinfo *
 find_new_class(struct pickler *pickler, PyObject *callable)
 {
@@ -161,15 +161,15 @@ find_new_class(struct pickler *pickler, PyObject *callable)
 }
 
 static NOINLINE char *
-write_new_callable(struct pickler *pickler, struct bound_save *direct, char *out)
+write_new_callable(struct pickler *pickler, struct bound_save *bound_save, char *out)
 {
-    struct bound_plan *bound = direct->bound;
+    struct bound_plan *bound = bound_save->bound;
     PyObject *callable = bound->callable;
     struct typeinfo *info = find_new_class(pickler, callable);
     char *behind = info != NULL ? save_write_class(pickler, info, callable, out)
                                 : save(pickler, callable, out);
     if (behind == NULL) {
-        error_note("when serializing %T reconstructor", direct->object);
+        error_note("when serializing %T reconstructor", bound_save->object);
         return NULL;
     }
     if (bound->callable == callable) {
@@ -179,20 +179,20 @@ write_new_callable(struct pickler *pickler, struct bound_save *direct, char *out
 }
 
 ALWAYS_INLINE char *
-write_callable(struct pickler *pickler, struct bound_save *direct, char *out)
+write_callable(struct pickler *pickler, struct bound_save *bound_save, char *out)
 {
-    Py_ssize_t position = direct->bound->callable_position;
+    Py_ssize_t position = bound_save->bound->callable_position;
     return likely(position >= 0) ? save_get(pickler, position, out)
-                                 : write_new_callable(pickler, direct, out);
+                                 : write_new_callable(pickler, bound_save, out);
 }
 
 ALWAYS_INLINE char *
-write_arguments(struct pickler *pickler, struct bound_save *direct, char *out)
+write_arguments(struct pickler *pickler, struct bound_save *bound_save, char *out)
 {
-    int count = direct->bound->argument_count;
+    int count = bound_save->bound->argument_count;
     out = count > 3 ? write_op(out, OP_MARK) : out;
     for (int i = 0; i < count; i++) {
-        out = write_value(pickler, direct, i, out);
+        out = write_value(pickler, bound_save, i, out);
         if (unlikely(out == NULL)) {
             error_note("when serializing tuple item %d", i);
             return NULL;
@@ -206,34 +206,34 @@ write_arguments(struct pickler *pickler, struct bound_save *direct, char *out)
     if (count == 0) {
         return out;
     }
-    return save_keep(pickler, direct->snapshot.values, count) < 0
+    return save_keep(pickler, bound_save->snapshot.values, count) < 0
                ? NULL
                : save_skip(pickler, ABSENT_TUPLE, out);
 }
 
 ALWAYS_INLINE char *
-write_construction(struct pickler *pickler, struct bound_save *direct, char *out)
+write_construction(struct pickler *pickler, struct bound_save *bound_save, char *out)
 {
-    out = write_callable(pickler, direct, out);
+    out = write_callable(pickler, bound_save, out);
     if (unlikely(out == NULL)) {
         return NULL;
     }
     if (unlikely(out >= pickler->writer.limit)) {
         out = save_pass_boundary(pickler, out);
     }
-    out = unlikely(out == NULL) ? NULL : write_arguments(pickler, direct, out);
+    out = unlikely(out == NULL) ? NULL : write_arguments(pickler, bound_save, out);
     if (unlikely(out == NULL)) {
-        error_note("when serializing %T reconstructor arguments", direct->object);
+        error_note("when serializing %T reconstructor arguments", bound_save->object);
         return NULL;
     }
     return write_op(out, OP_REDUCE);
 }
 
-/* The items of the state's dict. */
+/* Writes the items of the state's dict. */
 static char *
-write_items(struct pickler *pickler, struct bound_save *direct, char *out)
+write_items(struct pickler *pickler, struct bound_save *bound_save, char *out)
 {
-    struct bound_plan *bound = direct->bound;
+    struct bound_plan *bound = bound_save->bound;
     const struct plan *plan = bound->plan;
     int count = bound->state_count;
     out = count > 1 ? write_op(out, OP_MARK) : out;
@@ -244,7 +244,7 @@ write_items(struct pickler *pickler, struct bound_save *direct, char *out)
         if (out == NULL) {
             return NULL;
         }
-        out = write_value(pickler, direct, bound->argument_count + i, out);
+        out = write_value(pickler, bound_save, bound->argument_count + i, out);
         if (out == NULL) {
             error_note("when serializing dict item %R", key);
             return NULL;
@@ -255,7 +255,7 @@ write_items(struct pickler *pickler, struct bound_save *direct, char *out)
 }
 
 static char *
-write_state(struct pickler *pickler, struct bound_save *direct, char *out)
+write_state(struct pickler *pickler, struct bound_save *bound_save, char *out)
 {
     if (unlikely(out >= pickler->writer.limit)) {
         out = save_pass_boundary(pickler, out);
@@ -264,42 +264,43 @@ write_state(struct pickler *pickler, struct bound_save *direct, char *out)
         }
     }
     out = save_skip(pickler, ABSENT_DICT, write_op(out, OP_EMPTY_DICT));
-    struct bound_plan *bound = direct->bound;
+    struct bound_plan *bound = bound_save->bound;
     if (out == NULL
-        || save_keep(pickler, direct->snapshot.values + bound->argument_count, bound->state_count)
+        || save_keep(pickler, bound_save->snapshot.values + bound->argument_count,
+                     bound->state_count)
                < 0) {
         return NULL;
     }
-    out = write_items(pickler, direct, out);
+    out = write_items(pickler, bound_save, out);
     return out == NULL ? NULL : write_op(out, OP_BUILD);
 }
 
-/* The object has no number until its arguments are written; if it comes by again before that, its
-   parts must be found in the memo. */
+/* Writes an object that has no number until its arguments are written; if the object comes by
+   again before that, its parts must be found in the memo. */
 static char *
-write_object(struct pickler *pickler, struct bound_save *direct, char *out)
+write_object(struct pickler *pickler, struct bound_save *bound_save, char *out)
 {
-    int unique = direct->unique;
+    int unique = bound_save->unique;
     pickler->unnumbered += !unique;
-    out = write_construction(pickler, direct, out);
+    out = write_construction(pickler, bound_save, out);
     pickler->unnumbered -= !unique;
     if (out == NULL) {
         return NULL;
     }
-    unique = unique && direct->epoch == pickler->epoch;
+    unique = unique && bound_save->epoch == pickler->epoch;
     if (!unique) {
-        Py_ssize_t position = memo_find(&pickler->memo, direct->object);
+        Py_ssize_t position = memo_find(&pickler->memo, bound_save->object);
         if (unlikely(position >= 0)) {
             return save_get(pickler, position, write_op(out, OP_POP));
         }
     }
-    out = save_memoize(pickler, direct->object, unique, out);
-    if (out == NULL || direct->bound->state_count < 0) {
+    out = save_memoize(pickler, bound_save->object, unique, out);
+    if (out == NULL || bound_save->bound->state_count < 0) {
         return out;
     }
-    out = write_state(pickler, direct, out);
+    out = write_state(pickler, bound_save, out);
     if (out == NULL) {
-        error_note("when serializing %T state", direct->object);
+        error_note("when serializing %T state", bound_save->object);
     }
     return out;
 }
@@ -307,36 +308,36 @@ write_object(struct pickler *pickler, struct bound_save *direct, char *out)
 /* True if nothing that is written of this object can end a frame, ask for room or run foreign
    code, so that its parts need not be owned. */
 ALWAYS_INLINE int
-fits_in_window(struct pickler *pickler, struct bound_save *direct, const char *out)
+fits_in_window(struct pickler *pickler, struct bound_save *bound_save, const char *out)
 {
-    struct bound_plan *bound = direct->bound;
-    if (!direct->snapshot.small
+    struct bound_plan *bound = bound_save->bound;
+    if (!bound_save->snapshot.small
         || pickler->writer.limit - out
-               <= direct->snapshot.count * (Py_ssize_t)ATOM_ROOM + bound->room) {
+               <= bound_save->snapshot.count * (Py_ssize_t)ATOM_ROOM + bound->room) {
         return 0;
     }
-    direct->new_class = NULL;
+    bound_save->new_class = NULL;
     if (likely(bound->callable_position >= 0)) {
         return 1;
     }
-    direct->new_class = find_new_class(pickler, bound->callable);
-    return direct->new_class != NULL;
+    bound_save->new_class = find_new_class(pickler, bound->callable);
+    return bound_save->new_class != NULL;
 }
 
-/* A class that is met for the first time in this dump. */
+/* Writes a class that is met for the first time in this dump. */
 static NOINLINE char *
-write_small_class(struct pickler *pickler, const struct bound_save *direct, char *out)
+write_small_class(struct pickler *pickler, const struct bound_save *bound_save, char *out)
 {
-    struct bound_plan *bound = direct->bound;
-    out = save_write_class(pickler, direct->new_class, bound->callable, out);
+    struct bound_plan *bound = bound_save->bound;
+    out = save_write_class(pickler, bound_save->new_class, bound->callable, out);
     if (out == NULL) {
-        error_note("when serializing %T reconstructor", direct->object);
+        error_note("when serializing %T reconstructor", bound_save->object);
     }
-    bound->callable_position = (Py_ssize_t)direct->new_class->class_index;
+    bound->callable_position = (Py_ssize_t)bound_save->new_class->class_index;
     return out;
 }
 
-/* A small atom. */
+/* Writes a small atom. */
 ALWAYS_INLINE char *
 write_atom(struct pickler *pickler, PyObject *value, int unique, char *out)
 {
@@ -354,9 +355,10 @@ write_atom(struct pickler *pickler, PyObject *value, int unique, char *out)
 }
 
 static char *
-write_small_state(struct pickler *pickler, const struct bound_save *direct, int unique, char *out)
+write_small_state(struct pickler *pickler, const struct bound_save *bound_save, int unique,
+                  char *out)
 {
-    const struct bound_plan *bound = direct->bound;
+    const struct bound_plan *bound = bound_save->bound;
     const struct plan *plan = bound->plan;
     out = save_skip(pickler, ABSENT_DICT, write_op(out, OP_EMPTY_DICT));
     if (out != NULL && bound->state_count > 1) {
@@ -368,7 +370,7 @@ write_small_state(struct pickler *pickler, const struct bound_save *direct, int 
         PyObject *key = PyTuple_GET_ITEM(plan->constants, plan->list[key_step].a);
         out = save_str(pickler, key, 0, out);
         out = out == NULL ? NULL
-                          : write_atom(pickler, direct->snapshot.values[part],
+                          : write_atom(pickler, bound_save->snapshot.values[part],
                                        unique && bound->parts[part].once, out);
     }
     if (out != NULL && bound->state_count > 0) {
@@ -380,19 +382,20 @@ write_small_state(struct pickler *pickler, const struct bound_save *direct, int 
 /* The same as write_object() where all is small: nothing but bytes is written, so that the
    object cannot come by meanwhile. */
 ALWAYS_INLINE char *
-write_small(struct pickler *pickler, const struct bound_save *direct, char *out)
+write_small(struct pickler *pickler, const struct bound_save *bound_save, char *out)
 {
-    const struct bound_plan *bound = direct->bound;
-    int count = bound->argument_count, unique = direct->unique && pickler->unnumbered == 0;
-    if (likely(direct->new_class == NULL)) {
+    const struct bound_plan *bound = bound_save->bound;
+    int count = bound->argument_count, unique = bound_save->unique && pickler->unnumbered == 0;
+    if (likely(bound_save->new_class == NULL)) {
         out = save_get(pickler, bound->callable_position, out);
     }
-    else if ((out = write_small_class(pickler, direct, out)) == NULL) {
+    else if ((out = write_small_class(pickler, bound_save, out)) == NULL) {
         return NULL;
     }
     out = count > 3 ? write_op(out, OP_MARK) : out;
     for (int i = 0; i < count; i++) {
-        out = write_atom(pickler, direct->snapshot.values[i], unique && bound->parts[i].once, out);
+        out = write_atom(pickler, bound_save->snapshot.values[i], unique && bound->parts[i].once,
+                         out);
         if (unlikely(out == NULL)) {
             return NULL;
         }
@@ -402,21 +405,21 @@ write_small(struct pickler *pickler, const struct bound_save *direct, char *out)
     if (unlikely(out == NULL)) {
         return NULL;
     }
-    out = save_memoize(pickler, direct->object, direct->unique, write_op(out, OP_REDUCE));
+    out = save_memoize(pickler, bound_save->object, bound_save->unique, write_op(out, OP_REDUCE));
     return out == NULL || bound->state_count < 0
                ? out
-               : write_small_state(pickler, direct, pickler->unnumbered == 0, out);
+               : write_small_state(pickler, bound_save, pickler->unnumbered == 0, out);
 }
 
-/* ---- whatever it is ----------------------------------------------------- */
+/* ---- objects of any size ------------------------------------------------ */
 
 /* The same where foreign code may run: all objects of the bound plan and the snapshot are owned,
    and the bound plan stays this object's until it is written. */
 static NOINLINE char *
-write_owning(struct pickler *pickler, struct bound_save *direct, char *out)
+write_owning(struct pickler *pickler, struct bound_save *bound_save, char *out)
 {
-    struct snapshot *snapshot = &direct->snapshot;
-    struct bound_plan *bound = direct->bound;
+    struct snapshot *snapshot = &bound_save->snapshot;
+    struct bound_plan *bound = bound_save->bound;
     PyObject *code = Py_NewRef(bound->code), *callable = Py_NewRef(bound->callable);
     find_unique(bound, snapshot);
     for (int i = 0; i < snapshot->count; i++) {
@@ -424,8 +427,8 @@ write_owning(struct pickler *pickler, struct bound_save *direct, char *out)
     }
     bound->busy++;
     pickler->nested_bound++;
-    out = write_object(pickler, direct, out);
-    out = save_flush(pickler, direct->epoch, out);
+    out = write_object(pickler, bound_save, out);
+    out = save_flush(pickler, bound_save->epoch, out);
     pickler->nested_bound--;
     bound->busy--;
     for (int i = 0; i < snapshot->count; i++) {
@@ -440,36 +443,36 @@ write_owning(struct pickler *pickler, struct bound_save *direct, char *out)
    threads may have a stack of 64 KiB. */
 enum { NESTED_BOUND = 32 };
 
-/* Reads the object, and writes it: a small one at once, another one as a level of nesting,
-   which is open already for whoever was asked in the general way. */
+/* Reads the object and writes it: a small object at once, any other as a level of nesting, which
+   `open` says is open already. */
 ALWAYS_INLINE enum outcome
 save_by_bound_plan(struct pickler *pickler, struct bound_plan *bound, PyObject *object, int unique,
                    int open, char **out)
 {
-    struct bound_save direct;
-    direct.bound = bound;
-    direct.object = object;
-    direct.unique = unique;
-    direct.epoch = pickler->epoch;
-    if (unlikely(!snapshot_parts(bound, object, &direct.snapshot))) {
+    struct bound_save bound_save;
+    bound_save.bound = bound;
+    bound_save.object = object;
+    bound_save.unique = unique;
+    bound_save.epoch = pickler->epoch;
+    if (unlikely(!snapshot_parts(bound, object, &bound_save.snapshot))) {
         return OUTCOME_BAIL;
     }
-    int small = fits_in_window(pickler, &direct, *out);
+    int small = fits_in_window(pickler, &bound_save, *out);
     if (!small && pickler->nested_bound >= NESTED_BOUND) {
         return OUTCOME_BAIL;
     }
     pickler->state->plans->reduced_by_plan++;
     if (small) {
-        *out = write_small(pickler, &direct, *out);
+        *out = write_small(pickler, &bound_save, *out);
     }
     else if (open) {
-        *out = write_owning(pickler, &direct, *out);
+        *out = write_owning(pickler, &bound_save, *out);
     }
     else if (save_open(pickler, object) < 0) {
         return OUTCOME_RAISED;
     }
     else {
-        *out = save_close(pickler, object, write_owning(pickler, &direct, *out));
+        *out = save_close(pickler, object, write_owning(pickler, &bound_save, *out));
     }
     if (unlikely(*out == NULL)) {
         error_note("when serializing %T object", object);
@@ -491,7 +494,7 @@ save_bound_ready(struct pickler *pickler, PyObject *object, int unique, char *ou
     return (struct saved){outcome, outcome == OUTCOME_RAISED ? NULL : out};
 }
 
-/* ---- whose plan it is --------------------------------------------------- */
+/* ---- finding the plan --------------------------------------------------- */
 
 /* Stamps the bound plan: as long as the stamp holds, it can be made ready again without finding
    its function. */
@@ -548,7 +551,7 @@ save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObjec
 {
     struct reducer reducer;
     if (pickler->persistent_id != NULL && pickler->writer.every) {
-        /* Every part is to be shown to it, which says nothing of the plan. */
+        /* persistent_id is to see every part, which says nothing of the plan. */
         return OUTCOME_BAIL;
     }
     PyObject *protocol =
@@ -576,7 +579,7 @@ save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObjec
             return outcome;
         }
     }
-    /* To make the reduce value takes as long as to call the function that makes it. */
+    /* Making the reduce value takes as long as calling the function that makes it. */
     trial_failed(trial, guard);
     return make_reduce_value(pickler, &reducer, object, reduce_value);
 }

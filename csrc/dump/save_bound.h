@@ -3,7 +3,7 @@
    Where a plan is bound to the type (bound.h), the parts are read from the object where they lie,
    all of them before the first byte, and written in the order and with the memo numbers that the
    reduce value would have got.  The bound plan is ready in an epoch if the reducer that the table
-   holds still has the code that was read, nobody watches calls, and the type's version is the
+   holds still has the code that was read, no tool observes calls, and the type's version is the
    same.
 
    The temporaries of the called reducer (the arguments and the state) are counted in the

@@ -1,8 +1,8 @@
-/* Objects with a default reduction, known by their typeinfo, which come apart without a call.
+/* Objects with a default reduction, known by their typeinfo, which are read without a call.
 
-   What is written is what object.__reduce_ex__(2 or more) gives: the class, no arguments,
-   and as state the live __dict__, the slots that are set, or both.  Whenever anything is
-   not as the plan has it, nothing is done and the object is asked as any other.
+   The reduction written is that of object.__reduce_ex__(2 or more): the class, no arguments, and
+   as state the live __dict__, the slots that are set, or both.  Whenever anything is not as the
+   typeinfo has it, nothing is done and the object's reducer is called.
 
    Frames end where they do there, between two parts (at_part).  Without a file, or with a
    BytesIO, that runs no foreign code; with another one, an object in which a frame may end is
@@ -47,7 +47,7 @@ class_is_asked(struct pickler *pickler, PyTypeObject *metaclass)
                                   hash_pointer(metaclass)));
 }
 
-/* A name that is a new str for whoever asks for it: it is numbered, and never comes again. */
+/* Writes a name that is a new str with each lookup: numbered, and never met again. */
 static char *
 write_made_name(struct pickler *pickler, PyObject *name, char *out)
 {
@@ -149,7 +149,7 @@ begin_names(struct pickler *pickler, struct typeinfo *info)
     }
 }
 
-/* Notes on what could not be saved. */
+/* Notes on the part that could not be saved; NULL. */
 static char *
 failed_value(PyObject *name)
 {
@@ -175,7 +175,7 @@ failed_part(int index)
 /* ---- the __dict__ ------------------------------------------------------- */
 
 /* The dict that was numbered at a place in the memo before it was made, and is made by now;
-   strong, or NULL.  A program that took the memo away gets what the instance has. */
+   strong, or NULL.  A program that took the memo away gets the instance's own dict. */
 static PyObject *
 numbered_dict(struct pickler *pickler, PyObject *object, size_t numbered)
 {
@@ -359,7 +359,7 @@ save_slot_pairs(struct pickler *pickler, struct typeinfo *info, uint64_t epoch, 
     return out;
 }
 
-/* What the dict of the slots in the snapshot would hold.  0 or -1. */
+/* Keeps the values that the dict of the slots in the snapshot would hold.  0 or -1. */
 static int
 keep_slots(struct pickler *pickler, struct typeinfo *info, const struct fields *fields)
 {
@@ -440,7 +440,7 @@ save_list_state(struct pickler *pickler, struct typeinfo *info, PyObject *object
     return out == NULL ? NULL : save_snapshot_list(pickler, info->slot_count, epoch, out);
 }
 
-/* ---- the whole object --------------------------------------------------- */
+/* ---- the object --------------------------------------------------------- */
 
 /* The instance's own __dict__; FIELDS_UNKNOWN if something in it shadows a method of the type. */
 static enum fields_dict
@@ -467,13 +467,13 @@ find_dict(struct pickler *pickler, struct typeinfo *info, PyObject *object)
 
 /* The __dict__ that find_dict() found, nothing having run since. */
 ALWAYS_INLINE struct fields
-take_dict(struct pickler *pickler, struct typeinfo *info, PyObject *object, enum fields_dict found)
+take_dict(struct pickler *pickler, struct typeinfo *info, PyObject *object, enum fields_dict kind)
 {
     struct fields fields = {.set = 0};
-    if (found == FIELDS_UNMADE) {
+    if (kind == FIELDS_UNMADE) {
         fields.values = layout_unmade_values(object, info->type);
     }
-    else if (found == FIELDS_MADE) {
+    else if (kind == FIELDS_MADE) {
         PyObject *dict = layout_made_dict(object);
         fields.unique_dict = save_is_unique(pickler, dict);
         fields.dict = Py_NewRef(dict);
@@ -627,12 +627,12 @@ find_slots(struct pickler *pickler, struct typeinfo *info, PyObject *object, str
 
 /* ---- objects that others are saved in before their state ---------------- */
 
-/* The __dict__ that is the state, whatever others do to the object meanwhile: made if it was
+/* The __dict__ that stays the state even if others change the object meanwhile: made if it was
    not.  Strong, or NULL with an exception. */
 static PyObject *
-own_dict(PyObject *object, enum fields_dict found)
+own_dict(PyObject *object, enum fields_dict kind)
 {
-    if (found == FIELDS_MADE) {
+    if (kind == FIELDS_MADE) {
         return Py_NewRef(layout_made_dict(object));
     }
     int collects = collector_hold();
@@ -679,12 +679,12 @@ save_late_state(struct pickler *pickler, struct typeinfo *info, PyObject *object
 /* A frame of its own for each level of nesting: a small one. */
 static NOINLINE char *
 save_nesting(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-             enum fields_dict found, char *out)
+             enum fields_dict kind, char *out)
 {
     Py_ssize_t known = 0;
     uint64_t epoch = pickler->epoch;
     PyObject *dict = NULL;
-    if (unlikely(found != FIELDS_NO_DICT) && (dict = own_dict(object, found)) == NULL) {
+    if (unlikely(kind != FIELDS_NO_DICT) && (dict = own_dict(object, kind)) == NULL) {
         return NULL;
     }
     if (save_open(pickler, object) < 0) {
@@ -720,12 +720,12 @@ save_nesting(struct pickler *pickler, struct typeinfo *info, PyObject *object, i
 
 static NOINLINE char *
 save_simply(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-            enum fields_dict found, char *out)
+            enum fields_dict kind, char *out)
 {
     if (save_open(pickler, object) < 0) {
         return NULL;
     }
-    struct fields fields = take_dict(pickler, info, object, found);
+    struct fields fields = take_dict(pickler, info, object, kind);
     begin_names(pickler, info);
     if (info->slot_count != 0 && find_slots(pickler, info, object, &fields, out) < 0) {
         out = NULL;
@@ -763,7 +763,7 @@ save_flatly(struct pickler *pickler, struct typeinfo *info, PyObject *object, in
 /* Ends in tail calls. */
 char *
 save_by_default(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
-                enum fields_dict found, char *out)
+                enum fields_dict kind, char *out)
 {
     if (info->slot_count != 0 && info->arguments == ARGUMENTS_NONE && !info->nests
         && has_room_for_slots(pickler, info, out)) {
@@ -772,6 +772,6 @@ save_by_default(struct pickler *pickler, struct typeinfo *info, PyObject *object
             return save_flatly(pickler, info, object, unique, set, out);
         }
     }
-    return unlikely(info->nests) ? save_nesting(pickler, info, object, unique, found, out)
-                                 : save_simply(pickler, info, object, unique, found, out);
+    return unlikely(info->nests) ? save_nesting(pickler, info, object, unique, kind, out)
+                                 : save_simply(pickler, info, object, unique, kind, out);
 }

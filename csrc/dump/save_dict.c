@@ -143,7 +143,7 @@ save_simple_value(struct pickler *pickler, PyObject *value, char **out)
     return 1;
 }
 
-/* One pair of the walk; see save_pairs(). */
+/* Saves a pair of the walk; see save_pairs(). */
 ALWAYS_INLINE char *
 save_pair(struct pickler *pickler, PyObject *dict, PyObject *key, PyObject *value, int unique_keys,
           char *out)
@@ -209,7 +209,7 @@ save_pairs(struct pickler *pickler, PyObject *dict, PyObject *walked, char *out)
     return out;
 }
 
-/* Protocol 0 goes by items(), as for what is not a dict. */
+/* Protocol 0 goes by items(), as for objects that are no dicts. */
 static char *
 save_by_items(struct pickler *pickler, PyObject *dict, char *out)
 {
@@ -322,7 +322,7 @@ save_owned_pair(struct pickler *pickler, PyObject *pair, PyObject *holder, uint6
     return out == NULL ? NULL : save_room(pickler, out);
 }
 
-/* Protocol 0: one pair at a time. */
+/* Saves the pairs one at a time, as protocol 0 has them. */
 static NOINLINE char *
 save_dictitems_singly(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
 {
@@ -486,8 +486,8 @@ save_walked(struct pickler *pickler, struct walk *walk, char *out)
     return out == NULL ? NULL : write_op(out, OP_SETITEMS);
 }
 
-/* Batches of which the second pair is asked for before the first is saved.  One frame for each
-   level of nesting, and a small one. */
+/* Batches of which the second pair is asked for before the first is saved.  Each level of nesting
+   is one C frame, and a small one. */
 char *
 save_own_items(struct pickler *pickler, PyObject *dict, Py_ssize_t size, char *out)
 {

@@ -1,4 +1,4 @@
-/* Classes, functions, and what a reducer gives by name. */
+/* Classes, functions, and objects that a reducer gives by name. */
 #include "base/errors.h"
 #include "base/names.h"
 #include "base/registry.h"
@@ -144,7 +144,7 @@ write_name(struct pickler *pickler, struct global_name *global, char *out)
 
 /* An object whose names were found. */
 static char *
-save_found(struct pickler *pickler, PyObject *object, struct global_name *global, char *out)
+save_named(struct pickler *pickler, PyObject *object, struct global_name *global, char *out)
 {
     PyObject *code = NULL;
     if (pickler->protocol >= 2) {
@@ -172,7 +172,7 @@ save_global(struct pickler *pickler, PyObject *object, PyObject *name, char *out
         out = NULL;
     }
     else {
-        out = save_found(pickler, object, &global, out);
+        out = save_named(pickler, object, &global, out);
     }
     /* The names may have been made for this call, and are numbered by now. */
     if (out != NULL && save_foreign(pickler) < 0) {

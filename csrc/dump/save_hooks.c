@@ -3,10 +3,10 @@
 
 #include "plans/plan_answer.h"
 
-/* To find out again costs about what it saves for so many objects. */
+/* A renewal costs about as much as is saved for so many objects. */
 enum { OBJECTS_A_RENEWAL = 8, RENEWALS_FREE = 64 };
 
-/* Whether anything can be known of a hook; what is known of another one is forgotten. */
+/* True if the answers of a hook can be known; forgets those of another hook. */
 static int
 hook_meet(struct pickler *pickler, struct hook *hook, PyObject *callable, struct reducer *reducer)
 {
@@ -20,7 +20,7 @@ hook_meet(struct pickler *pickler, struct hook *hook, PyObject *callable, struct
     return 1;
 }
 
-/* Whether the hook returns `answer` for objects of the type. */
+/* True if the hook is known to return `answer` for objects of the type. */
 static int
 hook_passes(struct pickler *pickler, struct hook *hook, PyObject *callable, PyObject *answer,
             PyTypeObject *type)

@@ -1,23 +1,23 @@
 /* persistent_id and reducer_override, where their answer is known without a call.
 
-   Both say "not mine" for nearly every object, and many look at its type alone.  Such a function
-   is read like a reducer, when it has been called often enough, and asked by its plan then
-   (plan_answer.h): an answer holds until foreign code runs.
+   Both return None or NotImplemented for nearly every object, and many look at its type alone.
+   Such a function is read like a reducer, when it has been called often enough, and its plan is
+   run then (plan_answer.h): an answer holds until foreign code runs.
 
    persistent_id is asked about every object there is, so that each has to be shown to it
    (writer.every), and nothing goes the short ways.  As long as it is known to pass the built-in
-   types that are written in line, only others are looked at, before the memo is.
+   types that are written in line, only objects of other types are looked at, before the memo is.
    save_foreign() ends that. */
 #ifndef FASTCOPYREG_DUMP_SAVE_HOOKS_H
 #define FASTCOPYREG_DUMP_SAVE_HOOKS_H
 
 #include "dump/save.h"
 
-/* Whether reducer_override is known to return NotImplemented for every object of the type. */
+/* True if reducer_override is known to return NotImplemented for every object of the type. */
 int save_override_passes(struct pickler *pickler, PyTypeObject *type);
 
-/* Whether persistent_id, if there is one, is known to return None for every object of the type,
-   and for names and containers, which come with it. */
+/* True if persistent_id, if there is one, is known to return None for every object of the type,
+   and for names and containers, which come with them. */
 int save_id_passes_type(struct pickler *pickler, PyTypeObject *type);
 
 ALWAYS_INLINE int
@@ -26,8 +26,8 @@ save_id_passes(struct pickler *pickler, PyTypeObject *type)
     return likely(pickler->persistent_id == NULL) || save_id_passes_type(pickler, type);
 }
 
-/* Makes sure that the built-in types pass, so that not every object has to be shown.  True if it
-   is so. */
+/* True if persistent_id is known to pass the built-in types, so that not every object has to be
+   shown; finds out if necessary. */
 int save_id_is_quiet(struct pickler *pickler);
 
 /* Reads a hook that has been called often enough; to be called before it is.  0, or -1 with an

@@ -3,7 +3,7 @@
 
    object.__reduce_ex__ gets the arguments from __getnewargs__, of which those of the built-in
    types and of named tuples are known, and has sets give a list of their elements, with which the
-   class is called.  What they give is new with each call: it is counted in the memo and not
+   class is called.  These arguments are new objects with each call: counted in the memo and not
    numbered. */
 #include "base/errors.h"
 #include "base/walk.h"

@@ -1,5 +1,5 @@
-/* Which kind an object is, and what comes before it: the boundary of a frame, and persistent_id.
- */
+/* The choice of the function that saves an object, and the work before that: the boundary of a
+   frame, and persistent_id.  */
 #include "dump/save.h"
 #include "dump/save_bound.h"
 #include "types/bound.h"

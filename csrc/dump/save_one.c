@@ -107,8 +107,8 @@ write_one_arguments(struct one_object *one, PyObject *const *values, Py_ssize_t 
     return count == 0 ? out : write_op(out, OP_MEMOIZE);
 }
 
-/* The pickle of what a class, which REDUCE calls, makes of the values.  As save_one_object(). Runs
-   no Python code. */
+/* The pickle of an instance of a class that REDUCE calls with the values.  As save_one_object().
+   Runs no Python code. */
 static NOINLINE int
 write_one(struct core_state *state, PyObject *callable, PyObject *const *values, Py_ssize_t count,
           int protocol, PyObject **pickle)
@@ -131,7 +131,7 @@ write_one(struct core_state *state, PyObject *callable, PyObject *const *values,
     return 1;
 }
 
-/* ---- who takes the object apart ----------------------------------------- */
+/* ---- finding the reducer ------------------------------------------------ */
 
 /* The number of the protocol, or -1 if the dump is to read it; only those that have frames are
    written here. */

@@ -257,9 +257,9 @@ save_newobj_ex(struct pickler *pickler, PyObject *args, PyObject *object, char *
                                   : save_newobj_ex_partial(pickler, args, object, out);
 }
 
-/* ---- what comes after construction -------------------------------------- */
+/* ---- state and items ---------------------------------------------------- */
 
-/* state_setter(object, state), whose result is dropped. */
+/* state_setter(object, state), whose result is discarded. */
 static char *
 save_setter_call(struct pickler *pickler, PyObject *reduce_value, PyObject *object, char *out)
 {
@@ -324,7 +324,7 @@ save_contents(struct pickler *pickler, PyObject *reduce_value, PyObject *object,
     return out == NULL ? NULL : save_given_state(pickler, reduce_value, object, out);
 }
 
-/* ---- the reduction as a whole ------------------------------------------- */
+/* ---- the reduction ------------------------------------------------------ */
 
 /* Checks the reduce value and finds the opcode that builds the object; there is only REDUCE in
    protocols 0 and 1, and for the reduce values of 2.0.  A reduction_form, or -1 with an exception.
@@ -395,7 +395,7 @@ save_built(struct pickler *pickler, PyObject *object, PyObject *reduce_value, ch
     return save_release(pickler, reduce_value, out);
 }
 
-/* ---- who takes the object apart ----------------------------------------- */
+/* ---- finding the reducer ------------------------------------------------ */
 
 /* __reduce_ex__ as a method in C, of a type whose instances have no attributes of their own that
    could shadow it; borrowed, or NULL. */
@@ -708,8 +708,8 @@ save_class(struct pickler *pickler, PyObject *object, char *out)
     return save_named_class(pickler, object, out);
 }
 
-/* How an object comes apart: two words, returned in registers, because what is passed by address
-   would make the frame larger that is there for every level of nesting. */
+/* How an object comes apart: two words, returned in registers, because a result passed by address
+   would enlarge the frame, of which every level of nesting has one. */
 struct reduced {
     PyObject *reduce_value; /* strong; NULL: the object is saved, or an exception is set */
     char *out;              /* NULL with an exception */

@@ -117,8 +117,8 @@ payload_header(struct pickler *pickler, char *header, size_t size, int one, int 
     return 0;
 }
 
-/* Whether a payload of this size is handed to a file, which is foreign code, or is what others
-   are asked for when a BytesIO reads it. */
+/* True if a payload of this size is handed to a file and that is foreign code: the file's write(),
+   or the buffer of an object that a BytesIO reads. */
 static int
 goes_to_file(struct pickler *pickler, size_t size, PyObject *object)
 {
@@ -128,7 +128,7 @@ goes_to_file(struct pickler *pickler, size_t size, PyObject *object)
                    && !PyByteArray_CheckExact(object)));
 }
 
-/* A payload.  `object` is what a file is handed, or NULL; whoever calls owns it. */
+/* Writes a payload.  `object`, which the caller owns, is handed to the file; NULL: a copy is. */
 static char *
 write_payload(struct pickler *pickler, char *out, const char *header, size_t header_size,
               const char *data, size_t size, PyObject *object)
@@ -200,8 +200,8 @@ write_hex(char *out, Py_UCS4 character, int digits)
     return out;
 }
 
-/* A character in protocol 0: Latin-1, and escapes for what that has not, for the
-   backslash, and for what ends a line or a text. */
+/* A character in protocol 0: Latin-1, and escapes for characters outside it, for the backslash,
+   and for those that end a line or a text. */
 static char *
 write_escaped(char *out, Py_UCS4 character)
 {
@@ -255,7 +255,7 @@ save_str_large(struct pickler *pickler, PyObject *string, int unique, char *out)
     return save_release(pickler, string, save_flush(pickler, epoch, out));
 }
 
-/* Bytes, and what is written as bytes.  `object` is numbered. */
+/* Bytes, and objects that are written as bytes.  `object` is numbered. */
 static char *
 write_bytes_payload(struct pickler *pickler, PyObject *object, const char *data, size_t size,
                     int unique, char *out)

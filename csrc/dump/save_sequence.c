@@ -170,7 +170,7 @@ save_batches(struct pickler *pickler, PyObject *list, char *out)
     return save_close(pickler, list, out);
 }
 
-/* Protocol 0 goes by the iterator, as for what is not a list. */
+/* Protocol 0 goes by the iterator, as for objects that are no lists. */
 static char *
 save_by_iterator(struct pickler *pickler, PyObject *list, char *out)
 {
@@ -248,7 +248,7 @@ save_owned_item(struct pickler *pickler, PyObject *item, PyObject *holder, Py_ss
     return out == NULL ? NULL : save_room(pickler, out);
 }
 
-/* Protocol 0: one item at a time. */
+/* Saves the items one at a time, as protocol 0 has them. */
 static NOINLINE char *
 save_listitems_singly(struct pickler *pickler, PyObject *iterator, PyObject *holder, char *out)
 {

@@ -1,13 +1,13 @@
 /* Snapshots: values that were read all at once, and are written one by one.
 
-   A reducer that makes a list or a dict of what an object has reads all of it before any of it
-   is saved; whatever is done to the object meanwhile, that is what is written.  Here the values
-   lie on a stack on the heap, owned until they are dropped. */
+   A reducer that makes a list or a dict of what an object has reads all of it before any of it is
+   saved; changes of the object meanwhile do not reach the pickle.  Here the values lie on a stack
+   on the heap, owned until they are released. */
 #include "base/errors.h"
 #include "dump/save.h"
 #include "dump/save_part.h"
 
-/* What may be kept between two calls. */
+/* Room that may be kept between two calls. */
 enum { SNAPSHOTS_KEPT = 1024 };
 
 void

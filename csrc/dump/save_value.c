@@ -1,7 +1,7 @@
 /* Values of the standard library: see values.h.
 
-   What is written is what the type's own reducer gives: the class, the arguments, REDUCE, and
-   the contents.  The arguments tuple and what is new in it are counted in the memo and not
+   The reduction written is that of the type's own reducer: the class, the arguments, REDUCE, and
+   the contents.  The arguments tuple and the new objects in it are counted in the memo and not
    numbered.
 
    An object of which no part needs more than a few bytes is written only where no frame can
@@ -21,8 +21,8 @@ enum { VALUE_ROOM = 2 * 260 + 64, VALUE_PART_ROOM = VALUE_LENGTH + 8, NESTED_PAR
 
 /* ---- guards ------------------------------------------------------------- */
 
-/* True if copyreg's own function is registered for the type, as it was at first, and nobody
-   watches it being called. */
+/* True if copyreg's own function is registered for the type, as it was at first, and no tool
+   observes its calls. */
 static int
 registered_holds(struct core_state *state, struct typeinfo *info, PyObject *private_table)
 {
@@ -248,7 +248,7 @@ save_value_contents(struct pickler *pickler, PyObject *object, const struct walk
     }
 }
 
-/* ---- the whole object --------------------------------------------------- */
+/* ---- the object --------------------------------------------------------- */
 
 static char *
 failed_object(PyObject *object)

@@ -36,7 +36,7 @@ writer_init(struct writer *writer)
     return 0;
 }
 
-/* Lets go of the buffer. */
+/* Releases the buffer. */
 void
 writer_destroy(struct writer *writer)
 {
@@ -57,8 +57,8 @@ writer_trim(struct writer *writer)
     }
 }
 
-/* The next boundary at which something is to be done: the frame is full, or the buffer
-   is; without frames, every so many bytes, since boundaries are where signals are seen. */
+/* Sets the next boundary at which something is to be done, because the frame or the buffer is
+   full; without frames, every so many bytes, since boundaries are where signals are seen. */
 static void
 set_limit(struct writer *writer, const char *out)
 {
@@ -90,7 +90,7 @@ writer_open_frame(struct writer *writer, char *out)
     return out + FRAME_HEADER_SIZE;
 }
 
-/* Fills the header of the open frame in; a frame of too few bytes loses it. */
+/* Fills in the header of the open frame; a frame of too few bytes gets none. */
 static char *
 close_frame(struct writer *writer, char *out)
 {
@@ -195,7 +195,7 @@ writer_takes(struct writer *writer)
     return 1;
 }
 
-/* Hands what is in the buffer to the file and empties it. */
+/* Hands the contents of the buffer to the file and empties it. */
 static char *
 flush(struct writer *writer, char *out)
 {

@@ -1,15 +1,14 @@
 /* Growing output, frames, and the way to a file.
 
-   Who writes keeps the place where the next byte goes in a local variable, `out`, and
-   returns it; NULL is an exception.  Room is not asked for byte by byte: between two
-   calls of writer_boundary() up to WRITER_ROOM bytes may be written without asking, and
-   what may be longer asks with writer_reserve().  So an object of a few fields costs one
-   comparison for the end of the buffer, the end of the frame and whatever else `limit`
-   was lowered for.
+   A function that writes keeps the place of the next byte in a local variable, `out`, and returns
+   it; NULL is an exception.  Room is not asked for byte by byte: between two calls of
+   writer_boundary() up to WRITER_ROOM bytes may be written without asking, and a longer write asks
+   with writer_reserve().  So an object of a few fields costs one comparison for the end of the
+   buffer, the end of the frame and anything else that `limit` was lowered for.
 
-   A frame (PEP 3154) is opened by leaving nine bytes for its header, and closed between
-   two objects once it holds FRAME_TARGET_SIZE.  With a file, what is closed is written
-   out at once, and large payloads are handed to file.write() as they are, unjoined. */
+   A frame (PEP 3154) is opened by leaving nine bytes for its header, and closed between two
+   objects once it holds FRAME_TARGET_SIZE.  With a file, a closed frame is written out at once,
+   and large payloads are handed to file.write() as they are, unjoined. */
 #ifndef FASTCOPYREG_DUMP_WRITER_H
 #define FASTCOPYREG_DUMP_WRITER_H
 
@@ -27,17 +26,17 @@ enum {
 struct writer {
     char *start;     /* of the buffer */
     char *end;       /* behind the buffer */
-    char *due;       /* an object that begins here or behind asks writer_boundary() */
-    char *limit;     /* where objects leave the fast path: `due`, or everywhere */
+    char *due;       /* an object that begins here or behind calls writer_boundary() */
+    char *limit;     /* where objects leave the fast path: as `due`, or everywhere */
     int every;       /* limit is everywhere, because each object is to be shown */
     size_t frame;    /* where the header of the open frame lies */
-    int framing;     /* whether a frame is open */
+    int framing;     /* true: a frame is open */
     PyObject *bytes; /* the object the buffer lies in; NULL: a block of PyMem_Malloc */
     PyObject *write; /* file.write, or NULL; borrowed */
-    int foreign;     /* to call it may run Python code: it is not BytesIO's own */
+    int foreign;     /* calling it may run Python code: not BytesIO's own method */
 };
 
-/* Makes sure of a buffer, keeping one that is there.  0, or -1 with MemoryError. */
+/* Allocates a buffer, unless there is one.  0, or -1 with MemoryError. */
 int writer_init(struct writer *writer);
 
 /* Frees the buffer. */
@@ -46,12 +45,12 @@ void writer_destroy(struct writer *writer);
 /* Frees a buffer that is not to be kept until the next dump. */
 void writer_trim(struct writer *writer);
 
-/* Starts a pickle: nothing is written, no frame is open.  `foreign`: to call `write` may run
+/* Starts a pickle: nothing is written, no frame is open.  `foreign`: calling `write` may run
    Python code.  Returns `out`. */
 char *writer_begin(struct writer *writer, PyObject *write, int foreign);
 
-/* Whether what is written now is taken by a file whose write() runs no Python code: a BytesIO may
-   be closed, or be looked into.  It stays so until foreign code runs. */
+/* True if the file takes data now and its write() runs no Python code: a BytesIO may be closed, or
+   have its buffer exported.  The answer holds until foreign code runs. */
 int writer_takes(struct writer *writer);
 
 /* Opens a frame at `out`. */
@@ -74,7 +73,7 @@ char *writer_payload(struct writer *writer, char *out, const char *header, size_
    else returns the pickle; strong.  NULL with an exception.  May run Python code. */
 PyObject *writer_finish(struct writer *writer, char *out);
 
-/* Room for what closes a container: unlike writer_boundary(), it is never between two
+/* Room for the opcodes that close a container: unlike writer_boundary(), never called between two
    objects, so no frame ends here. */
 ALWAYS_INLINE char *
 writer_room(struct writer *writer, char *out)
@@ -117,7 +116,7 @@ write_u64(char *out, uint64_t value)
     return out + 8;
 }
 
-/* One opcode. */
+/* Writes an opcode. */
 ALWAYS_INLINE char *
 write_op(char *out, int opcode)
 {

@@ -1,11 +1,11 @@
 /* The machine that a pickle is a program for: a stack, marks, a memo and an input.
 
-   One loop (load_run.c) executes it, for input in memory and from files alike; each opcode has a
-   function in load_value.c, load_container.c, load_object.c or load_global.c.  Functions of
-   opcodes return 0, or -1 with an exception set; the stack then still owns what lies on it.  They
-   may run Python code wherever an object is called, looked up or released, and whenever input is
-   read; the machine is used by one call at a time (unpickler*.c sees to it), so only the memo can
-   change while Python code runs. */
+   The loop (load_run.c) executes the program, for input in memory and from files alike; each
+   opcode has a function in load_value.c, load_container.c, load_object.c or load_global.c.
+   Functions of opcodes return 0, or -1 with an exception set; the stack then still owns what lies
+   on it.  They may run Python code wherever an object is called, looked up or released, and
+   whenever input is read; the machine is used by one call at a time (unpickler*.c sees to it), so
+   only the memo can change while Python code runs. */
 #ifndef FASTCOPYREG_LOAD_LOAD_H
 #define FASTCOPYREG_LOAD_LOAD_H
 
@@ -39,7 +39,7 @@ struct unpickler {
     struct load_memo memo;
     struct reader reader;
     struct core_state *state;
-    PyObject *self; /* whose find_class() is asked; borrowed, NULL if it is ours */
+    PyObject *self; /* the object whose find_class() is asked; borrowed, NULL if it is ours */
     PyObject *persistent_load;
     PyObject *persistent_self; /* its first argument; borrowed, mostly NULL */
     PyObject *buffers;         /* an iterator, or NULL */

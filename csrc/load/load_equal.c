@@ -32,7 +32,7 @@ typedef struct {
     PyObject_HEAD struct comparison *comparison; /* NULL: the comparison is over */
     PyObject *key;                               /* borrowed while it is not */
     Py_hash_t hash;
-    unsigned long thread; /* whose comparison it is */
+    unsigned long thread; /* that runs the comparison */
     uintptr_t asked_at;   /* where on the C stack it was asked last */
 } KeyProbeObject;
 

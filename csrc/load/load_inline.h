@@ -208,7 +208,8 @@ load_taker_of_tuple(struct unpickler *unpickler, PyObject **start)
     return opcode;
 }
 
-/* True if the collector has no business with it: it can be part of no cycle. */
+/* True if the object is one that no cycle can go through, so that the collector need not see it.
+ */
 ALWAYS_INLINE int
 load_is_atom(PyObject *object)
 {

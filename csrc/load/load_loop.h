@@ -17,7 +17,7 @@ enum { OPCODES_BETWEEN_POLLS = 8192 };
 #if HAS_LABEL_VALUES
 
 /* Each opcode jumps to the next by itself, so that the processor learns which opcode mostly
-   follows which; one jump for all is mispredicted several times an object. */
+   follows which; a jump shared by all would be mispredicted several times an object. */
 #define NEXT()                                                                     \
     if (unlikely(--until_poll == 0)) {                                             \
         goto poll;                                                                 \

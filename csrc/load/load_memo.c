@@ -6,7 +6,7 @@ enum {
     FIRST_REACH = 32
 };
 
-/* Whether the index belongs into the dict: too far beyond what has been put. */
+/* True if the index belongs into the dict: too far beyond the indices that were put. */
 static int
 is_sparse(const struct load_memo *memo, size_t index)
 {
@@ -39,7 +39,7 @@ memo_reach(struct load_memo *memo, size_t index)
     return 0;
 }
 
-/* Puts it into the dict.  Versions differ in whether it then counts as an entry. */
+/* Puts the value into the dict.  Versions differ in whether such a value counts as an entry. */
 static int
 put_sparse(struct load_memo *memo, struct core_state *state, size_t index, PyObject *value)
 {
@@ -79,8 +79,8 @@ get_sparse(struct load_memo *memo, size_t index, PyObject **value)
     return found;
 }
 
-/* Whether a value put at the index, which the array reaches, is a new entry: 1, 0, or -1
-   with an exception. */
+/* True if a value put at the index, which the array reaches, is a new entry: 1, 0, or -1 with an
+   exception. */
 static int
 is_new_entry(struct load_memo *memo, struct core_state *state, size_t index)
 {
@@ -179,7 +179,7 @@ load_memo_defer_dict(struct load_memo *memo, size_t index, PyObject *const *pair
     return 0;
 }
 
-/* Drops what is deferred for an item.  May run Python code, which finds it empty. */
+/* Releases the objects deferred for an item.  May run Python code, which finds the item empty. */
 static void
 drop_words(struct deferred *deferred, PyObject *item)
 {
@@ -193,7 +193,7 @@ drop_words(struct deferred *deferred, PyObject *item)
     }
 }
 
-/* Drops an item of a memo, in full. */
+/* Releases an item of a memo, in full. */
 static void
 drop_item(struct deferred *deferred, PyObject *item)
 {
@@ -246,7 +246,7 @@ make_deferred_dict(struct load_memo *memo, PyObject *item)
 }
 
 /* Makes the entry if it is deferred: borrowed, or NULL with MemoryError.  Runs no Python code:
-   whatever is dropped has another reference. */
+   every object released has another reference. */
 static PyObject *
 make_deferred(struct load_memo *memo, size_t index)
 {
@@ -372,7 +372,7 @@ load_memo_doubt(struct load_memo *memo)
     return 0;
 }
 
-/* Drops so many entries of a prescanned memo, at which nobody but the load can look. */
+/* Releases so many entries of a prescanned memo, at which nobody but the load can look. */
 static void
 drop_prescanned(struct load_memo *memo, PyObject **items, size_t count)
 {
@@ -404,7 +404,7 @@ clear_doubted(struct load_memo *memo)
     PyMem_Free(items);
 }
 
-/* Gives the memo its memory back, for as many entries as a new one has.  Those are empty. */
+/* Lets the memo use its memory again, for as many entries as a new memo has, all empty. */
 static void
 reuse_items(struct load_memo *memo, PyObject **items, size_t capacity, size_t end)
 {
@@ -415,7 +415,7 @@ reuse_items(struct load_memo *memo, PyObject **items, size_t capacity, size_t en
     }
 }
 
-/* Empties the memo before anything is dropped, as that may run code that looks at it. */
+/* Empties the memo before anything is released, as that may run code that looks at it. */
 static void
 clear_full(struct load_memo *memo)
 {
@@ -436,7 +436,7 @@ clear_full(struct load_memo *memo)
     if (memo->items == NULL) {
         reuse_items(memo, items, capacity, end);
     }
-    else { /* filled again by what ran meanwhile */
+    else { /* filled again by code that ran meanwhile */
         PyMem_Free(items);
     }
 }
@@ -494,7 +494,8 @@ load_memo_as_dict(struct load_memo *memo)
     return dict;
 }
 
-/* One entry of a dict assigned to `memo`.  The checks and words of the standard library. */
+/* Puts an entry of a dict assigned to `memo`, with the checks and messages of the standard
+   library. */
 static int
 put_assigned(struct load_memo *memo, struct core_state *state, PyObject *key, PyObject *value)
 {

@@ -1,29 +1,28 @@
 /* The memo of a load: index -> object.
 
-   In full, it is the standard library's: an array for indices that follow one another,
-   a dict for what lies far beyond them, so that a huge index in a short pickle costs no
-   memory; the index of MEMOIZE is the number of entries.
+   In full, it is the standard library's: an array for indices that follow one another, a dict for
+   indices far beyond them, so that a huge index in a short pickle costs no memory; the index of
+   MEMOIZE is the number of entries.
 
-   With a prescan (prescan.h) it stores only what is fetched later, and what must be
-   kept all the same: an object whose death a program could notice is alive until the
-   end of the load in the standard library, because the memo holds it, so it is here.
-   Nobody notices the death of an exact str, bytes, number, tuple, list or dict: none of
-   them has a finalizer or a weak reference, and what they contain is in the memo by
-   itself (or in copyreg's cache of extension codes), as is an argument of a call; a
-   pickle in which something is not keeps all.  A container that foreign code was handed is kept
-   beside the memo (handed.h).
+   With a prescan (prescan.h) it stores only objects that are fetched later, and those that must be
+   kept all the same: an object whose death a program could notice is alive until the end of the
+   load in the standard library, because the memo holds it, so it is here.  Nobody notices the
+   death of an exact str, bytes, number, tuple, list or dict: none of them has a finalizer or a
+   weak reference, and their items are in the memo by themselves (or in copyreg's cache of
+   extension codes), as is an argument of a call; a pickle in which something is not keeps all.  A
+   container that foreign code was handed is kept beside the memo (handed.h).
 
    The memo of an Unpickler is in full, as a later load() may fetch from it and anybody look at it.
    But a tuple of arguments and a dict of state that nobody else would hold are made when somebody
-   asks for them: till then the memo owns what would be in them (struct deferred), as it was at
-   that moment, and a word that is no address stands for them among the items. */
+   asks for them: till then the memo owns the objects that would be in them (struct deferred), as
+   they were at that moment, and a word that is no address stands for them among the items. */
 #ifndef FASTCOPYREG_LOAD_LOAD_MEMO_H
 #define FASTCOPYREG_LOAD_LOAD_MEMO_H
 
 #include "base/handed.h"
 #include "load/prescan.h"
 
-/* What is in the tuples and dicts that are not made yet: for each the number of words, then so
+/* The items of the tuples and dicts that are not made yet: for each the number of words, then so
    many objects, owned, or other entries that are deferred. */
 struct deferred {
     uintptr_t *words;
@@ -40,15 +39,15 @@ struct load_memo {
     PyObject *sparse; /* in full: index -> object for the others, or NULL */
     struct prescan scan;
     int prescanned;
-    struct handed handed; /* prescanned: what is kept beside it */
+    struct handed handed; /* prescanned: containers that are kept beside the memo */
     int defers;           /* in full: entries may be deferred */
     struct deferred deferred;
     PyObject **doubted;   /* of a prescan that did not hold: its items, of which ... */
-    size_t doubted_count; /* ... so many, and what is kept beside them, are owned still */
+    size_t doubted_count; /* ... so many, and the containers kept beside them, are still owned */
 };
 
-/* In full: takes a reference of its own.  0, or -1 with an exception.  Dropping a value
-   put there before may run Python code. */
+/* In full: takes a reference of its own.  0, or -1 with an exception.  Releasing a value put there
+   before may run Python code. */
 int load_memo_put_full(struct load_memo *memo, struct core_state *state, size_t index,
                        PyObject *value);
 
@@ -58,11 +57,11 @@ PyObject *load_memo_get_full(struct load_memo *memo, struct core_state *state, s
 /* Prepares for a prescanned load.  0, or -1 with an exception. */
 int load_memo_begin_prescanned(struct load_memo *memo);
 
-/* The load goes on with other bytes than were scanned: the memo is in full from here.  What the
-   prescan left out is missing in it.  0, or -1 with MemoryError. */
+/* The load goes on with other bytes than were scanned: the memo is in full from here, without the
+   entries that the prescan had skipped.  0, or -1 with MemoryError. */
 int load_memo_doubt(struct load_memo *memo);
 
-/* Drops all entries, from the last to the first.  May run Python code. */
+/* Releases all entries, from the last to the first.  May run Python code. */
 void load_memo_clear(struct load_memo *memo);
 
 /* Frees the memory too. */
@@ -95,15 +94,15 @@ int load_memo_defer_tuple(struct load_memo *memo, PyObject *const *objects, size
 Py_ssize_t load_memo_find_newest(const struct load_memo *memo, PyObject *dict, size_t most);
 
 /* In full: makes the entry one of a dict that is not made, of pairs that stay the caller's, and
-   drops the empty dict that is there, which others hold too.  0, or -1 with MemoryError and
+   releases the empty dict that is there, which others hold too.  0, or -1 with MemoryError and
    nothing done. */
 int load_memo_defer_dict(struct load_memo *memo, size_t index, PyObject *const *pairs,
                          size_t count);
 
-/* Lets the collector see what is owned. */
+/* Visits the objects that are owned, for the collector. */
 int load_memo_traverse(const struct load_memo *memo, visitproc visit, void *arg);
 
-/* Whether the death of the object goes unnoticed; see above. */
+/* True if the death of the object goes unnoticed; see above. */
 ALWAYS_INLINE int
 dies_unnoticed(PyObject *object)
 {
@@ -116,7 +115,7 @@ dies_unnoticed(PyObject *object)
            || type == &PyBytes_Type || type == &PyBool_Type || object == Py_None;
 }
 
-/* Whether MEMOIZE of a container that is not fetched stores nothing. */
+/* True if MEMOIZE of a container that is not fetched stores nothing. */
 ALWAYS_INLINE int
 load_memo_skips(struct load_memo *memo)
 {
@@ -144,7 +143,8 @@ load_memo_keep(struct load_memo *memo, size_t index, PyObject *value)
     memo->scan.wanted[index] = 1;
 }
 
-/* Stores, or skips, a value that nobody fetches.  `unnoticed`: its death is known to go so. */
+/* Stores, or skips, a value that nobody fetches.  `unnoticed`: its death is known to go unnoticed.
+ */
 ALWAYS_INLINE void
 load_memo_put_unwanted(struct load_memo *memo, size_t index, PyObject *value, int unnoticed)
 {
@@ -199,7 +199,7 @@ load_memo_put(struct load_memo *memo, struct core_state *state, size_t index, Py
     return load_memo_put_kind(memo, state, index, value, 0);
 }
 
-/* In full: whether an entry is there as it is. */
+/* In full: true if an entry is there and not deferred. */
 ALWAYS_INLINE int
 load_memo_has(const struct load_memo *memo, size_t index)
 {

@@ -59,7 +59,7 @@ is_initialised(struct core_state *state, PyObject *module_dict, struct module_pl
 static PyObject *
 module_dict_if_there(struct core_state *state, PyObject *module_name, struct module_place *place)
 {
-    PyObject *dict = namecache_module_dict(state, module_name, &place->found);
+    PyObject *dict = namecache_module_dict(state, module_name, &place->entry);
     return dict != NULL && is_initialised(state, dict, place) ? dict : NULL;
 }
 
@@ -84,7 +84,7 @@ load_names_find(struct core_state *state, struct global_names *names)
     if (dict != NULL
         && (names->package == NULL
             || module_dict_if_there(state, names->package, &names->package_place) != NULL)) {
-        object = layout_find_name(dict, names->name, &names->module_place.found.index);
+        object = layout_find_name(dict, names->name, &names->module_place.entry.index);
     }
     return object != NULL && is_class_or_function(object) ? Py_NewRef(object) : NULL;
 }

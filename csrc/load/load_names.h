@@ -13,7 +13,7 @@
 
 /* Where a module's dict was found, and what says that its import is over. */
 struct module_place {
-    struct namecache_entry found;
+    struct namecache_entry entry;
     Py_ssize_t spec;         /* in the module's dict */
     Py_ssize_t initializing; /* among the attributes of the spec */
 };

@@ -14,7 +14,7 @@ enum {
     LONGEST = 1024, /* bytes of such a pickle */
     ARGUMENTS = 16,
     HEAD = 2 + FRAME_HEADER_SIZE, /* PROTO, FRAME */
-    LEAST_REST = 7,               /* behind the names: what ends a global, and a call of nothing */
+    LEAST_REST = 7,               /* behind the names: ends of a global and a call of nothing */
     ATTRIBUTES = 16
 };
 
@@ -54,8 +54,8 @@ atom_size(const unsigned char *at, const unsigned char *end)
     }
 }
 
-/* Whether the pickle ends as a call of so many arguments does; `at` is behind them, and four bytes
-   or more are left. */
+/* True if the pickle ends as a call of so many arguments does; `at` is behind them, with four
+   bytes or more behind it. */
 ALWAYS_INLINE int
 ends_call(const unsigned char *at, const unsigned char *end, int marked, int count)
 {
@@ -69,7 +69,7 @@ ends_call(const unsigned char *at, const unsigned char *end, int marked, int cou
     return end - at == 3 && at[0] == OP_REDUCE && at[1] == OP_MEMOIZE && at[2] == OP_STOP;
 }
 
-/* Passes the arguments.  Whether nothing but the end of the call follows. */
+/* Passes the arguments.  True if nothing but the end of the call follows. */
 static int
 find_arguments(struct one_call *call, const unsigned char *at, const unsigned char *end)
 {
@@ -98,8 +98,8 @@ pass_key(struct key_bytes *key, const unsigned char *at, const unsigned char *en
     return at + size;
 }
 
-/* Passes the items of a dict of atoms, behind the EMPTY_DICT at hand, of which 8 bytes or more are
-   left, and SETITEMS.  What follows, or NULL. */
+/* Passes the items of a dict of atoms, behind the EMPTY_DICT at hand, with 8 bytes or more behind
+   it, and SETITEMS.  The place behind them, or NULL. */
 static const unsigned char *
 find_items(struct one_call *call, const unsigned char *at, const unsigned char *end)
 {
@@ -123,7 +123,7 @@ find_items(struct one_call *call, const unsigned char *at, const unsigned char *
     return at + 1;
 }
 
-/* Passes the state of an instance.  Whether nothing but what stores it follows. */
+/* Passes the state of an instance.  True if nothing but the opcodes that store it follow. */
 static int
 pass_state(struct one_call *call, const unsigned char *at, const unsigned char *end)
 {
@@ -145,7 +145,7 @@ pass_state(struct one_call *call, const unsigned char *at, const unsigned char *
                           : end - at == sizeof(stores) && memcmp(at, stores, sizeof(stores)) == 0;
 }
 
-/* Whether the pickle begins with PROTO and FRAME, as one with a frame does. */
+/* True if the pickle begins with PROTO and FRAME. */
 ALWAYS_INLINE int
 has_head(const unsigned char *at, size_t size)
 {
@@ -154,7 +154,7 @@ has_head(const unsigned char *at, size_t size)
            && read_little_endian(at + 3, 8) == size - HEAD;
 }
 
-/* Passes the global and what follows it. */
+/* Passes the global and the parts behind it. */
 static int
 find_parts(struct one_call *call, const unsigned char *at, size_t size)
 {
@@ -237,7 +237,7 @@ make_state(struct core_state *state, const struct one_call *call, PyObject **pai
     return dict;
 }
 
-/* BUILD of the values, which are dropped.  0 or -1.  Runs Python code. */
+/* Calls BUILD with the values, which are released.  0 or -1.  Runs Python code. */
 static int
 build_slowly(struct core_state *state, const struct one_call *call, PyObject *object,
              PyObject **pairs)
@@ -296,7 +296,7 @@ make_instance(struct core_state *state, const struct one_call *call, PyObject *c
     return object;
 }
 
-/* Drops what was made of keys and values. */
+/* Releases the keys and values that were made. */
 static void
 drop_pairs(PyObject **pairs, int count)
 {
@@ -350,14 +350,14 @@ make_dict(struct core_state *state, const struct one_call *call)
     return dict;
 }
 
-/* Whether it is a class whose instances find attributes where they lie. */
+/* True if this is a class whose instances find attributes where they lie. */
 static int
 finds_attributes_as_usual(PyObject *cls)
 {
     return PyType_Check(cls) && ((PyTypeObject *)cls)->tp_getattro == PyObject_GenericGetAttr;
 }
 
-/* The callable as a policy has it, if it allows all that the pickle wants of it but for the
+/* The callable as a policy has it, if the policy allows all that the pickle wants but for the
    arguments; strong, or NULL, with an exception or because the machine is to refuse it.  Runs
    Python code. */
 static PyObject *
@@ -382,7 +382,7 @@ find_allowed(PyObject *policy, const struct one_call *call)
                : Py_NewRef(entry->object);
 }
 
-/* What the pickle describes, where there is a policy: as load_one(). */
+/* The same as load_one(), where there is a policy. */
 static int
 load_allowed(struct core_state *state, PyObject *policy, const struct one_call *call,
              PyObject **object)

@@ -1,5 +1,5 @@
-/* The table of opcodes that the load loop and the prescan share, in two parts: what is
-   compiled into the loop (load_inline.h), and what it calls.
+/* The table of opcodes that the load loop and the prescan share, in two parts: opcodes that are
+   compiled into the loop (load_inline.h), and those whose functions it calls.
 
    V(opcode, function of load*.c that executes it, shape of what follows it).  The first
    shapes are the length of the opcode with its fixed argument. */

@@ -1,32 +1,29 @@
 /* Which memo indices a pickle fetches.
 
-   The simple way is to have no prescan: MEMOIZE stores a reference to everything, as
-   one of the next opcodes might fetch it.  In most pickles hardly anything is fetched,
-   and the store is the smaller part of the cost: what is in the memo must exist, so an
-   argument tuple has to be made although the constructor could be called with the
-   arguments as they lie on the stack, and a state dict although its values could go
-   straight into the instance.
+   The simple way is to have no prescan: MEMOIZE stores a reference to everything, as one of the
+   next opcodes might fetch it.  In most pickles hardly anything is fetched, and the store is the
+   smaller part of the cost: objects in the memo must exist, so an argument tuple has to be made
+   although the constructor could be called with the arguments as they lie on the stack, and a
+   state dict although its values could go straight into the instance.
 
-   A pass over the opcodes, which reads lengths and nothing else, finds the indices that
-   are fetched.  It costs some 2 ns an object.  What makes it sound:
+   A pass over the opcodes, which reads lengths and nothing else, finds the indices that are
+   fetched, at a cost of some 2 ns an object.  The pass is sound because of these:
 
-   - It reads exact bytes, which nobody can change between the pass and the load, and it
-     reads them by the table from which the load loop is made.  So the load meets the
-     same opcodes in the same order; should it stop earlier, with an error, nothing
-     after that is fetched.
-   - It answers only for pickles whose memo it follows exactly: an index is put for the
-     first time when it is the number of entries, and fetched only after it was put.
-     Anything else (and GET and PUT in text, and what it cannot measure) makes it
-     refuse, and the load stores everything.
-   - Nobody can look: functions have no `memo` attribute.  Unpickler objects do, and are
-     never prescanned.
-   - What must live until the end of the load lives: load_memo.h.
+   - It reads exact bytes, which nobody can change between the pass and the load, and it reads them
+     by the table from which the load loop is made.  So the load meets the same opcodes in the same
+     order; should it stop earlier, with an error, nothing after that is fetched.
+   - It answers only for pickles whose memo it follows exactly: an index is put for the first time
+     when it is the number of entries, and fetched only after it was put.  Anything else (and GET
+     and PUT in text, and opcodes that it cannot measure) makes it fail, and the load stores
+     everything.
+   - Nobody can look: functions have no `memo` attribute.  Unpickler objects do, and are never
+     prescanned.
+   - Objects that must live until the end of the load are kept: load_memo.h.
 
-   Many pickles are of objects of one class, one after another, whose opcodes are the same and
-   only the numbers and texts differ.  Where the stretch from one object to the next is as long
-   as the one before, the bytes of the following ones are compared with it, all but those
-   arguments, and what is alike needs no second look: it fetches the same indices and puts as
-   many. */
+   Many pickles are of objects of one class, one after another, whose opcodes are the same and only
+   the numbers and texts differ.  Where the stretch from one object to the next is as long as the
+   one before, the bytes of the following ones are compared with it, all but those arguments, and
+   equal stretches need no second look: each fetches the same indices and puts as many. */
 #include "load/prescan.h"
 
 #include "load/load_opcodes.h"
@@ -55,7 +52,7 @@ grow_counts(unsigned char *wanted, size_t capacity)
     return PyMem_Realloc(wanted, capacity);
 }
 
-/* What comes next ends too early by so many bytes; 0. */
+/* Notes that the next part ends too early by so many bytes; 0. */
 static NOINLINE int
 miss_bytes(struct scan *scan, uint64_t missing)
 {
@@ -67,7 +64,7 @@ ALWAYS_INLINE int
 count_put(struct scan *scan, size_t index)
 {
     if (index < scan->count) {
-        scan->keeps_all = 1; /* what was there may be an argument that nothing else keeps */
+        scan->keeps_all = 1; /* the entry there may be an argument that nothing else keeps */
         return 1;
     }
     if (index > scan->count) {
@@ -136,7 +133,7 @@ pass_lines(struct scan *scan, int lines)
     return behind != NULL || miss_bytes(scan, 1);
 }
 
-/* Passes a count of `size` bytes and what it counts. */
+/* Passes a count of `size` bytes and the bytes counted. */
 ALWAYS_INLINE int
 pass_counted(struct scan *scan, int size)
 {
@@ -153,7 +150,8 @@ pass_counted(struct scan *scan, int size)
     return 1;
 }
 
-/* A frame that does not end in what is there would be read again, as a whole. */
+/* Passes a frame header.  A frame that does not end in the bytes at hand would be read again from
+   its start. */
 ALWAYS_INLINE int
 pass_frame_header(struct scan *scan)
 {
@@ -178,8 +176,8 @@ pass_index(struct scan *scan, int size, int fetched)
     return fetched ? count_get(scan, index) : count_put(scan, index);
 }
 
-/* Passes a MEMOIZE that comes next, which saves its turn of the loop.  Whether there was one, or
-   -1 if the pickle is refused. */
+/* Passes a MEMOIZE that comes next, which saves a jump of the loop.  1 if there was one, 0 if not,
+   or -1 if the pickle is refused. */
 ALWAYS_INLINE int
 pass_memoize(struct scan *scan)
 {
@@ -195,7 +193,7 @@ pass_memoize(struct scan *scan)
 enum {
     STRETCH_WORDS = 10,
     LONGEST_STRETCH = STRETCH_WORDS * 8,
-    /* So often is a stretch measured for so few others that it does not pay. */
+    /* Measuring stretches stops after so many that had so few alike. */
     MOST_MISSES = 16,
     FEW_ALIKE = 4
 };
@@ -272,7 +270,7 @@ is_alike(const struct stretch *stretch, const unsigned char *at)
 }
 
 /* How many stretches that begin at `at` are alike the one before it.  Those near the end, behind
-   which there are not as many bytes as are compared, are left to the others. */
+   which there are fewer bytes than are compared, are not counted. */
 static NOINLINE size_t
 count_alike(const unsigned char *at, const unsigned char *end, Py_ssize_t length, size_t *puts)
 {
@@ -307,8 +305,8 @@ pass_alike(struct scan *scan)
     return puts == 0 || count_puts(scan, puts);
 }
 
-/* Notes whether the object just made or found is put into the memo at once, so that the memo
-   keeps it whatever else does. */
+/* Notes whether the object just made or found is put into the memo at once, so that the memo keeps
+   it in any case. */
 ALWAYS_INLINE int
 pass_object(struct scan *scan)
 {
@@ -376,7 +374,7 @@ end_scan(struct prescan *result, const struct scan *scan, const unsigned char *s
 
 #if HAS_LABEL_VALUES
 
-/* One jump from each opcode to the next, as in the load loop. */
+/* Jumps from each opcode to the next, as in the load loop. */
 #define NEXT()                           \
     if (unlikely(scan.at >= scan.end)) { \
         goto ended;                      \
@@ -424,8 +422,8 @@ refused:
         }                                \
         continue;
 
-/* One case for each opcode, rather than one for each shape by a table: where the next
-   opcode is must not wait for two loads. */
+/* Each opcode has a case, rather than each shape by a table: the place of the next opcode must not
+   wait for two loads. */
 static int
 scan_opcodes(struct prescan *result, const unsigned char *at, const unsigned char *end)
 {
@@ -454,8 +452,8 @@ enum {
     WHERE_GLOBALS_BEGIN = 4096
 };
 
-/* Whether it seems to be a pickle without a global, so that nothing in it calls anything
-   and there is nothing to be won: globals are STACK_GLOBAL from protocol 4. */
+/* True if the pickle seems to have no global, so that nothing in it calls anything and a prescan
+   gains nothing: globals are STACK_GLOBAL from protocol 4. */
 static int
 seems_plain_data(const unsigned char *at, const unsigned char *end, int is_all)
 {

@@ -1,4 +1,4 @@
-/* What lies ahead in a file: see read_ahead.h. */
+/* Reading ahead in a file: see read_ahead.h. */
 #include "load/read_ahead.h"
 
 #include "load/plain_file.h"
@@ -11,17 +11,19 @@
 enum {
     FIRST_READ = 512,
     GROWTH = 4,
-    /* From this size on it only doubles, so that no more is read than twice what is needed. */
+    /* From this size on each reading doubles the size, so that no more than twice the need is
+       read. */
     LARGE = 1024 * 1024,
-    /* What a pickle has in one piece and is larger than this is not read twice. */
+    /* A part of a pickle in one piece that is larger than this is not read twice. */
     LARGEST_PIECE = 1024 * 1024,
     HEAD = 2 + FRAME_HEADER_SIZE /* PROTO, FRAME */
 };
 
 /* ---- the file's own methods --------------------------------------------- */
 
-/* A method of the file's type, whatever the file has under its name: a new reference, or NULL with
-   an exception.  The argument may be NULL.  Runs no Python code, as the type is one of C. */
+/* Calls a method of the file's type, also if the file has another one under its name: a new
+   reference, or NULL with an exception.  The argument may be NULL.  Runs no Python code, as the
+   type is one of C. */
 static PyObject *
 call_own(PyObject *file, PyObject *name, PyObject *argument)
 {
@@ -33,7 +35,7 @@ call_own(PyObject *file, PyObject *name, PyObject *argument)
     return PyObject_Vectorcall(method, arguments, argument == NULL ? 1 : 2, NULL);
 }
 
-/* The same with and for numbers; the result, or -1 with an exception. */
+/* The same with a number as argument and result; the result, or -1 with an exception. */
 static Py_ssize_t
 call_with_number(PyObject *file, PyObject *name, Py_ssize_t number)
 {
@@ -58,7 +60,7 @@ read_from(struct core_state *state, PyObject *file, size_t size)
     return bytes;
 }
 
-/* Whether PROTO and FRAME are there. */
+/* True if PROTO and FRAME are there. */
 static int
 begins_with_frame(const unsigned char *at, size_t size)
 {
@@ -77,23 +79,23 @@ size_of_first_frame(const unsigned char *at, size_t size)
     return frame <= size - HEAD ? (size_t)frame + HEAD : 0;
 }
 
-/* Whether so much more than what was scanned is worth to be read. */
+/* True if reading more than was scanned is worthwhile. */
 static int
 may_read_on(const struct prescan *scan, int is_all)
 {
     return !is_all && 0 < scan->missing && scan->missing <= LARGEST_PIECE;
 }
 
-/* How much is to be seen next, where so much was not enough. */
+/* The size to read next, where this size was not enough. */
 static size_t
 size_to_see(const struct prescan *scan, size_t size)
 {
     return Py_MAX(size * (size < LARGE ? GROWTH : 2), size + scan->missing);
 }
 
-/* Whether the pickle that was scanned runs nothing, and has no frame, so that nobody sees where
-   the file is meanwhile, and it is behind what was taken.  A byte that looks like one of these
-   opcodes is taken for it. */
+/* True if the pickle that was scanned runs nothing and has no frame, so that nobody sees meanwhile
+   that the file is behind the bytes taken.  A byte that looks like one of these opcodes is taken
+   for it. */
 static int
 runs_nothing(const struct unpickler *unpickler, const unsigned char *at)
 {
@@ -135,7 +137,7 @@ scan_bytesio(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, i
     }
 }
 
-/* Makes so many of the bytes the window, behind which the file is moved.  0, or -1 with an
+/* Makes so many of the bytes the window, and moves the file behind them.  0, or -1 with an
    exception. */
 static int
 show_ahead(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, PyObject *bytes,
@@ -155,14 +157,14 @@ show_ahead(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, PyO
    exception. */
 static int
 take_ahead(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, PyObject *bytes,
-           int understood, struct ahead_of_load *found)
+           int understood, struct ahead_of_load *ahead)
 {
     struct reader *reader = &unpickler->reader;
     const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(bytes);
-    size_t whole = unpickler->memo.scan.size;
+    size_t pickle_size = unpickler->memo.scan.size;
     size_t shown = size_of_first_frame(at, (size_t)PyBytes_GET_SIZE(bytes));
     int framed = shown > 0;
-    shown = framed ? shown : whole;
+    shown = framed ? shown : pickle_size;
     if (show_ahead(unpickler, file, position, bytes, shown) < 0) {
         return -1;
     }
@@ -173,22 +175,22 @@ take_ahead(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, PyO
         return -1;
     }
     if (!framed) {
-        found->file = file;
-        found->position = position;
+        ahead->file = file;
+        ahead->position = position;
     }
-    if (whole <= shown) {
-        found->size = whole;
+    if (pickle_size <= shown) {
+        ahead->size = pickle_size;
         return 0;
     }
     reader->ahead_bytes = Py_NewRef(bytes);
     reader->ahead = at;
-    reader->ahead_size = whole;
+    reader->ahead_size = pickle_size;
     reader->ahead_memo = &unpickler->memo;
     return 0;
 }
 
 static int
-read_ahead_bytesio(struct unpickler *unpickler, PyObject *file, struct ahead_of_load *found)
+read_ahead_bytesio(struct unpickler *unpickler, PyObject *file, struct ahead_of_load *ahead)
 {
     struct core_strings *str = &unpickler->state->str;
     if (unpickler->reader.at < unpickler->reader.end) {
@@ -207,22 +209,22 @@ read_ahead_bytesio(struct unpickler *unpickler, PyObject *file, struct ahead_of_
         PyErr_Clear();
         return call_with_number(file, str->seek, position) < 0 ? -1 : 0;
     }
-    int result = take_ahead(unpickler, file, position, bytes, understood, found);
+    int result = take_ahead(unpickler, file, position, bytes, understood, ahead);
     Py_DECREF(bytes);
     return result;
 }
 
 void
-read_ahead_undo(struct unpickler *unpickler, const struct ahead_of_load *found)
+read_ahead_undo(struct unpickler *unpickler, const struct ahead_of_load *ahead)
 {
-    if (found->file == NULL) {
+    if (ahead->file == NULL) {
         return;
     }
     PyObject *exception = PyErr_GetRaisedException();
     struct reader *reader = &unpickler->reader;
     uint64_t taken = reader_offset(reader) - reader->ahead_offset;
-    if (call_with_number(found->file, unpickler->state->str.seek,
-                         found->position + (Py_ssize_t)taken)
+    if (call_with_number(ahead->file, unpickler->state->str.seek,
+                         ahead->position + (Py_ssize_t)taken)
         < 0) {
         PyErr_Clear();
     }
@@ -249,8 +251,8 @@ find_descriptor(struct core_state *state, PyObject *file)
                : -1;
 }
 
-/* Reads into the copy, behind so many bytes, as many as are there up to a size.  The bytes in the
-   copy then.  Lets other threads run. */
+/* Reads into the copy, behind so many bytes, as many as are there up to a size.  Returns the
+   number of bytes in the copy.  Lets other threads run. */
 static size_t
 read_at(struct reader *reader, int descriptor, size_t used, size_t size, off_t position)
 {
@@ -264,7 +266,7 @@ read_at(struct reader *reader, int descriptor, size_t used, size_t size, off_t p
     Py_END_ALLOW_THREADS return used;
 }
 
-/* Scans the window and what is behind it in the file.  Whether the pickle was understood. */
+/* Scans the window and the bytes behind it in the file.  True if the pickle was understood. */
 static int
 scan_descriptor(struct unpickler *unpickler, int descriptor, off_t position)
 {
@@ -318,10 +320,9 @@ read_ahead_of_window(struct unpickler *Py_UNUSED(unpickler), PyObject *Py_UNUSED
 
 #endif
 
-/* What peek() shows of a buffered file is often all that the pickle has.  The standard library
-   asks for it first, too. */
+/* Calls peek() first, as the standard library does: its bytes are often the complete pickle. */
 static int
-read_ahead_buffered(struct unpickler *unpickler, PyObject *file, struct ahead_of_load *found)
+read_ahead_buffered(struct unpickler *unpickler, PyObject *file, struct ahead_of_load *ahead)
 {
     struct reader *reader = &unpickler->reader;
     if (reader->at == reader->end && (reader_finish(reader) < 0 || reader_peek(reader, 1) < 0)) {
@@ -329,20 +330,20 @@ read_ahead_buffered(struct unpickler *unpickler, PyObject *file, struct ahead_of
     }
     struct prescan *scan = &unpickler->memo.scan;
     if (prescan(scan, reader->at, reader->end, 0)) {
-        found->size = scan->size;
+        ahead->size = scan->size;
         return load_memo_begin_prescanned(&unpickler->memo);
     }
     return may_read_on(scan, 0) ? read_ahead_of_window(unpickler, file) : 0;
 }
 
 int
-read_ahead(struct unpickler *unpickler, struct ahead_of_load *found)
+read_ahead(struct unpickler *unpickler, struct ahead_of_load *ahead)
 {
     PyObject *file = file_find_plain(&unpickler->reader);
-    *found = (struct ahead_of_load){0};
+    *ahead = (struct ahead_of_load){0};
     if (file == NULL) {
         return 0;
     }
-    return unpickler->reader.peek == NULL ? read_ahead_bytesio(unpickler, file, found)
-                                          : read_ahead_buffered(unpickler, file, found);
+    return unpickler->reader.peek == NULL ? read_ahead_bytesio(unpickler, file, ahead)
+                                          : read_ahead_buffered(unpickler, file, ahead);
 }

@@ -1,21 +1,21 @@
 /* The input of a load: bytes in memory, or a file read as little as its methods allow.
 
-   A reader shows a window [at, end) of input.  What lies in memory is one window; a
-   file is seen window by window: what peek() shows without moving the file (and is
-   taken from it once consumed), a frame, a line, or exactly the bytes asked for, so
-   that the file stands right behind the pickle when the load is over.  Whatever of a
-   window was not consumed when the next one is read is dropped, as the standard
-   library does; only a malformed pickle has such a rest.
+   A reader shows a window [at, end) of input.  Input in memory is one window; a file is seen
+   window by window: the bytes that peek() shows without moving the file (and that are taken from
+   it once consumed), a frame, a line, or exactly the bytes asked for, so that the file stands
+   right behind the pickle when the load is over.  The rest of a window that was not consumed when
+   the next one is read is discarded, as the standard library does; only a malformed pickle has
+   such a rest.
 
-   What a prescan (prescan.h) was shown of a file is compared with every window that is
-   then read: a file that foreign code has moved or written to is not what was scanned.
+   The bytes that a prescan (prescan.h) was shown of a file are compared with every window that is
+   then read: a file that foreign code has moved or written to is not the one that was scanned.
 
    From 3.14.10 the standard library holds opcodes to their frames: none may lie across
    the end of one.  Where the running one does, the window ends with the frame until the
    frame is used up.
 
-   Lengths come from the input and are never trusted: memory is allocated for what is
-   there, and from a file grows with what arrives. */
+   Lengths come from the input and are never trusted: memory is allocated for bytes that are there,
+   and from a file grows with the bytes that arrive. */
 #ifndef FASTCOPYREG_LOAD_READER_H
 #define FASTCOPYREG_LOAD_READER_H
 
@@ -37,14 +37,14 @@ struct reader {
     const unsigned char *end;        /* behind the window, or behind the frame in it */
     const unsigned char *window_end; /* behind the window, while a frame is open */
     int in_frame;
-    const unsigned char *skipped; /* what lies before, the file has left behind */
+    const unsigned char *skipped; /* the file has left behind the bytes before this */
     const unsigned char *start;   /* of the window */
     uint64_t before;              /* bytes that were taken of other windows */
     uint64_t most;                /* bytes that a policy lets be taken; else UINT64_MAX */
     Py_buffer window;             /* owns the memory of the window; .obj NULL if none */
     int window_is_bytes;          /* then it has nothing but .obj */
     int is_fixed;                 /* all input is in memory, and nobody can change it */
-    unsigned char *copy;          /* of input that others may change, or of what is ahead */
+    unsigned char *copy;          /* of input that others may change, or of bytes read ahead */
     size_t copy_capacity;
     PyObject *file; /* whose type's methods these are; NULL: they are bound */
     PyObject *read; /* methods of the file; read NULL: all input is in memory */
@@ -52,7 +52,7 @@ struct reader {
     PyObject *readline;
     PyObject *peek;
     /* The pickle as the prescan saw it, in ahead_bytes or the copy; NULL if it was not of a file.
-       Where its first byte is in what is taken, and whose memo goes by it. */
+       The place of its first byte in the bytes taken, and the memo that goes by it. */
     const unsigned char *ahead;
     size_t ahead_size;
     uint64_t ahead_offset;
@@ -75,20 +75,20 @@ int reader_open_memory(struct reader *reader, PyObject *input);
 /* Makes room for a copy, in which nothing is kept.  1, or 0 without memory. */
 int reader_reserve_copy(struct reader *reader, size_t size);
 
-/* The same, and what is in it stays. */
+/* The same, and its contents stay. */
 int reader_grow_copy(struct reader *reader, size_t size);
 
-/* Forgets what the prescan saw. */
+/* Forgets the bytes that the prescan saw. */
 void reader_forget_ahead(struct reader *reader);
 
-/* Makes what peek() shows the window.  1 if it holds `size` bytes, 0 if not, -1 with an
+/* Makes the bytes that peek() shows the window.  1 if it holds `size` bytes, 0 if not, -1 with an
    exception.  Runs Python code. */
 int reader_peek(struct reader *reader, size_t size);
 
 /* Makes bytes the window up to `size` of them, which the file has left behind. */
 void reader_show_bytes(struct reader *reader, PyObject *bytes, size_t size);
 
-/* Drops the window and the file; keeps nothing but memory. */
+/* Releases the window and the file; keeps nothing but memory. */
 void reader_close(struct reader *reader);
 void reader_free(struct reader *reader);
 
@@ -111,8 +111,8 @@ reader_take(struct reader *reader, size_t size)
    with an exception.  The caller may write into it.  May run Python code. */
 Py_ssize_t reader_take_line(struct reader *reader, char **line);
 
-/* The next `size` bytes as a new bytes object, or a new bytearray; NULL with an
-   exception.  What the window lacks is read straight into it.  May run Python code. */
+/* The next `size` bytes as a new bytes object, or a new bytearray; NULL with an exception.  Bytes
+   that the window lacks are read straight into it.  May run Python code. */
 PyObject *reader_take_bytes(struct reader *reader, size_t size);
 PyObject *reader_take_bytearray(struct reader *reader, size_t size);
 
@@ -129,7 +129,7 @@ reader_close_frame(struct reader *reader)
     }
 }
 
-/* Whether what remains of an open frame forbids to open another: 0, or -1 with
+/* Checks that an open frame has no rest, which forbids to open another: 0, or -1 with
    UnpicklingError. */
 ALWAYS_INLINE int
 reader_check_no_frame(struct reader *reader)

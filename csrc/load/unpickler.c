@@ -10,8 +10,8 @@
 #include "load/room.h"
 
 enum {
-    /* What a machine kept between calls may hold on to, so that one huge load does not
-       take memory for good. */
+    /* Limits of the memory that a machine keeps between calls, so that one huge load does not take
+       memory for good. */
     KEPT_STACK = 4096,
     KEPT_MARKS = 4096,
     KEPT_MEMO = 65536
@@ -88,7 +88,7 @@ claim_machine(struct core_state *state)
     state->load->idle_unpickler = NULL;
     if (machine == NULL) {
         if (stack_check() < 0) {
-            return NULL; /* the others may be in use, by calls that this is within */
+            return NULL; /* the others may be in use, by calls around this one */
         }
         machine = PyMem_Calloc(1, sizeof(struct unpickler));
         if (machine == NULL) {
@@ -107,7 +107,7 @@ free_machine(struct unpickler *machine)
     PyMem_Free(machine);
 }
 
-/* Whether it holds no more memory than may be kept. */
+/* True if a machine holds no more memory than may be kept. */
 static int
 is_small(const struct unpickler *machine)
 {
@@ -118,8 +118,8 @@ is_small(const struct unpickler *machine)
            && machine->safe.nesting_room <= KEPT_STACK;
 }
 
-/* Drops everything that the load has left and keeps the machine for the next call.  The
-   order is that of the standard library: stack, memo.  May run Python code. */
+/* Releases all objects that remain of the load and keeps the machine for the next call.  The order
+   is that of the standard library: stack, memo.  May run Python code. */
 static void
 release_machine(struct unpickler *machine)
 {
@@ -179,32 +179,32 @@ loads_of_memory(struct unpickler *machine, PyObject *policy, PyObject *data)
                : run_in_memory(machine);
 }
 
-/* Whether the arguments are one object and nothing else, which needs no parsing. */
+/* True if the arguments are one object and nothing else, which needs no parsing. */
 static int
 is_one_object(Py_ssize_t count, PyObject *names)
 {
     return count == 1 && names == NULL;
 }
 
-/* Loads from a file that was opened, with a look at what is ahead in it.  Strong, or NULL with an
-   exception.  Runs Python code. */
+/* Loads from a file that was opened, after the prescan has read ahead in it.  Strong, or NULL with
+   an exception.  Runs Python code. */
 static PyObject *
 run_file(struct unpickler *machine)
 {
     PyObject *object;
     struct reader *reader = &machine->reader;
-    struct ahead_of_load found = {0};
-    if (machine->policy == NULL && read_ahead(machine, &found) < 0) {
+    struct ahead_of_load ahead = {0};
+    if (machine->policy == NULL && read_ahead(machine, &ahead) < 0) {
         return NULL;
     }
-    if (found.size == 0 || !load_one(machine->state, NULL, reader->at, found.size, &object)) {
+    if (ahead.size == 0 || !load_one(machine->state, NULL, reader->at, ahead.size, &object)) {
         object = load_run(machine);
         if (object == NULL) {
-            read_ahead_undo(machine, &found);
+            read_ahead_undo(machine, &ahead);
         }
         return object;
     }
-    reader->at += found.size;
+    reader->at += ahead.size;
     if (object != NULL && reader_finish(reader) < 0) {
         Py_CLEAR(object);
     }

@@ -1,7 +1,7 @@
 /* The entries to a load: load, loads and the Unpickler type.
 
-   The functions take a machine (load.h) that is kept between calls, if nobody has it, and
-   prescan what they are given if that cannot change. */
+   The functions take a machine (load.h) that is kept between calls, if nobody has it, and prescan
+   their input if nobody can change it. */
 #ifndef FASTCOPYREG_LOAD_UNPICKLER_H
 #define FASTCOPYREG_LOAD_UNPICKLER_H
 
@@ -14,7 +14,7 @@ int unpickler_setup(PyObject *module);
 /* Adds the type alone. */
 int unpickler_type_setup(PyObject *module);
 
-/* Frees what is kept between calls of loads. */
+/* Frees the machines that are kept between calls. */
 void unpickler_teardown(struct core_state *state);
 
 /* The arguments; all but the input are keyword-only. */

@@ -17,7 +17,7 @@ typedef struct {
     PyObject_HEAD UnpicklerObject *unpickler;
 } UnpicklerMemoObject;
 
-/* ---- one user at a time ------------------------------------------------- */
+/* ---- at most one user at a time ----------------------------------------- */
 
 /* Claims the machine for one call.  0, or -1 with RuntimeError if another call has it. */
 static int
@@ -202,8 +202,8 @@ Unpickler_set_persistent_load(PyObject *self, PyObject *value, void *Py_UNUSED(c
  * ----------------------------------------------------------------------
  */
 
-/* Whether memos may defer what is not asked for.  The collector must not run in the middle of the
-   making of it. */
+/* True if memos may defer tuples and dicts until they are asked for.  The collector must not run
+   while those are made. */
 static int
 defers(void)
 {
@@ -540,7 +540,7 @@ Unpickler_get_memo(PyObject *self, void *Py_UNUSED(closure))
     return (PyObject *)memo;
 }
 
-/* Copies what is assigned to `memo` into an empty one.  0, or -1 with an exception. */
+/* Fills an empty memo from a value assigned to `memo`.  0, or -1 with an exception. */
 static int
 fill_memo(struct load_memo *memo, struct core_state *state, PyObject *value)
 {

@@ -36,7 +36,7 @@ struct level {
     PyObject *waiting;      /* of an item, what was copied or read before its other part */
     PyObject *iterator;     /* of list items or dict items */
     PyObject **arguments;   /* copies, behind one free place; `next` of them */
-    Py_ssize_t next;        /* what comes next in a list, a tuple or the arguments */
+    Py_ssize_t next;        /* the next item of a list, a tuple or the arguments */
     int differs;            /* a part of a tuple is not its own copy */
     struct dict_walk items; /* LEVEL_DICT; borrows from the above */
 };

@@ -1,4 +1,4 @@
-/* Which files are known: see plain_file.h. */
+/* Files whose methods are known: see plain_file.h. */
 #include "load/plain_file.h"
 
 int
@@ -19,7 +19,7 @@ file_has_few_attributes(PyObject *object, Py_ssize_t most)
     return attributes == NULL || PyDict_GET_SIZE(attributes) <= most;
 }
 
-/* Whether it is this very method of an object of a type of C. */
+/* True if `method` is this very method of the file, whose type is one of C. */
 static int
 is_own_method(PyObject *method, PyObject *file, const char *name)
 {
@@ -44,8 +44,8 @@ find_file(const struct reader *reader)
                : NULL;
 }
 
-/* Whether a buffered reader reads from a file of io, which has a name and no other attribute of
-   its own.  Runs no Python code. */
+/* True if a buffered reader reads from a file of io that has a name and no other attribute of its
+   own.  Runs no Python code. */
 static int
 reads_from_file(struct core_state *state, PyObject *file)
 {

@@ -46,7 +46,7 @@ struct reader {
     int is_fixed;                 /* all input is in memory, and nobody can change it */
     unsigned char *copy;          /* of input that others may change, or of bytes read ahead */
     size_t copy_capacity;
-    PyObject *file; /* whose type's methods these are; NULL: they are bound */
+    PyObject *file; /* these are its type's methods; NULL: they are bound */
     PyObject *read; /* methods of the file; read NULL: all input is in memory */
     PyObject *readinto;
     PyObject *readline;

@@ -226,7 +226,7 @@ make_deferred_tuple(struct load_memo *memo, PyObject *item)
         else {
             Py_INCREF(object);
         }
-        PyTuple_SET_ITEM(tuple, i, object);
+        PyTuple_SET_ITEM(tuple, (Py_ssize_t)i, object);
     }
     return tuple;
 }

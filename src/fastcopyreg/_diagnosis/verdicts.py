@@ -43,13 +43,13 @@ def reducer_rows(cls, reducer, arguments):
     if rows[0][1].startswith("by plan") and not _is_read_in_place(cls, verdict):
         return [("runs", _NO_FASTER), *rows[1:]]
     in_table = _stdlib.dispatch_table.get(cls) is reducer
-    return _resting(rows, core.reducer_rests, cls, reducer if in_table else None)
+    return _resting(rows, "reducer_rests", cls, reducer if in_table else None)
 
 
-def _resting(rows, rests, *arguments):
-    """Return the rows of a plan, which say so if it rests."""
+def _resting(rows, name, *arguments):
+    """Return the rows of a plan, which say so if it rests, by the core's function of that name."""
     (what, text), *others = rows
-    if text.startswith("by plan") and rests(*arguments):
+    if backend == "c" and text.startswith("by plan") and getattr(core, name)(*arguments):
         return [(what, f"{_RESTS}; {text}"), *others]
     return rows
 
@@ -105,7 +105,7 @@ def constructor_rows(constructor):
     if _is_left_out(constructor):
         return [*rows, ("runs", "in the C core, which makes such values without a call")]
     own = _rows(constructor, compile_constructor(constructor))
-    return rows + (_resting(own, core.constructor_rests, constructor) if backend == "c" else own)
+    return rows + _resting(own, "constructor_rests", constructor)
 
 
 def _is_left_out(constructor):

@@ -4,7 +4,7 @@
 #include "plans/plan_answer.h"
 
 /* A renewal costs about as much as is saved for so many objects. */
-enum { OBJECTS_A_RENEWAL = 8, RENEWALS_FREE = 64 };
+enum { OBJECTS_A_RENEWAL = 8, RENEWALS_FREE = 2 };
 
 /* True if the answers of a hook can be known; forgets those of another hook. */
 static int
@@ -95,7 +95,7 @@ built_in_types_pass(struct pickler *pickler)
 }
 
 int
-save_id_is_quiet(struct pickler *pickler)
+save_id_is_quiet(struct pickler *pickler, PyTypeObject *type)
 {
     struct hook *hook = &pickler->id_hook;
     struct reducer reducer;
@@ -105,8 +105,11 @@ save_id_is_quiet(struct pickler *pickler)
     if (!hook_meet(pickler, hook, pickler->persistent_id, &reducer)) {
         return 0;
     }
-    hook->hopeless = hook->renewals++ > RENEWALS_FREE + pickler->memo.count / OBJECTS_A_RENEWAL
-                     || !built_in_types_pass(pickler);
+    hook->hopeless = hook->renewals++ > RENEWALS_FREE + pickler->memo.count / OBJECTS_A_RENEWAL;
+    if (hook->hopeless || (!is_built_in(type) && !id_passes(pickler, type))) {
+        return 0;
+    }
+    hook->hopeless = !built_in_types_pass(pickler);
     if (hook->hopeless) {
         return 0;
     }

@@ -27,8 +27,8 @@ save_id_passes(struct pickler *pickler, PyTypeObject *type)
 }
 
 /* True if persistent_id is known to pass the built-in types, so that not every object has to be
-   shown; finds out if necessary. */
-int save_id_is_quiet(struct pickler *pickler);
+   shown; finds out if necessary, and if it passes the type at hand. */
+int save_id_is_quiet(struct pickler *pickler, PyTypeObject *type);
 
 /* Reads a hook that has been called often enough; to be called before it is.  0, or -1 with an
    exception.  Foreign code. */

@@ -95,7 +95,8 @@ before_object(struct pickler *pickler, PyObject *object, char *out)
     out = save_pass_boundary(pickler, out);
     int passed = epoch != pickler->epoch;
     if (out != NULL && pickler->persistent_id != NULL
-        && !(save_id_is_quiet(pickler) && save_id_passes_type(pickler, Py_TYPE(object)))) {
+        && !(save_id_is_quiet(pickler, Py_TYPE(object))
+             && save_id_passes_type(pickler, Py_TYPE(object)))) {
         out = ask_persistent_id(pickler, object, &saved, out);
     }
     return (struct before){out, saved ? BEFORE_SAVED : passed ? BEFORE_EPOCH : BEFORE_NOTHING};

@@ -39,6 +39,8 @@ struct hook {
     uint64_t epoch;
     PyTypeObject *type; /* ... for this type */
     size_t renewals;    /* how often built-in types were found to pass */
+    size_t looks;       /* how often an answer was found out ... */
+    size_t misses;      /* ... and not known then */
 };
 
 struct pickler {

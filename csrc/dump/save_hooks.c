@@ -3,8 +3,13 @@
 
 #include "plans/plan_answer.h"
 
-/* A renewal costs about as much as is saved for so many objects. */
-enum { OBJECTS_A_RENEWAL = 8, RENEWALS_FREE = 2 };
+enum {
+    /* A renewal costs about as much as is saved for so many objects. */
+    OBJECTS_A_RENEWAL = 8,
+    RENEWALS_FREE = 2,
+    /* A hook that is not known to pass most types is called without a look. */
+    MISSES_FREE = 4
+};
 
 /* True if the answers of a hook can be known; forgets those of another hook. */
 static int
@@ -36,6 +41,9 @@ hook_passes(struct pickler *pickler, struct hook *hook, PyObject *callable, PyOb
     hook->answer = plan_answers(pickler->state, &reducer, type, answer);
     hook->epoch = pickler->epoch;
     hook->type = type;
+    hook->looks++;
+    hook->misses += hook->answer == ANSWER_UNKNOWN;
+    hook->hopeless = hook->misses > MISSES_FREE + hook->looks / 2;
     return hook->answer != ANSWER_UNKNOWN;
 }
 

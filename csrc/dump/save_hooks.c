@@ -51,7 +51,7 @@ int
 save_read_hook(struct pickler *pickler, struct hook *hook, PyObject *callable)
 {
     struct reducer reducer;
-    if (hook->callable == callable && hook->hopeless) {
+    if (save_hook_is_hopeless(hook, callable)) {
         return 0;
     }
     return reducer_meet(pickler->state, callable, NULL, &reducer) == OUTCOME_HOT

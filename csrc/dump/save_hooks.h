@@ -26,6 +26,13 @@ save_id_passes(struct pickler *pickler, PyTypeObject *type)
     return likely(pickler->persistent_id == NULL) || save_id_passes_type(pickler, type);
 }
 
+/* True if the hook is called for every object that this dump still has. */
+ALWAYS_INLINE int
+save_hook_is_hopeless(const struct hook *hook, PyObject *callable)
+{
+    return hook->hopeless && hook->callable == callable;
+}
+
 /* True if persistent_id is known to pass the built-in types, so that not every object has to be
    shown; finds out if necessary, and if it passes the type at hand. */
 int save_id_is_quiet(struct pickler *pickler, PyTypeObject *type);

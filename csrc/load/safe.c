@@ -63,6 +63,9 @@ safe_find(struct unpickler *unpickler, PyObject *module_name, PyObject *name)
     const char *module_bytes = PyUnicode_AsUTF8AndSize(module_name, &module_size);
     const char *bytes = module_bytes == NULL ? NULL : PyUnicode_AsUTF8AndSize(name, &size);
     if (bytes == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeError)) {
+            return NULL;
+        }
         PyErr_Clear(); /* surrogates: the name of nothing */
     }
     else {

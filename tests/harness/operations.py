@@ -777,7 +777,9 @@ def safe_operations(subject):
             type_and_message,
         )
     yield Operation(
-        "a safe Policy made", lambda: lambda: len(safe.Policy(allow, limits=limits).allowed)
+        "a safe Policy made",
+        lambda: lambda: len(safe.Policy(allow, limits=limits).allowed),
+        spared="it is made in Python, whose list.append() crashes on 3.15",
     )
     yield Operation(
         "safe loads with keywords",

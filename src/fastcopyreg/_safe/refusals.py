@@ -21,7 +21,7 @@ def _own(cls, name):
     """Return an attribute of *cls* as `type` keeps it, whatever its metaclass says."""
     try:
         found = type.__dict__[name].__get__(cls)
-    except Exception:
+    except AttributeError:
         return "?"
     return found if type(found) is str else "?"
 

@@ -12,9 +12,10 @@ import types
 
 import pytest
 
-from fastcopyreg import _core
 from support.implementations import OURS, PLANS_ARE_ON, STANDARD, requires_core
 from support.recording import Sink, describe_error
+
+_core = pytest.importorskip("fastcopyreg._core")
 
 pytestmark = requires_core
 

@@ -34,7 +34,7 @@ append_handed(struct handed *handed, PyObject *container)
     return 0;
 }
 
-/* Keeps it in the memo: whether there was a place. */
+/* Keeps the container in the memo; true if there was a place. */
 static int
 keep_in_memo(struct handed *handed, PyObject *container)
 {

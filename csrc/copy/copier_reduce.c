@@ -272,7 +272,7 @@ deepcopy_by_plan(struct copier *copier, PyObject *object, PyObject **callable, P
             return way;
         }
     }
-    if (verdict == OUTCOME_DONE || reducer->refused) {
+    if (verdict == OUTCOME_DONE || reducer->uncompilable) {
         count_try(copier, route, 0);
     }
     if (verdict == OUTCOME_BAIL) {
@@ -289,7 +289,7 @@ static enum outcome
 deepcopy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable, int unique,
                     PyObject **copy)
 {
-    struct reducer reducer = {.function = callable, .refused = 1};
+    struct reducer reducer = {.function = callable, .uncompilable = 1};
     struct copyroute *route = known_route_of(copier, object);
     int rests = reducer_rests(copier, route);
     enum outcome way =
@@ -298,7 +298,7 @@ deepcopy_by_reducer(struct copier *copier, PyObject *object, PyObject *callable,
     if (way != OUTCOME_BAIL) {
         return way;
     }
-    copier_remember_asked(copier, route, reducer.refused ? reducer.function : NULL, rests);
+    copier_remember_asked(copier, route, reducer.uncompilable ? reducer.function : NULL, rests);
     PyObject *reduce_value = callable == NULL ? get_reduce_value(copier, object, Py_TYPE(object))
                                               : copier_ask_function(copier, callable, object);
     return reduce_value == NULL ? OUTCOME_RAISED

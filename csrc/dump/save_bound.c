@@ -564,7 +564,7 @@ save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObjec
         verdict = reducer_meet(pickler->state, callable, protocol, &reducer);
     }
     if (verdict != OUTCOME_DONE) {
-        if (reducer.refused) {
+        if (reducer.uncompilable) {
             trial_failed(trial, guard);
         }
         return OUTCOME_BAIL;

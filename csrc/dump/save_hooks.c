@@ -19,7 +19,7 @@ hook_meet(struct pickler *pickler, struct hook *hook, PyObject *callable, struct
         *hook = (struct hook){.callable = callable};
     }
     if (hook->hopeless || reducer_meet(pickler->state, callable, NULL, reducer) != OUTCOME_DONE) {
-        hook->hopeless |= !hook->hopeless && reducer->refused;
+        hook->hopeless |= !hook->hopeless && reducer->uncompilable;
         return 0;
     }
     return 1;

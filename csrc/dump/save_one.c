@@ -195,7 +195,8 @@ dump_by_call(struct core_state *state, PyObject *object, PyObject *protocol, PyO
     struct typeinfo *info = typeinfo_known(state, Py_TYPE(object));
     int number = read_protocol(state, protocol);
     if (info == NULL || info->reducer == NULL || number < 0
-        || !(typeinfo_refuses(state, info, info->reducer) || typeinfo_rests(state, info))
+        || !(typeinfo_reducer_is_uncompilable(state, info, info->reducer)
+             || typeinfo_rests(state, info))
         || info->reducer == state->stdlib.pickle_complex) {
         return 0;
     }

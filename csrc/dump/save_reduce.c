@@ -534,12 +534,12 @@ find_reducer(struct pickler *pickler, struct typeinfo *info, PyTypeObject *type,
 }
 
 static void
-learn_refused(struct pickler *pickler, struct typeinfo *info, PyObject *reducer)
+learn_uncompilable(struct pickler *pickler, struct typeinfo *info, PyObject *reducer)
 {
     PyObject *code = PyFunction_Check(reducer) ? PyFunction_GET_CODE(reducer) : NULL;
     if (code != NULL && info->stamp == namecache_stamp(pickler->state) && info->reducer == reducer
-        && plan_status(pickler->state, code) == PLAN_REFUSED) {
-        info->refused = code;
+        && plan_status(pickler->state, code) == PLAN_UNCOMPILABLE) {
+        info->uncompilable = code;
     }
 }
 
@@ -594,13 +594,13 @@ ask_reducer(struct pickler *pickler, struct typeinfo *info, PyObject *reducer, P
             int unique, char **out, PyObject **reduce_value)
 {
     enum outcome outcome = OUTCOME_BAIL;
-    if (!typeinfo_refuses(pickler->state, info, reducer)) {
+    if (!typeinfo_reducer_is_uncompilable(pickler->state, info, reducer)) {
         uint64_t guard = typeinfo_guard(pickler->state, reducer);
         if (!trial_rests(&info->trial, guard)) {
             outcome = save_bound(pickler, &info->trial, guard, reducer, object, OF_TABLE, unique,
                                  out, reduce_value);
             if (outcome == OUTCOME_BAIL) {
-                learn_refused(pickler, info, reducer);
+                learn_uncompilable(pickler, info, reducer);
             }
         }
     }

@@ -1,4 +1,4 @@
-/* The stack, the marks and what several opcodes do: see load.h. */
+/* The stack, the marks and the work that several opcodes share: see load.h. */
 #include "load/load_inline.h"
 #include "load/load_state.h"
 #include "load/load_template.h"

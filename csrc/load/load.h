@@ -62,8 +62,8 @@ struct unpickler {
 /* Reads one pickle.  A new reference, or NULL with an exception.  Runs Python code. */
 PyObject *load_run(struct unpickler *unpickler);
 
-/* Lets signals be handled and other threads run, if they ask for it.  0, or -1 with what
-   a signal handler raised.  Runs Python code. */
+/* Lets signals be handled and other threads run, if they ask for it.  0, or -1 with the exception
+   that a signal handler raised.  Runs Python code. */
 int load_poll(struct unpickler *unpickler);
 
 /* Releases the objects on the stack. */
@@ -105,7 +105,7 @@ load_push(struct unpickler *unpickler, PyObject *object)
     return 0;
 }
 
-/* Pushes what the memo has under an index. */
+/* Pushes the memo's object of an index. */
 ALWAYS_INLINE int
 load_fetch(struct unpickler *unpickler, size_t index)
 {
@@ -116,7 +116,7 @@ load_fetch(struct unpickler *unpickler, size_t index)
     return load_push(unpickler, object);
 }
 
-/* Where what foreign code is handed is to be kept; NULL if the memo has it anyway. */
+/* The place for objects that foreign code is handed; NULL if the memo has them anyway. */
 ALWAYS_INLINE struct handed *
 load_handed(struct unpickler *unpickler)
 {
@@ -130,7 +130,7 @@ load_handed(struct unpickler *unpickler)
     return &memo->handed;
 }
 
-/* Keeps what may be filled of the objects that foreign code is handed.  0, or -1 with
+/* Keeps those of the objects handed to foreign code that may be filled.  0, or -1 with
    MemoryError. */
 ALWAYS_INLINE int
 load_hand_over(struct unpickler *unpickler, PyObject *const *objects, Py_ssize_t count)
@@ -190,7 +190,7 @@ load_drop_to(struct unpickler *unpickler, PyObject **start)
     }
 }
 
-/* True if the collector follows it; without a call for most that it does not. */
+/* True if the collector follows the object; without a call for most that it does not. */
 ALWAYS_INLINE int
 load_may_be_collected(PyObject *object)
 {
@@ -209,7 +209,7 @@ load_keep_spare_dict(struct unpickler *unpickler, PyObject *dict)
     }
 }
 
-/* An empty dict: the spare one, if nobody has found it meanwhile (the collector shows all
+/* An empty dict: the spare one, if it has not been found meanwhile (the collector shows all
    objects), or a new one.  Strong, or NULL with an exception. */
 ALWAYS_INLINE PyObject *
 load_make_dict(struct unpickler *unpickler)

@@ -6,7 +6,7 @@
 
 /* ---- the stack ---------------------------------------------------------- */
 
-/* A MARK may be what POP takes off. */
+/* POP may take off a MARK. */
 int
 load_pop(struct unpickler *unpickler)
 {
@@ -145,7 +145,7 @@ extend_deque(struct unpickler *unpickler, PyObject *deque, PyObject **start)
     return result;
 }
 
-/* True if objects of the type find it in the usual way, as a function or a method of C. */
+/* True if objects of the type find the method in the usual way, as a function or a method of C. */
 static int
 has_method(PyTypeObject *type, PyObject *name)
 {
@@ -270,7 +270,7 @@ load_appends(struct unpickler *unpickler)
 
 /* ---- dicts -------------------------------------------------------------- */
 
-/* True if items are set in it as in an exact dict. */
+/* True if items are set in the object as in an exact dict. */
 static int
 is_plain_dict(const struct unpickler *unpickler, PyObject *container)
 {

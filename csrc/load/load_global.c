@@ -145,8 +145,8 @@ find_in_module(struct core_state *state, int protocol, PyObject *module, PyObjec
     return object;
 }
 
-/* The global whose names are as they are in this version of Python, where the short way did not
-   find it.  Strong, or NULL with an exception.  Runs Python code. */
+/* The global of names as they are in this version of Python, where the short way did not find
+   it.  Strong, or NULL with an exception.  Runs Python code. */
 static PyObject *
 import_and_find(struct core_state *state, int protocol, PyObject *module_name, PyObject *name)
 {

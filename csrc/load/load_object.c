@@ -39,7 +39,7 @@ call_without_arguments(struct core_state *state, PyObject *callable)
     return object;
 }
 
-/* Hands the arguments of a call over.  A type of C fills none that it is given. */
+/* Hands the arguments of a call over.  A type of C fills none of its arguments. */
 ALWAYS_INLINE int
 hand_arguments(struct unpickler *unpickler, PyObject *callable, PyObject *const *arguments,
                Py_ssize_t count)
@@ -99,7 +99,7 @@ load_reduce(struct unpickler *unpickler)
 }
 
 /* Passes MEMOIZE, if it is there, and the opcode that takes the arguments, which are from
-   `arguments` to the top of the stack.  The tuple counts as an entry of the memo.  It keeps
+   `arguments` to the top of the stack.  The tuple counts as an entry of the memo, but keeps
    nothing alive that its items' own entries do not: see load_memo.h.  0, or -1 with MemoryError.
  */
 ALWAYS_INLINE int
@@ -112,8 +112,8 @@ pass_taker(struct unpickler *unpickler, PyObject **arguments)
                     : 0;
 }
 
-/* True if calling it is its __new__ alone: a type of C whose __init__ is object's, which does
-   nothing behind another __new__ than object's. */
+/* True if calling the callable is its __new__ alone: a type of C whose __init__ is object's, which
+   does nothing behind another __new__ than object's. */
 static int
 is_made_by_new(PyObject *callable)
 {
@@ -414,7 +414,7 @@ check_persistent_load(struct unpickler *unpickler)
     return 0;
 }
 
-/* Pushes what persistent_load() gives for the id, which is stolen. */
+/* Pushes the result of persistent_load() for the id, which is stolen. */
 static int
 push_persistent(struct unpickler *unpickler, PyObject *id)
 {

@@ -2,15 +2,15 @@
    BUILD to empty again.
 
    The general way makes the state dict, and BUILD looks up __setstate__ and __dict__, makes the
-   instance's dict and copies every item into it.  Where nobody can tell the difference, the values
+   instance's dict and copies every item into it.  Where the difference cannot be seen, the values
    go from the stack to the places of the attributes: the values of an instance whose __dict__ was
-   never made, or its slots.  Nobody can if
+   never made, or its slots.  No program can see it if
 
    - the state dict is empty, and only the stack holds it, or a memo that defers the making of it
      (load_memo.h);
-   - the type finds attributes in the usual way and has no __setstate__, or one that does what
-   BUILD would do (setstate.h); an instance without attributes cannot have one either; slots it
-   sets in the usual way;
+   - the type finds attributes in the usual way and has no __setstate__, or one that does as
+   BUILD would (setstate.h); an instance without attributes cannot have one either; the type sets
+   slots in the usual way;
    - the instance has no __dict__ yet and no attribute in it, or none of the slots set;
    - the keys are exact strings that name different attributes, all of which the type's
      instances have shared keys or slots for.
@@ -379,8 +379,8 @@ state_that_follows(struct unpickler *unpickler)
                : 0;
 }
 
-/* Whether nobody holds the state dict but the stack; or the memo too, which can do without it: its
-   index there, else *index is -1. */
+/* True if the state dict is held by the stack alone; or by the memo too, which can do without it:
+   then *index is its index there, else -1. */
 ALWAYS_INLINE int
 is_held_by_us(const struct unpickler *unpickler, PyObject *dict, Py_ssize_t count,
               Py_ssize_t *index)
@@ -398,14 +398,14 @@ is_held_by_us(const struct unpickler *unpickler, PyObject *dict, Py_ssize_t coun
     return *index >= 0;
 }
 
-/* Whether the tuple that a dict of slots is in is put into no memo, or deferred with the dict. */
+/* True if the tuple that a dict of slots is in is put into no memo, or deferred with the dict. */
 ALWAYS_INLINE int
 can_pass_tuple(const struct unpickler *unpickler, Py_ssize_t index)
 {
     return unpickler->memo.prescanned || unpickler->reader.at[1] != OP_MEMOIZE || index >= 0;
 }
 
-/* Gives the memo what it is to make the dict of, and the tuple that it is in.  0, or -1 with
+/* Gives the memo the items of the deferred dict, and the tuple that the dict is in.  0, or -1 with
    MemoryError and nothing done. */
 static int
 defer_state(struct unpickler *unpickler, PyObject **pairs, int follows, Py_ssize_t index)
@@ -454,8 +454,8 @@ find_empty_namespace(struct unpickler *unpickler, PyObject *object)
 }
 
 /* Fills the dict of a SimpleNamespace from the pairs, whose keys are interned first as BUILD does.
-   1, 0 if BUILD has to do it, or -1 with an exception.  The pairs are there still unless it is 1.
- */
+   1, 0 if BUILD has to do it, or -1 with an exception.  The pairs are there still unless the
+   result is 1. */
 static int
 fill_namespace(struct unpickler *unpickler, PyObject *dict, PyObject **pairs)
 {

@@ -22,7 +22,7 @@ struct key_bytes {
 int load_store_one(struct core_state *state, PyObject *object, int in_slots,
                    const struct key_bytes *keys, PyObject **pairs, Py_ssize_t count);
 
-/* Frees what that remembers. */
+/* Frees the shape that load_store_one() remembers. */
 void load_forget_one_shape(struct core_state *state);
 
 /* Forgets all types and keys. */

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* A count of `size` bytes: 0, or -1 with OverflowError for what no object can have. */
+/* A count of `size` bytes: 0, or -1 with OverflowError for a size that no object can have. */
 static int
 take_count(struct unpickler *unpickler, int size, const char *what, size_t *count)
 {
@@ -40,7 +40,7 @@ base_of_lines(const struct unpickler *unpickler)
     return unpickler->state->load_dialect.guesses_base ? 0 : 10;
 }
 
-/* True if a line of INT whose value this is stands for a bool: "00" or "01". */
+/* True if a line of INT with this value stands for a bool: "00" or "01". */
 static int
 is_bool(const struct unpickler *unpickler, const char *line, Py_ssize_t length, long value)
 {
@@ -179,7 +179,7 @@ keeps_bytes(struct unpickler *unpickler)
     return unpickler->encoding != NULL && PyUnicode_EqualToUTF8(unpickler->encoding, "bytes");
 }
 
-/* The text of an argument of the caller's, or what it is by default; its memory is the
+/* The text of an argument of the caller's, or its default; its memory is the
    argument's.  NULL with an exception. */
 static const char *
 option(PyObject *argument, const char *otherwise)

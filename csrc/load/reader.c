@@ -6,7 +6,7 @@
 #include "load/room.h"
 
 enum {
-    /* What peek() is asked for. */
+    /* The size that peek() is asked for. */
     PREFETCH_SIZE = 128 * 1024,
     /* No more than this is allocated at once on the word of the pickle; after that, as
        much again as has arrived. */
@@ -25,7 +25,7 @@ smaller(size_t a, size_t b)
 
 /* readinto() is handed a memoryview, which the file may keep.  The view therefore
    belongs to an object of its own, which owns the memory: a kept view stays valid, and
-   as its use is counted here, nobody who holds one can change what was read. */
+   as its use is counted here, no holder of one can change the bytes that were read. */
 typedef struct {
     PyObject_HEAD PyObject *owner; /* a bytes or bytearray object */
     char *memory;
@@ -122,9 +122,9 @@ reader_drop_window(struct reader *reader)
 
 /* ---- frames ------------------------------------------------------------- */
 
-/* What is asked for does not lie before the end.  1 if that was the end of a frame, which
-   is closed; 0 if it is the end of the window; -1 with UnpicklingError if it would lie
-   across the end of a frame. */
+/* Called where a read does not fit before the end.  1 if that was the end of a frame, which is
+   closed; 0 if it is the end of the window; -1 with UnpicklingError if the read would cross the
+   end of a frame. */
 static int
 reader_pass_frame(struct reader *reader)
 {
@@ -202,7 +202,7 @@ reader_grow_copy(struct reader *reader, size_t size)
     return copy != NULL;
 }
 
-/* Whether the memory that is shown is that of a bytes object. */
+/* True if the memory of the window is a bytes object's. */
 static int
 shows_bytes(const Py_buffer *window)
 {
@@ -356,7 +356,8 @@ reader_move_file(struct reader *reader)
     return 0;
 }
 
-/* Whether so many more bytes may be taken: 0, or -1 with UnpicklingError. */
+/* Holds the pickle to the limit of its size, `size` more bytes included: 0, or -1 with
+   UnpicklingError. */
 static int
 reader_check_most(struct reader *reader, size_t size)
 {
@@ -433,7 +434,8 @@ fill_by_read(struct reader *reader, char *memory, size_t size)
     return result;
 }
 
-/* readinto(view); what it says it read, or -1 with an exception.  Runs Python code. */
+/* readinto(view); the size that the file says it read, or -1 with an exception.  Runs Python
+   code. */
 static Py_ssize_t
 call_readinto(struct reader *reader, PyObject *target)
 {
@@ -467,7 +469,7 @@ fill_from_file(struct reader *reader, PyObject *owner, char *memory, size_t size
         return fill_by_read(reader, memory, size);
     }
     if (!file_trusts_readinto(reader)) {
-        memset(memory, 0, size); /* nobody is shown what was there before, whatever it says */
+        memset(memory, 0, size); /* old contents are shown to no caller, whatever the file says */
     }
     ReadTargetObject *target = target_new(reader->state, owner, memory, size);
     if (target == NULL) {
@@ -497,8 +499,8 @@ replace_bytes(PyObject **bytes, size_t used, size_t size)
     return copy == NULL ? -1 : 0;
 }
 
-/* Fills a bytes object from `filled` to `size`, growing it as data arrives; returns the
-   whole, strong, or NULL with an exception.  Steals bytes.  Runs Python code. */
+/* Fills a bytes object from `filled` to `size`, growing it as data arrives; returns it
+   complete, strong, or NULL with an exception.  Steals bytes.  Runs Python code. */
 static PyObject *
 grow_from_file(struct reader *reader, PyObject *bytes, size_t filled, size_t size)
 {
@@ -616,7 +618,7 @@ reader_replace_window(struct reader *reader, PyObject *chunk, size_t size)
     return shown;
 }
 
-/* Reads a window of `size` bytes (or what read() makes of it).  Its size, or -1 with an
+/* Reads a window of `size` bytes (or the size that read() gives).  Its size, or -1 with an
    exception.  Runs Python code. */
 static Py_ssize_t
 reader_read_window(struct reader *reader, size_t size)
@@ -644,9 +646,9 @@ reader_read_window(struct reader *reader, size_t size)
     return shown;
 }
 
-/* Makes what read(size) gives the window, all of which is taken, if it is all and nothing is
-   special about it; else the window is what there is.  What was asked for, or NULL, with or
-   without an exception.  Runs Python code. */
+/* Makes the result of read(size) the window and takes `size` bytes of it, without ado if the
+   result is an exact bytes object of that size.  The bytes, or NULL, with or without an exception.
+   Runs Python code. */
 static const unsigned char *
 take_few_bytes(struct reader *reader, size_t size)
 {
@@ -675,7 +677,7 @@ take_few_bytes(struct reader *reader, size_t size)
     return reader->start;
 }
 
-/* Whether nothing has to be done before or after so few bytes are read. */
+/* True if nothing has to be done before or after `size` bytes are read, which are few. */
 ALWAYS_INLINE int
 reads_plainly(const struct reader *reader, size_t size)
 {

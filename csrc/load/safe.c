@@ -1,4 +1,4 @@
-/* What a load with a policy is allowed: see safe.h. */
+/* The checks of a load with a policy: see safe.h. */
 #include "load/safe.h"
 
 #include "load/safe_match.h"
@@ -13,7 +13,8 @@ audit_find(const struct safe_entry *entry)
     return PySys_Audit("pickle.find_class", "OO", entry->module_name, entry->name);
 }
 
-/* Whether it is a function that says that it is safe; runs Python code if its answer is odd. */
+/* True if the object is a function that says that it is safe; runs Python code if its answer is
+   odd. */
 static int
 says_it_is_safe(PyObject *object)
 {
@@ -126,7 +127,7 @@ safe_find_one(const PolicyObject *policy, const unsigned char *bytes, size_t siz
 
 /* ---- calls -------------------------------------------------------------- */
 
-/* Whether classes="any" allows to call it. */
+/* True if classes="any" allows the callable to be called. */
 static int
 is_any(const PolicyObject *policy, PyObject *callable)
 {
@@ -151,7 +152,7 @@ refuse_form(struct unpickler *unpickler, PyObject *callable, PyObject *const *ar
     return -1;
 }
 
-/* Whether cls.__new__(cls, *arguments, **keywords) may be called: 0 or -1. */
+/* Checks that cls.__new__(cls, *arguments, **keywords) may be called: 0 or -1. */
 static int
 check_new(struct unpickler *unpickler, PyObject *cls, PyObject *const *arguments, Py_ssize_t count,
           int has_keywords)
@@ -223,7 +224,7 @@ encode(struct unpickler *unpickler, PyObject *const *arguments, Py_ssize_t count
     return PyUnicode_AsLatin1String(arguments[0]);
 }
 
-/* getattr(cls, name) of what the policy has so; strong or NULL. */
+/* getattr(cls, name) of an attribute that the policy has; strong or NULL. */
 static PyObject *
 get_attribute(struct unpickler *unpickler, PyObject *const *arguments, Py_ssize_t count)
 {
@@ -269,7 +270,7 @@ call_safe_helper(struct unpickler *unpickler, enum safe_helper helper, PyObject 
     }
 }
 
-/* Whether any arguments will do, of which there are so many. */
+/* True if any `count` arguments are allowed. */
 ALWAYS_INLINE int
 takes_any(const struct safe_entry *entry, Py_ssize_t count)
 {
@@ -302,8 +303,8 @@ safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *argu
     return matched < 0 ? -1 : 0;
 }
 
-/* Makes what the entry allows to be called without calling it, if the core can.  Runs Python code.
- */
+/* Makes the object that a call allowed by the entry would return, without the call if the core
+   can.  Runs Python code. */
 static enum safe_way
 make_loose(struct unpickler *unpickler, const struct safe_entry *entry, PyObject **arguments,
            PyObject **made)
@@ -403,7 +404,8 @@ safe_calls_freely(struct unpickler *unpickler, PyObject *callable)
 
 /* ---- opcodes ------------------------------------------------------------ */
 
-/* Puts what was made in the place of `whole` and above, and passes MEMOIZE.  1 or -1. */
+/* Puts the object that was made in the place of `whole` and above, and passes MEMOIZE.  1 or
+   -1. */
 static int
 replace(struct unpickler *unpickler, PyObject **whole, PyObject *made)
 {
@@ -461,8 +463,8 @@ safe_newobj(struct unpickler *unpickler, int has_keywords)
                : safe_make(unpickler, top - 1, top - 2, 0);
 }
 
-/* Whether a class is made by OBJ or INST: with arguments by a call, without by __new__ if it has
-   no __getinitargs__, of which the loader asks the class.  0 or -1. */
+/* Checks that OBJ or INST may make an instance of a class: with arguments by a call, without by
+   __new__ if the class has no __getinitargs__, which the loader looks up.  0 or -1. */
 static int
 check_instance(struct unpickler *unpickler, PyObject *cls, PyObject *const *arguments,
                Py_ssize_t count)

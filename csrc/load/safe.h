@@ -1,9 +1,9 @@
-/* Loads that can only call what was allowed: what the loader asks before it finds, calls, fills
-   or changes anything, where it has a policy (safe_policy.h).
+/* Loads that can only call what was allowed: the questions of the loader before it finds, calls,
+   fills or changes anything, where it has a policy (safe_policy.h).
 
    A load with a policy has a loop of its own (safe_loop.c), which asks before the opcodes that
-   matter; so the loop of other loads asks nothing.  Where the loader does several opcodes at once,
-   it asks at that place: each such place says `unpickler->policy != NULL`.  What always holds:
+   matter; so the loop of other loads asks nothing.  The places where the loader does several
+   opcodes at once ask for themselves: each says `unpickler->policy != NULL`.  The invariants:
 
    - A global comes from the policy's table by its exact names, or from nowhere.  Nothing is
      imported and no attribute is read for it; extension codes are names too.
@@ -13,9 +13,9 @@
    - Every refusal is an UnpicklingError that says where; limits (struct safe_limits) too.
 
    Functions return 0 for "go on", 1 for "done", -1 with an exception, unless they say otherwise.
-   What they ask runs no Python code but to word a refusal, and to hash keys.
+   They run no Python code but to word a refusal, and to hash keys.
 
-   In the order of who calls whom, from the ground up: safe_forms.h, safe_policy.h, safe_limits.h,
+   In the order of calls, from the ground up: safe_forms.h, safe_policy.h, safe_limits.h,
    safe_keys.h, safe_match.h, this and safe_opcodes.h, the opcodes of load_*.c, safe_loop.c. */
 #ifndef FASTCOPYREG_LOAD_SAFE_H
 #define FASTCOPYREG_LOAD_SAFE_H
@@ -37,7 +37,7 @@ struct safe_hash {
     uint64_t count;
 };
 
-/* What one load has used. */
+/* The resources that one load has used. */
 struct safe_counts {
     uint64_t objects;
     uint64_t most_objects;
@@ -49,8 +49,8 @@ struct safe_counts {
     uint64_t begin;     /* of the pickle in the input */
     Py_ssize_t loose;   /* arguments on top of the stack that no tuple holds; -1: none */
     Py_ssize_t helpers; /* on the stack, or wherever else they went */
-    int met_helper;     /* in this pickle, or in what the memo may have from earlier ones */
-    PyObject *seen;     /* whose entry was looked up last: compared by address, and never used */
+    int met_helper;     /* in this pickle, or one whose memo this load may use */
+    PyObject *seen;     /* its entry was looked up last: compared by address, and never used */
     const struct safe_entry *seen_entry;
     PyObject *buffer; /* the last of the caller's; strong, or NULL */
     struct safe_nesting *nesting;
@@ -72,32 +72,33 @@ PyObject *safe_find(struct unpickler *unpickler, PyObject *module_name, PyObject
 int safe_push_global(struct unpickler *unpickler, const unsigned char *bytes, size_t size,
                      size_t module_size, size_t name_size);
 
-/* For load_call(): whether callable(*arguments) may be called, whose arguments lie on top of the
-   stack.  Counts the call. */
+/* For load_call(): the way in which callable(*arguments) may be called, with the arguments on top
+   of the stack.  Counts the call. */
 enum safe_way {
     SAFE_REFUSED = -1,
     SAFE_AS_USUAL, /* by a plan, if there is one */
-    SAFE_MADE,     /* *made, strong, is what it would return */
+    SAFE_MADE,     /* *made, strong, is what the call would return */
     SAFE_BY_CALL   /* there is no plan */
 };
 
 enum safe_way safe_call_loose(struct unpickler *unpickler, PyObject **arguments, PyObject **made);
 
-/* Whether callable(*arguments) may be called: 0; or 1 and *made, strong, if that was done here. */
+/* Checks that callable(*arguments) may be called: 0; or 1 and *made, strong, if that was done
+   here. */
 int safe_call(struct unpickler *unpickler, PyObject *callable, PyObject *const *arguments,
               Py_ssize_t count, PyObject **made);
 
-/* Whether instances of the class may be made by __new__ without arguments; 1 or 0. */
+/* True if instances of the class may be made by __new__ without arguments. */
 int safe_makes_plainly(struct unpickler *unpickler, PyObject *cls);
 
-/* Whether instances of the class may be made by __new__ with any arguments; 1 or 0. */
+/* True if instances of the class may be made by __new__ with any arguments. */
 int safe_makes_freely(struct unpickler *unpickler, PyObject *cls);
 
-/* Whether the callable may be called with any arguments, and no helper was met; 1 or 0. */
+/* True if the callable may be called with any arguments, and no helper was met. */
 int safe_calls_freely(struct unpickler *unpickler, PyObject *callable);
 
-/* Whether state under these keys, which are every second of `pairs`, may be stored in the instance
-   as it lies on the stack; 1 or 0, and nothing raised. */
+/* True if state under these keys, which are every second of `pairs`, may be stored in the instance
+   as it lies on the stack.  Raises nothing. */
 int safe_stores(struct unpickler *unpickler, PyObject *object, PyObject **pairs, Py_ssize_t count);
 
 /* For load_one.c, which has no machine.  The callable of these names if the pickle may be read

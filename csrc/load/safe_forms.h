@@ -1,9 +1,9 @@
 /* The forms of arguments with which an allowed object may be called: a small table for each, made
-   from the rows of fastcopyreg/_safe/rows.py, which say what the kinds are for.
+   from the rows of fastcopyreg/_safe/rows.py, which say the use of each kind.
 
    Matching (safe_match.h) looks at exact built-in objects and addresses only: it runs no Python
-   code.  What a call copies of its arguments is charged (safe_limits.h), as an argument may be
-   fetched from the memo again and again. */
+   code.  The copies that a call makes of its arguments are charged (safe_limits.h), as an argument
+   may be fetched from the memo again and again. */
 #ifndef FASTCOPYREG_LOAD_SAFE_FORMS_H
 #define FASTCOPYREG_LOAD_SAFE_FORMS_H
 
@@ -23,9 +23,9 @@ enum safe_kind {
     SPEC_EXACT,   /* an instance of exactly the type `object` */
     SPEC_SUBTYPE, /* or of a subtype */
     SPEC_IS,      /* the very object */
-    SPEC_FACTORY, /* what may be the factory of a defaultdict */
+    SPEC_FACTORY, /* a factory of a defaultdict */
     SPEC_WORD,    /* a str equal to `object` */
-    SPEC_PARTS    /* what is hashed and shown in no time; low: it fills no container */
+    SPEC_PARTS    /* hashed and shown in no time; low: it fills no container */
 };
 
 struct safe_spec {
@@ -33,7 +33,7 @@ struct safe_spec {
     long long low;
     long long high;
     PyObject *object;              /* NULL of SPEC_STR */
-    unsigned char characters[128]; /* of ASCII: whether a text may have it */
+    unsigned char characters[128]; /* of ASCII: those that a text may have */
     int any_character;
 };
 
@@ -51,12 +51,12 @@ struct safe_forms {
 };
 
 /* Reads forms as Python says them: None for any, or a tuple of (specs, repeats).  0, or -1 with an
-   exception; what was read is freed by forms_free(). */
+   exception; the forms that were read are freed by forms_free(). */
 int forms_read(struct safe_forms *forms, PyObject *object);
 void forms_free(struct safe_forms *forms);
 int forms_traverse(const struct safe_forms *forms, visitproc visit, void *arg);
 
-/* Whether a form has no arguments. */
+/* True if a form has no arguments. */
 int forms_take_nothing(const struct safe_forms *forms);
 
 #endif

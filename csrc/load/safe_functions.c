@@ -55,7 +55,7 @@ usual_policy(struct core_state *state)
 typedef PyObject *(*loader)(struct core_state *state, PyObject *policy, PyObject *const *vector,
                             Py_ssize_t count, PyObject *names);
 
-/* Whether a keyword is one of pickle's. */
+/* True if a keyword is one of pickle's. */
 static int
 is_of_pickle(PyObject *name)
 {

@@ -2,7 +2,7 @@
 
    No pickle shall be able to say many keys that the interpreter compares with one another.  Keys
    of one hash are counted; texts and bytes are hashed with a secret, so that only equal ones have
-   the same, and what it costs to find that out is charged. */
+   the same, and the cost of finding that out is charged. */
 #include "load/safe_keys.h"
 
 #include "base/walk.h"
@@ -16,7 +16,7 @@ enum {
 
 /* ---- parts -------------------------------------------------------------- */
 
-/* What is being walked: parts that are still to be looked at, and how many there were. */
+/* A walk through an object: the parts that are still to be looked at, and their number so far. */
 struct parts {
     PyObject *waiting[MOST_PARTS]; /* borrowed: the whole has them */
     Py_ssize_t depth;
@@ -73,7 +73,7 @@ add_items_of_array(struct parts *parts, PyObject *const *items, Py_ssize_t count
     return few;
 }
 
-/* Adds the parts of what has any in a hash: 1, or 0 if there are too many. */
+/* Adds the parts of an object that its hash is made of: 1, or 0 if there are too many. */
 static int
 add_key_parts(struct parts *parts, PyObject *whole)
 {
@@ -125,7 +125,7 @@ safe_has_few_parts(const PolicyObject *policy, PyObject *object, int fills_nothi
     return few;
 }
 
-/* Charges what it may take to compare a key with another of the same hash.  0 or -1. */
+/* Charges the cost of comparing a key with another of the same hash.  0 or -1. */
 static int
 charge_comparison(struct unpickler *unpickler, PyObject *key)
 {
@@ -210,8 +210,8 @@ count_hash(struct unpickler *unpickler, uint64_t container, PyObject *key, Py_ha
     return before == 0 ? 0 : charge_comparison(unpickler, key);
 }
 
-/* Whether a pickle can say many of them that have the same hash: integers of more than 61 bits,
-   and what is hashed by its parts, also where a subclass has the hash of its base. */
+/* True if a pickle can have many keys like this with the same hash: integers of more than 61 bits,
+   and objects that are hashed by their parts, also where a subclass has the hash of its base. */
 static int
 may_collide(const PolicyObject *policy, PyObject *key)
 {

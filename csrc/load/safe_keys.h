@@ -1,4 +1,5 @@
-/* What a load with a policy asks of keys, and of what is hashed or shown like them. */
+/* The checks that a load with a policy makes of keys, and of objects that are hashed or shown like
+   them. */
 #ifndef FASTCOPYREG_LOAD_SAFE_KEYS_H
 #define FASTCOPYREG_LOAD_SAFE_KEYS_H
 
@@ -6,14 +7,14 @@
 
 struct unpickler;
 
-/* A longer text or bytes object is charged where it is a key: it may be compared with another that
-   is equal, again and again. */
+/* A longer text or bytes object is charged where it is a key, as a pickle can have it compared
+   with another that is equal, again and again. */
 enum { SAFE_LONG_KEY = 4096 };
 
-/* Whether it is hashed, compared and shown in no time: no slice, nor tuples and sets with a slice
-   or with more than a few parts; and if it `fills_nothing`, no lists and dicts with such either,
-   and no container of the policy.  1 or 0, and nothing raised; *size grows by the lengths of the
-   texts and bytes in it. */
+/* True if the object is hashed, compared and shown in no time: no slice, nor tuples and sets with
+   a slice or with more than a few parts; and if it `fills_nothing`, no lists and dicts with such
+   either, and no container of the policy.  Raises nothing; *size grows by the lengths of the texts
+   and bytes in it. */
 int safe_has_few_parts(const PolicyObject *policy, PyObject *object, int fills_nothing,
                        uint64_t *size);
 

@@ -1,5 +1,5 @@
-/* What a load with a policy has used, and how it ends where that is too much: see safe_limits.h.
- */
+/* The resources that a load with a policy has used, and its end where they are too many: see
+   safe_limits.h. */
 #include "load/safe_limits.h"
 
 enum { FIRST_ROOM = 64 };

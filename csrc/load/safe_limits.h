@@ -1,5 +1,5 @@
-/* What a load with a policy has used of what the policy lets it use, and the refusal where that is
-   too much: the ground of safe*.c, which calls nothing of them.
+/* The resources that a load with a policy has used of those that the policy grants, and the
+   refusal where they are too many: the ground of safe*.c, which calls nothing of them.
 
    Functions return 0, or -1 with UnpicklingError, unless they say otherwise. */
 #ifndef FASTCOPYREG_LOAD_SAFE_LIMITS_H
@@ -13,7 +13,7 @@ safe_policy_of(const struct unpickler *unpickler)
     return (PolicyObject *)unpickler->policy;
 }
 
-/* Frees what the counts hold. */
+/* Frees the memory of the counts. */
 void safe_free(struct safe_counts *counts);
 
 /* Raises UnpicklingError for something at the opcode at hand, in words of
@@ -32,7 +32,7 @@ int safe_check_string(struct unpickler *unpickler, size_t size);
 int safe_check_integer(struct unpickler *unpickler, size_t size);
 int safe_check_digits(struct unpickler *unpickler, size_t digits);
 
-/* Takes off what lies from a height up; how deep the deepest of it is. */
+/* Takes off the entries from a height up; the depth of the deepest of them. */
 ALWAYS_INLINE uint64_t
 safe_take_nesting(struct safe_counts *counts, size_t height)
 {
@@ -50,7 +50,7 @@ safe_take_nesting(struct safe_counts *counts, size_t height)
 /* Makes room for another entry.  0, or -1 with MemoryError. */
 int safe_grow_nesting(struct safe_counts *counts);
 
-/* The container at `whole` holds what lies from `parts` up, which is not above it, within `layers`
+/* The container at `whole` holds the parts from `parts` up, which is not above it, within `layers`
    containers that are not on the stack.  0 or -1. */
 ALWAYS_INLINE int
 safe_nest(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint64_t layers)
@@ -96,13 +96,13 @@ safe_make(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint6
     return safe_nest(unpickler, parts, whole, layers);
 }
 
-/* Whether what was charged is too much for what was read. */
+/* Checks that the charges are not too much for the bytes that were read. */
 int safe_check_charge(struct unpickler *unpickler);
 
-/* What may be copied of arguments however short the pickle is. */
+/* The copies of arguments that are free however short the pickle is. */
 enum { SAFE_FREE_COPIES = 1000000 };
 
-/* Charges what is copied of arguments.  0, or -1 with UnpicklingError. */
+/* Charges copies of arguments.  0, or -1 with UnpicklingError. */
 ALWAYS_INLINE int
 safe_charge(struct unpickler *unpickler, uint64_t amount)
 {
@@ -134,10 +134,10 @@ safe_count_stored(struct unpickler *unpickler, PyObject **pairs, int in_slots, P
     return safe_charge(unpickler, (uint64_t)count);
 }
 
-/* What lies from `from` up goes away. */
+/* Forgets the entries from `from` up. */
 void safe_trim(struct unpickler *unpickler, PyObject **from);
 
-/* Counts the object that is made of what lies from `parts` up, in the place of `whole`. */
+/* Counts the object that is made of the objects from `parts` up, in the place of `whole`. */
 int safe_count_made(struct unpickler *unpickler, PyObject **parts, PyObject **whole);
 
 /* Rows of load_rows.c: the object that was just made. */

@@ -20,7 +20,7 @@ open_container(struct unpickler *unpickler)
     return safe_make(unpickler, unpickler->top, unpickler->top, 0);
 }
 
-/* A list, tuple or set of what lies above the newest MARK.  0 or -1. */
+/* A list, tuple or set of the objects above the newest MARK.  0 or -1. */
 ALWAYS_INLINE int
 close_marked(struct unpickler *unpickler)
 {
@@ -29,8 +29,8 @@ close_marked(struct unpickler *unpickler)
                : safe_make(unpickler, unpickler->fence, unpickler->fence, 0);
 }
 
-/* A tuple of what lies from `start` up, unless it is not made, but taken as arguments: then
-   load_call() counts it.  0 or -1. */
+/* A tuple of the objects from `start` up, unless none is made, but they are taken as arguments:
+   then load_call() counts them.  0 or -1. */
 ALWAYS_INLINE int
 close_tuple(struct unpickler *unpickler, PyObject **start)
 {
@@ -45,7 +45,8 @@ close_counted(struct unpickler *unpickler, int size)
     return load_reach(unpickler) < size ? 0 : close_tuple(unpickler, unpickler->top - size);
 }
 
-/* TUPLE: its items lie above the newest MARK, and what takes them would lie below that. */
+/* TUPLE: its items lie above the newest MARK, and the object that takes them would lie below
+   that. */
 static int
 close_marked_tuple(struct unpickler *unpickler)
 {
@@ -254,7 +255,7 @@ behind(struct unpickler *unpickler, int opcode)
         }                                                                                 \
     } while (0)
 
-/* What grows with every opcode is looked at now and then, and at the end.  0 or -1. */
+/* Checks the counts that grow with every opcode, now and then and at the end.  0 or -1. */
 static int
 check_totals(struct unpickler *unpickler)
 {

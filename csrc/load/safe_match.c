@@ -44,7 +44,7 @@ matches_int(struct unpickler *unpickler, const struct safe_spec *spec, PyObject 
     if (bits < 0) {
         return -1;
     }
-    uint64_t words = (uint64_t)bits / 32 + 1; /* what is done with it may take their square */
+    uint64_t words = (uint64_t)bits / 32 + 1; /* the work done with it may take their square */
     return charged(unpickler, words * words);
 }
 

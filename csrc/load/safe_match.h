@@ -1,4 +1,4 @@
-/* Whether arguments have one of the forms with which an allowed object may be called. */
+/* Matching arguments with the forms with which an allowed object may be called. */
 #ifndef FASTCOPYREG_LOAD_SAFE_MATCH_H
 #define FASTCOPYREG_LOAD_SAFE_MATCH_H
 

@@ -1,4 +1,4 @@
-/* What is asked before the opcodes of a load with a policy, by the loop (safe_loop.c).  Each
+/* The checks before the opcodes of a load with a policy, called by the loop (safe_loop.c).  Each
    returns 0 if the opcode is to be executed, 1 if that has been done, -1 with an exception. */
 #ifndef FASTCOPYREG_LOAD_SAFE_OPCODES_H
 #define FASTCOPYREG_LOAD_SAFE_OPCODES_H
@@ -12,14 +12,14 @@ int safe_build(struct unpickler *unpickler);
 int safe_extension(struct unpickler *unpickler, int size);
 int safe_readonly(struct unpickler *unpickler);
 
-/* Whether an object that is no exact list, dict or set takes items: 0 or -1. */
+/* Checks that an object that is no exact list, dict or set takes items: 0 or -1. */
 int safe_check_taker(struct unpickler *unpickler, PyObject *object);
 
 /* INST, once its class is known: 0 or -1. */
 int safe_inst(struct unpickler *unpickler, PyObject *cls, PyObject **start);
 
-/* policy_entry(), which for most objects is asked several times in a row.  What the policy has
-   lives as long as it, so that no other object is ever found at the address of one. */
+/* policy_entry(), which for most objects is asked several times in a row.  The objects of a policy
+   live as long as it does, so that no other object ever has the address of one. */
 ALWAYS_INLINE const struct safe_entry *
 safe_entry_of(struct unpickler *unpickler, void *object)
 {

@@ -1,4 +1,4 @@
-/* The table of what a load may find and call: see safe_policy.h. */
+/* The table of the objects that a load may find and call: see safe_policy.h. */
 #include "load/room.h"
 #include "load/safe_policy.h"
 
@@ -220,7 +220,7 @@ policy_traverse(PyObject *self, visitproc visit, void *arg)
 }
 
 /* Entries are freed with the policy and not before, so that a load never sees half of one; a cycle
-   through a policy is broken elsewhere: it holds classes and functions. */
+   through a policy, which holds classes and functions, is broken at one of these. */
 static int
 policy_clear(PyObject *self)
 {

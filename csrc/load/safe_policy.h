@@ -1,21 +1,21 @@
-/* A policy: what a load may find and call, and how much of everything (fastcopyreg.safe).
+/* A policy: the objects that a load may find and call, and its limits (fastcopyreg.safe).
 
-   It is a table of objects, each under the very names by which a pickle may ask for it, and with
-   the forms of arguments with which it may be called.  A policy is made whole by
-   fastcopyreg/_safe/policy.py and never changes, so that what was allowed once in a load is
-   allowed until its end, in any thread.
+   A policy is a table of objects, each under the very names by which a pickle may ask for it, and
+   with the forms of arguments with which it may be called.  A policy is made whole by
+   fastcopyreg/_safe/policy.py and never changes, so that an object that was allowed once in a
+   load is allowed until its end, in any thread.
 
        by_name    module name, qualified name -> entry
        by_object  address -> entry
 
-   Names come from the pickle, but nothing that a pickle says gets into the tables: it cannot make
-   looking up in them slow. */
+   Names come from the pickle, but nothing that a pickle says gets into the tables, so that no
+   pickle can make looking up in them slow. */
 #ifndef FASTCOPYREG_LOAD_SAFE_POLICY_H
 #define FASTCOPYREG_LOAD_SAFE_POLICY_H
 
 #include "load/safe_forms.h"
 
-/* What is done for a helper of the standard library, which is itself never handed out nor called:
+/* The helpers of the standard library, which are themselves never handed out nor called:
    in the order of HELPERS in fastcopyreg/_safe/rows.py. */
 enum safe_helper {
     HELPER_NONE,
@@ -31,7 +31,7 @@ enum safe_flag {
     SAFE_TAKES_ITEMS = 1, /* APPEND(S), SETITEM(S), ADDITEMS */
     SAFE_TAKES_STATE = 2, /* BUILD, with any state */
     SAFE_TAKES_UUID = 4,  /* BUILD, with the state of a UUID */
-    SAFE_IS_VALUE = 8,    /* one of safe.STANDARD: who hashes so can be made to collide */
+    SAFE_IS_VALUE = 8,    /* one of safe.STANDARD: objects with its hash can collide */
     SAFE_IS_FACTORY = 16, /* may be the factory of a defaultdict */
     SAFE_IS_MADE = 32,    /* arguments with which construct_object() makes it are of its forms */
     SAFE_IS_CALLED = 64,  /* construct_object() never makes it */
@@ -73,7 +73,7 @@ typedef struct {
     uint32_t *by_object; /* the same */
     size_t mask;         /* the places of each table, less one */
     struct safe_limits limits;
-    uint64_t integer_bytes; /* what integer_digits are at most */
+    uint64_t integer_bytes; /* the most that integer_digits take */
     uint64_t secret;
     int any_class;
     int allows_small;     /* no limit can stop a pickle of a kilobyte */

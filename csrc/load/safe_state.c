@@ -1,9 +1,9 @@
-/* BUILD in a load with a policy: what may be changed, and by what.
+/* BUILD in a load with a policy: the objects that may be changed, and by which state.
 
    State goes into an instance of a class that the policy has, under names that are exact strings
-   and not the interpreter's.  __setstate__ is looked for on the class and nowhere else: what the
-   pickle has put into the instance is not asked.  Where the class has none, the rest is done as
-   rebuild.c does it. */
+   and not the interpreter's.  __setstate__ is looked up on the class and nowhere else: attributes
+   that the pickle has put into the instance are not asked.  Where the class has none, the rest is
+   done as rebuild.c does it. */
 #include "load/safe.h"
 
 #include "types/rebuild.h"
@@ -12,7 +12,7 @@
 #include "types/frozen.h"
 #include "types/setstate.h"
 
-/* ---- what takes state --------------------------------------------------- */
+/* ---- objects that take state -------------------------------------------- */
 
 /* How an object takes state, of SAFE_TAKES_STATE and SAFE_TAKES_UUID. */
 ALWAYS_INLINE unsigned int
@@ -28,7 +28,7 @@ ways_of(struct unpickler *unpickler, PyObject *object)
                : SAFE_TAKES_STATE;
 }
 
-/* Whether it is the name of an attribute of the program's. */
+/* True if the name is that of an attribute of the program's. */
 static int
 is_plain_name(PyObject *name)
 {
@@ -59,7 +59,7 @@ safe_stores(struct unpickler *unpickler, PyObject *object, PyObject **pairs, Py_
     return 1;
 }
 
-/* Whether all names of half a state are plain: 0, or -1 with UnpicklingError. */
+/* Checks that all names of half a state are plain: 0, or -1 with UnpicklingError. */
 static int
 check_half(struct unpickler *unpickler, PyObject *half)
 {
@@ -83,7 +83,7 @@ check_half(struct unpickler *unpickler, PyObject *half)
     return 0;
 }
 
-/* Whether it is a state that __setstate__ does not take: None, a dict, or two of these. */
+/* Checks a state that no __setstate__ takes: None, a dict, or two of these.  0 or -1. */
 static int
 check_state(struct unpickler *unpickler, PyObject *object_state)
 {
@@ -99,7 +99,7 @@ check_state(struct unpickler *unpickler, PyObject *object_state)
                : 0;
 }
 
-/* Whether it is an exact int from 0 to below 2**128. */
+/* True if the number is an exact int from 0 to below 2**128. */
 static int
 is_of_128_bits(const PolicyObject *policy, PyObject *number)
 {
@@ -112,11 +112,11 @@ is_of_128_bits(const PolicyObject *policy, PyObject *number)
         return overflow == 0 && value >= 0;
     }
     PyObject *less = PyLong_Type.tp_richcompare(number, policy->uuid_end, Py_LT);
-    Py_XDECREF(less); /* one of the two that live for ever */
+    Py_XDECREF(less); /* True or False, which the interpreter holds */
     return less == Py_True;
 }
 
-/* Whether it is the value of a member of SafeUUID: 0, -1 or None. */
+/* True if the value is that of a member of SafeUUID: 0, -1 or None. */
 static int
 is_safety(PyObject *value)
 {
@@ -129,7 +129,7 @@ is_safety(PyObject *value)
     return number == 0 || (number == -1 && overflow == 0);
 }
 
-/* Whether it is the text, in ASCII. */
+/* True if the object is the text, in ASCII. */
 static int
 is_text(PyObject *object, PyObject *text)
 {
@@ -251,8 +251,8 @@ store_state(struct unpickler *unpickler, PyObject *object, PyObject *object_stat
     return slot_half == Py_None ? 0 : set_attributes(object, slot_half);
 }
 
-/* BUILD of an object that takes state.  __setstate__ is found on the class as it lies there.  0 or
-   -1.  Runs Python code. */
+/* BUILD of an object that takes state.  __setstate__ is read from the class without being
+   bound.  0 or -1.  Runs Python code. */
 static int
 build(struct unpickler *unpickler, PyObject *object, PyObject *object_state)
 {
@@ -273,7 +273,7 @@ build(struct unpickler *unpickler, PyObject *object, PyObject *object_state)
     return done;
 }
 
-/* Charges what is copied of a state: 0, or -1 with UnpicklingError. */
+/* Charges the items that are copied of a state: 0, or -1 with UnpicklingError. */
 static int
 charge_state(struct unpickler *unpickler, PyObject *object_state)
 {

@@ -271,7 +271,7 @@ plan_read_reducer(struct core_state *state, const struct reducer *reducer)
         plan_free(plan);
     }
     else {
-        entry->status = plan != NULL ? PLAN_READY : PLAN_REFUSED;
+        entry->status = plan != NULL ? PLAN_READY : PLAN_UNCOMPILABLE;
         if (plan != NULL) {
             plan->bound = bound;
             plan->takes_protocol = takes_protocol;
@@ -291,11 +291,11 @@ compile_setstate(struct core_state *state, PyObject *function)
     PyObject *verdict;
     int asked = ask_compiler(state, "compile_setstate", &function, 1, &verdict);
     if (asked <= 0) {
-        return asked < 0 ? PLAN_UNREAD : PLAN_REFUSED;
+        return asked < 0 ? PLAN_UNREAD : PLAN_UNCOMPILABLE;
     }
     enum plan_status status = verdict == Py_True    ? PLAN_UPDATES
                               : verdict == Py_False ? PLAN_REPLACES
-                                                    : PLAN_REFUSED;
+                                                    : PLAN_UNCOMPILABLE;
     Py_DECREF(verdict);
     return status;
 }

@@ -80,7 +80,7 @@ struct plan {
 
 enum plan_status {
     PLAN_UNREAD,
-    PLAN_REFUSED,
+    PLAN_UNCOMPILABLE,
     PLAN_READY,
     /* Of a __setstate__, which has no steps: all that it does is ... */
     PLAN_UPDATES, /* self.__dict__.update(state) */
@@ -114,7 +114,7 @@ void plan_teardown(struct core_state *state);
    without an exception where nothing more can be kept.  Runs no Python code. */
 struct plan_entry *plan_meet(struct core_state *state, PyObject *code);
 
-/* The status of a code object, which is not counted as met.  PLAN_REFUSED holds as long as
+/* The status of a code object, which is not counted as met.  PLAN_UNCOMPILABLE holds as long as
    namecache_stamp() is the same.  Runs no Python code. */
 enum plan_status plan_status(struct core_state *state, PyObject *code);
 

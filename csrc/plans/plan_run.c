@@ -557,14 +557,14 @@ enum outcome
 reducer_meet(struct core_state *state, PyObject *callable, PyObject *protocol,
              struct reducer *reducer)
 {
-    reducer->refused = 0;
+    reducer->uncompilable = 0;
     reducer->protocol = protocol;
     if (state->plans->threshold == 0 || !unwrap(state, callable, reducer)) {
         return OUTCOME_BAIL;
     }
     struct plan_entry *entry = plan_meet(state, PyFunction_GET_CODE(reducer->function));
-    if (entry == NULL || entry->status == PLAN_REFUSED) {
-        reducer->refused = entry != NULL;
+    if (entry == NULL || entry->status == PLAN_UNCOMPILABLE) {
+        reducer->uncompilable = entry != NULL;
         return OUTCOME_BAIL;
     }
     if (entry->status != PLAN_READY) {

@@ -40,7 +40,7 @@ struct reducer {
     PyObject *bound[REDUCER_BOUND_MAX];
     int count;
     PyObject *keywords; /* a dict that a partial binds, or NULL */
-    int refused;        /* the function has no plan, and gets none */
+    int uncompilable;   /* the function has no plan, and gets none */
     PyObject *protocol; /* which it is given behind the object, or NULL */
     const struct plan *plan;
 };

@@ -55,7 +55,7 @@ find_constructor(struct core_state *state, PyObject *callable, PyObject *key, un
                  struct constructor **constructor, PyObject **hot)
 {
     *constructor = constructors_meet(state->types->constructors, key, version);
-    if (*constructor == NULL || (*constructor)->status == PLAN_REFUSED) {
+    if (*constructor == NULL || (*constructor)->status == PLAN_UNCOMPILABLE) {
         note_called(state->types->constructors, callable);
         return OUTCOME_BAIL;
     }

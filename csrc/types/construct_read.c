@@ -179,7 +179,7 @@ find_stores(struct constructor *constructor, PyTypeObject *type)
     constructor->is_bare = HAS_UNTRACKED_NEW && constructor->in_slots && instance_is_bare(type);
 }
 
-/* Takes a plan of a class that was just read; whether it can be used. */
+/* Takes a plan of a class that was just read; true if the plan can be used. */
 static int
 take_class_plan(struct core_state *state, struct constructor *constructor, PyTypeObject *type)
 {
@@ -252,7 +252,7 @@ construct_read(struct core_state *state, PyObject *callable)
         int usable =
             plan != NULL
             && (version == 0 || take_class_plan(state, constructor, (PyTypeObject *)callable));
-        constructor->status = usable || known != NULL ? PLAN_READY : PLAN_REFUSED;
+        constructor->status = usable || known != NULL ? PLAN_READY : PLAN_UNCOMPILABLE;
     }
     Py_DECREF(key);
     Py_DECREF(callable);

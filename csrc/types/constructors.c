@@ -91,7 +91,7 @@ replace_constructor(struct constructors *constructors, struct constructor *befor
     if (entry != NULL) {
         struct constructor *constructor = (struct constructor *)entry;
         constructor->readings = readings;
-        constructor->status = readings < READINGS_MAX ? PLAN_UNREAD : PLAN_REFUSED;
+        constructor->status = readings < READINGS_MAX ? PLAN_UNREAD : PLAN_UNCOMPILABLE;
     }
     return entry;
 }

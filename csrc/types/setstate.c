@@ -99,7 +99,7 @@ store_by_plan(struct core_state *state, PyObject *object, PyObject *object_state
     struct plan_entry *entry =
         function == NULL ? NULL : plan_meet(state, PyFunction_GET_CODE(function));
     if (entry == NULL || (entry->status != PLAN_UPDATES && entry->status != PLAN_REPLACES)) {
-        if (entry != NULL && entry->status == PLAN_REFUSED) {
+        if (entry != NULL && entry->status == PLAN_UNCOMPILABLE) {
             note_that_it_is_called(state, type);
         }
         return entry != NULL && plan_is_hot(state, entry) ? read_function(state, function) : 0;

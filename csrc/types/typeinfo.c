@@ -541,7 +541,7 @@ typeinfo_learn_reducer(struct core_state *state, struct typeinfo *info)
         return 0;
     }
     info->stamp = stamp;
-    info->refused = NULL;
+    info->uncompilable = NULL;
     return 1;
 }
 

@@ -71,12 +71,12 @@ struct typeinfo {
     unsigned int version;           /* 0: its objects are asked */
     unsigned int metaclass_version; /* that of its metaclass; 0: the type is no ordinary class */
     enum typeinfo_kind kind;
-    uint64_t verified;  /* the epoch in which the guards were looked at */
-    uint64_t stamp;     /* the time (namecache.h) in which `reducer` is what is registered */
-    PyObject *reducer;  /* borrowed from copyreg.dispatch_table; NULL: there is none */
-    PyObject *refused;  /* only compared: the code of the reducer, if it is always to be called */
-    struct trial trial; /* of the reducer's plan, in dumps */
-    Py_hash_t hash;     /* of the type, as a key of dispatch tables */
+    uint64_t verified;      /* the epoch in which the guards were looked at */
+    uint64_t stamp;         /* the time (namecache.h) in which `reducer` is what is registered */
+    PyObject *reducer;      /* borrowed from copyreg.dispatch_table; NULL: there is none */
+    PyObject *uncompilable; /* only compared: the code of the reducer, if that is always called */
+    struct trial trial;     /* of the reducer's plan, in dumps */
+    Py_hash_t hash;         /* of the type, as a key of dispatch tables */
     /* The class as a global. */
     PyObject *module_name; /* strong; NULL if it is not a plain global */
     PyObject *qualname;
@@ -210,11 +210,12 @@ typeinfo_knows_reducer(struct core_state *state, struct typeinfo *info)
 
 /* True if the reducer, a function, is known to be one that is always called. */
 ALWAYS_INLINE int
-typeinfo_refuses(struct core_state *state, const struct typeinfo *info, PyObject *reducer)
+typeinfo_reducer_is_uncompilable(struct core_state *state, const struct typeinfo *info,
+                                 PyObject *reducer)
 {
-    return info->refused != NULL && info->reducer == reducer && info->stamp != 0
+    return info->uncompilable != NULL && info->reducer == reducer && info->stamp != 0
            && info->stamp == namecache_stamp(state)
-           && PyFunction_GET_CODE(reducer) == info->refused;
+           && PyFunction_GET_CODE(reducer) == info->uncompilable;
 }
 
 /* True if the reducer, which is in the table now, is called for the object at hand because its

@@ -15,7 +15,7 @@
 
 enum {
     FAR_AHEAD = 8,   /* the object itself is asked for */
-    NEAR_AHEAD = 4,  /* it is there, and what it holds is asked for */
+    NEAR_AHEAD = 4,  /* the object is there, and its contents are asked for */
     NEXT_AHEAD = 2,  /* the same of a dict, whose entries are there only now */
     PARTS_AHEAD = 4, /* of that, so many */
     VALUES_AHEAD = 8 /* and so many of a dict */

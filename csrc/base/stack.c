@@ -38,9 +38,9 @@ enum {
 struct stack_bounds {
     uintptr_t low;  /* the lowest address */
     uintptr_t high; /* the first above the stack; 0: nothing is known */
-    uintptr_t sure; /* `low` holds for who is not below this address */
+    uintptr_t sure; /* `low` holds for frames not below this address */
     int asked;      /* 1 once that was done */
-    int grows;      /* it is the main thread's */
+    int grows;      /* the stack is the main thread's */
 };
 
 static THREAD_LOCAL struct stack_bounds thread_bounds;

@@ -118,7 +118,7 @@ struct copier {
     int exclusive;   /* ... none of which others can present again: see is_unique() below */
     int atoms_hold;  /* the usual atoms may be taken for atoms, in this epoch */
     int tuples_hold; /* and tuples of them are their own copies, whatever the memo */
-    int collector;   /* whether the collector was on and is held off; see compat.h */
+    int collector;   /* true if the collector was on and is held off; see compat.h */
     int budget;
     struct poll poll;
     /* The types of what were atoms, by their places among the arguments: */
@@ -361,7 +361,7 @@ copier_keeps_class(struct copier *copier, PyTypeObject *type)
            || copier_memo_lacks(copier, type);
 }
 
-/* Types of which most leaves are; whether they are atoms now, atoms_hold says. */
+/* Types of which most leaves are; atoms_hold is true if they are atoms now. */
 ALWAYS_INLINE int
 is_usual_atom(PyObject *object)
 {
@@ -415,9 +415,9 @@ count_item(struct copier *copier)
     return likely(--copier->budget >= 0) ? 0 : copier_attend(copier);
 }
 
-/* A part that was just read from a container: whether nothing can present it again.  A tuple
-   enters the memo only at its end.  If it is met again within itself, so are its parts: so
-   while a tuple is open, parts are alone only if the tuple is, and no foreign code ran. */
+/* True if a part that was just read from a container cannot be met again.  A tuple enters the memo
+   only at its end.  A tuple met again within itself brings its parts again: so while a tuple is
+   open, parts are unique only if the tuple is, and no foreign code ran. */
 ALWAYS_INLINE int
 is_unique(const struct copier *copier, PyObject *object)
 {

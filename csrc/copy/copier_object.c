@@ -6,7 +6,7 @@
 #include "types/room.h"
 #include "base/layout.h"
 
-/* Below the floor: whether the C stack has room for more levels.  Where its bounds are not known,
+/* True if below the floor the C stack has room for more levels.  Where its bounds are not known,
    a call takes as much as any stack has. */
 static NOINLINE int
 may_descend_further(struct copier *copier, uintptr_t here)

@@ -251,7 +251,7 @@ find_route(struct core_state *state, PyTypeObject *type)
     }
     route = copyroute_find(state, type, state->copy->epoch);
     if (route == NULL) {
-        PyErr_Clear(); /* a MemoryError; it will come again */
+        PyErr_Clear(); /* a MemoryError, which will come again */
     }
     return route != NULL && route->generation == routes->generation ? route : NULL;
 }

@@ -128,7 +128,7 @@ in_dispatch(const struct copyroutes *routes, PyTypeObject *type)
     return function;
 }
 
-/* Finds out whether what a default reduction offers as callable is copyreg's own. */
+/* Finds out whether the callable that a default reduction gives is copyreg's own. */
 static void
 look_at_newobj(struct core_state *state, struct copyroutes *routes)
 {

@@ -301,7 +301,7 @@ enum fields_dict save_find_fields(struct pickler *pickler, struct typeinfo *info
 char *save_by_default(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
                       enum fields_dict kind, char *out);
 
-/* Arguments of __new__, by the typeinfo: whether they can be written here and now; and a tuple of
+/* Arguments of __new__, by the typeinfo: true if they can be written here and now; and a tuple of
    one that is short. */
 int save_find_arguments(struct pickler *pickler, struct typeinfo *info, PyObject *object,
                         char *out);

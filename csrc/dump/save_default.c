@@ -18,7 +18,7 @@
 struct fields {
     struct layout_values *values; /* of a __dict__ that is not made, and not empty */
     PyObject *dict;               /* strong; a __dict__ that is made, and not empty */
-    int unique_dict;              /* nobody else has it */
+    int unique_dict;              /* true if `dict` is unique */
     Py_ssize_t set;               /* slots that are set */
     int in_place;                 /* they are read where they lie, not from a snapshot */
 };

@@ -14,8 +14,8 @@
 
 /* ---- constructor and arguments ------------------------------------------ */
 
-/* True if the arguments cannot come by again: nobody but the reduce value has them, and nobody but
-   us has it, and nothing is saved from it after them. */
+/* True if the arguments cannot be met again: they are held by the reduce value alone, which is
+   unique, and nothing is saved from it after them. */
 static int
 args_are_ours(struct pickler *pickler, PyObject *reduce_value)
 {

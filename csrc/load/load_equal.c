@@ -180,7 +180,7 @@ probe_within(PyTypeObject *type, int tuples, KeyProbeObject **probe)
     return outer;
 }
 
-/* Where a probe within tuples is asked for its hash, and where whether it equals another. */
+/* The places where a probe within tuples is asked for its hash, and for equality with another. */
 static int
 ask_within(struct core_state *state, int tuples, uintptr_t places[2])
 {

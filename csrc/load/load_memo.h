@@ -6,7 +6,7 @@
 
    With a prescan (prescan.h) it stores only objects that are fetched later, and those that must be
    kept all the same: an object whose death a program could notice is alive until the end of the
-   load in the standard library, because the memo holds it, so it is here.  Nobody notices the
+   load in the standard library, because the memo holds it, so it is here.  No program notices the
    death of an exact str, bytes, number, tuple, list or dict: none of them has a finalizer or a
    weak reference, and their items are in the memo by themselves (or in copyreg's cache of
    extension codes), as is an argument of a call; a pickle in which something is not keeps all.  A

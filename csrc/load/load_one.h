@@ -13,8 +13,8 @@
 #include "base/state.h"
 
 /* 1 and the object, strong, or NULL with an exception; 0 and nothing done if the opcodes are
-   others, or the policy, which may be NULL, does not allow them.  Nobody can change the bytes.
-   Runs Python code. */
+   others, or the policy, which may be NULL, does not allow them.  The bytes cannot change
+   meanwhile.  Runs Python code. */
 int load_one(struct core_state *state, PyObject *policy, const unsigned char *at, size_t size,
              PyObject **object);
 

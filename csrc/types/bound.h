@@ -58,20 +58,20 @@ struct bound_plan {
     uint64_t number;         /* of this plan */
     int usable;
     int busy; /* dumps that are in the middle of an object, which they write by the bound plan */
-    int instance;                    /* whether a part is in the object's __dict__ */
+    int instance;                    /* true if a part is in the object's __dict__ */
     int of_method;                   /* of a method, which an object's attributes can shadow */
     Py_ssize_t keys_seen;            /* shared keys looked at: none of them shadows it */
     int argument_count, state_count; /* state_count: -1 if there is no state */
     int size;                        /* of both together */
     int room;                        /* bytes that a small object takes besides its values */
     uint16_t callable_step;
-    uint16_t looks_up;                  /* whether more than the constructor is looked up */
+    uint16_t looks_up;                  /* true if more than the constructor is looked up */
     uint16_t keys_at;                   /* operands of the state's dict */
     Py_ssize_t global_hint;             /* where the global that was looked up last is */
     struct part parts[BOUND_PARTS_MAX]; /* arguments, then the values of the state */
     struct class_values under_parts;    /* the type's attributes under names in the __dict__ */
     /* Of the time in which copyreg.dispatch_table holds the function: see namecache.h. */
-    uint64_t stamp;             /* 0: it is not known to, or another table does */
+    uint64_t stamp;             /* 0: not known to hold it, or another table does */
     unsigned metaclass_version; /* of the type's metaclass, which lets it be looked up purely */
     PyObject *function; /* borrowed from the table; the plan lives as long as it has `code` */
     /* Of the epoch in which it is ready: */

@@ -9,7 +9,7 @@
    which overrides nothing that object.__reduce_ex__ or the rebuilding asks for, and for one of its
    metaclass, which leaves the class alone (metaclass.h); instances that carry a dunder name of
    their own are refused one by one.  The standard library fills the instance only when all parts
-   are copied, from a state that its memo holds.  Nobody can see the difference before foreign code
+   are copied, from a state that its memo holds.  The difference cannot be seen before foreign code
    runs; just before that, default_roll_back() takes the fields out of each unfinished instance and
    makes the state that the standard library would have.
 

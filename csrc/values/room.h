@@ -8,7 +8,7 @@
 
 struct values_room {
     PyObject *pickle_complex_code; /* of copyreg.pickle_complex() as it was at first */
-    PyObject *datetime_capsule;    /* strong, or NULL; it owns ... */
+    PyObject *datetime_capsule;    /* strong, or NULL; the owner of ... */
     void *datetime_api;            /* the C API of datetime; see value_construct.c */
     struct value_types builtin;    /* see value_construct.h */
     enum value_status status[VALUES];

@@ -67,8 +67,8 @@ enum value_contents {
     CONTENTS_COPY,      /* no argument that was read: the one is a dict with the same items */
     CONTENTS_EXCEPTION, /* the __dict__ as the state if there is one; the part that was read is the
                            object's own tuple of arguments */
-    CONTENTS_INTEGER    /* no arguments: the one that was read is the state {'int': it}, and the
-                           constructor is __newobj__ */
+    CONTENTS_INTEGER    /* no arguments: the part that was read is the state {'int': part}, and
+                           the constructor is __newobj__ */
 };
 
 /* A function that a row leaves out, found along the MRO. */

@@ -12,6 +12,7 @@ import pytest
 
 import fastcopyreg
 from fastcopyreg import _backend
+from support.swapping import KINDS
 from support.turns import pytest_configure_node, pytest_runtest_protocol  # noqa: F401
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -142,6 +143,14 @@ def read_at_once():
     before = _core.plan_threshold(2)
     yield
     _core.plan_threshold(before)
+
+
+@pytest.fixture(params=sorted(KINDS))
+def swap(request):
+    """Something to install; whatever a test does, it is uninstalled afterwards."""
+    made = KINDS[request.param]()
+    yield made
+    made.uninstall()
 
 
 @pytest.fixture

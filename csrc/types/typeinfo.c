@@ -437,29 +437,7 @@ core_asks_for_state(PyObject *module, PyObject *type)
                            && is_default_but_for_state(state, &info, (PyTypeObject *)type));
 }
 
-PyDoc_STRVAR(reducer_rests_doc,
-             "reducer_rests($module, type, reducer, /)\n"
-             "--\n\n"
-             "Return whether the plan of a type's reducer has given up for one object after\n"
-             "another and is not tried in dumps for the next ones.  The reducer is that of the\n"
-             "table, or None for a method of the type.");
-
-/* A bool, or NULL with an exception.  Runs no Python code. */
-static PyObject *
-core_reducer_rests(PyObject *module, PyObject *args)
-{
-    struct core_state *state = core_state_of_module(module);
-    PyObject *type, *reducer;
-    if (!PyArg_ParseTuple(args, "O!O:reducer_rests", &PyType_Type, &type, &reducer)) {
-        return NULL;
-    }
-    const struct typeinfo *info = typeinfo_known(state, (PyTypeObject *)type);
-    uint64_t guard = typeinfo_guard(state, reducer == Py_None ? NULL : reducer);
-    return PyBool_FromLong(info != NULL && trial_is_resting(&info->trial, guard));
-}
-
 static PyMethodDef functions[] = {
-    {"reducer_rests", core_reducer_rests, METH_VARARGS, reducer_rests_doc},
     {"reads_fields", core_reads_fields, METH_O, reads_fields_doc},
     {"asks_for_state", core_asks_for_state, METH_O, asks_for_state_doc},
     {NULL, NULL, 0, NULL},

@@ -12,6 +12,12 @@ from support.folders import ROOT
 
 DOCS = ROOT / "docs"
 
+ROOMS = ("csrc", "tests", "tools", "benchmarks", "src", "docs", "examples")
+ENDS = ("c", "h", "py", "md", "toml")
+
+# How a path of the repository is written, in code and in prose.
+PATH = re.compile(rf"(?<![\w/.-])(?:{'|'.join(ROOMS)})/[\w/.-]+\.(?:{'|'.join(ENDS)})\b")
+
 
 @pytest.fixture
 def shop(tmp_path, monkeypatch):
@@ -37,3 +43,13 @@ def test_examples(name, shop):
         fastcopyreg.uninstall()
     assert tried
     assert not failed
+
+
+@pytest.mark.once
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the whole checkout")
+def test_paths_that_are_named_exist():
+    files = [*ROOT.glob("*.md"), *ROOT.glob("*.toml"), ROOT / "Makefile", ROOT / "setup.py"]
+    files += [f for room in ROOMS for end in ENDS for f in (ROOT / room).rglob(f"*.{end}")]
+    assert len(files) > 300
+    named = {(f, path) for f in files for path in PATH.findall(f.read_text(encoding="utf-8"))}
+    assert [(f, path) for f, path in sorted(named) if not (ROOT / path).exists()] == []

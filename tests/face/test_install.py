@@ -35,14 +35,6 @@ requires_core = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(params=sorted(KINDS))
-def swap(request):
-    """Something to install; whatever a test does, it is uninstalled afterwards."""
-    made = KINDS[request.param]()
-    yield made
-    made.uninstall()
-
-
 @pytest.fixture
 def module():
     """An empty module that is loaded as `some_module`, and gone afterwards."""

@@ -17,19 +17,10 @@ import fastcopyreg
 from fastcopyreg import _holders, _stdlib
 from fastcopyreg.install import Substitutes
 from support.folders import TESTS
-from support.swapping import KINDS
 
 requires_core = pytest.mark.skipif(
     fastcopyreg.backend != "c", reason="the Python backend has nothing to install"
 )
-
-
-@pytest.fixture(params=sorted(KINDS))
-def swap(request):
-    """Something to install; whatever a test does, it is uninstalled afterwards."""
-    made = KINDS[request.param]()
-    yield made
-    made.uninstall()
 
 
 @pytest.fixture

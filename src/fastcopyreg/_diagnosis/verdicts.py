@@ -4,7 +4,6 @@ import linecache
 from functools import partial
 from types import CodeType, FunctionType, MemberDescriptorType, MethodType
 
-from .. import _stdlib
 from .._backend import backend, core
 from .._compiler import values
 from .._compiler.steps import (
@@ -42,20 +41,11 @@ def reducer_rows(cls, reducer, arguments):
     rows = _rows(reducer, verdict)
     if rows[0][1].startswith("by plan") and not _is_read_in_place(cls, verdict):
         return [("runs", _NO_FASTER), *rows[1:]]
-    in_table = _stdlib.dispatch_table.get(cls) is reducer
-    return _resting(rows, "reducer_rests", cls, reducer if in_table else None)
-
-
-def _resting(rows, name, *arguments):
-    """Return the rows of a plan, which say so if it rests, by the core's function of that name."""
-    (what, text), *others = rows
-    if backend == "c" and text.startswith("by plan") and getattr(core, name)(*arguments):
-        return [(what, f"{_RESTS}; {text}"), *others]
     return rows
 
 
 def _is_read_in_place(cls, plan):
-    """Return whether the core writes what *plan* gives without making it: see csrc/form.h.
+    """Return whether the core writes what *plan* gives without making it: see csrc/types/bound.h.
 
     That is a constructor and a tuple of attributes and of values that are no object's, and perhaps
     a dict of the like as the state; there are no branches.
@@ -104,8 +94,10 @@ def constructor_rows(constructor):
     rows = function_rows("constructor", constructor)
     if _is_left_out(constructor):
         return [*rows, ("runs", "in the C core, which makes such values without a call")]
-    own = _rows(constructor, compile_constructor(constructor))
-    return rows + _resting(own, "constructor_rests", constructor)
+    (what, text), *others = _rows(constructor, compile_constructor(constructor))
+    if backend == "c" and text.startswith("by plan") and core.constructor_rests(constructor):
+        text = f"{_RESTS}; {text}"
+    return [*rows, (what, text), *others]
 
 
 def _is_left_out(constructor):

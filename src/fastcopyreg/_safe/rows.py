@@ -37,7 +37,7 @@ KINDS = (
 """In the order of enum safe_kind in csrc/load/safe_forms.h."""
 
 HELPERS = ("", "reconstructor", "newobj", "encode", "getattr", "type")
-"""In the order of enum safe_helper in csrc/safe_policy.h."""
+"""In the order of enum safe_helper in csrc/load/safe_policy.h."""
 
 TAKES_ITEMS, TAKES_STATE, TAKES_UUID, IS_VALUE, IS_FACTORY, IS_MADE, IS_CALLED, IS_UNNAMED = (
     1,
@@ -49,7 +49,7 @@ TAKES_ITEMS, TAKES_STATE, TAKES_UUID, IS_VALUE, IS_FACTORY, IS_MADE, IS_CALLED, 
     64,
     128,
 )
-"""As enum safe_flag in csrc/safe_policy.h."""
+"""As enum safe_flag in csrc/load/safe_policy.h."""
 
 LEAST, GREATEST = -(2**63), 2**63 - 1
 

@@ -19,6 +19,7 @@
 #include "base/errors.h"
 #include "base/prefetch.h"
 #include "dump/memo.h"
+#include "plans/plan_answer.h"
 #include "types/typeinfo.h"
 #include "base/stack.h"
 #include "base/poll.h"
@@ -33,9 +34,9 @@ struct snapshots {
 
 /* The known answers of a hook; see save_hooks.h. */
 struct hook {
-    PyObject *callable; /* which hook; borrowed, and only compared */
-    int hopeless;       /* called for every object of this dump */
-    int answer;         /* enum plan_answer, in this epoch ... */
+    PyObject *callable;      /* which hook; borrowed, and only compared */
+    int hopeless;            /* called for every object of this dump */
+    enum plan_answer answer; /* in this epoch ... */
     uint64_t epoch;
     PyTypeObject *type; /* ... for this type */
     size_t renewals;    /* how often built-in types were found to pass */

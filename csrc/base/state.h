@@ -61,6 +61,7 @@
     V(import, "__import__")                                \
     V(init, "__init__")                                    \
     V(initializing, "_initializing")                       \
+    V(instancecheck, "__instancecheck__")                  \
     V(int_, "int")                                         \
     V(ip, "_ip")                                           \
     V(is_safe, "is_safe")                                  \
@@ -104,6 +105,7 @@
     V(setstate, "__setstate__")                            \
     V(slotnames, "__slotnames__")                          \
     V(spec, "__spec__")                                    \
+    V(subclasscheck, "__subclasscheck__")                  \
     V(tell, "tell")                                        \
     V(unknown, "unknown")                                  \
     V(update, "update")                                    \

@@ -129,7 +129,8 @@ begin(struct pickler *pickler)
     pickler->unnumbered = pickler->fast_nesting = 0;
     pickler->poll_at_next = pickler->nested_bound = 0;
     pickler->poll = (struct poll){0};
-    pickler->id_hook = pickler->override_hook = (struct hook){0};
+    memset(&pickler->id_hook, 0, offsetof(struct hook, known));
+    memset(&pickler->override_hook, 0, offsetof(struct hook, known));
     pickler->epoch = pickler->dump = ++pickler->state->epoch;
     if (memo_flush(&pickler->memo) < 0) {
         return -1;

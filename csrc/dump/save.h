@@ -32,16 +32,23 @@ struct snapshots {
     size_t capacity;
 };
 
+enum { HOOK_TYPES = 8 };
+
 /* The known answers of a hook; see save_hooks.h. */
 struct hook {
-    PyObject *callable;      /* which hook; borrowed, and only compared */
-    int hopeless;            /* called for every object of this dump */
-    enum plan_answer answer; /* in this epoch ... */
-    uint64_t epoch;
-    PyTypeObject *type; /* ... for this type */
-    size_t renewals;    /* how often built-in types were found to pass */
+    PyObject *callable; /* which hook; borrowed, and only compared */
+    int hopeless;       /* called for every object of this dump */
+    size_t renewals;    /* how often built-in types were found to pass, since ... */
+    size_t counted;     /* ... the memo had so many entries; before it has, they are not asked */
+    size_t rest;        /* how long it was called without a look, the last time */
     size_t looks;       /* how often an answer was found out ... */
     size_t misses;      /* ... and not known then */
+    /* The answers of an epoch by the addresses of types; others are not looked at. */
+    struct {
+        uint64_t epoch;
+        PyTypeObject *type;
+        enum plan_answer answer;
+    } known[HOOK_TYPES];
 };
 
 struct pickler {

@@ -550,8 +550,8 @@ save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObjec
            PyObject **reduce_value)
 {
     struct reducer reducer;
-    if (pickler->persistent_id != NULL && pickler->writer.every) {
-        /* persistent_id is to see every part, which says nothing of the plan. */
+    int every = pickler->persistent_id != NULL && pickler->writer.every;
+    if (every && save_hook_rests(pickler, &pickler->id_hook, pickler->persistent_id)) {
         return OUTCOME_BAIL;
     }
     PyObject *protocol =
@@ -562,6 +562,10 @@ save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObjec
             return OUTCOME_RAISED;
         }
         verdict = reducer_meet(pickler->state, callable, protocol, &reducer);
+    }
+    if (every) {
+        /* persistent_id is to see every part, which says nothing of the plan. */
+        return OUTCOME_BAIL;
     }
     if (verdict != OUTCOME_DONE) {
         if (reducer.uncompilable) {

@@ -59,7 +59,7 @@ ask_persistent_id(struct pickler *pickler, PyObject *object, int *saved, char *o
         return NULL;
     }
     PyObject *persistent_id = Py_NewRef(pickler->persistent_id);
-    if (!save_hook_is_hopeless(&pickler->id_hook, persistent_id)
+    if (!save_hook_rests(pickler, &pickler->id_hook, persistent_id)
         && save_read_hook(pickler, &pickler->id_hook, persistent_id) < 0) {
         Py_DECREF(persistent_id);
         return NULL;
@@ -96,7 +96,7 @@ before_object(struct pickler *pickler, PyObject *object, char *out)
     out = save_pass_boundary(pickler, out);
     int passed = epoch != pickler->epoch;
     if (out != NULL && pickler->persistent_id != NULL
-        && (save_hook_is_hopeless(&pickler->id_hook, pickler->persistent_id)
+        && (save_hook_rests(pickler, &pickler->id_hook, pickler->persistent_id)
             || !save_id_is_quiet(pickler, Py_TYPE(object))
             || !save_id_passes_type(pickler, Py_TYPE(object)))) {
         out = ask_persistent_id(pickler, object, &saved, out);

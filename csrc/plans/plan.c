@@ -259,11 +259,13 @@ plan_read_reducer(struct core_state *state, const struct reducer *reducer)
     PyObject *code = Py_NewRef(PyFunction_GET_CODE(reducer->function));
     PyObject *keywords = reducer->keywords;
     int bound = reducer->count, takes_protocol = reducer->protocol != NULL;
+    int of_hook = reducer->is_hook;
     struct plan *plan = NULL;
     PyObject *names = keywords == NULL ? NULL : PySequence_Tuple(keywords);
     int read =
-        keywords != NULL && names == NULL
-            ? -1
+        keywords != NULL && names == NULL ? -1
+        : reducer->is_hook
+            ? compile_with(state, "compile_hook", reducer->callable, 0, &plan)
             : compile_with(state, "compile_reducer", reducer->callable, 1 + takes_protocol, &plan);
     /* The code runs now, so the entry may be another one, or gone. */
     struct plan_entry *entry = read < 0 ? NULL : plan_meet(state, code);
@@ -275,6 +277,7 @@ plan_read_reducer(struct core_state *state, const struct reducer *reducer)
         if (plan != NULL) {
             plan->bound = bound;
             plan->takes_protocol = takes_protocol;
+            plan->of_hook = of_hook;
             plan->keywords = Py_XNewRef(names);
         }
         entry->plan = plan;

@@ -31,7 +31,12 @@
     V(TUPLE)          \
     V(LIST)           \
     V(DICT)           \
+    V(ISINSTANCE)     \
+    V(ISSUBCLASS)     \
+    V(CONTAINS)       \
+    V(EQUAL)          \
     V(EXPECT)         \
+    V(FOLLOW)         \
     V(BRANCH_TRUE)    \
     V(BRANCH_IS)      \
     V(RETURN)         \
@@ -70,6 +75,7 @@ struct plan {
     int bound;           /* arguments that are given before the object */
     int takes_protocol;  /* and the protocol behind it */
     PyObject *keywords;  /* a tuple of the names under which others are given; NULL: none */
+    int of_hook;         /* no reducer's: only plan_answers() knows all of its steps */
     int leaves_only;     /* displays are of nothing that is made here, but for the arguments */
     /* Of constructors: */
     int required, accepted;
@@ -123,8 +129,8 @@ int plan_is_hot(struct core_state *state, const struct plan_entry *entry);
 
 struct reducer;
 
-/* Reads a reducer with the compiler.  0, or -1 with an exception that is not the compiler's.
-   Runs Python code: the entry is to be met again afterwards. */
+/* Reads a reducer, or the hook of a pickler, with the compiler.  0, or -1 with an exception that
+   is not the compiler's.  Runs Python code: the entry is to be met again afterwards. */
 int plan_read_reducer(struct core_state *state, const struct reducer *reducer);
 
 /* Reads a constructor, a class or function, with the compiler.  1 and *steps, which the caller

@@ -1,28 +1,79 @@
 /* Results that a function returns by the type of its argument alone: see plan_answer.h. */
 #include "plans/plan_answer.h"
 
-/* Plans of hooks are short; a longer one is not followed. */
-enum { VALUES_MOST = 48 };
+#include "base/layout.h"
+#include "base/walk.h"
+
+/* Plans of hooks are short; a longer one is not followed.  The compiler follows no more calls than
+   there is room for here. */
+enum { VALUES_MOST = 96, FUNCTIONS_MOST = 12, TUPLES_NEST = 4 };
 
 /* The values of the steps so far, all borrowed: no step makes an object, and no Python code runs.
-   The object itself is `object`, which is the address of no object. */
+   The object itself is `object`, and a tuple that would be made is `display`, which are the
+   addresses of no objects. */
 struct attempt {
     struct core_state *state;
+    const struct plan *plan;
     const struct reducer *reducer;
     PyTypeObject *type;
-    PyObject *object;
+    PyObject *object, *display;
     int by_type; /* the type was looked at */
+    PyObject *functions[FUNCTIONS_MOST];
     PyObject *values[VALUES_MOST];
 };
 
-/* The value of a name in a module; NULL if the lookup could run Python code or give a new object.
- */
+/* The value of a step, if it is an object that is at hand; or NULL. */
+static PyObject *
+answer_at_hand(const struct attempt *attempt, size_t number)
+{
+    PyObject *value = attempt->values[number];
+    return value != attempt->object && value != attempt->display ? value : NULL;
+}
+
+/* The type of a step's value; NULL if it has none. */
+static PyTypeObject *
+answer_type(struct attempt *attempt, size_t number)
+{
+    if (attempt->values[number] == attempt->object) {
+        attempt->by_type = 1;
+        return attempt->type;
+    }
+    PyObject *value = answer_at_hand(attempt, number);
+    return value == NULL ? NULL : Py_TYPE(value);
+}
+
+static PyObject *
+answer_bool(int holds)
+{
+    return holds < 0 ? NULL : holds ? Py_True : Py_False;
+}
+
+/* ---- names -------------------------------------------------------------- */
+
+/* True if objects of the type say that their __class__ is their type. */
+static int
+says_its_class(struct core_state *state, PyTypeObject *type)
+{
+    return (type->tp_getattro == PyObject_GenericGetAttr
+            || type->tp_getattro == PyType_Type.tp_getattro)
+           && type_lookup(type, state->str.class_)
+                  == type_lookup(&PyBaseObject_Type, state->str.class_);
+}
+
+/* The value of a name in a module, or __class__ of the object; NULL if the lookup could run Python
+   code or give a new object. */
 static PyObject *
 answer_attribute(struct attempt *attempt, const struct step *step)
 {
     PyObject *owner = attempt->values[step->a], *value = NULL;
-    PyObject *name = PyTuple_GET_ITEM(attempt->reducer->plan->names, step->b);
-    if (owner == attempt->object || !PyModule_CheckExact(owner)
+    PyObject *name = PyTuple_GET_ITEM(attempt->plan->names, step->b);
+    if (owner == attempt->object) {
+        attempt->by_type = 1;
+        return name == attempt->state->str.class_ && says_its_class(attempt->state, attempt->type)
+                   ? (PyObject *)attempt->type
+                   : NULL;
+    }
+    if (owner == attempt->display || !PyModule_CheckExact(owner)
         || read_attribute(attempt->state, owner, name, &value) != OUTCOME_DONE) {
         return NULL;
     }
@@ -30,27 +81,198 @@ answer_attribute(struct attempt *attempt, const struct step *step)
     return value;
 }
 
+/* ---- isinstance, issubclass --------------------------------------------- */
+
+/* True if a class leaves it to `type` to say what is an instance, or a subclass. */
+static int
+checks_as_type(struct core_state *state, PyObject *cls, int of_instance)
+{
+    if (!PyType_Check(cls) || Py_IS_TYPE(cls, &PyType_Type)) {
+        return PyType_Check(cls);
+    }
+    PyObject *name = of_instance ? state->str.instancecheck : state->str.subclasscheck;
+    return type_lookup(Py_TYPE(cls), name) == type_lookup(&PyType_Type, name);
+}
+
+/* isinstance() of an object of the type, or issubclass() of the type itself: 1, 0, or -1. */
+static int
+is_of(struct core_state *state, PyTypeObject *type, PyObject *cls, int of_instance, int depth)
+{
+    if (PyTuple_CheckExact(cls) && depth < TUPLES_NEST) {
+        int holds = 0;
+        for (Py_ssize_t i = 0; holds == 0 && i < PyTuple_GET_SIZE(cls); i++) {
+            holds = is_of(state, type, PyTuple_GET_ITEM(cls, i), of_instance, depth + 1);
+        }
+        return holds;
+    }
+    if (of_instance && (PyObject *)type == cls) {
+        return 1;
+    }
+    if (!checks_as_type(state, cls, of_instance)) {
+        return -1;
+    }
+    return PyType_IsSubtype(type, (PyTypeObject *)cls)   ? 1
+           : !of_instance || says_its_class(state, type) ? 0
+                                                         : -1;
+}
+
+/* The same of the value of a step, which may be a tuple that would be made. */
+static int
+is_of_value(struct attempt *attempt, PyTypeObject *type, size_t number, int of_instance)
+{
+    const struct step *step = &attempt->plan->list[number];
+    PyObject *cls = answer_at_hand(attempt, number);
+    if (cls != NULL) {
+        return is_of(attempt->state, type, cls, of_instance, 0);
+    }
+    int holds = step->kind == STEP_TUPLE ? 0 : -1;
+    for (size_t i = 0; holds == 0 && i < step->b; i++) {
+        cls = answer_at_hand(attempt, attempt->plan->operands[step->a + i]);
+        holds = cls == NULL ? -1 : is_of(attempt->state, type, cls, of_instance, 0);
+    }
+    return holds;
+}
+
+static PyObject *
+answer_isinstance(struct attempt *attempt, const struct step *step)
+{
+    PyTypeObject *type = answer_type(attempt, step->a);
+    return type == NULL ? NULL : answer_bool(is_of_value(attempt, type, step->b, 1));
+}
+
+static PyObject *
+answer_issubclass(struct attempt *attempt, const struct step *step)
+{
+    PyObject *cls = answer_at_hand(attempt, step->a);
+    return cls == NULL || !PyType_Check(cls)
+               ? NULL
+               : answer_bool(is_of_value(attempt, (PyTypeObject *)cls, step->b, 0));
+}
+
+/* ---- in, == ------------------------------------------------------------- */
+
+/* True if an object is hashed and compared by its identity. */
+static int
+is_plain_class(struct core_state *state, PyObject *object)
+{
+    return object != NULL && PyType_Check(object)
+           && (metaclass_facts(state, (PyTypeObject *)object) & METACLASS_PLAIN_KEY) != 0;
+}
+
+/* True if a class that is compared by identity equals another object: 1, 0, or -1. */
+static int
+equals(struct core_state *state, PyObject *cls, PyObject *other)
+{
+    return cls == other                                      ? 1
+           : other == Py_None || PyUnicode_CheckExact(other) ? 0
+           : is_plain_class(state, other)                    ? 0
+                                                             : -1;
+}
+
+static PyObject *
+answer_equal(struct attempt *attempt, const struct step *step)
+{
+    PyObject *left = answer_at_hand(attempt, step->a);
+    PyObject *right = answer_at_hand(attempt, step->b);
+    if (left == NULL || right == NULL) {
+        return NULL;
+    }
+    PyObject *cls = is_plain_class(attempt->state, left) ? left : right;
+    return !is_plain_class(attempt->state, cls)
+               ? NULL
+               : answer_bool(equals(attempt->state, cls, cls == left ? right : left));
+}
+
+/* True if a set has a class, whose equals have its hash. */
+static int
+set_has(PyObject *set, PyObject *cls)
+{
+    PyObject *element;
+    Py_hash_t hash = hash_pointer(cls);
+    for (Py_ssize_t position = 0; set_next(set, &position, &element);) {
+        if (element == cls) {
+            return 1;
+        }
+        if (set_hash_of(set, position, element) == hash) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* True if an object has a class among its items: 1, 0, or -1. */
+static int
+has_class(struct core_state *state, PyObject *container, PyObject *cls)
+{
+    PyObject *value;
+    if (PyAnySet_CheckExact(container)) {
+        return layout_is_known() ? set_has(container, cls) : -1;
+    }
+    if (PyDict_CheckExact(container)) {
+        int found = layout_dict_search(container, cls, hash_pointer(cls), &value);
+        return found < 0 ? -1 : found;
+    }
+    if (!PyTuple_CheckExact(container) && !PyList_CheckExact(container)) {
+        return -1;
+    }
+    int holds = 0;
+    for (Py_ssize_t i = 0; holds == 0 && i < PySequence_Fast_GET_SIZE(container); i++) {
+        holds = equals(state, cls, PySequence_Fast_GET_ITEM(container, i));
+    }
+    return holds;
+}
+
+/* True if a tuple or set that would be made has a class.  Each element of a set is hashed. */
+static int
+display_has_class(struct attempt *attempt, size_t number, PyObject *cls)
+{
+    const struct step *step = &attempt->plan->list[number];
+    int holds = step->kind == STEP_TUPLE ? 0 : -1;
+    for (size_t i = 0; holds >= 0 && i < step->b; i++) {
+        PyObject *item = answer_at_hand(attempt, attempt->plan->operands[step->a + i]);
+        int equal = item == NULL ? -1 : equals(attempt->state, cls, item);
+        holds = equal < 0 || !(is_plain_class(attempt->state, item) || item == Py_None)
+                    ? -1
+                    : holds | equal;
+    }
+    return holds;
+}
+
+static PyObject *
+answer_contains(struct attempt *attempt, const struct step *step)
+{
+    PyObject *cls = answer_at_hand(attempt, step->a);
+    PyObject *container = answer_at_hand(attempt, step->b);
+    if (!is_plain_class(attempt->state, cls)) {
+        return NULL;
+    }
+    return answer_bool(container == NULL ? display_has_class(attempt, step->b, cls)
+                                         : has_class(attempt->state, container, cls));
+}
+
+/* ---- steps -------------------------------------------------------------- */
+
 /* The value of a step; NULL if the attempt ends here. */
 static PyObject *
 answer_value(struct attempt *attempt, const struct step *step)
 {
-    const struct reducer *reducer = attempt->reducer;
+    const struct plan *plan = attempt->plan;
     switch (step->kind) {
     case STEP_OBJECT: return attempt->object;
-    case STEP_BOUND: return reducer->bound[step->a];
-    case STEP_DEFAULT: return read_default(reducer->function, step->a);
-    case STEP_CONSTANT: return PyTuple_GET_ITEM(reducer->plan->constants, step->a);
+    case STEP_TUPLE: return attempt->display;
+    case STEP_BOUND: return attempt->reducer->bound[step->a];
+    case STEP_DEFAULT: return read_default(attempt->functions[step->b], step->a);
+    case STEP_CONSTANT: return PyTuple_GET_ITEM(plan->constants, step->a);
     case STEP_GLOBAL:
-        return read_global(attempt->state, reducer->function,
-                           PyTuple_GET_ITEM(reducer->plan->names, step->a));
-    case STEP_CELL: return read_cell(reducer->function, step->a);
+        return read_global(attempt->state, attempt->functions[step->b],
+                           PyTuple_GET_ITEM(plan->names, step->a));
+    case STEP_CELL: return read_cell(attempt->functions[step->b], step->a);
     case STEP_ATTRIBUTE: return answer_attribute(attempt, step);
-    case STEP_TYPE:
-        if (attempt->values[step->a] != attempt->object) {
-            return (PyObject *)Py_TYPE(attempt->values[step->a]);
-        }
-        attempt->by_type = 1;
-        return (PyObject *)attempt->type;
+    case STEP_TYPE: return (PyObject *)answer_type(attempt, step->a);
+    case STEP_ISINSTANCE: return answer_isinstance(attempt, step);
+    case STEP_ISSUBCLASS: return answer_issubclass(attempt, step);
+    case STEP_CONTAINS: return answer_contains(attempt, step);
+    case STEP_EQUAL: return answer_equal(attempt, step);
     default: return NULL;
     }
 }
@@ -59,6 +281,9 @@ answer_value(struct attempt *attempt, const struct step *step)
 static int
 answer_is(struct attempt *attempt, PyObject *left, PyObject *right)
 {
+    if (left == attempt->display || right == attempt->display) {
+        return -1;
+    }
     if (left == right || (left != attempt->object && right != attempt->object)) {
         return left == right;
     }
@@ -67,17 +292,31 @@ answer_is(struct attempt *attempt, PyObject *left, PyObject *right)
     return Py_TYPE(other) == attempt->type ? -1 : 0;
 }
 
+/* The function that is called with what follows: 1, or -1 if it has other code. */
+static int
+answer_follow(struct attempt *attempt, const struct step *step)
+{
+    PyObject *function = answer_at_hand(attempt, step->a);
+    PyObject *code = PyTuple_GET_ITEM(attempt->plan->constants, step->b);
+    if (function == NULL || !PyFunction_Check(function) || PyFunction_GET_CODE(function) != code
+        || code_is_monitored(code) || step->c >= FUNCTIONS_MOST) {
+        return -1;
+    }
+    attempt->functions[step->c] = function;
+    return 1;
+}
+
 /* True if a test holds: 1, 0, or -1. */
 static int
 answer_test(struct attempt *attempt, const struct step *step)
 {
     PyObject *const *values = attempt->values;
-    PyObject *value = values[step->a];
+    PyObject *value = answer_at_hand(attempt, step->a);
     switch (step->kind) {
-    case STEP_EXPECT:
-        return value == PyTuple_GET_ITEM(attempt->reducer->plan->constants, step->b) ? 1 : -1;
-    case STEP_BRANCH_IS: return answer_is(attempt, value, values[step->b]);
-    case STEP_BRANCH_TRUE: return value == attempt->object ? -1 : read_truth(value);
+    case STEP_EXPECT: return value == PyTuple_GET_ITEM(attempt->plan->constants, step->b) ? 1 : -1;
+    case STEP_FOLLOW: return answer_follow(attempt, step);
+    case STEP_BRANCH_IS: return answer_is(attempt, values[step->a], values[step->b]);
+    case STEP_BRANCH_TRUE: return value == NULL ? -1 : read_truth(value);
     default: return -1;
     }
 }
@@ -86,10 +325,18 @@ enum plan_answer
 plan_answers(struct core_state *state, const struct reducer *reducer, PyTypeObject *type,
              PyObject *answer)
 {
-    struct attempt attempt = {.state = state, .reducer = reducer, .type = type};
-    attempt.object = (PyObject *)&attempt;
-    for (size_t i = 0; i < reducer->plan->count && i < VALUES_MOST;) {
-        const struct step *step = &reducer->plan->list[i];
+    const struct plan *plan = reducer->plan;
+    struct attempt attempt;
+    attempt.state = state;
+    attempt.plan = plan;
+    attempt.reducer = reducer;
+    attempt.type = type;
+    attempt.object = (PyObject *)&attempt.object;
+    attempt.display = (PyObject *)&attempt.display;
+    attempt.by_type = 0;
+    attempt.functions[0] = reducer->function;
+    for (size_t i = 0; i < plan->count && i < VALUES_MOST;) {
+        const struct step *step = &plan->list[i];
         if (step->kind == STEP_RETURN_VALUE) {
             return attempt.values[step->a] != answer ? ANSWER_UNKNOWN
                    : attempt.by_type                 ? ANSWER_OF_TYPE

@@ -553,12 +553,12 @@ keywords_are(PyObject *names, PyObject *keywords)
     return same;
 }
 
-enum outcome
-reducer_meet(struct core_state *state, PyObject *callable, PyObject *protocol,
-             struct reducer *reducer)
+/* Meets what reducer->callable, ->protocol and ->is_hook say. */
+static enum outcome
+meet(struct core_state *state, struct reducer *reducer)
 {
+    PyObject *callable = reducer->callable, *protocol = reducer->protocol;
     reducer->uncompilable = 0;
-    reducer->protocol = protocol;
     if (state->plans->threshold == 0 || !unwrap(state, callable, reducer)) {
         return OUTCOME_BAIL;
     }
@@ -571,13 +571,32 @@ reducer_meet(struct core_state *state, PyObject *callable, PyObject *protocol,
         return plan_is_hot(state, entry) ? OUTCOME_HOT : OUTCOME_BAIL;
     }
     reducer->plan = entry->plan;
-    return entry->plan->bound == reducer->count
+    return entry->plan->bound == reducer->count && entry->plan->of_hook <= reducer->is_hook
                    && entry->plan->takes_protocol == (protocol != NULL)
                    && !code_is_monitored(entry->weaktable_entry.key)
                    && keywords_are(entry->plan->keywords, reducer->keywords)
                    && !calls_observed(state)
                ? OUTCOME_DONE
                : OUTCOME_BAIL;
+}
+
+enum outcome
+reducer_meet(struct core_state *state, PyObject *callable, PyObject *protocol,
+             struct reducer *reducer)
+{
+    reducer->callable = callable;
+    reducer->protocol = protocol;
+    reducer->is_hook = 0;
+    return meet(state, reducer);
+}
+
+enum outcome
+reducer_meet_hook(struct core_state *state, PyObject *callable, struct reducer *reducer)
+{
+    reducer->callable = callable;
+    reducer->protocol = NULL;
+    reducer->is_hook = 1;
+    return meet(state, reducer);
 }
 
 int

@@ -42,6 +42,7 @@ struct reducer {
     PyObject *keywords; /* a dict that a partial binds, or NULL */
     int uncompilable;   /* the function has no plan, and gets none */
     PyObject *protocol; /* which it is given behind the object, or NULL */
+    int is_hook;        /* the hook of a pickler, of which only an answer is wanted */
     const struct plan *plan;
 };
 
@@ -54,7 +55,11 @@ void reducer_setup(struct core_state *state);
 enum outcome reducer_meet(struct core_state *state, PyObject *callable, PyObject *protocol,
                           struct reducer *reducer);
 
-/* Reads a reducer that is hot.  0, or -1 with an exception.  Runs Python code. */
+/* The same of the hook of a pickler, whose plan is for plan_answers(). */
+enum outcome reducer_meet_hook(struct core_state *state, PyObject *callable,
+                               struct reducer *reducer);
+
+/* Reads a reducer or hook that is hot.  0, or -1 with an exception.  Runs Python code. */
 int reducer_read(struct core_state *state, const struct reducer *reducer);
 
 /* The reduce value of an object by a reducer's plan, strong. */

@@ -51,7 +51,12 @@ FRESH           value *a*, called without arguments                        not l
 TUPLE           the values *operands[a:a+b]* as a new tuple
 LIST            the same as a new list
 DICT            a new dict of *b* pairs of values, *operands[a:a+2\\*b]*    key is no exact str
+ISINSTANCE      whether value *a* is an instance of value *b*              others are asked
+ISSUBCLASS      whether value *a* is a subclass of value *b*               others are asked
+CONTAINS        whether value *a* is in value *b*                          others are asked
+EQUAL           whether value *a* equals value *b*                         others are asked
 EXPECT          nothing                                                    a is not constants[b]
+FOLLOW          nothing; function *c* of what follows is value *a*         its code is another
 BRANCH_TRUE     nothing; tests the truth of value *a*                      truth would run code
 BRANCH_IS       nothing; tests whether value *a* is value *b*
 RETURN          end: the reduce value has the parts *operands[a:a+b]*
@@ -73,6 +78,10 @@ RETURN_CALL     end of a factory: value *a* is called. *operands[b]* is    calle
                 keyword pairs (name, value), which follow
 =============== ========================================================== =====================
 
+Hooks of a pickler are read for one thing alone, what they return whatever the object is, if it has
+a certain type. Their plans have ISINSTANCE, ISSUBCLASS, CONTAINS, EQUAL and FOLLOW, whose operands
+may be a TUPLE that is never made, and the paths that are not understood are cut down to LEAVE.
+
 An executor runs every loading step of a path before the first thing that could be noticed; STORE
 steps are collected until the path has ended, so that leaving never abandons half an object.
 
@@ -93,13 +102,27 @@ from ._compiler.bytecode import Reading, Unit, check_globals
 from ._compiler.functions import address_of, code_of, defaults_of, keyword_defaults_of
 from ._compiler.steps import (
     ARGUMENT,
+    ATTRIBUTE,
+    ATTRIBUTE_OR,
     BOUND,
     BOUND_KEYWORD,
+    BRANCH_IS,
+    BRANCH_TRUE,
     CELL,
     CLASS,
+    CONTAINS,
     DEFAULT,
+    DICT,
+    EQUAL,
+    EXPECT,
     EXPECT_CLASS,
+    FOLLOW,
+    FRESH,
+    ISINSTANCE,
+    ISSUBCLASS,
     KINDS,
+    LEAVE,
+    LIST,
     NEW,
     OBJECT,
     PROTOCOL,
@@ -112,6 +135,7 @@ from ._compiler.steps import (
     STORE_GENERIC,
     STORE_ITEM,
     TUPLE,
+    TYPE,
     UNKNOWN,
     Called,
     Method,
@@ -128,9 +152,13 @@ __all__ = [
     "ReducerPlan",
     "Refusal",
     "compile_constructor",
+    "compile_hook",
     "compile_reducer",
     "compile_setstate",
 ]
+
+# As many as there is room for in plan_answer.c.
+_MAX_FUNCTIONS = 12
 
 _CAN_READ = sys.implementation.name == "cpython" and (3, 11) <= sys.version_info < (3, 16)
 _VERDICTS_KEPT = 4096
@@ -174,14 +202,27 @@ def compile_reducer(reducer, arguments=1):
     its ``__reduce_ex__``: a function, a bound method, or a partial of such. Raises nothing of its
     own; never calls *reducer*, and keeps neither it nor its code alive.
     """
+    return _compile(_ReducerReading, reducer, arguments)
+
+
+def compile_hook(hook):
+    """Return the plan of *hook*, a :class:`ReducerPlan`, or the :class:`Refusal` to make one.
+
+    *hook* is what a pickler has as ``persistent_id`` or ``reducer_override``. The plan is good for
+    what it returns by the type of the object alone. Raises nothing of its own; never calls *hook*.
+    """
+    return _compile(_HookReading, hook, 1)
+
+
+def _compile(reading, reducer, arguments):
     if not _CAN_READ:
         return Refusal("this interpreter's bytecode is not read")
     try:
         function, bound, keywords = _unwrap(reducer)
     except Refused as refused:
         return Refusal(refused.reason)
-    key = (address_of(code_of(function)), "reducer", bound, keywords, arguments)
-    return _remembered(key, function, _read_reducer, function, bound, keywords, arguments)
+    key = (address_of(code_of(function)), reading, bound, keywords, arguments)
+    return _remembered(key, function, _read_reducer, reading, function, bound, keywords, arguments)
 
 
 def compile_constructor(constructor):
@@ -324,8 +365,181 @@ class _ReducerReading(Reading):
         self.emit(RETURN, first, count)
 
 
-def _read_reducer(function, bound, keywords, arguments):
-    reading = _ReducerReading(bound, keywords, arguments)
+class _HookReading(_ReducerReading):
+    """A hook is read for what it returns by the type of the object, and functions that it calls.
+
+    A followed function is known by its code, so that each call of the outer one may have another
+    function: one that was made anew by a ``def`` in a function.
+    """
+
+    def __init__(self, bound, keywords, arguments):
+        super().__init__(bound, keywords, arguments)
+        self.tail = 0  # where the steps begin that only the path at hand has
+
+    # -- The object, of which only the type is known --
+
+    def check_at_hand(self, *values):
+        """Refuse the path if it looks at the object itself."""
+        if any(type(value) is int and self.steps[value][0] == OBJECT for value in values):
+            raise Refused("looks at the object")
+
+    def load_attribute(self, owner, name):
+        if name != "__class__":
+            self.check_at_hand(owner)
+        return super().load_attribute(owner, name)
+
+    def contains(self, container, value):
+        self.check_at_hand(container, value)
+        return self.read(CONTAINS, value, container)
+
+    def set_to_search(self, values):
+        return self.display(TUPLE, values)
+
+    def equal(self, value, other):
+        self.check_at_hand(value, other)
+        return self.read(EQUAL, value, other)
+
+    def emit(self, kind, a=0, b=0, c=0):
+        if kind in (ATTRIBUTE_OR, FRESH, LIST, DICT):
+            raise Refused("does more than to look at the type")
+        return super().emit(kind, a, b, c)
+
+    def end(self, value):
+        if type(value) is int and self.steps[value][0] == TUPLE:
+            raise Refused("returns what is made for the object")
+        super().end(value)
+
+    # -- Paths --
+
+    def branch(self, test, when_true, when_false):
+        self.check_at_hand(test)
+        count = len(self.steps)
+        super().branch(test, when_true, when_false)
+        if len(self.steps) != count:
+            self.tail = len(self.steps)
+
+    def follow(self):
+        self.tail = len(self.steps)
+        super().follow()
+
+    def abandon(self):
+        del self.steps[self.tail :]
+
+    def run(self, frame):
+        super().run(frame)
+        dead = [True] * len(self.steps)
+        for number, (kind, _, _, other) in reversed(list(enumerate(self.steps))):
+            if kind != LEAVE:
+                goes_on = kind not in (RETURN, RETURN_VALUE)
+                tests = kind in (BRANCH_TRUE, BRANCH_IS)
+                dead[number] = goes_on and dead[number + 1] and (not tests or dead[other])
+        steps, self.steps = self.steps, []
+        self.prune(steps, dead, 0, {})
+
+    def prune(self, steps, dead, number, renumbered):
+        """Emit *steps* from *number* on again, without those that only lead to LEAVE."""
+        while not dead[number]:
+            kind, *fields = steps[number]
+            for place in range(_VALUES_OF.get(kind, 0)):
+                fields[place] = renumbered[fields[place]]
+            if kind == TUPLE:
+                operands = self.operands[fields[0] : fields[0] + fields[1]]
+                fields[0] = self.add_operands([renumbered[each] for each in operands])
+            renumbered[number] = emitted = self.emit(kind, *fields)
+            if kind in (RETURN, RETURN_VALUE):
+                return
+            number += 1
+            if kind in (BRANCH_TRUE, BRANCH_IS):
+                self.prune(steps, dead, number, renumbered)
+                other = fields[2]
+                fields[2] = len(self.steps)
+                self.steps[emitted] = (kind, *fields)
+                number = other
+        self.emit(LEAVE)
+
+    # -- Calls --
+
+    def parameter(self, index, frame):
+        if frame.number:
+            return self.read(DEFAULT, index, frame.number)
+        return super().parameter(index, frame)
+
+    def takes_default(self, index, frame):
+        return frame.number != 0 or super().takes_default(index, frame)
+
+    def number_function(self, function):
+        """Each call has a number of its own: what is called next time need not be the same."""
+        if len(self.functions) == _MAX_FUNCTIONS:
+            raise Refused(f"more than {_MAX_FUNCTIONS} calls")
+        self.functions.append(function)
+        return len(self.functions) - 1
+
+    def call(self, callee, arguments, keywords):
+        callee = self.module_attribute(callee)
+        target = self.resolved(callee)
+        for kind, builtin in ((ISINSTANCE, isinstance), (ISSUBCLASS, issubclass)):
+            if target is builtin and len(arguments) == 2 and not keywords:
+                self.check_at_hand(*arguments[kind == ISINSTANCE :])
+                self.expect(callee, builtin)
+                return self.read(kind, *map(self.plain, arguments))
+        if type(target) is not types.FunctionType:
+            return super().call(callee, arguments, keywords)
+        code = code_of(target)
+        if any(frame.unit.code is code for frame in self.path.frames):
+            raise Refused(f"calls itself in {self.described(callee)}")
+        values = _bind_arguments(target, arguments, keywords)
+        frame = self.enter(Unit(code), target, values)
+        self.emit(FOLLOW, callee, self.constant_index(code), frame.number)
+        self.path.frames.append(frame)
+        self.read_defaults(frame)
+        return None
+
+    def leave_frame(self, value):
+        frames = self.path.frames
+        if len(frames) == 1:
+            super().leave_frame(value)
+        else:
+            frames.pop()
+            frames[-1].stack.append(value)
+
+
+# How many of the fields of a step are numbers of values, in the plan of a hook.
+_VALUES_OF = {
+    ATTRIBUTE: 1,
+    TYPE: 1,
+    ISINSTANCE: 2,
+    ISSUBCLASS: 2,
+    CONTAINS: 2,
+    EQUAL: 2,
+    EXPECT: 1,
+    FOLLOW: 1,
+    BRANCH_TRUE: 1,
+    BRANCH_IS: 2,
+    RETURN_VALUE: 1,
+}
+
+
+def _bind_arguments(function, arguments, keywords):
+    """The parameters of *function*, called with these; None for a default."""
+    code = code_of(function)
+    names = code.co_varnames[: _parameter_count(code)]
+    values = list(arguments)
+    if len(values) > code.co_argcount:
+        raise Refused(f"passes too many arguments to {code.co_name}")
+    values += [None] * (len(names) - len(values))
+    for name, value in keywords:
+        index = names.index(name) if name in names[code.co_posonlyargcount :] else None
+        if index is None or values[index] is not None:
+            raise Refused(f"passes {name} to {code.co_name}, which does not take it")
+        values[index] = value
+    for index, value in enumerate(values):
+        if value is None and not _has_default(function, index):
+            raise Refused(f"does not pass {names[index]} to {code.co_name}")
+    return values
+
+
+def _read_reducer(make_reading, function, bound, keywords, arguments):
+    reading = make_reading(bound, keywords, arguments)
     unit = Unit(code_of(function))
     reading.check_arguments(function)
     reading.run(reading.enter(unit, function, [None] * _parameter_count(unit.code)))
@@ -599,31 +813,16 @@ class _InitReading(_ConstructorReading):
             return self.constant(None)
         if type(found) is not types.FunctionType:
             raise Refused(f"calls __init__ of {_qualname_of(_mro_of(self.cls)[index])}")
-        frame = self.enter(Unit(code_of(found)), found, self.bind(found, arguments, keywords))
+        frame = self.enter(
+            Unit(code_of(found)),
+            found,
+            _bind_arguments(found, [self.read(NEW), *arguments], keywords),
+        )
         if len(self.functions) > len(self.functions_at):
             self.functions_at.append((index, "__init__"))
         self.path.frames.append(frame)
         self.read_defaults(frame)
         return None
-
-    def bind(self, function, arguments, keywords):
-        """The parameters of *function*, called with self and these; None for a default."""
-        code = code_of(function)
-        names = code.co_varnames[: _parameter_count(code)]
-        new = self.read(NEW)
-        values = [new, *arguments]
-        if len(values) > code.co_argcount:
-            raise Refused("passes too many arguments to __init__")
-        values += [None] * (len(names) - len(values))
-        for name, value in keywords:
-            index = names.index(name) if name in names[code.co_posonlyargcount :] else None
-            if index is None or values[index] is not None:
-                raise Refused(f"passes {name} to an __init__ that does not take it")
-            values[index] = value
-        for index, value in enumerate(values):
-            if value is None and not _has_default(function, index):
-                raise Refused(f"does not pass {names[index]} to __init__")
-        return values
 
 
 class _SetStateReading(Reading):

@@ -216,6 +216,29 @@ class Reading:
     def store_item(self, container, key, value):
         raise Refused("stores an item")
 
+    def contains(self, container, value):
+        """The value number of ``value in container``."""
+        raise Refused("a membership test")
+
+    def set_to_search(self, values):
+        """The value number of a set display whose one use is that something is looked for."""
+        raise Refused("makes a set")
+
+    def equal(self, value, other):
+        """The value number of ``value == other``."""
+        raise Refused("a comparison")
+
+    def abandon(self):
+        """The path at hand is not understood; its steps so far are run before it is left."""
+
+    def number_function(self, function):
+        """The number under which steps name *function*, which is entered."""
+        number = next((i for i, known in enumerate(self.functions) if known is function), None)
+        if number is None:
+            number = len(self.functions)
+            self.functions.append(function)
+        return number
+
     # -- Steps --
 
     def emit(self, kind, a=0, b=0, c=0):
@@ -370,10 +393,7 @@ class Reading:
     def enter(self, unit, function, values):
         """A frame for *function*, whose parameters are *values*, unread (None) or given."""
         check_globals(function)
-        number = next((i for i, known in enumerate(self.functions) if known is function), None)
-        if number is None:
-            number = len(self.functions)
-            self.functions.append(function)
+        number = self.number_function(function)
         slots = [~index if value is None else value for index, value in enumerate(values)]
         slots += [None] * (unit.code.co_nlocals - len(slots))
         return Frame(unit, function, number, slots)
@@ -417,6 +437,7 @@ class Reading:
             if line is None:
                 line = self.frame.unit.line(self.frame.index - 1)
             self.leaves.append(Refused(refused.reason, line))
+            self.abandon()
             self.emit(LEAVE)
 
     def leave_frame(self, value):

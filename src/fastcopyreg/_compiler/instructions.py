@@ -199,6 +199,33 @@ def _is_op(reading, frame, argument):
     frame.stack.append(Is(value, other, bool(argument)))
 
 
+@_instruction("CONTAINS_OP")
+def _contains_op(reading, frame, argument):
+    value, container = reading.pop_values(2)
+    found = reading.contains(container, value)
+    frame.stack.append(Not(found) if argument else found)
+
+
+@_instruction("BUILD_SET")
+def _build_set(reading, frame, argument):
+    """`type(obj) in {A, B}`; a set that is seen by others would have to be made."""
+    values = reading.pop_values(argument)
+    following = frame.unit.instructions[frame.index][0]
+    if instruction_set().names[following] != "CONTAINS_OP":
+        raise Refused("makes a set")
+    frame.stack.append(reading.set_to_search(values))
+
+
+@_instruction("COMPARE_OP")
+def _compare_op(reading, frame, argument):
+    value, other = reading.pop_values(2)
+    operator = opcode.cmp_op[argument >> instruction_set().compare_shift]
+    if operator not in ("==", "!="):
+        raise Refused("a comparison")
+    equal = reading.equal(value, other)
+    frame.stack.append(equal if operator == "==" else Not(equal))
+
+
 @_instruction("JUMP_FORWARD")
 def _jump_forward(reading, frame, argument):
     frame.index = frame.unit.target(frame.index, argument)
@@ -311,8 +338,6 @@ _REASONS = {
     "BINARY_SLICE": "takes a slice",
     "BINARY_OP": "an operator",
     "UNARY": "an operator",
-    "COMPARE_OP": "a comparison",
-    "CONTAINS_OP": "a membership test",
     "FORMAT": "formats a string",
     "BUILD_STRING": "formats a string",
     "CONVERT_VALUE": "formats a string",
@@ -336,7 +361,6 @@ _REASONS = {
     "DICT_UPDATE": "a display with *",
     "DICT_MERGE": "calls with *",
     "SET_UPDATE": "makes a set",
-    "BUILD_SET": "makes a set",
     "BUILD_SLICE": "takes a slice",
     "STORE_GLOBAL": "stores a global",
     "STORE_DEREF": "stores a closure variable",
@@ -349,7 +373,9 @@ _REASONS = {
     "LOAD_SPECIAL": "a with statement",
 }
 
-InstructionSet = namedtuple("InstructionSet", "handlers names extended_arg common_constants")
+InstructionSet = namedtuple(
+    "InstructionSet", "handlers names extended_arg common_constants compare_shift"
+)
 
 
 @functools.cache
@@ -358,7 +384,9 @@ def instruction_set():
     named = _handlers_by_name | _versioned_handlers(sys.version_info)
     handlers = [named.get(name) or _refuse(name) for name in opcode.opname]
     common = tuple(getattr(opcode, "_common_constants", ()))
-    return InstructionSet(handlers, opcode.opname, opcode.EXTENDED_ARG, common)
+    # Below the operator there are flags, more in each version.
+    shift = {(3, 11): 0, (3, 12): 4}.get(sys.version_info[:2], 5)
+    return InstructionSet(handlers, opcode.opname, opcode.EXTENDED_ARG, common, shift)
 
 
 def _versioned_handlers(version):

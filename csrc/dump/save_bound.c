@@ -551,7 +551,7 @@ save_bound(struct pickler *pickler, struct trial *trial, uint64_t guard, PyObjec
 {
     struct reducer reducer;
     int every = pickler->persistent_id != NULL && pickler->writer.every;
-    if (every && save_hook_rests(pickler, &pickler->id_hook, pickler->persistent_id)) {
+    if (every && save_hook_is_hopeless(&pickler->id_hook, pickler->persistent_id)) {
         return OUTCOME_BAIL;
     }
     PyObject *protocol =

@@ -26,8 +26,15 @@ save_id_passes(struct pickler *pickler, PyTypeObject *type)
     return likely(pickler->persistent_id == NULL) || save_id_passes_type(pickler, type);
 }
 
-/* True if the hook is called without a look at what is known of it: for every object that this
-   dump still has, or until so many objects are numbered that it pays to look again. */
+/* True if the hook is called for every object that this dump still has. */
+ALWAYS_INLINE int
+save_hook_is_hopeless(const struct hook *hook, PyObject *callable)
+{
+    return hook->hopeless && hook->callable == callable;
+}
+
+/* True if the hook is called without a look at what is known of it, for that reason or until so
+   many objects are numbered that it pays to look again. */
 ALWAYS_INLINE int
 save_hook_rests(const struct pickler *pickler, const struct hook *hook, PyObject *callable)
 {

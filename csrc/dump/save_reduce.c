@@ -448,11 +448,22 @@ call_own_reducer(struct pickler *pickler, PyObject *object)
     return reduce_value;
 }
 
-/* True if all of the object's reduction is known but what its __getstate__ gives. */
+/* True if objects of the type reduce to a call of the class without arguments, and the state that
+   their __getstate__ gives. */
+static int
+reduces_to_state(const struct typeinfo *info)
+{
+    return info->gives_state
+           || (info->kind == TYPEINFO_DEFAULT && info->arguments == ARGUMENTS_NONE
+               && info->items == ITEMS_NONE && !info->frozen);
+}
+
+/* True if all of the object's reduction is known but what its __getstate__ gives.  That is
+   object's own where hooks are shown what cannot be left out then. */
 static int
 only_state_is_asked(struct pickler *pickler, struct typeinfo *info, PyObject *object)
 {
-    return info->gives_state && pickler->protocol >= 2
+    return reduces_to_state(info) && pickler->protocol >= 2
            && info->version == type_version(Py_TYPE(object))
            && typeinfo_verify(pickler->state, info, pickler->dispatch_table, pickler->epoch)
            && !typeinfo_object_shadows(pickler->state, info, object);

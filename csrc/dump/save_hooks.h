@@ -49,4 +49,16 @@ int save_id_is_quiet(struct pickler *pickler, PyTypeObject *type);
    exception.  Foreign code. */
 int save_read_hook(struct pickler *pickler, struct hook *hook, PyObject *callable);
 
+/* Calls a hook, which the caller owns: a method by its function.  Strong, or NULL with an
+   exception. Foreign code. */
+static inline PyObject *
+save_call_hook(PyObject *hook, PyObject *object)
+{
+    if (!PyMethod_Check(hook)) {
+        return PyObject_CallOneArg(hook, object);
+    }
+    PyObject *args[] = {PyMethod_GET_SELF(hook), object};
+    return PyObject_Vectorcall(PyMethod_GET_FUNCTION(hook), args, 2, NULL);
+}
+
 #endif

@@ -64,7 +64,7 @@ ask_persistent_id(struct pickler *pickler, PyObject *object, int *saved, char *o
         Py_DECREF(persistent_id);
         return NULL;
     }
-    PyObject *pid = PyObject_CallOneArg(persistent_id, object);
+    PyObject *pid = save_call_hook(persistent_id, object);
     Py_DECREF(persistent_id);
     if (pid == NULL) {
         return NULL;

@@ -458,14 +458,14 @@ reduces_to_state(const struct typeinfo *info)
                && info->items == ITEMS_NONE && !info->frozen);
 }
 
-/* True if all of the object's reduction is known but what its __getstate__ gives.  That is
-   object's own where hooks are shown what cannot be left out then. */
+/* True if all of the reduction of an object that no table knows is known but what its __getstate__
+   gives.  That is object's own where hooks are shown what cannot be left out then. */
 static int
 only_state_is_asked(struct pickler *pickler, struct typeinfo *info, PyObject *object)
 {
     return reduces_to_state(info) && pickler->protocol >= 2
            && info->version == type_version(Py_TYPE(object))
-           && typeinfo_verify(pickler->state, info, pickler->dispatch_table, pickler->epoch)
+           && typeinfo_verify_unregistered(pickler->state, info, pickler->epoch)
            && !typeinfo_object_shadows(pickler->state, info, object);
 }
 
@@ -512,7 +512,7 @@ ask_override(struct pickler *pickler, PyObject *object, PyObject **reduce_value)
         Py_DECREF(override);
         return -1;
     }
-    *reduce_value = PyObject_CallOneArg(override, object);
+    *reduce_value = save_call_hook(override, object);
     Py_DECREF(override);
     if (*reduce_value == Py_NotImplemented) {
         Py_CLEAR(*reduce_value);

@@ -530,7 +530,13 @@ typeinfo_verify(struct core_state *state, struct typeinfo *info, PyObject *priva
     int lacks = private_table == NULL && typeinfo_knows_reducer(state, info)
                     ? info->reducer == NULL
                     : registry_lacks(state, private_table, info->type, info->hash);
-    if (!lacks || !typeinfo_metaclass_holds(info)) {
+    return lacks && typeinfo_verify_unregistered(state, info, epoch);
+}
+
+int
+typeinfo_verify_unregistered(struct core_state *state, struct typeinfo *info, uint64_t epoch)
+{
+    if (!typeinfo_metaclass_holds(info)) {
         return 0;
     }
     if (state->types->infos->newobj_epoch != epoch && newobj_is_original(state)) {

@@ -233,6 +233,9 @@ typeinfo_rests(struct core_state *state, struct typeinfo *info)
 int typeinfo_verify(struct core_state *state, struct typeinfo *info, PyObject *private_table,
                     uint64_t epoch);
 
+/* The same where the table has been asked, in this epoch, and has no reducer. */
+int typeinfo_verify_unregistered(struct core_state *state, struct typeinfo *info, uint64_t epoch);
+
 /* True if the class would be found again under the names that the typeinfo has, by an import that
    does nothing.  Runs no Python code. */
 static inline int

@@ -289,7 +289,7 @@ answer_is(struct attempt *attempt, PyObject *left, PyObject *right)
     }
     PyObject *other = left == attempt->object ? right : left;
     attempt->by_type = 1;
-    return Py_TYPE(other) == attempt->type ? -1 : 0;
+    return Py_TYPE(other) != attempt->type ? 0 : other == Py_None ? 1 : -1;
 }
 
 /* The function that is called with what follows: 1, or -1 if it has other code. */

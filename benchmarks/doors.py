@@ -69,6 +69,12 @@ def row(number: int) -> Plain:
     return one
 
 
+class Other:
+    """What hooks by type look for, and never find."""
+
+
+OTHERS = {Other, frozenset, complex}
+
 KINDS: dict[str, Callable[[int], Any]] = {
     "registered": lambda number: Registered(number, str(number)),
     "plain": lambda number: Plain(number, str(number)),
@@ -92,9 +98,24 @@ def subclasses(module: Any) -> dict[str, type]:
         def reducer_override(self, obj):
             return NotImplemented
 
+    def is_other(obj):
+        return isinstance(obj, Other) or type(obj) in OTHERS
+
+    class PersistentByType(module.Pickler):
+        def persistent_id(self, obj):
+            return obj.key if is_other(obj) else None
+
+    class OverrideByType(module.Pickler):
+        def reducer_override(self, obj):
+            return (Other, ()) if is_other(obj) else NotImplemented
+
     class Called(module.Pickler):
         def persistent_id(self, obj):
             return [None][0]
+
+    class OverrideCalled(module.Pickler):
+        def reducer_override(self, obj):
+            return [NotImplemented][0]
 
     class Unpickler(module.Unpickler):
         pass
@@ -130,7 +151,10 @@ def writing(module: Any, objects: list[Any]) -> dict[str, Callable[[], Any]]:
         "Pickler subclass": to_file(made["Pickler"]),
         "persistent_id": to_file(made["Persistent"]),
         "reducer_override": to_file(made["Override"]),
+        "persistent_id by type": to_file(made["PersistentByType"]),
+        "reducer_override by type": to_file(made["OverrideByType"]),
         "persistent_id called": to_file(made["Called"]),
+        "reducer_override called": to_file(made["OverrideCalled"]),
     }
 
 
@@ -198,9 +222,9 @@ def measure(door: str, kind: str, count: int, seconds: float, floor: float, fold
 
 def table(ratios: dict[str, dict[str, float]]) -> str:
     """Doors by kinds, for reading."""
-    lines = [f"{'':22}" + "".join(f"{kind:>12}" for kind in KINDS)]
+    lines = [f"{'':25}" + "".join(f"{kind:>12}" for kind in KINDS)]
     for door, row_of in ratios.items():
-        lines.append(f"{door:22}" + "".join(f"{row_of[kind]:11.2f}x" for kind in KINDS))
+        lines.append(f"{door:25}" + "".join(f"{row_of[kind]:11.2f}x" for kind in KINDS))
     return "\n".join(lines)
 
 

@@ -278,6 +278,15 @@ PyList_GetItemRef(PyObject *list, Py_ssize_t index)
     return Py_XNewRef(PyList_GetItem(list, index));
 }
 
+/* What a weak reference is to: 1 and a strong reference, or 0 and NULL if that is dead. */
+static inline int
+PyWeakref_GetRef(PyObject *reference, PyObject **object)
+{
+    PyObject *referent = PyWeakref_GET_OBJECT(reference);
+    *object = referent == Py_None ? NULL : Py_NewRef(referent);
+    return *object != NULL;
+}
+
 static inline int
 PyUnicode_EqualToUTF8(PyObject *unicode, const char *utf8)
 {

@@ -292,14 +292,27 @@ answer_is(struct attempt *attempt, PyObject *left, PyObject *right)
     return Py_TYPE(other) != attempt->type ? 0 : other == Py_None ? 1 : -1;
 }
 
+/* True if a function has the code that a plan has a weak reference to. */
+static int
+has_code(PyObject *function, PyObject *reference)
+{
+    PyObject *code = NULL;
+    if (PyWeakref_GetRef(reference, &code) <= 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_DECREF(code); /* the function holds it, if it has it */
+    return PyFunction_GET_CODE(function) == code;
+}
+
 /* The function that is called with what follows: 1, or -1 if it has other code. */
 static int
 answer_follow(struct attempt *attempt, const struct step *step)
 {
     PyObject *function = answer_at_hand(attempt, step->a);
-    PyObject *code = PyTuple_GET_ITEM(attempt->plan->constants, step->b);
-    if (function == NULL || !PyFunction_Check(function) || PyFunction_GET_CODE(function) != code
-        || code_is_monitored(code) || step->c >= FUNCTIONS_MOST) {
+    if (function == NULL || !PyFunction_Check(function) || step->c >= FUNCTIONS_MOST
+        || !has_code(function, PyTuple_GET_ITEM(attempt->plan->constants, step->b))
+        || code_is_monitored(PyFunction_GET_CODE(function))) {
         return -1;
     }
     attempt->functions[step->c] = function;

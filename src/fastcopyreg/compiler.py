@@ -56,7 +56,7 @@ ISSUBCLASS      whether value *a* is a subclass of value *b*               other
 CONTAINS        whether value *a* is in value *b*                          others are asked
 EQUAL           whether value *a* equals value *b*                         others are asked
 EXPECT          nothing                                                    a is not constants[b]
-FOLLOW          nothing; function *c* of what follows is value *a*         its code is another
+FOLLOW          nothing; function *c* of what follows is value *a*         not of constants[b]()
 BRANCH_TRUE     nothing; tests the truth of value *a*                      truth would run code
 BRANCH_IS       nothing; tests whether value *a* is value *b*
 RETURN          end: the reduce value has the parts *operands[a:a+b]*
@@ -489,7 +489,8 @@ class _HookReading(_ReducerReading):
             raise Refused(f"calls itself in {self.described(callee)}")
         values = _bind_arguments(target, arguments, keywords)
         frame = self.enter(Unit(code), target, values)
-        self.emit(FOLLOW, callee, self.constant_index(code), frame.number)
+        # The plan keeps no code alive but its own, which may be what the other one makes.
+        self.emit(FOLLOW, callee, self.constant_index(weakref.ref(code)), frame.number)
         self.path.frames.append(frame)
         self.read_defaults(frame)
         return None

@@ -4,6 +4,7 @@ import collections
 import copyreg
 import dataclasses
 import enum
+import importlib.util
 import io
 import pickle as std_pickle
 import re
@@ -15,6 +16,7 @@ import pytest
 import fastcopyreg
 from fastcopyreg import pickle
 from support.folders import ROOT
+from support.implementations import PLANS_ARE_ON
 
 cloudpickle = pytest.importorskip("cloudpickle")
 RECIPE = ROOT / "docs" / "plans.md"
@@ -105,6 +107,38 @@ def test_the_table_is_asked_as_it_is(recipe):
         assert std_pickle.loads(dumped(recipe, value))[1].y == "late"
     finally:
         del copyreg.dispatch_table[Plain]
+
+
+@pytest.fixture
+def unchanged(monkeypatch):
+    """cloudpickle's module as it is if it is imported after `install()`."""
+    spec = importlib.util.find_spec("cloudpickle.cloudpickle")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(std_pickle, "Pickler", pickle.Pickler)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ("plain", "registered", "dataclass", "classes"))
+def test_unchanged_it_gives_the_same_bytes(unchanged, name):
+    value = [item for _ in range(60) for item in VALUES[name]()]
+    cloudpickle.dumps(value)
+    for _ in range(3):
+        assert unchanged.dumps(value) == cloudpickle.dumps(value)
+
+
+@pytest.mark.core
+@pytest.mark.skipif(not PLANS_ARE_ON, reason="nothing is read on this build")
+def test_unchanged_it_is_not_asked_about_instances(unchanged):
+    """Its override is read, so that registered objects are reduced by their plan."""
+    from fastcopyreg import _core
+
+    value = [Point(i, str(i)) for i in range(400)]
+    for _ in range(3):
+        unchanged.dumps(value)
+    before = _core.plan_counts()[0]
+    unchanged.dumps(value)
+    assert _core.plan_counts()[0] - before >= 390
 
 
 @pytest.mark.alone

@@ -51,16 +51,16 @@ write_persid(struct pickler *pickler, PyObject *pid, char *out)
     return out == NULL ? NULL : write_op(out, OP_BINPERSID);
 }
 
-/* Asks persistent_id; *saved if there was one.  The object is owned by the caller. */
+/* Asks persistent_id; *saved if there was one.  The object is owned by the caller.  `rests`: see
+   save_hook_rests(). */
 static char *
-ask_persistent_id(struct pickler *pickler, PyObject *object, int *saved, char *out)
+ask_persistent_id(struct pickler *pickler, PyObject *object, int rests, int *saved, char *out)
 {
     if (save_foreign(pickler) < 0) {
         return NULL;
     }
     PyObject *persistent_id = Py_NewRef(pickler->persistent_id);
-    if (!save_hook_rests(pickler, &pickler->id_hook, persistent_id)
-        && save_read_hook(pickler, &pickler->id_hook, persistent_id) < 0) {
+    if (!rests && save_read_hook(pickler, &pickler->id_hook, persistent_id) < 0) {
         Py_DECREF(persistent_id);
         return NULL;
     }
@@ -93,13 +93,16 @@ before_object(struct pickler *pickler, PyObject *object, char *out)
 {
     int saved = 0;
     uint64_t epoch = pickler->epoch;
-    out = save_pass_boundary(pickler, out);
+    if (out >= pickler->writer.due || pickler->poll_at_next) {
+        out = save_pass_boundary(pickler, out);
+    }
     int passed = epoch != pickler->epoch;
-    if (out != NULL && pickler->persistent_id != NULL
-        && (save_hook_rests(pickler, &pickler->id_hook, pickler->persistent_id)
-            || !save_id_is_quiet(pickler, Py_TYPE(object))
-            || !save_id_passes_type(pickler, Py_TYPE(object)))) {
-        out = ask_persistent_id(pickler, object, &saved, out);
+    if (out != NULL && pickler->persistent_id != NULL) {
+        int rests = save_hook_rests(pickler, &pickler->id_hook, pickler->persistent_id);
+        if (rests || !save_id_is_quiet(pickler, Py_TYPE(object))
+            || !save_id_passes_type(pickler, Py_TYPE(object))) {
+            out = ask_persistent_id(pickler, object, rests, &saved, out);
+        }
     }
     return (struct before){out, saved ? BEFORE_SAVED : passed ? BEFORE_EPOCH : BEFORE_NOTHING};
 }
@@ -211,7 +214,8 @@ save_shown(struct pickler *pickler, PyObject *object, char *out)
 {
     int saved = 0;
     Py_INCREF(object);
-    out = ask_persistent_id(pickler, object, &saved, out);
+    int rests = save_hook_rests(pickler, &pickler->id_hook, pickler->persistent_id);
+    out = ask_persistent_id(pickler, object, rests, &saved, out);
     if (out != NULL && !saved) {
         out = save_any(pickler, object, out);
     }

@@ -129,7 +129,7 @@ wheels: wheels-environment ## sdist, from it a wheel for each interpreter there 
 warnings: | $(PY) ## compiles the core with every warning an error; CC=clang too
 	$(PY) tools/strict.py $(CC)
 
-lint: lint-environment ## ruff, clang-format, mypy, and the workflows' checkers; changes nothing
+lint: lint-environment stubtest ## ruff, clang-format, mypy, pyright, and the workflows' checkers; changes nothing
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(dir $(PY))clang-format --dry-run --Werror $(C_FILES)
@@ -139,6 +139,7 @@ lint: lint-environment ## ruff, clang-format, mypy, and the workflows' checkers;
 	$(PY) -m check_jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	MYPYPATH=src $(PY) -m mypy -p fastcopyreg
 	MYPYPATH=src $(PY) -m mypy --ignore-missing-imports examples
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PY) -m pyright
 
 stubtest: environment ## the stubs against what they are of
 	@$(PY) tools/environment.py lint
@@ -150,4 +151,4 @@ format: lint-environment ## lets ruff and clang-format have their way
 	$(PY) -m ruff format .
 	$(dir $(PY))clang-format -i $(C_FILES)
 
-check: lint test suite oom leaks debug bench demo ## all of it
+check: test suite oom leaks debug bench demo lint ## all of it

@@ -22,6 +22,8 @@ from setuptools.command.build_py import build_py
 from setuptools.modified import newer_group
 
 GNU = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-semantic-interposition", "-fno-plt"]
+# What the interpreter was compiled with, and CFLAGS in the environment take the place of.
+GNU += ["-fno-strict-overflow", *([] if get_config_var("Py_DEBUG") else ["-DNDEBUG"])]
 COUNTED = ["-fprofile-partial-training", "-flto=auto", "-fno-fat-lto-objects"]
 
 # What pickles nested objects: from 3.14 the depth that the stack allows for is what their frames

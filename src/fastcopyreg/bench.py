@@ -159,6 +159,7 @@ class Result:
 
 
 def _call_0(clock: Any, rounds: Any, function: Any) -> tuple[int, Any]:
+    kept = None
     start = clock()
     for _ in rounds:
         kept = function()
@@ -166,6 +167,7 @@ def _call_0(clock: Any, rounds: Any, function: Any) -> tuple[int, Any]:
 
 
 def _call_1(clock: Any, rounds: Any, function: Any, a: Any) -> tuple[int, Any]:
+    kept = None
     start = clock()
     for _ in rounds:
         kept = function(a)
@@ -173,6 +175,7 @@ def _call_1(clock: Any, rounds: Any, function: Any, a: Any) -> tuple[int, Any]:
 
 
 def _call_2(clock: Any, rounds: Any, function: Any, a: Any, b: Any) -> tuple[int, Any]:
+    kept = None
     start = clock()
     for _ in rounds:
         kept = function(a, b)
@@ -180,6 +183,7 @@ def _call_2(clock: Any, rounds: Any, function: Any, a: Any, b: Any) -> tuple[int
 
 
 def _call_3(clock: Any, rounds: Any, function: Any, a: Any, b: Any, c: Any) -> tuple[int, Any]:
+    kept = None
     start = clock()
     for _ in rounds:
         kept = function(a, b, c)
@@ -191,7 +195,7 @@ _LOOPS = (_call_0, _call_1, _call_2, _call_3)
 
 def _call_singly(clock: Any, rounds: Any, function: Any, *arguments: Any) -> tuple[int, Any]:
     """Each call timed by itself, so that no result is freed while the clock runs."""
-    elapsed = 0
+    elapsed, kept = 0, None
     for _ in rounds:
         kept = None
         start = clock()

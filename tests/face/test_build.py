@@ -393,6 +393,23 @@ def test_the_core_is_compiled_by_a_profile(tiny):
     assert not list(tiny.rglob("*.gcda"))
 
 
+ASSERTIONS_OFF = """#ifndef NDEBUG
+#error "assertions are compiled"
+#endif
+"""
+
+
+@needs_gcc
+@pytest.mark.skipif(bool(sysconfig.get_config_var("Py_DEBUG")), reason="a debug build asserts")
+@pytest.mark.parametrize("flags", [None, "-g0"])
+def test_assertions_are_off_also_where_cflags_are_given(tiny, flags):
+    """setuptools takes CFLAGS in place of those that the interpreter was compiled with."""
+    source = tiny / "csrc/core.c"
+    source.write_text(ASSERTIONS_OFF + source.read_text("utf-8"), "utf-8")
+    settings = {} if flags is None else {"CFLAGS": flags}
+    build_tiny(tiny, FASTCOPYREG_PROFILE="no", **settings)
+
+
 # As pyproject.toml has the wheels of Linux built: nothing in them says where that was.
 STRIPPED = {"CFLAGS": "-g0", "LDFLAGS": "-Wl,--strip-all,--build-id=none"}
 

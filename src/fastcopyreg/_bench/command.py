@@ -28,7 +28,7 @@ class ProgressLine(Protocol):
 
 def functions(names: list[str]) -> list[tuple[str, Callable[[], Any]]]:
     """The functions by their names; raises `NotFound` or `Wrong`."""
-    found = [(name, imported(name)) for name in names]
+    found: list[tuple[str, Any]] = [(name, imported(name)) for name in names]
     for name, function in found:
         if not callable(function):
             raise Wrong(f"{name} is no function that returns objects")

@@ -131,6 +131,37 @@ matches_parts(struct unpickler *unpickler, const PolicyObject *policy,
     return safe_has_few_parts(policy, object, spec->low > 0, &size) ? charged(unpickler, size) : 0;
 }
 
+/* True if an argument has the form at a glance, and costs nothing. */
+ALWAYS_INLINE int
+fits(const struct safe_spec *spec, PyObject *object)
+{
+    switch (spec->kind) {
+    case SPEC_NONE: return object == Py_None;
+    case SPEC_INT:
+        return PyLong_CheckExact(object) && long_is_small(object)
+               && spec->low <= long_small_value(object) && long_small_value(object) <= spec->high;
+    case SPEC_FLOAT: return PyFloat_CheckExact(object);
+    case SPEC_EXACT: return (PyObject *)Py_TYPE(object) == spec->object;
+    case SPEC_PARTS:
+        return spec->object == Py_None && (object == Py_None || PyLong_CheckExact(object));
+    default: return 0;
+    }
+}
+
+/* True if all arguments have the form so. */
+ALWAYS_INLINE int
+all_fit(const struct safe_form *bound, PyObject *const *arguments, Py_ssize_t count)
+{
+    Py_ssize_t fitting = 0;
+    if (count != bound->count || bound->repeats) {
+        return 0;
+    }
+    while (fitting < count && fits(&bound->specs[fitting], arguments[fitting])) {
+        fitting++;
+    }
+    return fitting == count;
+}
+
 /* 1, 0, or -1 with an exception. */
 static int
 matches_spec(struct unpickler *unpickler, const PolicyObject *policy, const struct safe_spec *spec,
@@ -177,6 +208,9 @@ int
 safe_match(struct unpickler *unpickler, const PolicyObject *policy, const struct safe_forms *forms,
            PyObject *const *arguments, Py_ssize_t count)
 {
+    if (forms->count == 1 && all_fit(forms->forms, arguments, count)) {
+        return 1;
+    }
     int result = forms->count == FORMS_ANY;
     for (Py_ssize_t i = 0; result == 0 && i < forms->count; i++) {
         result = matches_form(unpickler, policy, &forms->forms[i], arguments, count);

@@ -25,7 +25,7 @@ from workloads import WORKLOADS
 def register_globals(data: bytes) -> None:
     """Registers what the pickle names, as far as STANDARD has it not."""
     for need in safe.explain(data).needs:
-        if not need.allowed:
+        if not need.allowed and not need.name.endswith("()"):
             copyreg.constructor(imported(need.name).item)
 
 

@@ -519,6 +519,26 @@ long_from_bytes(const unsigned char *bytes, size_t size)
 }
 
 #if KNOWN_LAYOUT
+/* True if the integer surely is from 0 to below 2**bits. */
+ALWAYS_INLINE int
+long_is_positive_of(PyObject *object, size_t bits)
+{
+    PyLongObject *integer = (PyLongObject *)object;
+#if LONG_HAS_TAG
+    const digit *digits = integer->long_value.ob_digit;
+    size_t count = integer->long_value.lv_tag >> 3;
+    int is_negative = (integer->long_value.lv_tag & 3) == 2;
+#else
+    const digit *digits = integer->ob_digit;
+    size_t count = (size_t)Py_SIZE(integer);
+    int is_negative = Py_SIZE(integer) < 0;
+#endif
+    size_t whole = bits / PyLong_SHIFT;
+    return !is_negative
+           && (count <= whole
+               || (count == whole + 1 && digits[whole] >> bits % PyLong_SHIFT == 0));
+}
+
 /* 1 and the value if it has at most two digits (60 bits), else 0.  The fast path of
    every integer that is written. */
 ALWAYS_INLINE int
@@ -547,6 +567,14 @@ long_as_small(PyObject *object, int64_t *value)
     return 0;
 }
 #else
+ALWAYS_INLINE int
+long_is_positive_of(PyObject *object, size_t bits)
+{
+    (void)object;
+    (void)bits;
+    return 0;
+}
+
 ALWAYS_INLINE int
 long_as_small(PyObject *object, int64_t *value)
 {

@@ -5,6 +5,21 @@
 #include "load/load.h"
 
 ALWAYS_INLINE int
+load_proto(struct unpickler *unpickler)
+{
+    const unsigned char *bytes = reader_take(&unpickler->reader, 1);
+    if (bytes == NULL) {
+        return -1;
+    }
+    if (bytes[0] > HIGHEST_PROTOCOL) {
+        PyErr_Format(PyExc_ValueError, "unsupported pickle protocol: %d", bytes[0]);
+        return -1;
+    }
+    unpickler->protocol = bytes[0];
+    return 0;
+}
+
+ALWAYS_INLINE int
 load_none(struct unpickler *unpickler)
 {
     return load_push(unpickler, Py_NewRef(Py_None));

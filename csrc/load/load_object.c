@@ -259,7 +259,7 @@ load_plain_object(struct unpickler *unpickler)
         if (!safe_makes_plainly(unpickler, (PyObject *)type)) {
             return 0;
         }
-        if (safe_count_made(unpickler, unpickler->top, unpickler->top - 1) < 0) {
+        if (safe_make(unpickler, unpickler->top, unpickler->top - 1, 0) < 0) {
             return -1;
         }
     }

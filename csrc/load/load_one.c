@@ -397,28 +397,23 @@ load_allowed(struct core_state *state, PyObject *policy, const struct one_call *
     return *object != NULL || PyErr_Occurred();
 }
 
-PyObject *
-load_atom(struct core_state *state, PyObject *bytes)
+int
+load_atom(struct core_state *state, PyObject *bytes, PyObject **object)
 {
-    const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(bytes);
+    const unsigned char *begin = (const unsigned char *)PyBytes_AS_STRING(bytes);
     size_t size = (size_t)PyBytes_GET_SIZE(bytes);
-    const unsigned char *end = at + size;
-    if (size < 4 || size > LONGEST || at[0] != OP_PROTO || at[1] > HIGHEST_PROTOCOL) {
-        return NULL;
+    if (size < 4 || size > LONGEST) {
+        return 0;
     }
-    if (at[2] == OP_FRAME) {
-        if (size <= HEAD || read_little_endian(at + 3, 8) != size - HEAD) {
-            return NULL;
-        }
-        at += HEAD;
+    const unsigned char *at = begin + (begin[2] == OP_FRAME && size > HEAD ? HEAD : 2);
+    size_t atom = atom_size(at, begin + size), head = (size_t)(at - begin);
+    if (likely(atom == 0) || size - head != atom + 1 || begin[size - 1] != OP_STOP
+        || begin[0] != OP_PROTO || begin[1] > HIGHEST_PROTOCOL
+        || (head == HEAD && read_little_endian(begin + 3, 8) != size - HEAD)) {
+        return 0;
     }
-    else {
-        at += 2;
-    }
-    size_t atom = atom_size(at, end);
-    return atom != 0 && (size_t)(end - at) == atom + 1 && end[-1] == OP_STOP
-               ? load_make_atom(state, &at)
-               : NULL;
+    *object = load_make_atom(state, &at);
+    return 1;
 }
 
 int

@@ -18,8 +18,8 @@
 int load_one(struct core_state *state, PyObject *policy, const unsigned char *at, size_t size,
              PyObject **object);
 
-/* The object of a pickle that is one number, text, None or bool: strong, or NULL with or without
-   an exception.  Runs no Python code. */
-PyObject *load_atom(struct core_state *state, PyObject *bytes);
+/* The object of a pickle that is one number, text, None or bool: 1 and the object, strong, or NULL
+   with an exception; 0 if it is none.  Runs no Python code. */
+int load_atom(struct core_state *state, PyObject *bytes, PyObject **object);
 
 #endif

@@ -32,6 +32,7 @@ enum opcode_shape {
 
 #define LOAD_OPCODES_INLINE(V)                                  \
     V(OP_MARK, load_mark, SHAPE_PLAIN)                          \
+    V(OP_PROTO, load_proto, SHAPE_ARGUMENT1)                    \
     V(OP_NONE, load_none, SHAPE_PLAIN)                          \
     V(OP_TUPLE, load_tuple, SHAPE_MEMOIZED)                     \
     V(OP_EMPTY_TUPLE, load_empty_tuple, SHAPE_PLAIN)            \
@@ -78,7 +79,6 @@ enum opcode_shape {
     V(OP_APPENDS, load_appends, SHAPE_PLAIN)                   \
     V(OP_OBJ, load_obj, SHAPE_OBJECT)                          \
     V(OP_SETITEMS, load_setitems, SHAPE_PLAIN)                 \
-    V(OP_PROTO, load_proto, SHAPE_ARGUMENT1)                   \
     V(OP_NEWOBJ, load_newobj, SHAPE_OBJECT)                    \
     V(OP_EXT1, load_ext1, SHAPE_ARGUMENT1)                     \
     V(OP_EXT2, load_ext2, SHAPE_ARGUMENT2)                     \

@@ -28,21 +28,6 @@ load_free(struct unpickler *unpickler)
 }
 
 int
-load_proto(struct unpickler *unpickler)
-{
-    const unsigned char *bytes = reader_take(&unpickler->reader, 1);
-    if (bytes == NULL) {
-        return -1;
-    }
-    if (bytes[0] > HIGHEST_PROTOCOL) {
-        PyErr_Format(PyExc_ValueError, "unsupported pickle protocol: %d", bytes[0]);
-        return -1;
-    }
-    unpickler->protocol = bytes[0];
-    return 0;
-}
-
-int
 load_frame(struct unpickler *unpickler)
 {
     const unsigned char *bytes = reader_take(&unpickler->reader, 8);

@@ -32,7 +32,7 @@ choose_policy(struct core_state *state, PyObject *keywords)
 }
 
 /* The policy of loads(data); strong, or NULL with an exception.  Runs Python code. */
-static PyObject *
+ALWAYS_INLINE PyObject *
 usual_policy(struct core_state *state)
 {
     PyObject *constructors = state->load->safe_constructors;
@@ -141,7 +141,7 @@ load_by_learner(struct core_state *state, loader load, PyObject *const *vector, 
     return object;
 }
 
-static PyObject *
+ALWAYS_INLINE PyObject *
 load_safely(PyObject *module, loader load, PyObject *const *vector, Py_ssize_t count,
             PyObject *names)
 {
@@ -156,11 +156,8 @@ load_safely(PyObject *module, loader load, PyObject *const *vector, Py_ssize_t c
     if (policy == NULL) {
         return NULL;
     }
-    if (load == unpickler_loads && count == 1 && PyBytes_CheckExact(vector[0])
-        && ((PolicyObject *)policy)->allows_small) {
-        object = load_atom(state, vector[0]);
-    }
-    if (object == NULL && !PyErr_Occurred()) {
+    if (load != unpickler_loads || count != 1 || !PyBytes_CheckExact(vector[0])
+        || !((PolicyObject *)policy)->allows_small || !load_atom(state, vector[0], &object)) {
         object = load(state, policy, vector, count, names);
     }
     Py_DECREF(policy);

@@ -128,6 +128,26 @@ safe_grow_nesting(struct safe_counts *counts)
     return 0;
 }
 
+int
+safe_nest_parts(struct unpickler *unpickler, size_t from, size_t height, uint64_t layers)
+{
+    struct safe_counts *counts = &unpickler->safe;
+    uint64_t depth = 1 + layers + safe_take_nesting(counts, from);
+    size_t count = counts->nesting_count;
+    if (count > 0 && counts->nesting[count - 1].height == height) {
+        uint64_t *last = &counts->nesting[count - 1].depth;
+        *last = *last > depth ? *last : depth;
+    }
+    else {
+        if (unlikely(count == counts->nesting_room) && safe_grow_nesting(counts) < 0) {
+            return -1;
+        }
+        counts->nesting[count] = (struct safe_nesting){height, depth};
+        counts->nesting_count = count + 1;
+    }
+    return unlikely(depth > counts->most_depth) ? safe_exceed(unpickler, "depth") : 0;
+}
+
 void
 safe_trim(struct unpickler *unpickler, PyObject **from)
 {

@@ -50,26 +50,38 @@ safe_take_nesting(struct safe_counts *counts, size_t height)
 /* Makes room for another entry.  0, or -1 with MemoryError. */
 int safe_grow_nesting(struct safe_counts *counts);
 
-/* The container at `whole` holds the parts from `parts` up, which is not above it, within `layers`
+/* safe_nest() where parts, or what is below them, may have entries. */
+int safe_nest_parts(struct unpickler *unpickler, size_t from, size_t height, uint64_t layers);
+
+/* The container at `whole` holds the parts from `parts` up, which is not below it, within `layers`
    containers that are not on the stack.  0 or -1. */
 ALWAYS_INLINE int
 safe_nest(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint64_t layers)
 {
     struct safe_counts *counts = &unpickler->safe;
-    size_t from = (size_t)(parts - unpickler->stack), height = (size_t)(whole - unpickler->stack);
-    uint64_t depth = 1 + layers + safe_take_nesting(counts, from);
-    size_t count = counts->nesting_count;
-    if (count > 0 && counts->nesting[count - 1].height == height) {
-        uint64_t *last = &counts->nesting[count - 1].depth;
-        *last = *last > depth ? *last : depth;
+    size_t height = (size_t)(whole - unpickler->stack), count = counts->nesting_count;
+    if (unlikely(count == 0 || count == counts->nesting_room || layers >= counts->most_depth)
+        || counts->nesting[count - 1].height >= height) {
+        return safe_nest_parts(unpickler, (size_t)(parts - unpickler->stack), height, layers);
     }
-    else {
-        if (unlikely(count == counts->nesting_room) && safe_grow_nesting(counts) < 0) {
-            return -1;
-        }
-        counts->nesting[count] = (struct safe_nesting){height, depth};
-        counts->nesting_count = count + 1;
+    counts->nesting[count] = (struct safe_nesting){height, 1 + layers};
+    counts->nesting_count = count + 1;
+    return 0;
+}
+
+/* safe_nest() of a container that has an entry, where one of its parts has one too. */
+ALWAYS_INLINE int
+safe_nest_state(struct unpickler *unpickler, PyObject **whole, uint64_t layers)
+{
+    struct safe_counts *counts = &unpickler->safe;
+    size_t height = (size_t)(whole - unpickler->stack), count = counts->nesting_count;
+    struct safe_nesting *last = counts->nesting + count - 2;
+    if (unlikely(count < 2 || last->height != height)) {
+        return safe_nest(unpickler, whole + 1, whole, layers);
     }
+    uint64_t depth = 1 + layers + last[1].depth;
+    last->depth = last->depth > depth ? last->depth : depth;
+    counts->nesting_count = count - 1;
     return unlikely(depth > counts->most_depth) ? safe_exceed(unpickler, "depth") : 0;
 }
 
@@ -128,10 +140,9 @@ safe_count_stored(struct unpickler *unpickler, PyObject **pairs, int in_slots, P
     if (unlikely(unpickler->safe.objects > unpickler->safe.most_objects)) {
         return safe_exceed(unpickler, "objects");
     }
-    if (safe_nest(unpickler, whole + 1, whole, (uint64_t)in_slots) < 0) {
-        return -1;
-    }
-    return safe_charge(unpickler, (uint64_t)count);
+    return safe_nest_state(unpickler, whole, (uint64_t)in_slots) < 0
+               ? -1
+               : safe_charge(unpickler, (uint64_t)count);
 }
 
 /* Forgets the entries from `from` up. */

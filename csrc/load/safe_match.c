@@ -48,25 +48,33 @@ matches_int(struct unpickler *unpickler, const struct safe_spec *spec, PyObject 
     return charged(unpickler, words * words);
 }
 
-static int
-matches_text(struct unpickler *unpickler, const struct safe_spec *spec, PyObject *object)
+/* True if the object is a text that the spec allows. */
+ALWAYS_INLINE int
+is_text_of(const struct safe_spec *spec, PyObject *object)
 {
     if (!PyUnicode_CheckExact(object) || PyUnicode_GET_LENGTH(object) > spec->high) {
         return 0;
     }
-    Py_ssize_t length = PyUnicode_GET_LENGTH(object);
-    if (!spec->any_character) {
-        if (!PyUnicode_IS_ASCII(object)) {
+    if (spec->any_character) {
+        return 1;
+    }
+    if (!PyUnicode_IS_ASCII(object)) {
+        return 0;
+    }
+    const unsigned char *text = PyUnicode_1BYTE_DATA(object);
+    for (Py_ssize_t i = 0; i < PyUnicode_GET_LENGTH(object); i++) {
+        if (!spec->characters[text[i]]) {
             return 0;
         }
-        const unsigned char *text = PyUnicode_1BYTE_DATA(object);
-        for (Py_ssize_t i = 0; i < length; i++) {
-            if (!spec->characters[text[i]]) {
-                return 0;
-            }
-        }
     }
-    return charged(unpickler, (uint64_t)length);
+    return 1;
+}
+
+static int
+matches_text(struct unpickler *unpickler, const struct safe_spec *spec, PyObject *object)
+{
+    return is_text_of(spec, object) ? charged(unpickler, (uint64_t)PyUnicode_GET_LENGTH(object))
+                                    : 0;
 }
 
 static int
@@ -131,6 +139,44 @@ matches_parts(struct unpickler *unpickler, const PolicyObject *policy,
     return safe_has_few_parts(policy, object, spec->low > 0, &size) ? charged(unpickler, size) : 0;
 }
 
+/* True if an argument has the form at a glance; what it costs is added. */
+ALWAYS_INLINE int
+fits(const struct safe_spec *spec, PyObject *object, uint64_t *cost)
+{
+    switch (spec->kind) {
+    case SPEC_NONE: return object == Py_None;
+    case SPEC_INT:
+        return PyLong_CheckExact(object) && long_is_small(object)
+               && spec->low <= long_small_value(object) && long_small_value(object) <= spec->high;
+    case SPEC_FLOAT: return PyFloat_CheckExact(object);
+    case SPEC_STR:
+        if (!is_text_of(spec, object)) {
+            return 0;
+        }
+        *cost += (uint64_t)PyUnicode_GET_LENGTH(object);
+        return 1;
+    case SPEC_EXACT: return (PyObject *)Py_TYPE(object) == spec->object;
+    case SPEC_PARTS:
+        return spec->object == Py_None && (object == Py_None || PyLong_CheckExact(object));
+    default: return 0;
+    }
+}
+
+/* True if all arguments have the form so. */
+ALWAYS_INLINE int
+all_fit(const struct safe_form *bound, PyObject *const *arguments, Py_ssize_t count,
+        uint64_t *cost)
+{
+    Py_ssize_t fitting = 0;
+    if (count != bound->count || bound->repeats) {
+        return 0;
+    }
+    while (fitting < count && fits(&bound->specs[fitting], arguments[fitting], cost)) {
+        fitting++;
+    }
+    return fitting == count;
+}
+
 /* 1, 0, or -1 with an exception. */
 static int
 matches_spec(struct unpickler *unpickler, const PolicyObject *policy, const struct safe_spec *spec,
@@ -177,6 +223,10 @@ int
 safe_match(struct unpickler *unpickler, const PolicyObject *policy, const struct safe_forms *forms,
            PyObject *const *arguments, Py_ssize_t count)
 {
+    uint64_t cost = 0;
+    if (forms->count > 0 && all_fit(forms->forms, arguments, count, &cost)) {
+        return likely(cost == 0) ? 1 : charged(unpickler, cost);
+    }
     int result = forms->count == FORMS_ANY;
     for (Py_ssize_t i = 0; result == 0 && i < forms->count; i++) {
         result = matches_form(unpickler, policy, &forms->forms[i], arguments, count);

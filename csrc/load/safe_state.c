@@ -28,6 +28,14 @@ ways_of(struct unpickler *unpickler, PyObject *object)
                : SAFE_TAKES_STATE;
 }
 
+/* True if the object is a text in ASCII that does not begin with "_". */
+ALWAYS_INLINE int
+begins_plainly(PyObject *name)
+{
+    return PyUnicode_CheckExact(name) && PyUnicode_IS_COMPACT_ASCII(name)
+           && *(const char *)((PyASCIIObject *)name + 1) != '_';
+}
+
 /* True if the name is that of an attribute of the program's. */
 static int
 is_plain_name(PyObject *name)
@@ -36,11 +44,8 @@ is_plain_name(PyObject *name)
         return 0;
     }
     Py_ssize_t length = PyUnicode_GET_LENGTH(name);
-    if (likely(PyUnicode_IS_COMPACT_ASCII(name) && *(const char *)PyUnicode_DATA(name) != '_')) {
-        return 1;
-    }
-    return length < 4 || PyUnicode_READ_CHAR(name, 0) != '_' || PyUnicode_READ_CHAR(name, 1) != '_'
-           || PyUnicode_READ_CHAR(name, length - 1) != '_'
+    return begins_plainly(name) || length < 4 || PyUnicode_READ_CHAR(name, 0) != '_'
+           || PyUnicode_READ_CHAR(name, 1) != '_' || PyUnicode_READ_CHAR(name, length - 1) != '_'
            || PyUnicode_READ_CHAR(name, length - 2) != '_';
 }
 
@@ -52,7 +57,8 @@ safe_stores(struct unpickler *unpickler, PyObject *object, PyObject **pairs, Py_
     }
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *name = pairs[2 * i];
-        if (!is_plain_name(name) || PyUnicode_GET_LENGTH(name) > SAFE_LONG_KEY) {
+        if (!(likely(begins_plainly(name)) || is_plain_name(name))
+            || PyUnicode_GET_LENGTH(name) > SAFE_LONG_KEY) {
             return 0;
         }
     }
@@ -106,6 +112,9 @@ is_of_128_bits(const PolicyObject *policy, PyObject *number)
     if (!PyLong_CheckExact(number)) {
         return 0;
     }
+    if (long_is_positive_of(number, 128)) {
+        return 1;
+    }
     int overflow;
     long long value = PyLong_AsLongLongAndOverflow(number, &overflow);
     if (overflow <= 0) {
@@ -133,12 +142,14 @@ is_safety(PyObject *value)
 static int
 is_text(PyObject *object, PyObject *text)
 {
+    if (likely(object == text)) {
+        return 1;
+    }
     Py_ssize_t length = PyUnicode_GET_LENGTH(text);
-    return object == text
-           || (PyUnicode_CheckExact(object) && PyUnicode_GET_LENGTH(object) == length
-               && PyUnicode_IS_COMPACT_ASCII(object)
-               && memcmp(PyUnicode_1BYTE_DATA(object), PyUnicode_1BYTE_DATA(text), (size_t)length)
-                      == 0);
+    return PyUnicode_CheckExact(object) && PyUnicode_GET_LENGTH(object) == length
+           && PyUnicode_IS_COMPACT_ASCII(object)
+           && memcmp(PyUnicode_1BYTE_DATA(object), PyUnicode_1BYTE_DATA(text), (size_t)length)
+                  == 0;
 }
 
 /* The state of a UUID: {'int': ..., 'is_safe': ...}, of which the last may be missing. */
@@ -304,7 +315,7 @@ safe_build(struct unpickler *unpickler)
     if (ways == SAFE_TAKES_UUID && !is_uuid_state(safe_policy_of(unpickler), object_state)) {
         return safe_refuse_here(unpickler, "state", object_state);
     }
-    if (safe_nest(unpickler, unpickler->top - 1, unpickler->top - 2, 0) < 0) {
+    if (safe_nest_state(unpickler, unpickler->top - 2, 0) < 0) {
         return -1;
     }
     if (charge_state(unpickler, object_state) < 0) {

@@ -1,15 +1,18 @@
 """`safe.explain`: what a pickle would need, found without running any of it.
 
 The machine of the Python backend goes through the opcodes, but every global is a ghost, which
-cannot be called and has no attributes; what is made of it is a ghost again.
+cannot be called and has no attributes; what is made of it is a ghost again.  What a function
+would return is a need of its own where the pickle gives it a state or items, or calls it.
 """
 
 import io
 import os
+from types import MethodType
 from typing import NamedTuple
 
 from . import machine, rows
 from .policy import lines_of
+from .refusals import name_of
 
 USES = ("found", "called", "made", "state", "items")
 
@@ -19,6 +22,7 @@ class Need(NamedTuple):
 
     *uses* are of `found`, `called`, `made` (by `__new__`), `state`, `items`; *offset* is the byte
     at which it is asked for first.  *why* says what is not allowed, or is an `Allowed`'s note.
+    The *name* of what a function returns is that of the function with `()` behind it.
     """
 
     name: str
@@ -65,20 +69,27 @@ class Explanation:
 
 
 class Ghost:
-    """Stands for a global, or for an instance that would be made of one; it does nothing."""
+    """Stands for a global, or for an instance that would be made of one; it does nothing.
 
-    __slots__ = ("instance", "need", "row")
+    *cls* is the class of what a function would return; None: it is not known.
+    """
 
-    def __init__(self, need, row, instance=False):
-        self.need, self.row, self.instance = need, row, instance
+    __slots__ = ("cls", "instance", "need", "row")
+
+    def __init__(self, need, row, instance=False, cls=None):
+        self.need, self.row, self.instance, self.cls = need, row, instance, cls
+
+    def is_returned(self):
+        """Whether it stands for what an allowed function would return."""
+        return self.instance and self.row is not None and not isinstance(self.row.object, type)
 
 
 class _Noted:
     """A `Need` while it is being found."""
 
-    def __init__(self, name, offset, row, note):
+    def __init__(self, name, offset, row, note, uses=("found",)):
         self.name, self.offset, self.row = name, offset, row
-        self.uses, self.note, self.faults = {"found"}, note, []
+        self.uses, self.note, self.faults = set(uses), note, []
 
     def need(self, any_class):
         allowed = (self.row is not None or any_class) and not self.faults
@@ -137,6 +148,10 @@ class Ghosts(machine.Machine):
 
     def use(self, value, use, forms, arguments):
         """Note that a global is used; a ghost of what that gives."""
+        if type(value) is Ghost and value.is_returned():
+            fault = "what it returns is called, and may be another object than is allowed"
+            self.note_returned(value, use, fault)
+            return Ghost(None, None, True)
         if type(value) is not Ghost or value.instance:
             self.problem(f"{use}: something that is no global")
             return Ghost(None, None, True)
@@ -148,7 +163,41 @@ class Ghosts(machine.Machine):
             return self.ghost_of_helper(need, rows.HELPERS[row.helper], arguments)
         if row is not None and not self.policy.any_class and not self.fits(forms(row), arguments):
             need.faults.append(f"not {use} with such arguments")
-        return Ghost(need, row, True)
+        return Ghost(need, row, True, self.class_returned(row, arguments))
+
+    def class_returned(self, row, arguments):
+        """Return the class of what a function returns, as far as one can tell; or None."""
+        if row is None or isinstance(row.object, type):
+            return None
+        said = said_to_return(row.object)
+        if said is not None:
+            return said
+        first = arguments[0] if arguments else None
+        if type(first) is Ghost and not first.instance and first.row is not None:
+            made = first.row.object  # It makes an instance of it, as such functions do.
+            return made if isinstance(made, type) else None
+        return None
+
+    def note_returned(self, value, use, fault=None):
+        """Note what is done with what a function returned; *fault* is why that is not allowed."""
+        name = f"{value.need.name}()"
+        if name not in self.noted:
+            self.noted[name] = _Noted(name, self.offset, value.row, None, ())
+        self.noted[name].uses.add(use)
+        if fault is not None and not self.policy.any_class:
+            self.noted[name].faults.append(fault)
+
+    def fault_of_returned(self, cls, use, flags):
+        """Return why what is of a class takes no state or items; None if it does."""
+        if cls is None:
+            return (
+                "what it returns is of a class that the pickle does not name: that class must be "
+                "allowed, and the function say it (-> Class), for this to tell"
+            )
+        row = self.policy.row(cls)
+        if row is None:
+            return f"what it returns takes {use} if {name_of(cls)} is allowed"
+        return None if row.flags & flags else f"what it returns takes no {use}"
 
     def ghost_of_helper(self, need, helper, arguments):
         if helper in ("reconstructor", "newobj") and arguments:
@@ -160,9 +209,19 @@ class Ghosts(machine.Machine):
             if owner.row is not None and type(name) is str:
                 found = self.policy.attributes.get(id(owner.row.object), {})
                 if name in found:
-                    return Ghost(owner.need, self.policy.row(found[name]), True)
+                    return self.ghost_of_attribute(owner, name, found[name])
             need.faults.append("getattr of something that is not allowed")
         return Ghost(None, None, True)
+
+    def ghost_of_attribute(self, owner, name, value):
+        """A member of an enum, or a method of a class that is registered."""
+        if type(value) is not MethodType:
+            return Ghost(owner.need, owner.row, True)
+        text = f"{owner.need.name}.{name}"
+        row = self.policy.row(value)
+        if text not in self.noted:
+            self.noted[text] = _Noted(text, self.offset, row, None)
+        return Ghost(self.noted[text], row)
 
     def fits(self, forms, arguments):
         if forms is None or any(type(argument) is Ghost for argument in arguments):
@@ -219,6 +278,9 @@ class Ghosts(machine.Machine):
             self.problem(f"{use}: for something that is no instance")
             return
         if need is None:
+            return
+        if value.is_returned():
+            self.note_returned(value, use, self.fault_of_returned(value.cls, use, flags))
             return
         need.uses.add(use)
         row = value.row
@@ -286,6 +348,20 @@ OPERATIONS = {
 """The machine's, where a ghost does otherwise."""
 
 Ghosts.operations = OPERATIONS
+
+
+def said_to_return(function):
+    """Return the class that a function of the program's says that it returns; or None."""
+    try:
+        said = function.__annotations__.get("return")
+        if isinstance(said, str):
+            inner = function.__func__ if type(function) is MethodType else function
+            said = inner.__globals__.get(said)
+    except Exception:  # Names in annotations may be those of nothing.
+        said = None
+    if said is None and type(function) is MethodType:
+        said = function.__self__
+    return said if isinstance(said, type) else None
 
 
 def walked(compiled, data, notes=()):

@@ -675,10 +675,10 @@ class Machine:
             self.exceed("integer_digits")
         self.stack.append(int.from_bytes(self.input.take(size), "little", signed=True))
 
-    def signed_count(self):
+    def signed_count(self, what="LONG "):
         count = _little(self.input.take(4))
         if count >= 2**31:
-            raise UnpicklingError("pickle has negative byte count")
+            raise UnpicklingError(f"{what}pickle has negative byte count")
         self.check_string(count)
         return count
 
@@ -697,8 +697,8 @@ class Machine:
         self.stack.append(self.input.take(count).decode("utf-8", "surrogatepass"))
 
     def old_string(self, size):
-        """A str of Python 2: of at most 2**31 bytes, as older versions hold it."""
-        count = self.count(size)
+        """A str of Python 2, whose count of four bytes has a sign in some versions."""
+        count = self.signed_count("BINSTRING ") if size == SIGNED_SIZE else self.count(size)
         data = self.input.take(count)
         if self.encoding == "bytes":
             self.stack.append(data)
@@ -1096,15 +1096,17 @@ MATCHERS = (
 """In the order of rows.KINDS."""
 
 
-def _refused_by_standard(data):
+def _said_by_standard(data):
+    """Return what the standard library says of a pickle that it refuses; or None."""
     try:
         std_loads(data)
-    except Exception:
-        return True
-    return False
+    except Exception as error:
+        return str(error)
+    return None
 
 
-APPENDS_PASSES_EMPTY = not _refused_by_standard(b"N(e.")
+APPENDS_PASSES_EMPTY = _said_by_standard(b"N(e.") is None
+SIGNED_SIZE = 4 if "negative" in (_said_by_standard(b"T\xff\xff\xff\xff") or "") else None
 
 
 def _constant(value):

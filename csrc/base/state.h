@@ -104,6 +104,7 @@
     V(setstate, "__setstate__")                            \
     V(slotnames, "__slotnames__")                          \
     V(spec, "__spec__")                                    \
+    V(super, "super")                                      \
     V(tell, "tell")                                        \
     V(unknown, "unknown")                                  \
     V(update, "update")                                    \
@@ -182,7 +183,7 @@ struct core_stdlib {
 };
 
 /* Our modules in Python that the core asks; see helpers.h. */
-enum helper { HELPER_COMPILER, HELPER_VALUES, HELPER_COUNT };
+enum helper { HELPER_COMPILER, HELPER_VALUES, HELPER_TABLES, HELPER_COUNT };
 
 enum helper_status { HELPER_UNUSED, HELPER_COMES, HELPER_READY, HELPER_OFF };
 

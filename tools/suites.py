@@ -12,6 +12,7 @@ stable.  Exit status: 1 if one differs.  Not part of CI; the counts are in docs/
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,7 +20,7 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-WHEEL, SDIST = "wheel", "sdist"
+WHEEL, SDIST, BOTH = "wheel", "source distribution", "its tests within the wheel"
 
 # Each: what pip installs, where the tests are (else a repository), and pytest's arguments.
 SUITES = {
@@ -51,8 +52,8 @@ SUITES = {
     ),
     "numpy": (
         ["numpy", "hypothesis"],
-        WHEEL,
-        ["--pyargs", "numpy._core.tests", "numpy.ma.tests", "-k", "pickle or copy"],
+        BOTH,
+        ["libraries/numpy", "-k", "pickle or copy"],
     ),
     "pandas": (["pandas", "hypothesis"], WHEEL, ["--pyargs", "pandas.tests", "-k", "pickle"]),
 }
@@ -69,10 +70,13 @@ def prepare(name, folder):
         subprocess.run([*PIP, "install", "--target", libraries, *requirements], check=True)
     if origin == WHEEL:
         return folder / name, libraries
-    if not sources.is_dir() and origin == SDIST:
+    if not sources.is_dir() and origin in (SDIST, BOTH):
         unpack(requirements[0], sources)
     elif not sources.is_dir():
         subprocess.run(["git", "clone", "-q", "--depth", "1", origin, sources], check=True)
+    if origin == BOTH:
+        add_tests(sources / requirements[0], libraries / requirements[0])
+        return folder / name, libraries
     return sources, libraries
 
 
@@ -85,6 +89,16 @@ def unpack(project, sources):
         with tarfile.open(archive) as file:
             file.extractall(folder, filter="data")
         (Path(folder) / archive.name.removesuffix(".tar.gz")).rename(sources)
+
+
+def add_tests(sources, package):
+    """Copy the tests of a package's sources to where it is installed."""
+    for tests in [*sources.rglob("tests"), *sources.rglob("conftest.py")]:
+        place = package / tests.relative_to(sources)
+        if tests.is_dir():
+            shutil.copytree(tests, place, dirs_exist_ok=True)
+        else:
+            shutil.copy(tests, place)
 
 
 def run(place, libraries, arguments, installed):

@@ -4,6 +4,7 @@
 #include "base/helpers.h"
 #include "base/layout.h"
 #include "base/observed.h"
+#include "base/registry.h"
 #include "dump/room.h"
 #include "plans/plan_run.h"
 #include "plans/room.h"
@@ -45,6 +46,14 @@ take_copy(struct copied_tables *tables, PyObject *table, PyObject *added)
         return Py_NewRef(copy);
     }
     return make_copy(tables, table, added);
+}
+
+int
+copied_table_agrees(struct core_state *state, PyObject *table, PyTypeObject *type)
+{
+    struct copied_tables *tables = &state->dump->copied_tables;
+    return table == tables->kept.object && tables->table == state->stdlib.dispatch_table
+           && registry_lacks(state, tables->added, type, hash_pointer(type));
 }
 
 /* ---- classes ------------------------------------------------------------ */

@@ -55,6 +55,10 @@ int copied_tables_traverse(struct core_state *state, visitproc visit, void *arg)
 void copied_tables_release(struct core_state *state);
 void copied_tables_teardown(struct core_state *state);
 
+/* True if a pickler's table has for a type what copyreg.dispatch_table has, whose metaclass leaves
+   alone how classes are hashed and compared.  Runs no Python code. */
+int copied_table_agrees(struct core_state *state, PyObject *table, PyTypeObject *type);
+
 /* Meets a class derived from Pickler of which an instance is about to be made.  0, or -1 with an
    exception.  May run Python code. */
 int copied_table_meet(struct core_state *state, PyTypeObject *type);

@@ -110,17 +110,42 @@ pickler_dealloc(PicklerObject *self)
 /* ---- persistent_id ---------------------------------------------------------------------------
  */
 
-/* True if attributes are looked up as on a Pickler, and the object has none in a __dict__. */
+/* True if the object has no attributes in a __dict__. */
 static int
-is_bare(PicklerObject *self)
+has_no_dict(PicklerObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject *object = (PyObject *)self;
-    return layout_is_known()
-           && type->tp_getattro == self->pickler.state->dump->pickler_type->tp_getattro
-           && layout_find_dict(object, type) == NULL
+    return layout_is_known() && layout_find_dict(object, type) == NULL
            && !(PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)
                 && layout_unmade_values(object, type) != NULL);
+}
+
+/* True if attributes are looked up as on a Pickler, and the object has none of its own. */
+static int
+is_bare(PicklerObject *self)
+{
+    return Py_TYPE(self)->tp_getattro == self->pickler.state->dump->pickler_type->tp_getattro
+           && has_no_dict(self);
+}
+
+/* True if attributes are looked up as on a Pickler, and the class has no hook. */
+static int
+class_is_hookless(struct core_state *state, PyTypeObject *type)
+{
+    PyTypeObject *base = state->dump->pickler_type;
+    unsigned version = type_version(type);
+    if (likely(version != 0 && version == state->dump->hookless_version)) {
+        return 1;
+    }
+    PyObject *name = state->str.persistent_id;
+    if (type->tp_getattro != base->tp_getattro
+        || type_lookup(type, state->str.reducer_override) != NULL
+        || type_lookup(type, name) != type_lookup(base, name)) {
+        return 0;
+    }
+    state->dump->hookless_version = type_assign_version(type, name);
+    return 1;
 }
 
 /* Looks a hook up, one that pickler_getattro() leaves to the generic look-up: 0 and strong, or
@@ -415,6 +440,11 @@ find_hooks(PicklerObject *self)
 {
     struct pickler *pickler = &self->pickler;
     PyObject *override = NULL, *types = NULL;
+    if (self->persistent_id == NULL && class_is_hookless(pickler->state, Py_TYPE(self))
+        && has_no_dict(self)) {
+        assert(pickler->persistent_id == NULL && pickler->reducer_override == NULL);
+        return 0;
+    }
     if (find_persistent_id(self) < 0) {
         return -1;
     }

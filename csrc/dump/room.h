@@ -11,6 +11,7 @@ struct dump_room {
     PyTypeObject *pickler_memo_type;
     struct pickler *idle_pickler; /* between calls of dumps; see pickler.c */
     PyCFunction bytes_io_write;   /* BytesIO.write, or NULL */
+    unsigned hookless_version;    /* of a class that was found to have no hooks; 0: of none */
     struct copied_tables copied_tables;
 };
 

@@ -4,21 +4,26 @@
 
     celery       a task with 1,000 registered objects as argument, and as result: the time that
                  kombu's pickle serializer takes for both, there and back
-    forking      `ForkingPickler.dumps` of one small registered object
+    forking      `ForkingPickler.dumps` of one small registered object, with distributed imported if
+                 it is there: it registers 200 reducers
+    pickler      one small registered object through a fresh Pickler
     pool         `Pool.map` of 100,000 registered objects and back, the pool being there
     dates        the same with rows of dates and Decimals
 
-Both are run turn and turn about.  The first two race by `install()` and `uninstall()` in this
+Both are run turn and turn about.  The first three race by `install()` and `uninstall()` in this
 process; pools are made of workers with and without FASTCOPYREG_INSTALL, by spawn.
 """
 
 import argparse
+import contextlib
 import copyreg
 import datetime
 import decimal
 import importlib.util
+import io
 import multiprocessing
 import os
+import pickle
 import statistics
 import time
 from multiprocessing.reduction import ForkingPickler  # noqa: F401  So that it is loaded.
@@ -73,11 +78,26 @@ def forking():
     """Return what pickles one object for another process."""
     from multiprocessing import reduction
 
+    with contextlib.suppress(ImportError):
+        import distributed  # noqa: F401
     value = readings(1)[0]
 
     def dump_many():
-        for _ in range(1000):
-            reduction.ForkingPickler.dumps(value)
+        dumps = reduction.ForkingPickler.dumps
+        for _ in range(10_000):
+            dumps(value)
+
+    return dump_many
+
+
+def pickler():
+    """Return what makes a Pickler for each object."""
+    value = readings(1)[0]
+
+    def dump_many():
+        make, file = pickle.Pickler, io.BytesIO
+        for _ in range(10_000):
+            make(file()).dump(value)
 
     return dump_many
 
@@ -123,6 +143,7 @@ def pools(make, count):
 RACES = {
     "celery": lambda: in_process(celery),
     "forking": lambda: in_process(forking),
+    "pickler": lambda: in_process(pickler),
     "pool": lambda: pools(readings, 100_000),
     "dates": lambda: pools(rows, 100_000),
 }

@@ -113,6 +113,37 @@ setup_constants(struct core_state *state)
     return 0;
 }
 
+PyDoc_STRVAR(
+    calls_under_way_doc,
+    "calls_under_way($module, forget=False, /)\n"
+    "--\n\n"
+    "Return a number that is 0 if no dump or copy is under way.\n"
+    "\n"
+    "With forget, which is for the child of a fork, those of threads that are not there any\n"
+    "more are no longer counted; but all are if this thread is in the middle of one.");
+
+static PyObject *
+core_calls_under_way(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    struct core_state *state = core_state_of_module(module);
+    int total = 0, forget = count > 0 && args[0] == Py_True && thread_calls == 0;
+    for (int i = 0; forget && i < HELPER_COUNT; i++) {
+        if (state->helpers[i].status == HELPER_COMES) {
+            state->helpers[i].status = HELPER_UNUSED;
+        }
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(rooms); i++) {
+        total += rooms[i]->under_way == NULL ? 0 : rooms[i]->under_way(state, forget);
+    }
+    return PyLong_FromLong(forget ? 0 : total);
+}
+
+static PyMethodDef functions[] = {
+    {"calls_under_way", (PyCFunction)(void (*)(void))core_calls_under_way, METH_FASTCALL,
+     calls_under_way_doc},
+    {NULL, NULL, 0, NULL},
+};
+
 static int
 module_exec(PyObject *module)
 {
@@ -128,7 +159,7 @@ module_exec(PyObject *module)
         || places_setup(module) < 0) {
         return -1;
     }
-    int result = 0;
+    int result = PyModule_AddFunctions(module, functions);
     for (size_t i = 0; result == 0 && i < Py_ARRAY_LENGTH(rooms); i++) {
         result = rooms[i]->setup(module);
     }

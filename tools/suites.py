@@ -4,34 +4,40 @@
 
 Each suite is run twice by this interpreter, with FASTCOPYREG_INSTALL=0 and =1.  What a suite needs
 is installed with pip into FOLDER (build/suites), beside the environment; the tests come from the
-project's wheel, or where that has none from its repository.  Where an outcome differs,
-all is run again, both ways, before it is reported: some tests are not stable.  Exit status: 1 if
-one differs.  Not part of CI; the counts are in docs/compatibility.md.
+project's wheel, or where that has none from its source distribution.  cloudpickle's and
+distributed's have none either: their repositories are cloned, unless FOLDER/NAME/sources is there.
+Where an outcome differs, all is run again, both ways, before it is reported: some tests are not
+stable.  Exit status: 1 if one differs.  Not part of CI; the counts are in docs/compatibility.md.
 """
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-# Each: what pip installs, the repository with the tests (None: the wheel), pytest's arguments.
+WHEEL, SDIST, BOTH = "wheel", "source distribution", "its tests within the wheel"
+
+# Each: what pip installs, where the tests are (else a repository), and pytest's arguments.
 SUITES = {
     "cloudpickle": (
         ["cloudpickle", "psutil"],
         "https://github.com/cloudpipe/cloudpickle",
         ["tests"],
     ),
-    "dill": (["dill"], None, ["--pyargs", "dill.tests"]),
+    "dill": (["dill"], WHEEL, ["--pyargs", "dill.tests"]),
     "joblib": (
         ["joblib"],
-        None,
+        WHEEL,
         ["--pyargs", "joblib.test.test_numpy_pickle", "joblib.test.test_parallel"],
     ),
     "attrs": (
         ["attrs", "hypothesis", "cloudpickle"],
-        "https://github.com/python-attrs/attrs",
+        SDIST,
         ["tests"],
     ),
     "distributed": (
@@ -41,31 +47,58 @@ SUITES = {
     ),
     "sqlalchemy": (
         ["sqlalchemy", "pytest-xdist"],
-        "https://github.com/sqlalchemy/sqlalchemy",
-        ["test/base", "test/orm"],
+        SDIST,
+        ["test/base", "test/orm", "test/engine"],
     ),
     "numpy": (
         ["numpy", "hypothesis"],
-        None,
-        ["--pyargs", "numpy._core.tests", "numpy.ma.tests", "-k", "pickle or copy"],
+        BOTH,
+        ["libraries/numpy", "-k", "pickle or copy"],
     ),
-    "pandas": (["pandas", "hypothesis"], None, ["--pyargs", "pandas.tests", "-k", "pickle"]),
+    "pandas": (["pandas", "hypothesis"], WHEEL, ["--pyargs", "pandas.tests", "-k", "pickle"]),
 }
+
+
+PIP = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
 
 
 def prepare(name, folder):
     """Install what a suite needs; return the folder to run it in, and the one to import from."""
     requirements, origin, _ = SUITES[name]
-    libraries = folder / name / "libraries"
-    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+    libraries, sources = folder / name / "libraries", folder / name / "sources"
     if not libraries.is_dir():
-        subprocess.run([*pip, "install", "--target", libraries, *requirements], check=True)
-    if origin is None:
+        subprocess.run([*PIP, "install", "--target", libraries, *requirements], check=True)
+    if origin == WHEEL:
         return folder / name, libraries
-    sources = folder / name / "sources"
-    if not sources.is_dir():
+    if not sources.is_dir() and origin in (SDIST, BOTH):
+        unpack(requirements[0], sources)
+    elif not sources.is_dir():
         subprocess.run(["git", "clone", "-q", "--depth", "1", origin, sources], check=True)
+    if origin == BOTH:
+        add_tests(sources / requirements[0], libraries / requirements[0])
+        return folder / name, libraries
     return sources, libraries
+
+
+def unpack(project, sources):
+    """Let *sources* be the folder that a project's source distribution has."""
+    with tempfile.TemporaryDirectory(dir=sources.parent) as folder:
+        only = ["--no-deps", "--no-binary", project]
+        subprocess.run([*PIP, "download", *only, "--dest", folder, project], check=True)
+        [archive] = Path(folder).glob("*.tar.gz")
+        with tarfile.open(archive) as file:
+            file.extractall(folder, filter="data")
+        (Path(folder) / archive.name.removesuffix(".tar.gz")).rename(sources)
+
+
+def add_tests(sources, package):
+    """Copy the tests of a package's sources to where it is installed."""
+    for tests in [*sources.rglob("tests"), *sources.rglob("conftest.py")]:
+        place = package / tests.relative_to(sources)
+        if tests.is_dir():
+            shutil.copytree(tests, place, dirs_exist_ok=True)
+        else:
+            shutil.copy(tests, place)
 
 
 def run(place, libraries, arguments, installed):

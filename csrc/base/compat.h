@@ -357,6 +357,22 @@ dict_get_by_hash(PyObject *dict, PyObject *key, Py_hash_t hash)
 #endif
 }
 
+/* PyObject_GenericGetAttr(), where an AttributeError is "absent": 1 and strong, 0 and NULL, or -1.
+   May run Python code. */
+static inline int
+object_generic_optional_attr(PyObject *object, PyObject *name, PyObject **value)
+{
+#if KNOWN_LAYOUT
+    *value = _PyObject_GenericGetAttrWithDict(object, name, NULL, 1);
+#else
+    *value = PyObject_GenericGetAttr(object, name);
+    if (*value == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+    }
+#endif
+    return *value != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+
 /* Looks a name up along the MRO; borrowed, or NULL without an exception.  Runs no
    Python code for str names and ordinary types.  No exception may be set: the interpreter
    clears it where the name is not found. */

@@ -20,6 +20,20 @@ find_capsule(void)
     return NULL;
 }
 
+/* Lets go of all that is kept. */
+static void
+let_all_go(struct dictwatch_count *count)
+{
+    while (count->kept != NULL) {
+        struct dictwatch_kept *kept = count->kept;
+        PyObject *copy = kept->object;
+        count->kept = kept->next;
+        kept->object = NULL;
+        (void)PyDict_Unwatch(count->watcher, copy);
+        Py_DECREF(copy);
+    }
+}
+
 static int
 count_change(PyDict_WatchEvent Py_UNUSED(event), PyObject *Py_UNUSED(dict),
              PyObject *Py_UNUSED(key), PyObject *Py_UNUSED(value))
@@ -28,6 +42,7 @@ count_change(PyDict_WatchEvent Py_UNUSED(event), PyObject *Py_UNUSED(dict),
     if (capsule != NULL) {
         struct dictwatch_count *count = PyCapsule_GetPointer(capsule, COUNT_NAME);
         count->changes++;
+        let_all_go(count);
     }
     return 0;
 }
@@ -101,6 +116,37 @@ dictwatch_add(struct dictwatch *watch, PyObject *dict)
     }
 }
 
+void
+dictwatch_keep(struct dictwatch *watch, struct dictwatch_kept *kept, PyObject *copy)
+{
+    assert(kept->object == NULL);
+    dictwatch_add(watch, copy);
+    if (watch->complete) {
+        struct dictwatch_count *count = PyCapsule_GetPointer(watch->capsule, COUNT_NAME);
+        kept->object = Py_NewRef(copy);
+        kept->next = count->kept;
+        count->kept = kept;
+    }
+}
+
+void
+dictwatch_let_go(struct dictwatch *watch, struct dictwatch_kept *kept)
+{
+    if (kept->object == NULL) {
+        return;
+    }
+    struct dictwatch_count *count = PyCapsule_GetPointer(watch->capsule, COUNT_NAME);
+    struct dictwatch_kept **link = &count->kept;
+    while (*link != kept) {
+        link = &(*link)->next;
+    }
+    *link = kept->next;
+    PyObject *copy = kept->object;
+    kept->object = NULL;
+    (void)PyDict_Unwatch(count->watcher, copy);
+    Py_DECREF(copy);
+}
+
 #else
 
 void
@@ -130,6 +176,17 @@ dictwatch_add(struct dictwatch *watch, PyObject *dict)
     }
     watch->dict[watch->dicts] = dict;
     watch->version[watch->dicts++] = dict_version(dict);
+}
+
+void
+dictwatch_keep(struct dictwatch *Py_UNUSED(watch), struct dictwatch_kept *Py_UNUSED(kept),
+               PyObject *Py_UNUSED(copy))
+{
+}
+
+void
+dictwatch_let_go(struct dictwatch *Py_UNUSED(watch), struct dictwatch_kept *Py_UNUSED(kept))
+{
 }
 
 #endif

@@ -19,10 +19,18 @@
 
 enum { DICTWATCH_DICTS = 7 };
 
+/* A copy of dicts that are watched, which is let go when one of them is about to change, or the
+   copy itself.  What it holds is held by them as well until then, so that no Python code runs. */
+struct dictwatch_kept {
+    PyObject *object; /* strong, or NULL */
+    struct dictwatch_kept *next;
+};
+
 /* The count that the watcher of an interpreter keeps. */
 struct dictwatch_count {
     size_t changes; /* of all dicts that are watched */
     int watcher;
+    struct dictwatch_kept *kept; /* all that is to be let go at the next change */
 };
 
 struct dictwatch {
@@ -43,6 +51,13 @@ void dictwatch_teardown(struct dictwatch *watch);
 /* Forgets the dicts; then adds one after the other.  Neither runs Python code. */
 void dictwatch_restart(struct dictwatch *watch);
 void dictwatch_add(struct dictwatch *watch, PyObject *dict);
+
+/* Keeps an exact dict, which is a copy of the dicts of the watch as they are now.  Without a
+   watcher it is not kept. */
+void dictwatch_keep(struct dictwatch *watch, struct dictwatch_kept *kept, PyObject *copy);
+
+/* Lets go of what is kept, if anything is.  Runs no Python code. */
+void dictwatch_let_go(struct dictwatch *watch, struct dictwatch_kept *kept);
 
 /* True if no dict has changed since dictwatch_restart(). */
 ALWAYS_INLINE int

@@ -11,7 +11,8 @@
 #define NSIG 65
 #endif
 
-static const char *const module_names[] = {"fastcopyreg.compiler", "fastcopyreg._compiler.values"};
+static const char *const module_names[] = {"fastcopyreg.compiler", "fastcopyreg._compiler.values",
+                                           "fastcopyreg._compiler.tables"};
 
 /* ---- the caller's exceptions -------------------------------------------- */
 

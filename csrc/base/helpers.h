@@ -1,4 +1,5 @@
-/* Our own Python code, which the core asks: fastcopyreg.compiler and fastcopyreg._compiler.values.
+/* Our own Python code, which the core asks: fastcopyreg.compiler, fastcopyreg._compiler.values and
+   fastcopyreg._compiler.tables.
 
    Importing them takes longer than the core itself, and many programs never need them, so each is
    imported when it is first asked.  That may fail, and so may the asking: audit hooks that forbid

@@ -1,6 +1,8 @@
 /* The state of the module that every room needs: see state.h. */
 #include "base/state.h"
 
+THREAD_LOCAL int thread_calls;
+
 int
 core_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
 {

@@ -106,6 +106,7 @@
     V(slotnames, "__slotnames__")                          \
     V(spec, "__spec__")                                    \
     V(subclasscheck, "__subclasscheck__")                  \
+    V(super, "super")                                      \
     V(tell, "tell")                                        \
     V(unknown, "unknown")                                  \
     V(update, "update")                                    \
@@ -184,7 +185,7 @@ struct core_stdlib {
 };
 
 /* Our modules in Python that the core asks; see helpers.h. */
-enum helper { HELPER_COMPILER, HELPER_VALUES, HELPER_COUNT };
+enum helper { HELPER_COMPILER, HELPER_VALUES, HELPER_TABLES, HELPER_COUNT };
 
 enum helper_status { HELPER_UNUSED, HELPER_COMES, HELPER_READY, HELPER_OFF };
 
@@ -227,7 +228,14 @@ struct core_room {
     int (*traverse)(struct core_state *state, visitproc visit, void *arg);
     void (*release)(struct core_state *state);  /* lets go of the objects that traverse visits */
     void (*teardown)(struct core_state *state); /* frees everything */
+    /* How many calls are counted as under way, for which the room keeps what is in use; with
+       `forget` none from then on.  NULL: none ever. */
+    int (*under_way)(struct core_state *state, int forget);
 };
+
+/* How many calls of those this thread is in the middle of, of all interpreters together.  After a
+   fork the child has no other thread, and what is counted beside these never ends. */
+extern THREAD_LOCAL int thread_calls;
 
 #undef DECLARE_STRING
 #undef DECLARE_OBJECT

@@ -1,5 +1,7 @@
 /* The Pickler type and the memo that it shows. */
 #include "dump/pickler.h"
+
+#include "base/layout.h"
 #include "dump/room.h"
 
 #include <structmember.h>
@@ -49,7 +51,12 @@ static PyObject *
 pickler_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
 {
     struct core_state *state = core_state_of_type(type);
-    PicklerObject *self = state == NULL ? NULL : (PicklerObject *)type->tp_alloc(type, 0);
+    if (state == NULL
+        || (type != state->dump->pickler_type && type->tp_vectorcall == NULL
+            && copied_table_meet(state, type) < 0)) {
+        return NULL;
+    }
+    PicklerObject *self = (PicklerObject *)type->tp_alloc(type, 0);
     if (self == NULL) {
         return NULL;
     }
@@ -103,10 +110,57 @@ pickler_dealloc(PicklerObject *self)
 /* ---- persistent_id ---------------------------------------------------------------------------
  */
 
-/* Looks an attribute up: 0 and strong, or NULL if there is none; -1 with an exception. */
+/* True if the object has no attributes in a __dict__. */
+static int
+has_no_dict(PicklerObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject *object = (PyObject *)self;
+    return layout_is_known() && layout_find_dict(object, type) == NULL
+           && !(PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)
+                && layout_unmade_values(object, type) != NULL);
+}
+
+/* True if attributes are looked up as on a Pickler, and the object has none of its own. */
+static int
+is_bare(PicklerObject *self)
+{
+    return Py_TYPE(self)->tp_getattro == self->pickler.state->dump->pickler_type->tp_getattro
+           && has_no_dict(self);
+}
+
+/* True if attributes are looked up as on a Pickler, and the class has no hook. */
+static int
+class_is_hookless(struct core_state *state, PyTypeObject *type)
+{
+    PyTypeObject *base = state->dump->pickler_type;
+    unsigned version = type_version(type);
+    if (likely(version != 0 && version == state->dump->hookless_version)) {
+        return 1;
+    }
+    PyObject *name = state->str.persistent_id;
+    if (type->tp_getattro != base->tp_getattro
+        || type_lookup(type, state->str.reducer_override) != NULL
+        || type_lookup(type, name) != type_lookup(base, name)) {
+        return 0;
+    }
+    state->dump->hookless_version = type_assign_version(type, name);
+    return 1;
+}
+
+/* Looks a hook up, one that pickler_getattro() leaves to the generic look-up: 0 and strong, or
+   NULL if there is none; -1 with an exception. */
 static int
 find_hook(PicklerObject *self, PyObject *name, PyObject **hook)
 {
+    PyTypeObject *type = Py_TYPE(self), *base = self->pickler.state->dump->pickler_type;
+    if (is_bare(self) && type_lookup(type, name) == NULL) {
+        *hook = NULL;
+        return 0;
+    }
+    if (type->tp_getattro == base->tp_getattro) {
+        return object_generic_optional_attr((PyObject *)self, name, hook) < 0 ? -1 : 0;
+    }
     return PyObject_GetOptionalAttr((PyObject *)self, name, hook) < 0 ? -1 : 0;
 }
 
@@ -126,13 +180,24 @@ is_base_hook(PicklerObject *self, PyObject *hook)
            && PyCFunction_GET_FUNCTION(hook) == base_persistent_id;
 }
 
+/* True if the object has no hook but the method above. */
+static int
+has_base_hook(PicklerObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self), *base = self->pickler.state->dump->pickler_type;
+    PyObject *name = self->pickler.state->str.persistent_id;
+    return self->persistent_id == NULL
+           && (type == base
+               || (is_bare(self) && type_lookup(type, name) == type_lookup(base, name)));
+}
+
 /* Finds the hook for a dump that begins.  0 or -1. */
 static int
 find_persistent_id(PicklerObject *self)
 {
     struct pickler *pickler = &self->pickler;
     PyObject *hook = NULL;
-    if (!Py_IS_TYPE(self, pickler->state->dump->pickler_type) || self->persistent_id != NULL) {
+    if (!has_base_hook(self)) {
         hook = PyObject_GetAttr((PyObject *)self, pickler->state->str.persistent_id);
         if (hook == NULL) {
             return -1;
@@ -334,6 +399,22 @@ pickler_tp_init(PicklerObject *self, PyObject *args, PyObject *kwargs)
     return result;
 }
 
+/* A make_pickler. */
+static PyObject *
+make_with_table(PyTypeObject *type, PyObject *file, PyObject *protocol, PyObject *table)
+{
+    PicklerObject *self = (PicklerObject *)pickler_new(type, NULL, NULL);
+    if (self != NULL && init_fields(self, file, protocol, 1, NULL) < 0) {
+        Py_CLEAR(self);
+    }
+    if (self == NULL) {
+        Py_DECREF(table);
+        return NULL;
+    }
+    Py_XSETREF(self->pickler.dispatch_table, table);
+    return (PyObject *)self;
+}
+
 /* The class attribute reducer_override_types: *types, or NULL if there is none.  Only classes are
    asked, so that no __getattr__ is called.  0 or -1. */
 static int
@@ -359,6 +440,11 @@ find_hooks(PicklerObject *self)
 {
     struct pickler *pickler = &self->pickler;
     PyObject *override = NULL, *types = NULL;
+    if (self->persistent_id == NULL && class_is_hookless(pickler->state, Py_TYPE(self))
+        && has_no_dict(self)) {
+        assert(pickler->persistent_id == NULL && pickler->reducer_override == NULL);
+        return 0;
+    }
     if (find_persistent_id(self) < 0) {
         return -1;
     }
@@ -737,6 +823,7 @@ pickler_type_setup(PyObject *module)
         drop_setattro(slots);
     }
     spec.slots = slots;
+    state->dump->copied_tables.make = make_with_table;
     PyObject *type = PyType_FromModuleAndSpec(module, &shown_spec, NULL);
     state->dump->pickler_memo_type = (PyTypeObject *)type;
     return type == NULL ? -1 : core_add_type(module, &spec, &state->dump->pickler_type);

@@ -12,6 +12,7 @@ setup_dump(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
+    copied_tables_setup(state);
     PyObject *write = type_lookup((PyTypeObject *)state->stdlib.bytes_io, state->str.write);
     if (write != NULL && Py_IS_TYPE(write, &PyMethodDescr_Type)) {
         state->dump->bytes_io_write = ((PyMethodDescrObject *)write)->d_method->ml_meth;
@@ -27,13 +28,14 @@ traverse_dump(struct core_state *state, visitproc visit, void *arg)
     }
     Py_VISIT(state->dump->pickler_type);
     Py_VISIT(state->dump->pickler_memo_type);
-    return 0;
+    return copied_tables_traverse(state, visit, arg);
 }
 
 static void
 release_dump(struct core_state *state)
 {
     if (state->dump != NULL) {
+        copied_tables_release(state);
         Py_CLEAR(state->dump->pickler_type);
         Py_CLEAR(state->dump->pickler_memo_type);
     }
@@ -46,6 +48,7 @@ teardown_dump(struct core_state *state)
         return;
     }
     pickler_teardown(state);
+    copied_tables_teardown(state);
     PyMem_Free(state->dump);
     state->dump = NULL;
 }

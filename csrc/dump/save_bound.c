@@ -5,6 +5,7 @@
 #include "types/bound.h"
 #include "base/registry.h"
 #include "plans/room.h"
+#include "dump/copied_table.h"
 #include "dump/save_part.h"
 
 /* Makes the bound plan ready, once an epoch of a pickler.  True if it can be used now. */
@@ -31,13 +32,21 @@ pickler_is_plain(const struct pickler *pickler)
            && (pickler->persistent_id == NULL || !pickler->writer.every);
 }
 
+/* True if the pickler finds for the type what copyreg.dispatch_table has. */
+static int
+has_copyregs_reducer(struct pickler *pickler, PyTypeObject *type)
+{
+    return pickler->dispatch_table == NULL
+           || copied_table_agrees(pickler->state, pickler->dispatch_table, type);
+}
+
 /* Makes a bound plan ready again, if a lookup for the type would find the same plan: neither the
    reducer nor its plan is looked up. */
 static NOINLINE int
 bound_is_made_ready(struct bound_plan *bound, struct pickler *pickler, PyTypeObject *type)
 {
     return bound_is_registered(pickler->state, bound, type) && pickler_is_plain(pickler)
-           && pickler->dispatch_table == NULL && !save_asks_override(pickler, type)
+           && has_copyregs_reducer(pickler, type) && !save_asks_override(pickler, type)
            && bound_make_ready(pickler, bound, bound->function, OF_TABLE);
 }
 
@@ -503,9 +512,9 @@ stamp_bound_plan(struct pickler *pickler, struct bound_plan *bound, PyObject *ca
 {
     struct core_state *state = pickler->state;
     PyObject *registered;
-    int lasts = PyFunction_Check(callable) && pickler->dispatch_table == NULL
-                && registry_find_lasting(state, bound->type, &registered)
-                && registered == callable;
+    int lasts = PyFunction_Check(callable)
+                && registry_find_lasting(state, bound->type, &registered) && registered == callable
+                && has_copyregs_reducer(pickler, bound->type);
     bound->function = callable;
     bound->metaclass_version =
         lasts ? type_assign_version(Py_TYPE((PyObject *)bound->type), state->str.name) : 0;

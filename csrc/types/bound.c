@@ -442,6 +442,18 @@ bound_instance_value(PyObject *object, PyTypeObject *type, struct part *part)
     return NULL;
 }
 
+int
+bound_count_busy(struct core_state *state, int forget)
+{
+    int count = 0;
+    for (size_t i = 0; i < BOUND_PLANS; i++) {
+        struct bound_plan *bound = &state->types->bound->plans[i];
+        count += bound->busy;
+        bound->busy = forget ? 0 : bound->busy;
+    }
+    return count;
+}
+
 /* ---- for copies --------------------------------------------------------- */
 
 struct bound_plan *

@@ -101,6 +101,10 @@ bound_is_of(struct core_state *state, PyTypeObject *type)
     return bound_at(state, type)->type == type;
 }
 
+/* How many objects are in the middle of being written by bound plans; with `forget`, which ends
+   that, none from then on. */
+int bound_count_busy(struct core_state *state, int forget);
+
 /* The plan, bound to a type; made if the place is another type's.  NULL if the plan cannot be
    bound.  Runs no Python code. */
 struct bound_plan *bound_of(struct core_state *state, const struct plan *plan, PyTypeObject *type);

@@ -57,5 +57,17 @@ teardown_types(struct core_state *state)
     state->types = NULL;
 }
 
+static int
+count_of_types(struct core_state *state, int forget)
+{
+    struct typeinfo_cache *infos = state->types->infos;
+    struct constructors *constructors = state->types->constructors;
+    int count = infos->busy + constructors->busy + bound_count_busy(state, forget);
+    if (forget) {
+        infos->busy = constructors->busy = 0;
+    }
+    return count;
+}
+
 const struct core_room types_core_room = {setup_types, traverse_types, release_types,
-                                          teardown_types};
+                                          teardown_types, count_of_types};

@@ -128,6 +128,7 @@ static inline void
 typeinfo_enter(struct core_state *state)
 {
     state->types->infos->busy++;
+    thread_calls++;
 }
 
 /* Frees what was kept only for what was under way.  May run Python code. */
@@ -138,6 +139,7 @@ static inline void
 typeinfo_leave(struct core_state *state)
 {
     struct typeinfo_cache *cache = state->types->infos;
+    thread_calls--;
     if (--cache->busy == 0
         && unlikely(cache->retired != NULL || state->plans->store->table.dead != NULL)) {
         typeinfo_free_unused(state);

@@ -485,10 +485,13 @@ def installed():
 def _after_fork_in_child():
     """Take back what another thread, which is not in this process, had begun.
 
-    The lock of such a thread would never be given back here, and the places that it had set would
-    stay as they are.  What the thread that forks has begun itself, it ends here as well.
+    What the core counts as under way in such a thread would never end.  Its lock would never be
+    given back here, and the places that it had set would stay as they are.  What the thread that
+    forks has begun itself, it ends here as well.
     """
     global _lock
+    if backend == "c":
+        _core.calls_under_way(True)
     if _lock._is_owned():
         return
     _lock = RLock()

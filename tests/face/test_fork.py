@@ -290,3 +290,83 @@ def test_a_twin_is_known_both_ways_or_not_at_all():
     finally:
         for key in [key for key in twins if key[0] in (Derived, twin)]:
             del twins[key]
+
+
+# A thread that is in the middle of a dump, a copy and a plan when another one forks.
+IN_THE_MIDDLE = """
+    from fastcopyreg import _core
+
+    class Waiting:
+        def __reduce__(self):
+            reached.set()
+            assert go_on.wait(60)
+            return str, ("waited",)
+
+        def __deepcopy__(self, memo):
+            return self.__reduce__()[1][0]
+
+    def in_thread(function, value):
+        "Begin it in a thread, and return that thread in the middle."
+        global reached, go_on
+        reached, go_on = threading.Event(), threading.Event()
+        thread = threading.Thread(target=function, args=(value,))
+        thread.start()
+        assert reached.wait(60)
+        return thread
+"""
+
+
+@requires_core
+@pytest.mark.parametrize("call", ["pickle.dumps", "copy.deepcopy", "copy.copy"])
+def test_what_other_threads_had_under_way_is_not_counted_in_the_child(call):
+    run(
+        IN_THE_MIDDLE
+        + f"""
+    from fastcopyreg import copy, pickle
+
+    def child():
+        assert _core.calls_under_way() == 0
+        value = [1, (2, {{"a": [3]}})]
+        assert copy.deepcopy(value) == pickle.loads(pickle.dumps(value)) == value
+        assert _core.calls_under_way() == 0
+
+    assert _core.calls_under_way() == 0
+    thread = in_thread({call}, Waiting())
+    assert _core.calls_under_way() > 0
+    assert status_of(child) == 0
+    go_on.set()
+    thread.join()
+    assert _core.calls_under_way() == 0
+    assert status_of(child) == 0
+    """
+    )
+
+
+@requires_core
+def test_what_the_forking_thread_has_under_way_goes_on_in_the_child():
+    run(
+        IN_THE_MIDDLE
+        + """
+    from fastcopyreg import pickle
+
+    class Forking:
+        def __reduce__(self):
+            global pid
+            pid = os.fork()
+            return str, ("forked",)
+
+    for other in (False, True):
+        thread = in_thread(pickle.dumps, Waiting()) if other else None
+        data = pickle.dumps([Forking(), "after"])
+        if pid == 0:
+            signal.alarm(20)
+            count = _core.calls_under_way()
+            whole = pickle.loads(data) == ["forked", "after"]
+            os._exit(0 if whole and (count == 0 or other) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        if other:
+            go_on.set()
+            thread.join()
+        assert _core.calls_under_way() == 0
+    """
+    )

@@ -128,6 +128,11 @@ WAYS = (
 IN_MEMORY, BY_FILE = WAYS[:2], WAYS[2:]
 
 
+def path_in_turn(data, turn):
+    """One of all ways, so that neighbours go different ones."""
+    return WAYS[turn % len(WAYS)], data
+
+
 def both_paths(data, turn):
     """One way by the prescanned path and one by the stream, each in its turn."""
     return [(IN_MEMORY[turn % 2], data), (BY_FILE[turn % 3], data)]
@@ -173,15 +178,30 @@ def changed(data, at, value):
     return data[:at] + bytes([value]) + data[at + 1 :]
 
 
+NEWEST = {name.rpartition("-")[0]: name for name in CORPUS if "-" in name}
+"""By the name of the value, the pickle by the newest protocol that writes it in its own way."""
+OPCODES = {ord(opcode.code) for opcode in pickletools.opcodes}
+
+
+def values_at(name, at):
+    """All values in the newest pickle of each value, and in those of no protocol; the others have
+    the same parts, in which an opcode may stand for any other, and every eighth value of the rest.
+    """
+    if "-" not in name or name in NEWEST.values():
+        return range(256)
+    return sorted(OPCODES | set(range(at % 8, 256, 8)))
+
+
 @requires_fork
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CORPUS)
 def test_every_changed_byte_ends_alike(name):
+    """Each change by one way; all ways meet each value in hundreds of pickles and places."""
     data = CORPUS[name]
     cases = []
     for at in range(len(data)):
-        for value in range(256):
-            cases += both_paths(changed(data, at, value), at + value)
+        for value in values_at(name, at):
+            cases.append(path_in_turn(changed(data, at, value), at + value))
     assert_alike(cases)
 
 

@@ -32,8 +32,9 @@ def test_value_is_loaded_alike_in_every_way(name):
 
 
 @pytest.mark.parametrize("name", sorted(corpus.HEAVY))
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_large_value_is_loaded_alike(name, protocol):
+    """What protocols 1 and 3 have besides is in the small values."""
     data = pickles(name, STANDARD_PICKLER, protocol)
     if data is None:
         pytest.skip("has no pickle")

@@ -24,9 +24,10 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 @pytest.mark.parametrize("name", VALUES)
 def test_files_are_asked_the_same(name, protocol):
+    """1 and 3 are read by counts and without frames, as 2."""
     loading.compare_by_files(dumps(VALUES[name](), protocol) + b"rest")
 
 

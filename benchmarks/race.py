@@ -33,7 +33,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))  # Not there under PYTHONSAFEPATH.
 
 import fastcopyreg
-import fastcopyreg.compiler  # It is loaded once a process: no part of what a dump takes.
+import fastcopyreg._compiler.values  # Loaded once a process: no part of what a dump takes.
+import fastcopyreg.compiler
 import operations
 from fastcopyreg.bench import Result, format_ns, peak_memory, race
 from floors import Floors, Verdict

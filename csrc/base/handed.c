@@ -1,6 +1,8 @@
 /* Containers that foreign code was handed during a load: see handed.h. */
 #include "base/handed.h"
 
+#include "base/layout.h"
+
 enum { FIRST_ROOM = 32, KEPT_ROOM = 4096, NEAR_BY = 16 };
 
 /* Makes room for one more.  0, or -1 with MemoryError. */
@@ -29,7 +31,7 @@ append_handed(struct handed *handed, PyObject *container)
     if (handed->count == handed->room && grow_handed(handed) < 0) {
         return -1;
     }
-    handed->kept[handed->count] = Py_NewRef(container);
+    handed->kept[handed->count] = handed->last = Py_NewRef(container);
     handed->marks[handed->count++] = (uint32_t)Py_MIN(handed->mark, UINT32_MAX);
     return 0;
 }
@@ -85,7 +87,7 @@ keep_items(struct handed *handed, PyObject *container)
     if (PyDict_CheckExact(container)) {
         PyObject *key, *value;
         Py_ssize_t position = 0;
-        while (result == 0 && PyDict_Next(container, &position, &key, &value)) {
+        while (result == 0 && layout_dict_next(container, &position, &key, &value)) {
             result = keep_one(handed, value);
         }
         return result;
@@ -110,12 +112,16 @@ handed_keep_container(struct handed *handed, PyObject *container)
     for (size_t i = before; result == 0 && i < handed->count; i++) {
         result = keep_items(handed, handed->kept[i]);
     }
+    if (result == 0 && unique && !PyTuple_CheckExact(container)) {
+        handed->last = container;
+    }
     return result;
 }
 
 void
 handed_drop(struct handed *handed, size_t mark)
 {
+    handed->last = NULL;
     while (handed->count > 0 && handed->marks[handed->count - 1] >= mark) {
         Py_DECREF(handed->kept[--handed->count]);
     }

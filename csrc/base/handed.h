@@ -9,7 +9,10 @@
    A container with one reference was not handed before.  A container with more may be in the memo,
    or be kept already, and is looked through once.  All this must not take more memory than a memo
    that holds everything: a container that is handed goes into an unused place of the memo near by,
-   of which each has one; the containers in it, and those without such a place, into an array. */
+   of which each has one; the containers in it, and those without such a place, into an array.
+
+   When the function has returned, and nobody but the load holds the container, no cycle can go
+   through it: the collector need not look at it any more. */
 #ifndef FASTCOPYREG_BASE_HANDED_H
 #define FASTCOPYREG_BASE_HANDED_H
 
@@ -27,6 +30,7 @@ struct handed {
     size_t room;
     struct idmap shared; /* those with more references that were looked through, kept too */
     size_t mark;         /* the entries of the memo at this moment */
+    PyObject *last;      /* that was kept, of those that the collector sees; borrowed, or NULL */
 };
 
 /* True for a container that can be filled, or in which such a container may lie. */
@@ -46,6 +50,18 @@ handed_keep(struct handed *handed, PyObject *object)
 {
     return handed == NULL || !handed_may_be_filled(object) ? 0
                                                            : handed_keep_container(handed, object);
+}
+
+/* After a call, and when its arguments were released: hides the container last kept from the
+   collector if nobody else has it by now.  Runs no Python code. */
+ALWAYS_INLINE void
+handed_return(struct handed *handed)
+{
+    PyObject *last = handed->last;
+    handed->last = NULL;
+    if (last != NULL && has_one_reference(last)) {
+        PyObject_GC_UnTrack(last);
+    }
 }
 
 /* Releases those that were handed when the memo had as many entries as `mark` or more, the last

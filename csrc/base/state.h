@@ -109,6 +109,7 @@
     V(super, "super")                                      \
     V(tell, "tell")                                        \
     V(unknown, "unknown")                                  \
+    V(value2member_map, "_value2member_map_")              \
     V(update, "update")                                    \
     V(write, "write")
 

@@ -1,6 +1,7 @@
 /* Opcodes that call something: REDUCE, NEWOBJ, OBJ, INST, BUILD, persistent ids. */
 #include "load/load.h"
 
+#include "base/layout.h"
 #include "load/load_rows.h"
 #include "types/rebuild.h"
 #include "load/safe_opcodes.h"
@@ -191,6 +192,7 @@ load_call(struct unpickler *unpickler, PyObject **arguments)
         object = call_off_stack(unpickler, callable, arguments);
     }
     load_drop_to(unpickler, arguments - 1);
+    handed_return(&unpickler->memo.handed);
     if (load_push_memoized(unpickler, object) < 0) {
         return -1;
     }
@@ -273,6 +275,43 @@ load_plain_object(struct unpickler *unpickler)
     return load_push_memoized(unpickler, object) < 0 ? -1 : 1;
 }
 
+/* The same with keywords, as NEWOBJ_EX has them, without a tuple and a dict in between: strong, or
+   NULL with an exception; *made is 0, and nothing done, if that is not what the class would do. */
+static PyObject *
+call_new_by_names(struct unpickler *unpickler, PyObject *cls, PyObject *arguments,
+                  PyObject *keywords, int *made)
+{
+    enum { MOST = 32 };
+    PyObject *vector[MOST], *name, *value;
+    Py_ssize_t count = 1, position = 0;
+    *made = PyType_Check(cls) && PyTuple_CheckExact(arguments) && PyDict_CheckExact(keywords)
+            && PyTuple_GET_SIZE(arguments) + PyDict_GET_SIZE(keywords) < MOST
+            && layout_has_only_str_keys(keywords)
+            && rebuild_has_python_new(unpickler->state, (PyTypeObject *)cls);
+    PyObject *new = *made ? PyObject_GetAttr(cls, unpickler->state->str.new) : NULL;
+    PyObject *names = new == NULL ? NULL : PyTuple_New(PyDict_GET_SIZE(keywords));
+    if (names == NULL) {
+        Py_XDECREF(new);
+        return NULL;
+    }
+    vector[0] = cls;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(arguments); i++) {
+        vector[count++] = PyTuple_GET_ITEM(arguments, i);
+    }
+    for (Py_ssize_t i = 0; layout_dict_next(keywords, &position, &name, &value); i++) {
+        PyTuple_SET_ITEM(names, i, Py_NewRef(name));
+        vector[count++] = Py_NewRef(value);
+    }
+    Py_ssize_t positional = 1 + PyTuple_GET_SIZE(arguments);
+    PyObject *object = PyObject_Vectorcall(new, vector, (size_t)positional, names);
+    while (count > positional) {
+        Py_DECREF(vector[--count]);
+    }
+    Py_DECREF(names);
+    Py_DECREF(new);
+    return object;
+}
+
 /* Stack: class, arguments; the keywords, which are stolen, have been taken off. */
 static int
 push_new(struct unpickler *unpickler, PyObject *keywords)
@@ -283,7 +322,12 @@ push_new(struct unpickler *unpickler, PyObject *keywords)
     }
     if (cls != NULL && hand_container(unpickler, cls, arguments) == 0
         && hand_container(unpickler, cls, keywords) == 0) {
-        object = load_make_new(unpickler->state, cls, arguments, keywords);
+        int made = 0;
+        object = keywords == NULL ? NULL
+                                  : call_new_by_names(unpickler, cls, arguments, keywords, &made);
+        if (!made) {
+            object = load_make_new(unpickler->state, cls, arguments, keywords);
+        }
     }
     Py_XDECREF(keywords);
     Py_XDECREF(arguments);
@@ -385,6 +429,7 @@ load_build(struct unpickler *unpickler)
     int result = load_build_state(unpickler->state, &unpickler->key_bounds, load_handed(unpickler),
                                   unpickler->top[-1], object_state);
     Py_DECREF(object_state);
+    handed_return(&unpickler->memo.handed);
     return result;
 }
 
@@ -422,10 +467,14 @@ push_persistent(struct unpickler *unpickler, PyObject *id)
         Py_DECREF(id);
         return miss_persistent_load(unpickler->state);
     }
-    PyObject *method = Py_NewRef(unpickler->persistent_load);
+    PyObject *method = Py_NewRef(unpickler->persistent_load), *function = method;
     PyObject *arguments[] = {NULL, unpickler->persistent_self, id};
-    size_t own = unpickler->persistent_self != NULL;
-    PyObject *object = PyObject_Vectorcall(method, arguments + 2 - own, 1 + own, NULL);
+    if (arguments[1] == NULL && PyMethod_Check(method)) {
+        function = PyMethod_GET_FUNCTION(method);
+        arguments[1] = PyMethod_GET_SELF(method);
+    }
+    size_t own = arguments[1] != NULL;
+    PyObject *object = PyObject_Vectorcall(function, arguments + 2 - own, 1 + own, NULL);
     Py_DECREF(method);
     Py_DECREF(id);
     return load_push(unpickler, object);

@@ -18,6 +18,10 @@
    A SimpleNamespace without attributes has an empty dict of its own, which is filled in the place
    of the state.
 
+   A class whose shared keys are full, because many of its instances had fewer attributes, has no
+   places for the others; the interpreter then gives the instance a dict of its own.  So does a
+   shape, by a copy of one that has the names as keys.
+
    The answers that depend on the type and the keys are found once and remembered for the load as a
    shape: the type's version, the very keys, and the place of each.  The keys are the same objects
    in the pickle of every further instance. */
@@ -44,8 +48,11 @@ struct load_shape {
     unsigned int version; /* of the type; 0: no shape */
     int count;
     int in_slots;
-    int greatest;       /* of the places in the values */
-    PyObject *setstate; /* of the type, which updates the __dict__; borrowed, or NULL */
+    int greatest;            /* of the places in the values */
+    PyObject *setstate;      /* of the type, which updates the __dict__; borrowed, or NULL */
+    PyObject *template;      /* of the __dict__, if the keys have no places; owned, or NULL */
+    unsigned int missed;     /* the version of a type whose keys had no places lately, ... */
+    Py_ssize_t missed_count; /* ... so many */
     PyObject *keys[SHAPE_KEYS];
     Py_ssize_t places[SHAPE_KEYS];
 };
@@ -58,6 +65,7 @@ static void
 forget_shape(struct load_shape *shape)
 {
     shape->version = 0;
+    Py_CLEAR(shape->template);
     while (shape->count > 0) {
         Py_DECREF(shape->keys[--shape->count]);
     }
@@ -163,10 +171,25 @@ find_named_slots(struct load_shape *shape, PyTypeObject *type)
     return 1;
 }
 
-/* Works out the shape of a type and keys.  1, or 0 if it has none. */
+/* Makes a template for keys that have no places.  BUILD gives them places if it can, so that is
+   left to it the first time.  1, or 0. */
+static int
+learn_template(struct load_shape *shape, unsigned int version, PyObject **pairs, Py_ssize_t count)
+{
+    if (shape->missed == version && shape->missed_count == count) {
+        shape->template = load_make_names_template(pairs, count);
+        return shape->template != NULL;
+    }
+    shape->missed = version;
+    shape->missed_count = count;
+    return 0;
+}
+
+/* Works out the shape of a type and keys; `builds`: the state is stored as BUILD does.  1, or 0 if
+   it has none. */
 static int
 learn_shape(struct load_shape *shape, PyTypeObject *type, unsigned int version, int in_slots,
-            PyObject **pairs, Py_ssize_t count)
+            int builds, PyObject **pairs, Py_ssize_t count)
 {
     forget_shape(shape);
     if (count > SHAPE_KEYS) {
@@ -181,7 +204,9 @@ learn_shape(struct load_shape *shape, PyTypeObject *type, unsigned int version, 
     for (; shape->count < count; shape->count++) {
         shape->keys[shape->count] = Py_NewRef(pairs[2 * shape->count]);
     }
-    if (!(in_slots ? find_named_slots(shape, type) : find_values(shape, type))) {
+    if (!(in_slots ? find_named_slots(shape, type)
+                   : find_values(shape, type)
+                         || (builds && learn_template(shape, version, pairs, count)))) {
         forget_shape(shape);
         return 0;
     }
@@ -238,7 +263,7 @@ shape_of(struct unpickler *unpickler, PyObject *object, int in_slots, PyObject *
     version = type_version(type);
     shape = find_shape(unpickler, version);
     unpickler->shapes_used |= UINT32_C(1) << (version % SHAPE_COUNT);
-    if (!learn_shape(shape, type, version, in_slots, pairs, count)) {
+    if (!learn_shape(shape, type, version, in_slots, setstate == NULL, pairs, count)) {
         return NULL;
     }
     shape->setstate = setstate;
@@ -258,6 +283,27 @@ store_values(PyObject *object, const struct load_shape *shape, PyObject **pairs)
         layout_values_append(values, (int)shape->places[i], pairs[2 * i + 1]);
     }
     return 1;
+}
+
+/* Moves values into a new dict, which becomes the instance's.  1, 0 if it has attributes already,
+   or -1 with MemoryError.  Runs no Python code. */
+static NOINLINE int
+store_dict(PyObject *object, const struct load_shape *shape, PyObject **pairs)
+{
+    struct layout_values *values = layout_unmade_values(object, Py_TYPE(object));
+    PyObject *dict;
+    int made = values == NULL || layout_values_count(values) != 0
+                   ? 0
+                   : load_copy_template(shape->template, pairs, shape->count, &dict);
+    if (made <= 0) {
+        return made;
+    }
+    int set = PyObject_GenericSetDict(object, dict, NULL);
+    for (int i = 0; set < 0 && i < shape->count; i++) {
+        pairs[2 * i + 1] = Py_NewRef(Py_None); /* the stack's were moved */
+    }
+    Py_DECREF(dict);
+    return set < 0 ? -1 : 1;
 }
 
 /* Moves values into slots.  1, or 0 if one of them is set already. */
@@ -307,7 +353,7 @@ learn_one_shape(struct core_state *state, PyTypeObject *type, int in_slots,
     }
     int learnt = made < count ? -1
                               : learn_shape(state->load->one_shape, type, type_version(type),
-                                            in_slots, pairs, count);
+                                            in_slots, 0, pairs, count);
     while (made-- > 0) {
         Py_CLEAR(pairs[2 * made]);
     }
@@ -520,10 +566,12 @@ load_store_state(struct unpickler *unpickler, PyObject **pairs)
         return store_namespace(unpickler, namespace, pairs);
     }
     struct load_shape *shape = shape_of(unpickler, *below, follows == 2, pairs, count);
-    if (shape == NULL
-        || !(follows == 2 ? store_slots(*below, shape, pairs)
-                          : store_values(*below, shape, pairs))) {
-        return 0;
+    int stored = shape == NULL             ? 0
+                 : follows == 2            ? store_slots(*below, shape, pairs)
+                 : shape->template == NULL ? store_values(*below, shape, pairs)
+                                           : store_dict(*below, shape, pairs);
+    if (stored <= 0) {
+        return stored;
     }
     unpickler->state->plans->made_by_plan += shape->setstate != NULL;
     int deferred = index < 0 ? 0 : defer_state(unpickler, pairs, follows, index);

@@ -340,6 +340,50 @@ fill_from(PyObject *dict, PyObject *template, PyObject **pairs, Py_ssize_t count
     return 1;
 }
 
+PyObject *
+load_make_names_template(PyObject **pairs, Py_ssize_t count)
+{
+    PyObject *dict = PyDict_New();
+    for (Py_ssize_t i = 0; dict != NULL && i < count; i++) {
+        PyObject *name = Py_NewRef(pairs[2 * i]);
+        PyUnicode_InternInPlace(&name);
+        if (PyDict_SetItem(dict, name, Py_None) < 0) {
+            Py_CLEAR(dict);
+        }
+        Py_DECREF(name);
+    }
+    if (dict != NULL && items_of(dict, count).first == NULL) {
+        Py_CLEAR(dict);
+    }
+    PyErr_Clear();
+    return dict;
+}
+
+int
+load_copy_template(PyObject *template, PyObject **pairs, Py_ssize_t count, PyObject **made)
+{
+    PyObject *dict = PyDict_Copy(template);
+    if (dict == NULL) {
+        return -1;
+    }
+    struct table_items items = items_of(dict, count);
+    if (items.first == NULL) {
+        Py_DECREF(dict);
+        return 0;
+    }
+    int collected = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject **value = items.first + i * items.stride + 1;
+        collected |= load_may_be_collected(pairs[2 * i + 1]);
+        Py_SETREF(*value, pairs[2 * i + 1]);
+    }
+    if (collected && !PyObject_GC_IsTracked(dict)) {
+        PyObject_GC_Track(dict);
+    }
+    *made = dict;
+    return 1;
+}
+
 /* By a template of this load. */
 ALWAYS_INLINE int
 fill_by_own(struct unpickler *unpickler, PyObject *dict, PyObject **pairs, Py_ssize_t count)

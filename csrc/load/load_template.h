@@ -14,6 +14,14 @@ int load_fill_dict(struct unpickler *unpickler, PyObject *dict, PyObject **pairs
 int load_fill_by_kept(struct core_state *state, PyObject *dict, PyObject **pairs,
                       Py_ssize_t count);
 
+/* A dict with the keys of the pairs, exact strings, interned; strong, or NULL without an exception
+   if two are equal, or without memory. */
+PyObject *load_make_names_template(PyObject **pairs, Py_ssize_t count);
+
+/* Sets *made to a new dict with the keys of such a template and the values of the pairs, whose
+   references are the dict's then: 1, 0 if that is not possible, or -1 with MemoryError. */
+int load_copy_template(PyObject *template, PyObject **pairs, Py_ssize_t count, PyObject **made);
+
 /* Forgets the templates of a load. */
 void load_forget_templates(struct unpickler *unpickler);
 

@@ -23,7 +23,8 @@
    Many pickles are of objects of one class, one after another, whose opcodes are the same and only
    the numbers and texts differ.  Where the stretch from one object to the next is as long as the
    one before, the bytes of the following ones are compared with it, all but those arguments, and
-   equal stretches need no second look: each fetches the same indices and puts as many. */
+   equal stretches need no second look: each fetches the same indices and puts as many.  The same
+   of two stretches, if they alternate: what a state setter returns is an object too. */
 #include "load/prescan.h"
 
 #include "load/load_opcodes.h"
@@ -41,7 +42,9 @@ struct scan {
     int has_objects;
     /* The stretch from object to object: */
     const unsigned char *stretch; /* where it begins */
-    Py_ssize_t length;            /* of the one before */
+    Py_ssize_t length;            /* of the one before, */
+    Py_ssize_t length2;           /* of the one before that, */
+    Py_ssize_t length3;           /* and before that */
     int misses;                   /* how often too few were found that are alike */
 };
 
@@ -191,7 +194,7 @@ pass_memoize(struct scan *scan)
 /* ---- stretches that are alike ------------------------------------------- */
 
 enum {
-    STRETCH_WORDS = 10,
+    STRETCH_WORDS = 12,
     LONGEST_STRETCH = STRETCH_WORDS * 8,
     /* Measuring stretches stops after so many that had so few alike. */
     MOST_MISSES = 16,
@@ -292,10 +295,15 @@ count_alike(const unsigned char *at, const unsigned char *end, Py_ssize_t length
 ALWAYS_INLINE int
 pass_alike(struct scan *scan)
 {
-    Py_ssize_t before = scan->length, length = scan->at - scan->stretch;
+    Py_ssize_t length = scan->at - scan->stretch, before = scan->length;
+    int alternates = length == scan->length2 && before == scan->length3 && length != before;
+    scan->length3 = scan->length2;
+    scan->length2 = before;
     scan->length = length;
     scan->stretch = scan->at;
-    if (length != before || length > LONGEST_STRETCH || scan->misses == MOST_MISSES) {
+    length += alternates ? before : 0;
+    if ((!alternates && length != before) || length > LONGEST_STRETCH
+        || scan->misses == MOST_MISSES) {
         return 1;
     }
     size_t puts = 0, alike = count_alike(scan->at, scan->end, length, &puts);
@@ -306,7 +314,7 @@ pass_alike(struct scan *scan)
 }
 
 /* Notes whether the object just made or found is put into the memo at once, so that the memo keeps
-   it in any case. */
+   it in any case, or dropped at once, as what a state setter returns. */
 ALWAYS_INLINE int
 pass_object(struct scan *scan)
 {
@@ -314,7 +322,7 @@ pass_object(struct scan *scan)
     scan->has_objects = 1;
     if (memoized == 0) {
         unsigned char next = scan->at < scan->end ? *scan->at : 0;
-        scan->keeps_all |= next != OP_BINPUT && next != OP_LONG_BINPUT;
+        scan->keeps_all |= next != OP_BINPUT && next != OP_LONG_BINPUT && next != OP_POP;
     }
     return memoized >= 0 && pass_alike(scan);
 }

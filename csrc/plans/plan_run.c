@@ -489,9 +489,8 @@ has_placeholder(struct core_state *state, PyObject *args)
     return 0;
 }
 
-/* Takes what an exact functools.partial binds; the callable in it, or NULL. */
-static PyObject *
-unwrap_partial(struct core_state *state, PyObject *partial, struct reducer *reducer)
+PyObject *
+reducer_unwrap_partial(struct core_state *state, PyObject *partial, struct reducer *reducer)
 {
     const struct partial_places *places = &state->plans->partial_places;
     if (places->function == 0 || places->args == 0 || places->keywords == 0) {
@@ -528,7 +527,7 @@ unwrap(struct core_state *state, PyObject *callable, struct reducer *reducer)
             callable = bind_first(reducer, &self, 1) ? PyMethod_GET_FUNCTION(callable) : NULL;
         }
         else if ((PyObject *)Py_TYPE(callable) == state->stdlib.partial) {
-            callable = unwrap_partial(state, callable, reducer);
+            callable = reducer_unwrap_partial(state, callable, reducer);
         }
         else {
             callable = NULL;

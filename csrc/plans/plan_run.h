@@ -49,6 +49,10 @@ struct reducer {
 /* Finds what is needed to look into partials. */
 void reducer_setup(struct core_state *state);
 
+/* Adds what an exact functools.partial binds; the callable in it, or NULL if that is not known. */
+PyObject *reducer_unwrap_partial(struct core_state *state, PyObject *partial,
+                                 struct reducer *reducer);
+
 /* Meets a reducer, which is given an object and a protocol (NULL: the object alone).
    OUTCOME_DONE if it has a plan that can be run now, OUTCOME_HOT if it is to be read, after
    which it is to be met again.  Runs no Python code. */

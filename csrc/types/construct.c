@@ -5,6 +5,7 @@
 #include "base/helpers.h"
 #include "base/observed.h"
 #include "base/layout.h"
+#include "values/enum_members.h"
 #include "values/value_classes.h"
 #include "values/value_construct.h"
 #include "types/constructors.h"
@@ -309,8 +310,9 @@ static enum outcome
 find_class_constructor(struct core_state *state, PyTypeObject *type, Py_ssize_t count,
                        struct constructor **constructor, PyObject **hot)
 {
-    unsigned version =
-        construct_is_ordinary(type) ? type_assign_version(type, state->str.init) : 0;
+    unsigned version = construct_is_ordinary(type) || enum_members_may_be_of(state, type)
+                           ? type_assign_version(type, state->str.init)
+                           : 0;
     if (version == 0) {
         return OUTCOME_BAIL;
     }

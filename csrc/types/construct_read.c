@@ -6,6 +6,7 @@
 #include "plans/plan.h"
 #include "types/constructors.h"
 #include "types/room.h"
+#include "values/enum_members.h"
 #include "values/value_classes.h"
 
 /* True if a store of the name into an instance does no more than to keep the value. */
@@ -215,11 +216,14 @@ is_readable(struct core_state *state, PyObject *callable)
     return !PyType_Check(callable) || metaclass_leaves_alone(state, (PyTypeObject *)callable);
 }
 
-/* True if there may be a plan.  A class whose __setstate__ may be known is read for that alone. */
+/* True if there may be a plan.  A class whose __setstate__ may be known is read for that alone,
+   and an enumeration for its members. */
 static int
-has_constructor_to_read(PyObject *callable)
+has_constructor_to_read(struct core_state *state, PyObject *callable)
 {
-    return !PyType_Check(callable) || !value_class_may_set_state((PyTypeObject *)callable);
+    PyTypeObject *type = (PyTypeObject *)callable;
+    return !PyType_Check(callable)
+           || !(value_class_may_set_state(type) || enum_members_may_be_of(state, type));
 }
 
 int
@@ -229,7 +233,7 @@ construct_read(struct core_state *state, PyObject *callable)
     PyObject *key = Py_NewRef(key_of(state, callable, &before));
     struct plan *plan = NULL;
     int readable = is_readable(state, callable);
-    int read = readable && has_constructor_to_read(callable)
+    int read = readable && has_constructor_to_read(state, callable)
                    ? plan_read_constructor(state, callable, &plan)
                    : 0;
     struct value_class *known = NULL;

@@ -85,6 +85,9 @@ layout_lacks_attribute(PyObject *object, PyTypeObject *type, PyObject *name)
 {
     struct layout_values *values = layout_unmade_values(object, type);
     if (values != NULL) {
+        if (layout_values_count(values) == 0) {
+            return 1;
+        }
         struct layout_keys *keys = layout_shared_keys(type);
         for (Py_ssize_t i = 0; i < keys->count; i++) {
             if (layout_entries(keys)[i].key == name || !is_harmless(layout_entries(keys)[i].key)) {

@@ -131,6 +131,25 @@ apply_known(struct core_state *state, PyObject *object, PyObject *object_state, 
     return done != 0 ? done : store_by_plan(state, object, object_state);
 }
 
+/* The type's own __setstate__ is called without asking the object, where that has none.  Strong,
+   or NULL with an exception. */
+static PyObject *
+call_own_setstate(struct core_state *state, PyObject *object, PyObject *object_state)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject *arguments[] = {object, object_state}, *function = find_own_setstate(state, type);
+    int lacks =
+        type->tp_dictoffset == 0
+        || (layout_has_values(type) && layout_lacks_attribute(object, type, state->str.setstate));
+    if (function == NULL || !lacks) {
+        return PyObject_VectorcallMethod(state->str.setstate, arguments, 2, NULL);
+    }
+    Py_INCREF(function);
+    PyObject *returned = PyObject_Vectorcall(function, arguments, 2, NULL);
+    Py_DECREF(function);
+    return returned;
+}
+
 /* object.__setstate__(object_state), as setstate_apply(). */
 static int
 call(struct core_state *state, struct handed *handed, PyObject *object, PyObject *object_state)
@@ -138,8 +157,7 @@ call(struct core_state *state, struct handed *handed, PyObject *object, PyObject
     if (handed_keep(handed, object_state) < 0) {
         return -1;
     }
-    PyObject *arguments[] = {object, object_state};
-    PyObject *returned = PyObject_VectorcallMethod(state->str.setstate, arguments, 2, NULL);
+    PyObject *returned = call_own_setstate(state, object, object_state);
     if (returned == NULL) {
         return -1;
     }

@@ -4,6 +4,7 @@
 #include "base/helpers.h"
 #include "base/layout.h"
 #include "base/metaclass.h"
+#include "values/enum_members.h"
 #include "plans/plan_run.h"
 #include "base/dictwatch.h"
 
@@ -15,6 +16,7 @@ enum value_class_kind {
     KNOWN_IPV4,
     KNOWN_FRACTION,
     KNOWN_UUID, /* its __setstate__ */
+    KNOWN_ENUM, /* any class of members; behind CONSTRUCTORS */
     KNOWN_KINDS
 };
 
@@ -38,8 +40,9 @@ struct value_class {
     PyObject *builtins;
     PyObject
         *globals; /* triples: a name, the object, None or a pair of an attribute and its value */
-    unsigned versions; /* of the types among the values, all taken together */
-    PyObject *member;  /* of UUIDs: SafeUUID.unknown, which SafeUUID holds */
+    unsigned versions;           /* of the types among the values, all taken together */
+    PyObject *member;            /* of UUIDs: SafeUUID.unknown, which SafeUUID holds */
+    struct enum_members members; /* of enumerations */
     Py_ssize_t slots[SLOTS_MAX];
     struct dictwatch watch; /* of the dicts in which the names were found */
 };
@@ -114,6 +117,10 @@ names_hold(struct core_state *state, struct value_class *known)
     for (Py_ssize_t i = 0; hold && i < PyTuple_GET_SIZE(known->globals); i++) {
         hold = global_holds(state, known, PyTuple_GET_ITEM(known->globals, i));
     }
+    if (hold && known->kind == KNOWN_ENUM) {
+        dictwatch_add(&known->watch, known->members.by_value);
+        hold = enum_members_are_plain(&known->members);
+    }
     known->watch.complete &= hold;
     return hold;
 }
@@ -129,6 +136,10 @@ value_class_holds(struct core_state *state, struct value_class *known)
         }
     }
     unsigned versions;
+    if (known->kind == KNOWN_ENUM && !enum_members_afford(&known->members)
+        && !dictwatch_is_unchanged(&known->watch)) {
+        return 0;
+    }
     return (likely(dictwatch_is_unchanged(&known->watch)) || names_hold(state, known))
            && add_versions(state, known, &versions) && versions == known->versions;
 }
@@ -386,6 +397,7 @@ make_of_kind(struct core_state *state, const struct value_class *known, PyTypeOb
     case KNOWN_PATH: return make_path(state, known, type, arguments, count, made);
     case KNOWN_IPV4: return make_ipv4(state, known, type, arguments, count, made);
     case KNOWN_FRACTION: return make_fraction(state, known, type, arguments, count, made);
+    case KNOWN_ENUM: return enum_member_find(&known->members, type, arguments, count, made);
     default: return OUTCOME_BAIL;
     }
 }
@@ -394,9 +406,10 @@ make_of_kind(struct core_state *state, const struct value_class *known, PyTypeOb
 
 /* Arguments, or a state, as a reduction gives them; strong, or NULL. */
 static PyObject *
-sample(enum value_class_kind kind)
+sample(const struct value_class *known)
 {
-    switch (kind) {
+    switch (known->kind) {
+    case KNOWN_ENUM: return enum_members_sample(&known->members);
     case KNOWN_IPV6: return Py_BuildValue("(s)", "1:20:300::abcd");
     case KNOWN_COUNTER: return Py_BuildValue("({s:i})", "a", 2);
     case KNOWN_PATH: return Py_BuildValue("(ss)", "a", "b");
@@ -432,7 +445,7 @@ make_both(struct core_state *state, const struct value_class *known, PyTypeObjec
 static int
 are_alike(const struct value_class *known, PyObject *ours, PyObject *theirs)
 {
-    int alike = Py_TYPE(ours) == Py_TYPE(theirs);
+    int alike = known->kind == KNOWN_ENUM ? ours == theirs : Py_TYPE(ours) == Py_TYPE(theirs);
     if (alike && known->kind == KNOWN_COUNTER) {
         PyObject *same = PyDict_Type.tp_richcompare(ours, theirs, Py_EQ);
         alike = same == Py_True;
@@ -453,7 +466,7 @@ are_alike(const struct value_class *known, PyObject *ours, PyObject *theirs)
 static int
 first_is_alike(struct core_state *state, const struct value_class *known, PyTypeObject *type)
 {
-    PyObject *given = sample(known->kind), *ours = NULL, *theirs = NULL;
+    PyObject *given = sample(known), *ours = NULL, *theirs = NULL;
     int alike = given != NULL && make_both(state, known, type, given, &ours, &theirs)
                 && are_alike(known, ours, theirs) == 1;
     Py_XDECREF(given);
@@ -530,6 +543,12 @@ find_slot_member(struct core_state *state, struct value_class *known, PyTypeObje
 static int
 is_called_as_usual(struct core_state *state, struct value_class *known, PyTypeObject *type)
 {
+    if (known->kind == KNOWN_ENUM) {
+        PyObject *default_names = PyTuple_GET_SIZE(known->globals) == 0
+                                      ? Py_None
+                                      : value_of(PyTuple_GET_ITEM(known->globals, 0));
+        return enum_members_read(state, &known->members, type, known->functions, default_names);
+    }
     if (type->tp_getattro != PyObject_GenericGetAttr) {
         return 0;
     }

@@ -1,6 +1,7 @@
 /* Objects of the standard library's classes in Python that are made without running their
    constructors: IPv4Address of a number, IPv6Address of a text, Fraction of two numbers, Counter
-   of a dict, PurePath of texts; and a UUID given its state without running its __setstate__.
+   of a dict, PurePath of texts; members of enumerations, found by their values; and a UUID given
+   its state without running its __setstate__.
 
    As with the rows of values.h, the functions that are left out must have the very code that was
    compared with what is here (_compiler/values.py), and find the builtins and globals that they

@@ -92,6 +92,14 @@ _KNOWN = {
         "58ba47de4c2cc05e084b39f21be25e94",  # 3.14
         "623d584d8507b428e84ac4daef83d49a",  # 3.15
     },
+    # With EnumType.__call__.
+    "enum.Enum()": {
+        "fae41108f96beeb8a0927576ad4f093d",  # 3.11
+        "16771866f9660def76ac61cacab4b3a5",  # 3.12
+        "58a4ecac4241e414ec636bad3db0bffc",  # 3.13
+        "c33d9ce5c2fb7e12a33d582bd1e95f19",  # 3.14
+        "b751e4dc7f815934a59ee22bd3de8f8f",  # 3.15
+    },
     "uuid.UUID.__setstate__()": {
         "e36dbba159e8527d98c457667c162588",  # 3.11
         "ec39f132494e4580ec7643fc686f3af0",  # 3.12
@@ -184,11 +192,25 @@ def constructor(cls):
     That is the kind, the functions that are left out, what `known` returns of them, and what they
     find as globals.
     """
+    if "_value2member_map_" in vars(cls):
+        return _enumeration(cls)
     for kind, (modules, names, known_as, methods, watched) in enumerate(CONSTRUCTORS):
         found = (vars(sys.modules.get(module, object)).get(cls.__name__) for module in modules)
         if cls.__name__ in names and any(each is cls for each in found):
             return _constructor(cls, kind, known_as, methods, watched)
     return None
+
+
+def _enumeration(cls):
+    """The same of a class whose call finds a member, which its metaclass and Enum.__new__ do."""
+    functions = _function(type(cls), "__call__"), _function(cls, "__new__")
+    facts = known("enum.Enum()", functions)
+    if facts is None or functions[0].__globals__ is not functions[1].__globals__:
+        return None
+    # Up to 3.12 the default of names is None.
+    names = [name for name in functions[0].__code__.co_names if name == "_not_given"]
+    watched = tuple(_global(functions[0], name, None) for name in names)
+    return len(CONSTRUCTORS), functions, *facts, watched
 
 
 def sets_state(cls):

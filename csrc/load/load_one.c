@@ -14,6 +14,7 @@ enum {
     LONGEST = 1024, /* bytes of such a pickle */
     ARGUMENTS = 16,
     HEAD = 2 + FRAME_HEADER_SIZE, /* PROTO, FRAME */
+    LONGEST_NUMBER = HEAD + 10,   /* a pickle of one, with STOP */
     LEAST_REST = 7,               /* behind the names: ends of a global and a call of nothing */
     ATTRIBUTES = 16
 };
@@ -402,7 +403,7 @@ load_atom(struct core_state *state, PyObject *bytes, PyObject **object)
 {
     const unsigned char *begin = (const unsigned char *)PyBytes_AS_STRING(bytes);
     size_t size = (size_t)PyBytes_GET_SIZE(bytes);
-    if (size < 4 || size > LONGEST) {
+    if (size < 4 || size > LONGEST || (size > LONGEST_NUMBER && begin[size - 2] != OP_MEMOIZE)) {
         return 0;
     }
     const unsigned char *at = begin + (begin[2] == OP_FRAME && size > HEAD ? HEAD : 2);

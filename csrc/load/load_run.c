@@ -38,6 +38,9 @@ load_frame(struct unpickler *unpickler)
     if (reader_check_no_frame(&unpickler->reader) < 0) {
         return -1;
     }
+    if (size > PY_SSIZE_T_MAX && unpickler->policy != NULL) {
+        return safe_exceed(unpickler, "size");
+    }
     if (size > PY_SSIZE_T_MAX) {
         PyErr_Format(PyExc_OverflowError, "FRAME length exceeds system's maximum of %zd bytes",
                      PY_SSIZE_T_MAX);

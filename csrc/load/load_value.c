@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* A count of `size` bytes: 0, or -1 with OverflowError for a size that no object can have. */
+/* A count of `size` bytes: 0, or -1 with an exception for a size that no object can have, or that
+   a policy does not grant. */
 static int
 take_count(struct unpickler *unpickler, int size, const char *what, size_t *count)
 {
@@ -14,13 +15,17 @@ take_count(struct unpickler *unpickler, int size, const char *what, size_t *coun
         return -1;
     }
     uint64_t value = read_little_endian(bytes, size);
+    if (unpickler->policy != NULL
+        && safe_check_string(unpickler, value > SIZE_MAX ? SIZE_MAX : (size_t)value) < 0) {
+        return -1;
+    }
     if (value > PY_SSIZE_T_MAX) {
         PyErr_Format(PyExc_OverflowError, "%s exceeds system's maximum size of %zd bytes", what,
                      PY_SSIZE_T_MAX);
         return -1;
     }
     *count = (size_t)value;
-    return unpickler->policy == NULL ? 0 : safe_check_string(unpickler, *count);
+    return 0;
 }
 
 /* ---- integers ----------------------------------------------------------- */

@@ -365,9 +365,8 @@ reader_check_most(struct reader *reader, size_t size)
     if (likely(size <= reader->most && taken <= reader->most - size)) {
         return 0;
     }
-    PyErr_Format(reader->state->stdlib.unpickling_error,
-                 "the pickle is longer than %llu bytes, the limit 'size'",
-                 (unsigned long long)reader->most);
+    PyErr_SetString(reader->state->stdlib.unpickling_error,
+                    "the pickle is longer than the limit 'size'");
     return -1;
 }
 

@@ -235,6 +235,17 @@ may_collide(const PolicyObject *policy, PyObject *key)
 
 /* ---- keys --------------------------------------------------------------- */
 
+/* A key that could not be looked at: -1, with UnpicklingError if it is too deep. */
+static int
+fail_to_check(struct unpickler *unpickler)
+{
+    if (PyErr_ExceptionMatches(PyExc_RecursionError)) {
+        PyErr_Clear();
+        return safe_exceed(unpickler, "depth");
+    }
+    return -1;
+}
+
 /* Counts one.  0 or -1. */
 static int
 check_key(struct unpickler *unpickler, uint64_t container, PyObject *key)
@@ -248,9 +259,12 @@ check_key(struct unpickler *unpickler, uint64_t container, PyObject *key)
         return 0;
     }
     if (load_check_key(unpickler->state, &unpickler->key_bounds, NULL, key) < 0) {
-        return -1;
+        return fail_to_check(unpickler);
     }
     Py_hash_t hash = PyObject_Hash(key);
+    if (hash == -1 && PyErr_ExceptionMatches(PyExc_RecursionError)) {
+        return fail_to_check(unpickler);
+    }
     if (hash == -1) {
         PyErr_Clear(); /* the dict or set words it */
         return 0;

@@ -60,8 +60,8 @@ safe_nest(struct unpickler *unpickler, PyObject **parts, PyObject **whole, uint6
 {
     struct safe_counts *counts = &unpickler->safe;
     size_t height = (size_t)(whole - unpickler->stack), count = counts->nesting_count;
-    if (unlikely(count == 0 || count == counts->nesting_room || layers >= counts->most_depth)
-        || counts->nesting[count - 1].height >= height) {
+    if (unlikely(count == counts->nesting_room || layers >= counts->most_depth)
+        || (count > 0 && counts->nesting[count - 1].height >= height)) {
         return safe_nest_parts(unpickler, (size_t)(parts - unpickler->stack), height, layers);
     }
     counts->nesting[count] = (struct safe_nesting){height, 1 + layers};

@@ -237,8 +237,8 @@ def test_a_pickle_whose_classes_are_allowed_is_loaded_as_pickle_does(name):
         if not safe.explain(data, allow=allow, limits=limits):
             continue
         chosen = safe.Policy(allow, limits=limits)
-        if "list_reverseiterator" in str(loading.outcome(partial(chosen.loads, data))):
-            continue  # Calling the class `reversed` gives an object of another.
+        if b"reversed" in data:
+            continue  # Calling this class gives an object of another.
         assert loading.outcome(partial(chosen.loads, data)) == expected
         file = io.BytesIO(data + b"rest")
         assert loading.outcome(partial(chosen.load, file)) == expected
@@ -684,6 +684,56 @@ def test_explain_of_nonsense():
     for data in (b"", b"junk", b"(" * 10, pickled([1])[:-3]):
         found = safe.explain(data)
         assert not found and found.problems
+
+
+def nested(take, count=30_000):
+    """A pickle of a tuple so deep, which `take` takes from the memo."""
+    index = lambda number: b"j" + number.to_bytes(4, "little")  # noqa: E731
+    layers = b"".join(index(number) + b"\x85\x940" for number in range(count))
+    return b"\x80\x04)\x940" + layers + take.replace(b"@", index(count))
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        b"}@Ns.",
+        b"\x8f(@\x90.",
+        b"(@\x91.",
+        b"(@Nd.",
+        b"cbuiltins\nset\n]@a\x85R.",
+        b"ccollections\nOrderedDict\n)R@Ns.",
+    ],
+)
+def test_a_deep_key_is_hashed_or_refused(take):
+    """Never a RecursionError: where tuples keep their hashes it is a key, elsewhere too deep."""
+    data = nested(take)
+    for load in (safe.loads, by_python):
+        if sys.implementation.name == "cpython" and sys.version_info >= (3, 14):
+            assert len(load(data)) == 1
+        else:
+            with pytest.raises(pickle.UnpicklingError, match="limit 'depth'"):
+                load(data)
+
+
+@pytest.mark.parametrize("count", [2**63, 2**64 - 1])
+@pytest.mark.parametrize("opcode", [b"\x8d", b"\x8e", b"\x95", b"\x96"])
+def test_a_count_that_no_memory_holds_exceeds_a_limit(opcode, count):
+    data = opcode + count.to_bytes(8, "little") + b"N."
+    for load in (safe.loads, by_python, lambda data: safe.load(io.BytesIO(data))):
+        with pytest.raises(pickle.UnpicklingError, match="limit '(string|size)'"):
+            load(data)
+
+
+def test_what_frozensets_are_given_goes_to_their_add():
+    class Adding(frozenset):
+        added = ()
+
+        def add(self, item):
+            self.added += (item,)
+
+    allow = [safe.Allowed(Adding, name="some:Adding")]
+    for load in (safe.loads, by_python):
+        assert load(b"csome\nAdding\n)R(K\x01\x90.", allow=allow).added == (1,)
 
 
 def built(callable_, arguments):

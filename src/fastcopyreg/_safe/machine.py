@@ -25,6 +25,7 @@ FREE_COPIES = 1_000_000
 FREE_ARGUMENTS = 64
 KEY_PARTS, FEW_PARTS, KEY_DEPTH = 2**20, 128, 10_000
 LONG_KEY, MOST_PARTS = 4096, 1024
+TUPLES_KEEP_HASHES = sys.version_info >= (3, 14) and sys.implementation.name == "cpython"
 MODULUS = 2 ** (61 if sys.maxsize > 2**32 else 31) - 1
 
 try:
@@ -76,7 +77,7 @@ class Input:
 
     def _check(self, size):
         if self.taken - self.begin + size > self.most:
-            raise UnpicklingError(f"the pickle is longer than {self.most} bytes, the limit 'size'")
+            raise UnpicklingError("the pickle is longer than the limit 'size'")
 
     def _refill(self, size):
         """Read so many bytes from the file, which become the window."""
@@ -140,8 +141,6 @@ class Input:
             if self.at < self.frame_end:
                 raise UnpicklingError("beginning of a new frame before end of current frame")
             self.frame_end = None
-        if size > sys.maxsize:
-            raise OverflowError("FRAME length exceeds system's maximum")
         if self.end - self.at < size:
             if self.at < self.end:
                 raise self._truncated()
@@ -226,7 +225,7 @@ class Machine:
         self.protocol = 0
         self.objects = self.charged = self.collisions = self.sets = self.helpers = 0
         self.parts = 0
-        self.hashes = {}
+        self.hashes, self.hashed = {}, {}
         self.buffer = Machine  # Nothing that is on a stack.
         self.input.next_pickle()
         operations = self.operations
@@ -319,24 +318,44 @@ class Machine:
     # --- keys
 
     def check_parts(self, key):
-        """Hold keys that are tuples within tuples to a number of parts, and to a depth."""
-        walk, parts = [iter((key,))], 0
+        """Hold a key that is a tuple of tuples to a depth and a number of parts.
+
+        Where tuples keep their hashes, the innermost are hashed first: so hash() need not go down.
+        """
+        if not isinstance(key, tuple) or self.has_few_parts(key):
+            return
+        walk = [(key, tuple.__iter__(key))]
         while walk:
-            part = next(walk[-1], None)
-            if part is None:
-                walk.pop()
+            whole, parts = walk[-1]
+            inner = next((part for part in parts if self.is_walked(part)), None)
+            if inner is not None:
+                walk.append((inner, tuple.__iter__(inner)))
                 continue
-            if not isinstance(part, tuple | frozenset):
-                parts += part is not key
+            walk.pop()
+            if TUPLES_KEEP_HASHES:
+                hash(whole)
+                self.hashed[id(whole)] = whole
                 continue
-            parts += 1
-            if parts > FEW_PARTS:
-                self.parts += 1
-                if self.parts > KEY_PARTS:
-                    raise UnpicklingError("too many tuples in the tuples that are keys")
+            self.parts += len(whole) + 1
+            if self.parts > KEY_PARTS:
+                raise UnpicklingError("too many tuples in the tuples that are keys")
             if len(walk) == KEY_DEPTH:
-                raise RecursionError("maximum recursion depth exceeded while hashing a tuple")
-            walk.append(iter([p for p in part if p is not None]))
+                raise RecursionError
+
+    @staticmethod
+    def has_few_parts(key):
+        parts = Parts(key, FEW_PARTS - 1)
+        while parts.waiting:
+            if not parts.add_of(parts.waiting.pop()):
+                return False
+        return True
+
+    def is_walked(self, part):
+        return (
+            isinstance(part, tuple)
+            and type(part).__hash__ is tuple.__hash__
+            and id(part) not in self.hashed
+        )
 
     def may_collide(self, key):
         hashing = find_on(type(key), "__hash__")
@@ -371,10 +390,14 @@ class Machine:
                 continue
             if not self.may_collide(key):
                 continue
-            self.check_parts(key)
             try:
+                self.check_parts(key)
                 entry = place, hash(key)
-            except Exception:
+            except UnpicklingError:
+                raise
+            except RecursionError:
+                self.exceed("depth")
+            except Exception:  # The dict or set words it.
                 continue
             before = self.hashes.get(entry, 0)
             self.hashes[entry] = before + 1
@@ -635,7 +658,7 @@ class Machine:
         line = self.input.line()
         if not line:
             raise UnpicklingError("pickle data was truncated")
-        return int(line.decode("latin-1"))
+        return _index(line)
 
     # --- the end
 
@@ -657,7 +680,10 @@ class Machine:
         self.protocol = version
 
     def op_frame(self):
-        self.input.open_frame(_little(self.input.take(8)))
+        size = _little(self.input.take(8))
+        if size > sys.maxsize:
+            self.exceed("size")
+        self.input.open_frame(size)
 
     def op_text(self, opcode, check):
         """An opcode whose argument is a line, read by the standard library."""
@@ -687,8 +713,6 @@ class Machine:
 
     def count(self, size):
         count = _little(self.input.take(size))
-        if count > sys.maxsize:
-            raise OverflowError("a count exceeds system's maximum size")
         self.check_string(count)
         return count
 
@@ -897,8 +921,6 @@ class Machine:
             return
         if isinstance(value, set):
             value.update(items)
-        elif isinstance(value, frozenset):
-            raise SystemError("bad argument to internal function")
         else:
             add = value.add
             for item in items:
@@ -1139,12 +1161,19 @@ def _line(opcode, check):
     return lambda machine: machine.op_text(opcode, getattr(machine, check))
 
 
+def _index(line):
+    index = int(line.decode("latin-1"))
+    if not -sys.maxsize <= index <= sys.maxsize:
+        raise OverflowError("Python int too large to convert to C ssize_t")
+    return index
+
+
 def _put_line(machine):
     line = machine.input.line()
     if not line:
         raise UnpicklingError("pickle data was truncated")
     machine.need(1)
-    index = int(line.decode("latin-1"))
+    index = _index(line)
     if index < 0:
         raise ValueError("negative PUT argument")
     machine.put(index)

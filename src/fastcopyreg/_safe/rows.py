@@ -260,7 +260,8 @@ def standard(digits):
             found.append(row._replace(module=other))
     once = (NOTHING,)
     found.append(Row("uuid", "UUID", uuid.UUID, flags=IS_VALUE | TAKES_UUID, make=once))
+    namespace = types.SimpleNamespace  # PyPy's are made by NEWOBJ.
     found.append(
-        Row("types", "SimpleNamespace", types.SimpleNamespace, flags=TAKES_STATE, call=once)
+        Row("types", "SimpleNamespace", namespace, flags=TAKES_STATE, call=once, make=once)
     )
     return found

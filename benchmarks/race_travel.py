@@ -10,8 +10,8 @@
     pool         `Pool.map` of 100,000 registered objects and back, the pool being there
     dates        the same with rows of dates and Decimals
 
-Both are run turn and turn about.  The first three race by `install()` and `uninstall()` in this
-process; pools are made of workers with and without FASTCOPYREG_INSTALL, by spawn.
+Both are run turn and turn about.  The first three race by `install()` and `uninstall()` in
+this process; pools are made of workers with and without FASTCOPYREG_INSTALL, by spawn.
 """
 
 import argparse

@@ -48,14 +48,18 @@ SUITES = {
     "sqlalchemy": (
         ["sqlalchemy", "pytest-xdist"],
         SDIST,
-        ["test/base", "test/orm", "test/engine"],
+        ["test/base", "test/orm/test_pickled.py", "test/ext/test_mutable.py"],
     ),
     "numpy": (
         ["numpy", "hypothesis"],
         BOTH,
         ["libraries/numpy", "-k", "pickle or copy"],
     ),
-    "pandas": (["pandas", "hypothesis"], WHEEL, ["--pyargs", "pandas.tests", "-k", "pickle"]),
+    "pandas": (
+        ["pandas", "hypothesis"],
+        WHEEL,
+        ["--pyargs", "pandas.tests.io.test_pickle", "pandas.tests.tseries", "-k", "pickle"],
+    ),
 }
 
 

@@ -109,6 +109,16 @@ dict_version(PyObject *dict)
 #endif
 #endif
 
+/* ---- all objects that the collector knows ------------------------------- */
+
+#if PY_VERSION_HEX >= 0x030C0000 && !defined(PYPY_VERSION)
+#define CAN_VISIT_OBJECTS 1
+#define gc_visit_objects(visit, argument) PyUnstable_GC_VisitObjects(visit, argument)
+#else
+#define CAN_VISIT_OBJECTS 0
+#define gc_visit_objects(visit, argument) ((void)(visit), (void)(argument))
+#endif
+
 /* ---- parts private to CPython, and where they were checked -------------- */
 
 /* Instance values, dict entries, the digits of an integer, type versions and

@@ -203,7 +203,8 @@ PyDoc_STRVAR(
     "--\n\n"
     "Return those of a list of objects that have one of a tuple of objects: functions as\n"
     "a default argument or in their closure, classes as an attribute, functools.partial\n"
-    "objects as what they call or pass.");
+    "objects as what they call or pass.  None stands for all objects that the collector\n"
+    "knows, from 3.12 on.");
 
 /* True if a candidate refers to a wanted object, and is returned.  Runs nothing. */
 static int
@@ -222,24 +223,56 @@ holds_wanted(struct core_state *state, PyObject *candidate, const struct wanted 
     return 0;
 }
 
+struct search {
+    struct core_state *state;
+    struct wanted wanted;
+    PyObject *found; /* a list */
+    int failed;      /* with an exception */
+};
+
+/* Looks at one object; 1, or 0 to end the search.  The collector does not run meanwhile. */
+static int
+search_object(PyObject *object, void *argument)
+{
+    struct search *search = argument;
+    search->failed = holds_wanted(search->state, object, &search->wanted)
+                     && PyList_Append(search->found, object) < 0;
+    return !search->failed;
+}
+
+/* Looks at the items of a list, or with None at all objects.  Runs no Python code. */
+static void
+search_all(struct search *search, PyObject *candidates)
+{
+    if (candidates == Py_None) {
+        /* A list of all objects would cost more than the search. */
+        gc_visit_objects(search_object, search);
+        return;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(candidates); i++) {
+        if (!search_object(PyList_GET_ITEM(candidates, i), search)) {
+            return;
+        }
+    }
+}
+
 /* A list; NULL with an exception.  May run the collector. */
 static PyObject *
 find_holders(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    struct core_state *state = core_state_of_module(module);
-    struct wanted wanted;
-    if (count != 2 || !PyList_CheckExact(args[0])) {
+    struct search search = {.state = core_state_of_module(module)};
+    if (count != 2 || !(args[0] == Py_None ? CAN_VISIT_OBJECTS : PyList_CheckExact(args[0]))) {
         PyErr_SetString(PyExc_TypeError, "find_holders() takes a list and a tuple");
         return NULL;
     }
-    PyObject *list = fill_wanted(&wanted, args[1]) < 0 ? NULL : PyList_New(0);
-    for (Py_ssize_t i = 0; list != NULL && i < PyList_GET_SIZE(args[0]); i++) {
-        PyObject *candidate = PyList_GET_ITEM(args[0], i);
-        if (holds_wanted(state, candidate, &wanted) && PyList_Append(list, candidate) < 0) {
-            Py_CLEAR(list);
-        }
+    if (fill_wanted(&search.wanted, args[1]) < 0 || (search.found = PyList_New(0)) == NULL) {
+        return NULL;
     }
-    return list;
+    search_all(&search, args[0]);
+    if (search.failed) {
+        Py_CLEAR(search.found);
+    }
+    return search.found;
 }
 
 /* ---- setup -------------------------------------------------------------- */

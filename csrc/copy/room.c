@@ -56,7 +56,7 @@ teardown_copy(struct core_state *state)
 static int
 count_of_copies(struct core_state *state, int forget)
 {
-    int count = state->copy->routes->calls;
+    int count = (int)state->copy->routes->calls;
     if (forget) {
         state->copy->routes->calls = 0;
     }

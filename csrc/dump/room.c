@@ -53,4 +53,5 @@ teardown_dump(struct core_state *state)
     state->dump = NULL;
 }
 
-const struct core_room dump_core_room = {setup_dump, traverse_dump, release_dump, teardown_dump};
+const struct core_room dump_core_room = {setup_dump, traverse_dump, release_dump, teardown_dump,
+                                         NULL};

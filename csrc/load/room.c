@@ -67,4 +67,5 @@ teardown_load(struct core_state *state)
     state->load = NULL;
 }
 
-const struct core_room load_core_room = {setup_load, traverse_load, release_load, teardown_load};
+const struct core_room load_core_room = {setup_load, traverse_load, release_load, teardown_load,
+                                         NULL};

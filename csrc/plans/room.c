@@ -47,4 +47,4 @@ teardown_plans(struct core_state *state)
 }
 
 const struct core_room plans_core_room = {setup_plans, traverse_plans, release_plans,
-                                          teardown_plans};
+                                          teardown_plans, NULL};

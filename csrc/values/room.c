@@ -45,4 +45,4 @@ teardown_values(struct core_state *state)
 }
 
 const struct core_room values_core_room = {setup_values, traverse_values, release_values,
-                                           teardown_values};
+                                           teardown_values, NULL};

@@ -228,6 +228,9 @@ def _find_holders(candidates, objects):
 if backend == "c":
     _find_holders = _core.find_holders
 
+# The core need not be given all objects where the interpreter shows them to it one by one.
+_VISITS = backend == "c" and sys.version_info >= (3, 12)
+
 
 def holders(substitutes):
     """Yield a holder for each function, class and partial that may have one of the originals.
@@ -235,7 +238,8 @@ def holders(substitutes):
     Left out are those of pickle, copyreg and copy themselves, ours, and the classes that are to be
     replaced, which go on working as they are.
     """
-    for found in _find_holders(gc.get_objects(), substitutes.originals()):
+    everything = None if _VISITS else gc.get_objects()
+    for found in _find_holders(everything, substitutes.originals()):
         if issubclass(type(found), FunctionType):
             if not _is_own(found.__globals__.get("__name__"), found.__globals__):
                 yield DefaultsHolder(found)

@@ -339,12 +339,13 @@ def test_names_cost_no_call():
 def test_objects_are_looked_at_only_if_somebody_took_something(modules):
     run(f"""
         import {modules}
-        import copy, gc, pickle
+        import copy, pickle
         import fastcopyreg
+        from fastcopyreg import _holders
 
         looked = []
-        objects = gc.get_objects
-        gc.get_objects = lambda: looked.append(1) or objects()
+        find = _holders._find_holders
+        _holders._find_holders = lambda *given: looked.append(1) or find(*given)
         for _ in range(2):
             fastcopyreg.install()
             assert not looked, "nobody has taken anything"
@@ -409,6 +410,9 @@ def test_holders_are_those_that_hold():
     found = fastcopyreg._backend.core.find_holders([*made, *others], (wanted,))
     assert len(found) == len(made)
     assert all(a is b for a, b in zip(found, made, strict=True))
+    if _holders._VISITS:
+        everywhere = fastcopyreg._backend.core.find_holders(None, (wanted,))
+        assert set(map(id, everywhere)) == set(map(id, made))
     later = 1
     assert empty() == later
 

@@ -28,7 +28,7 @@ def _essence(code):
     return (
         code.co_code,
         code.co_consts,
-        code.co_exceptiontable,
+        getattr(code, "co_exceptiontable", b""),  # PyPy's has none.
         code.co_flags & ~(_CO_NESTED | _CO_FUTURE),
         (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_nlocals),
         (code.co_freevars, code.co_cellvars, len(code.co_names)),

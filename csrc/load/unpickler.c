@@ -150,13 +150,32 @@ unpickler_teardown(struct core_state *state)
     load_drop_kept_templates(state);
 }
 
+/* A copy of this size is taken only if a prescan lets the load make fewer objects: it would be
+   memory that the standard library does not need. */
+enum { LARGE_COPY = 1 << 15 };
+
+/* Scans memory that was opened and that nobody can change.  1 if its pickle was understood, else
+   0. */
+static int
+scan_memory(struct unpickler *machine)
+{
+    struct reader *reader = &machine->reader;
+    struct prescan *scan = &machine->memo.scan;
+    int understood = prescan(scan, reader->at, reader->end, 1);
+    int is_copy = reader->copy != NULL && reader->at == reader->copy;
+    if (is_copy && reader->end - reader->at >= LARGE_COPY && (!understood || scan->runs_nothing)) {
+        reader_leave_copy(reader);
+        return 0;
+    }
+    return understood;
+}
+
 /* Reads all from memory that was opened, and scans it if nobody can change it.  An object, strong,
    or NULL with an exception.  Runs Python code. */
 static PyObject *
 run_in_memory(struct unpickler *machine)
 {
-    struct reader *reader = &machine->reader;
-    return reader->is_fixed && prescan(&machine->memo.scan, reader->at, reader->end, 1)
+    return machine->reader.is_fixed && scan_memory(machine)
                    && load_memo_begin_prescanned(&machine->memo) < 0
                ? NULL
                : load_run(machine);

@@ -150,9 +150,20 @@ unpickler_teardown(struct core_state *state)
     load_drop_kept_templates(state);
 }
 
-/* A copy of this size is taken only if a prescan lets the load make fewer objects: it would be
-   memory that the standard library does not need. */
-enum { LARGE_COPY = 1 << 15 };
+enum {
+    /* From this size on a copy, which is memory that the standard library does not need, is kept
+       only if a prescan gains more: ... */
+    LARGE_COPY = 1 << 15,
+    /* ... so much for each memo number that may be left out. */
+    GAIN = 16
+};
+
+/* True if the prescan of the copy that is loaded lets the load make fewer objects. */
+static int
+copy_pays(const struct prescan *scan, size_t size)
+{
+    return size < LARGE_COPY || (!scan->runs_nothing && scan->count >= size / GAIN);
+}
 
 /* Scans memory that was opened and that nobody can change.  1 if its pickle was understood, else
    0. */
@@ -162,8 +173,9 @@ scan_memory(struct unpickler *machine)
     struct reader *reader = &machine->reader;
     struct prescan *scan = &machine->memo.scan;
     int understood = prescan(scan, reader->at, reader->end, 1);
+    size_t size = (size_t)(reader->end - reader->at);
     int is_copy = reader->copy != NULL && reader->at == reader->copy;
-    if (is_copy && reader->end - reader->at >= LARGE_COPY && (!understood || scan->runs_nothing)) {
+    if (is_copy && !(understood ? copy_pays(scan, size) : size < LARGE_COPY)) {
         reader_leave_copy(reader);
         return 0;
     }

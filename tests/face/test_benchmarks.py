@@ -229,7 +229,7 @@ def test_memory_is_compared(monkeypatch):
 @pytest.mark.parametrize(
     ("door", "kind"),
     [
-        ("dump(file)", "set"),
+        ("dump(BytesIO)", "set"),
         ("dump(BytesIO)", "floats"),
         ("Pickler", "shared"),
         ("dumps", "shared"),
@@ -241,6 +241,8 @@ def test_memory_is_compared(monkeypatch):
         ("load(file)", "integers"),
         ("loads(bytearray)", "texts"),
         ("loads(bytearray)", "records"),
+        ("loads(bytearray)", "set"),
+        ("loads(bytearray)", "shared"),
     ],
 )
 def test_no_door_needs_more_memory_than_there(door, kind, tmp_path):

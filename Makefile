@@ -73,9 +73,10 @@ leaks: environment ## two equal phases of ordinary and failing operations
 debug: ## the quick tests on a core with assertions and without optimisation
 	@$(MAKE) --no-print-directory quick CFLAGS="$(strip $(CFLAGS) $(DEBUG_FLAGS))"
 
-bench: bench-environment ## the workloads of benchmarks/ against their floors, and how time grows
+bench: bench-environment ## the workloads of benchmarks/ against their floors, memory, and how time grows
 	$(PY) benchmarks/race.py
 	$(PY) benchmarks/doors.py
+	$(PY) benchmarks/peaks.py
 	$(PY) benchmarks/growth.py
 
 bench-short: bench-environment

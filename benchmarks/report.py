@@ -2,6 +2,7 @@
 
     python benchmarks/race.py --json build/3.14.json        under each version, on the same machine
     python benchmarks/doors.py --json build/3.14.json       the same
+    python benchmarks/peaks.py --json build/3.14.json       the same
     python benchmarks/report.py build/3.14.json build/3.15.json
 
 The document says where, when, with what and how it was measured; the chart, and the short table
@@ -50,6 +51,7 @@ class Record:
     def __init__(self, plain: dict[str, Any]) -> None:
         self.environment = plain["environment"]
         self.doors = plain.get("doors", {})
+        self.peaks = plain.get("peaks", {})
         self.races = {(race["operation"], race["workload"]): race for race in plain["results"]}
 
     @property
@@ -199,8 +201,29 @@ def doors(records: list[Record]) -> list[str]:
     return [DOORS, *tables] if tables else []
 
 
+PEAKS = """\
+## Memory of the doors
+
+The most bytes that a door holds at one time, its result included, as a part of the standard
+library's (`benchmarks/peaks.py`, which says of which objects): the first call on many objects, in
+a process that has called it on few."""
+
+
+def peaks_table(record: Record) -> str:
+    """The parts of a version, a row for each kind of object."""
+    kinds = list(next(iter(record.peaks.values())))
+    rows = [[kind, *(f"{row[kind]:.2f}" for row in record.peaks.values())] for kind in kinds]
+    return _table([f"Python {record.version}", *(f"`{door}`" for door in record.peaks)], rows)
+
+
+def peaks(records: list[Record]) -> list[str]:
+    """The section of memory, if it was counted."""
+    tables = [peaks_table(record) for record in records if record.peaks]
+    return [PEAKS, *tables] if tables else []
+
+
 def document(records: list[Record]) -> str:
-    parts = [INTRODUCTION.rstrip("\n"), *doors(records)]
+    parts = [INTRODUCTION.rstrip("\n"), *doors(records), *peaks(records)]
     parts += [
         "## Where, when and how\n\n" + _environments(records),
         "## In short\n\n" + quote(records),

@@ -15,6 +15,7 @@ static void
 move_memory(struct pickler *to, struct pickler *from)
 {
     to->memo = from->memo;
+    to->writer.bytes = from->writer.bytes;
     to->writer.start = from->writer.start;
     to->writer.end = from->writer.end;
     to->snapshots = from->snapshots;

@@ -318,7 +318,7 @@ set_persistent_id(PicklerObject *self, PyObject *value, void *Py_UNUSED(closure)
     }
     self->persistent_id_self = NULL;
     Py_XSETREF(self->persistent_id, Py_NewRef(value));
-    if (self->running && self->pickler.writer.start != NULL) {
+    if (self->running) {
         /* The new hook is asked from the next object on. */
         Py_XSETREF(self->pickler.persistent_id, Py_NewRef(value));
         pickler_watch(&self->pickler);

@@ -4,55 +4,62 @@
 enum {
     LEAST_BUFFER = 1 << 14,
     /* The first size above WRITER_KEPT of the standard library's buffer, whose 4096 bytes grow by
-       half each time.  Ours has the same sizes from there on, and takes no more, but while the
-       kept buffer moves into it. */
-    LEAST_BYTES = 69984
+       half each time.  Ours has the same sizes from there on, and the room behind. */
+    LEAST_LARGE = 69984,
+    ROOM_BEHIND = 2 * WRITER_ROOM
 };
 
-static_assert(LEAST_BUFFER > 2 * WRITER_ROOM, "a new buffer has room");
-static_assert(LEAST_BYTES > WRITER_KEPT + 2 * WRITER_ROOM, "and so has what follows it");
+static_assert(LEAST_BUFFER > ROOM_BEHIND, "a new buffer has room");
 
-/* The size after this one. */
+/* The size after this one, for so many bytes that are used and wanted: what the standard library
+   would have, which grows by half of what it needs, and the room. */
 static size_t
-next_size(size_t capacity)
+next_size(size_t capacity, size_t used, size_t wanted)
 {
-    return capacity < WRITER_KEPT   ? capacity * 2
-           : capacity < LEAST_BYTES ? LEAST_BYTES
-                                    : capacity / 2 * 3;
+    size_t standard = capacity - ROOM_BEHIND;
+    if (capacity <= WRITER_KEPT) {
+        standard = capacity < WRITER_KEPT ? capacity * 2 - ROOM_BEHIND : LEAST_LARGE;
+    }
+    else if (used > standard) {
+        standard = standard / 2 * 3;
+    }
+    if (used + wanted > standard) {
+        standard = (used + wanted) / 2 * 3;
+    }
+    return standard + ROOM_BEHIND;
+}
+
+/* Makes the object the buffer.  0, or -1 where it is NULL, and there is none. */
+static int
+use_bytes(struct writer *writer, PyObject *bytes)
+{
+    writer->bytes = bytes;
+    writer->start = bytes == NULL ? NULL : PyBytes_AS_STRING(bytes);
+    writer->end = bytes == NULL ? NULL : writer->start + PyBytes_GET_SIZE(bytes);
+    return bytes == NULL ? -1 : 0;
 }
 
 int
 writer_init(struct writer *writer)
 {
-    if (writer->start != NULL) {
+    if (writer->bytes != NULL) {
         return 0;
     }
-    writer->start = PyMem_Malloc(LEAST_BUFFER);
-    if (writer->start == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    writer->end = writer->start + LEAST_BUFFER;
-    return 0;
+    return use_bytes(writer, PyBytes_FromStringAndSize(NULL, LEAST_BUFFER));
 }
 
 /* Releases the buffer. */
 void
 writer_destroy(struct writer *writer)
 {
-    if (writer->bytes != NULL) {
-        Py_CLEAR(writer->bytes);
-    }
-    else {
-        PyMem_Free(writer->start);
-    }
+    Py_CLEAR(writer->bytes);
     writer->start = writer->end = writer->limit = NULL;
 }
 
 void
 writer_trim(struct writer *writer)
 {
-    if (writer->bytes != NULL || writer->end - writer->start > WRITER_KEPT_FRAME) {
+    if (writer->end - writer->start > WRITER_KEPT) {
         writer_destroy(writer);
     }
 }
@@ -108,63 +115,23 @@ close_frame(struct writer *writer, char *out)
     return out;
 }
 
-/* Moves the buffer into a bytes object of `size`.  0 or -1. */
-static int
-move_to_bytes(struct writer *writer, size_t used, size_t size)
-{
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
-    if (bytes == NULL) {
-        return -1;
-    }
-    memcpy(PyBytes_AS_STRING(bytes), writer->start, used);
-    PyMem_Free(writer->start);
-    writer->bytes = bytes;
-    return 0;
-}
-
-/* Makes the block of memory or the bytes object larger.  0 or -1; on failure the buffer is
-   as it was or gone. */
-static int
-resize(struct writer *writer, size_t used, size_t size)
-{
-    if (writer->bytes == NULL && (size <= WRITER_KEPT || writer->write != NULL)) {
-        char *start = PyMem_Realloc(writer->start, size);
-        if (start == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        writer->start = start;
-        writer->end = start + size;
-        return 0;
-    }
-    if (writer->bytes == NULL) {
-        if (move_to_bytes(writer, used, size) < 0) {
-            return -1;
-        }
-    }
-    else if (_PyBytes_Resize(&writer->bytes, (Py_ssize_t)size) < 0) {
-        writer->start = writer->end = writer->limit = NULL;
-        return -1;
-    }
-    writer->start = PyBytes_AS_STRING(writer->bytes);
-    writer->end = writer->start + size;
-    return 0;
-}
-
 char *
 writer_reserve(struct writer *writer, char *out, size_t size)
 {
     size_t used = (size_t)(out - writer->start);
     size_t capacity = (size_t)(writer->end - writer->start);
-    if (size <= PY_SSIZE_T_MAX / 4 && capacity - used >= size + WRITER_ROOM) {
+    size_t room = size < FRAME_TARGET_SIZE ? WRITER_ROOM : ROOM_BEHIND;
+    if (size <= PY_SSIZE_T_MAX / 4 && capacity - used >= size + room) {
         return out;
     }
     if (size > PY_SSIZE_T_MAX / 4 || used > PY_SSIZE_T_MAX / 4) {
         PyErr_NoMemory();
         return NULL;
     }
-    size_t needed = used + size + 2 * WRITER_ROOM, grown = next_size(capacity);
-    if (resize(writer, used, grown > needed ? grown : needed) < 0) {
+    PyObject *bytes = writer->bytes;
+    int resized = _PyBytes_Resize(&bytes, (Py_ssize_t)next_size(capacity, used, size));
+    if (use_bytes(writer, bytes) < 0 || resized < 0) {
+        writer->limit = NULL;
         return NULL;
     }
     out = writer->start + used;
@@ -195,12 +162,38 @@ writer_takes(struct writer *writer)
     return 1;
 }
 
-/* Hands the contents of the buffer to the file and empties it. */
-static char *
-flush(struct writer *writer, char *out)
+/* What is in the buffer, as a bytes object of its own; strong, or NULL with an exception.  A large
+   one is the buffer, and there is none then. */
+static PyObject *
+take_bytes(struct writer *writer, const char *out)
 {
-    PyObject *output = PyBytes_FromStringAndSize(writer->start, (Py_ssize_t)(out - writer->start));
-    return call_write(writer, output) < 0 ? NULL : writer->start;
+    Py_ssize_t size = out - writer->start;
+    if (writer->end - writer->start <= WRITER_KEPT) {
+        return PyBytes_FromStringAndSize(writer->start, size);
+    }
+    PyObject *bytes = writer->bytes;
+    (void)use_bytes(writer, NULL);
+    writer->limit = NULL;
+    (void)_PyBytes_Resize(&bytes, size);
+    return bytes;
+}
+
+/* Hands the contents of the buffer to the file and empties it; where it was handed over, the next
+   one is as large as a frame needs. */
+static char *
+flush(struct writer *writer, const char *out)
+{
+    if (call_write(writer, take_bytes(writer, out)) < 0) {
+        return NULL;
+    }
+    if (writer->bytes == NULL) {
+        PyObject *next = PyBytes_FromStringAndSize(NULL, LEAST_LARGE + ROOM_BEHIND);
+        if (use_bytes(writer, next) < 0) {
+            return NULL;
+        }
+        set_limit(writer, writer->start);
+    }
+    return writer->start;
 }
 
 char *
@@ -282,28 +275,14 @@ writer_payload(struct writer *writer, char *out, const char *header, size_t head
     return out == NULL ? NULL : writer_open_frame(writer, out);
 }
 
-/* The pickle as bytes; strong, or NULL.  A buffer that is a bytes object becomes it. */
-static PyObject *
-take_bytes(struct writer *writer, Py_ssize_t size)
-{
-    if (writer->bytes == NULL) {
-        return PyBytes_FromStringAndSize(writer->start, size);
-    }
-    PyObject *bytes = writer->bytes;
-    writer->bytes = NULL;
-    writer->start = writer->end = writer->limit = NULL;
-    (void)_PyBytes_Resize(&bytes, size);
-    return bytes;
-}
-
 PyObject *
 writer_finish(struct writer *writer, char *out)
 {
     out = close_frame(writer, out);
     if (writer->write == NULL) {
-        return take_bytes(writer, out - writer->start);
+        return take_bytes(writer, out);
     }
-    if (flush(writer, out) == NULL) {
+    if (call_write(writer, take_bytes(writer, out)) < 0) {
         return NULL;
     }
     return Py_NewRef(Py_None);

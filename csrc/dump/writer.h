@@ -16,11 +16,10 @@
 
 enum {
     WRITER_ROOM = 1024,
-    /* Buffers up to this size are kept between calls; above, the buffer is the bytes
-       object that will be the result, so that a large pickle is never held twice. */
-    WRITER_KEPT = 1 << 16,
-    /* With a file, the buffer holds a frame, and is kept up to this size. */
-    WRITER_KEPT_FRAME = 1 << 17
+    /* Buffers up to this size are kept between calls, and what is in them is copied; a larger one
+       becomes the result, or what the file is handed, so that a large pickle is never held
+       twice. */
+    WRITER_KEPT = 1 << 16
 };
 
 struct writer {
@@ -31,7 +30,7 @@ struct writer {
     int every;       /* limit is everywhere, because each object is to be shown */
     size_t frame;    /* where the header of the open frame lies */
     int framing;     /* true: a frame is open */
-    PyObject *bytes; /* the object the buffer lies in; NULL: a block of PyMem_Malloc */
+    PyObject *bytes; /* the object the buffer lies in, which nobody else has; owned */
     PyObject *write; /* file.write, or NULL; borrowed */
     int foreign;     /* calling it may run Python code: not BytesIO's own method */
 };

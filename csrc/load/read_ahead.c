@@ -303,8 +303,9 @@ read_ahead_of_window(struct unpickler *unpickler, PyObject *file)
     if (position < 0 || !scan_descriptor(unpickler, descriptor, position)) {
         return 0;
     }
-    reader->ahead = reader->copy;
     reader->ahead_size = unpickler->memo.scan.size;
+    (void)reader_grow_copy(reader, reader->ahead_size);
+    reader->ahead = reader->copy;
     reader->ahead_offset = reader_offset(reader);
     reader->ahead_memo = &unpickler->memo;
     return load_memo_begin_prescanned(&unpickler->memo);

@@ -12,7 +12,9 @@ enum {
        much again as has arrived. */
     FIRST_CHUNK_SIZE = 1024 * 1024,
     /* Memory that others may change is copied up to this size. */
-    LARGEST_COPY = 1024 * 1024
+    LARGEST_COPY = 1024 * 1024,
+    /* From this size on, bytes read ahead are given back when they have been read again. */
+    LEAST_TRIM = 1 << 15
 };
 
 static size_t
@@ -213,6 +215,18 @@ shows_bytes(const Py_buffer *window)
     return owner != NULL && PyBytes_CheckExact(owner);
 }
 
+/* Loads from where the bytes lie, and not from the copy, of which nothing has been taken. */
+void
+reader_leave_copy(struct reader *reader)
+{
+    reader->at = reader->start = reader->window.buf;
+    reader->end = reader->skipped = reader->at + reader->window.len;
+    reader->is_fixed = 0;
+    PyMem_Free(reader->copy);
+    reader->copy = NULL;
+    reader->copy_capacity = 0;
+}
+
 int
 reader_open_memory(struct reader *reader, PyObject *input)
 {
@@ -370,6 +384,21 @@ reader_check_most(struct reader *reader, size_t size)
     return -1;
 }
 
+/* Gives back the memory of bytes read ahead that no window will show again, those before the one
+   at `offset`, once they are half of it. */
+static void
+trim_ahead(struct reader *reader, size_t offset)
+{
+    if (offset < LEAST_TRIM || offset < reader->ahead_size / 2 || reader->ahead != reader->copy) {
+        return;
+    }
+    reader->ahead_size -= offset;
+    reader->ahead_offset += offset;
+    memmove(reader->copy, reader->copy + offset, reader->ahead_size);
+    (void)reader_grow_copy(reader, Py_MAX(reader->ahead_size, 1));
+    reader->ahead = reader->copy;
+}
+
 /* Compares the window that was just read with what the prescan saw.  0, or -1 with MemoryError. */
 static int
 reader_compare_ahead(struct reader *reader)
@@ -382,6 +411,7 @@ reader_compare_ahead(struct reader *reader)
         size_t size =
             smaller((size_t)(reader->end - reader->at), reader->ahead_size - (size_t)offset);
         if (memcmp(reader->at, reader->ahead + offset, size) == 0) {
+            trim_ahead(reader, (size_t)offset);
             return 0;
         }
     }
@@ -485,28 +515,54 @@ fill_from_file(struct reader *reader, PyObject *owner, char *memory, size_t size
 
 /* ---- bytes of any size -------------------------------------------------- */
 
+/* PyBytes_FromStringAndSize or PyByteArray_FromStringAndSize: which of the two is read. */
+typedef PyObject *(*bytes_maker)(const char *, Py_ssize_t);
+
+/* The memory of what such a function made. */
+static char *
+memory_of(PyObject *made)
+{
+    return PyBytes_CheckExact(made) ? PyBytes_AS_STRING(made) : PyByteArray_AS_STRING(made);
+}
+
+/* Gives *bytes another size.  0, or -1 with an exception and *bytes NULL. */
+static int
+resize_bytes(PyObject **bytes, size_t size)
+{
+    if (PyBytes_CheckExact(*bytes)) {
+        return _PyBytes_Resize(bytes, (Py_ssize_t)size);
+    }
+    if (PyByteArray_Resize(*bytes, (Py_ssize_t)size) < 0) {
+        Py_CLEAR(*bytes);
+        return -1;
+    }
+    return 0;
+}
+
 /* Gives *bytes a copy of its own of the first `used` bytes, with room for `size`.  0, or
    -1 with an exception and *bytes NULL. */
 static int
 replace_bytes(PyObject **bytes, size_t used, size_t size)
 {
-    PyObject *copy = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    bytes_maker make =
+        PyBytes_CheckExact(*bytes) ? PyBytes_FromStringAndSize : PyByteArray_FromStringAndSize;
+    PyObject *copy = make(NULL, (Py_ssize_t)size);
     if (copy != NULL) {
-        memcpy(PyBytes_AS_STRING(copy), PyBytes_AS_STRING(*bytes), used);
+        memcpy(memory_of(copy), memory_of(*bytes), used);
     }
     Py_SETREF(*bytes, copy);
     return copy == NULL ? -1 : 0;
 }
 
-/* Fills a bytes object from `filled` to `size`, growing it as data arrives; returns it
-   complete, strong, or NULL with an exception.  Steals bytes.  Runs Python code. */
+/* Fills a bytes object or bytearray from `filled` to `size`, growing it as data arrives; returns
+   it complete, strong, or NULL with an exception.  Steals bytes, of `room` bytes.  Runs Python
+   code. */
 static PyObject *
-grow_from_file(struct reader *reader, PyObject *bytes, size_t filled, size_t size)
+grow_from_file(struct reader *reader, PyObject *bytes, size_t filled, size_t room, size_t size)
 {
-    size_t room = (size_t)PyBytes_GET_SIZE(bytes);
     for (;;) {
         int kept = 0;
-        char *memory = PyBytes_AS_STRING(bytes) + filled;
+        char *memory = memory_of(bytes) + filled;
         if (fill_from_file(reader, bytes, memory, room - filled, &kept) < 0) {
             Py_DECREF(bytes);
             return NULL;
@@ -519,7 +575,7 @@ grow_from_file(struct reader *reader, PyObject *bytes, size_t filled, size_t siz
                 return NULL;
             }
         }
-        else if (room > filled && _PyBytes_Resize(&bytes, (Py_ssize_t)room) < 0) {
+        else if (room > filled && resize_bytes(&bytes, room) < 0) {
             return NULL;
         }
         if (filled == size) {
@@ -530,31 +586,30 @@ grow_from_file(struct reader *reader, PyObject *bytes, size_t filled, size_t siz
 
 /* The rest of the window, which is less, and the beginning of the file. */
 static PyObject *
-take_bytes_beyond(struct reader *reader, size_t size)
+take_bytes_beyond(struct reader *reader, size_t size, bytes_maker make)
 {
     size_t there = (size_t)(reader->end - reader->at);
     size_t room = smaller(size, there >= FIRST_CHUNK_SIZE ? there * 2 : FIRST_CHUNK_SIZE);
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)room);
+    PyObject *bytes = make(NULL, (Py_ssize_t)room);
     if (bytes == NULL) {
         return NULL;
     }
     if (there > 0) {
-        memcpy(PyBytes_AS_STRING(bytes), reader->at, there);
+        memcpy(memory_of(bytes), reader->at, there);
         reader->at = reader->end;
     }
-    return grow_from_file(reader, bytes, there, size);
+    return grow_from_file(reader, bytes, there, room, size);
 }
 
-/* Even no bytes are asked of the file, or missed, at the end of the window, as in the
-   standard library.  One byte is an object of its own, not the interpreter's. */
-PyObject *
-reader_take_bytes(struct reader *reader, size_t size)
+/* The next `size` bytes as what `make` makes; NULL with an exception.  Runs Python code. */
+static PyObject *
+take_as(struct reader *reader, size_t size, bytes_maker make)
 {
     size_t there = (size_t)(reader->end - reader->at);
     if (likely(size <= there && there > 0)) {
-        PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+        PyObject *bytes = make(NULL, (Py_ssize_t)size);
         if (bytes != NULL) {
-            memcpy(PyBytes_AS_STRING(bytes), reader->at, size);
+            memcpy(memory_of(bytes), reader->at, size);
             reader->at += size;
         }
         return bytes;
@@ -565,7 +620,7 @@ reader_take_bytes(struct reader *reader, size_t size)
         return NULL;
     }
     if (passed > 0) {
-        return reader_take_bytes(reader, size);
+        return take_as(reader, size, make);
     }
     if (reader->read == NULL) {
         reader_truncated(reader);
@@ -574,26 +629,21 @@ reader_take_bytes(struct reader *reader, size_t size)
     if (reader_check_most(reader, size) < 0) {
         return NULL;
     }
-    return take_bytes_beyond(reader, size);
+    return take_bytes_beyond(reader, size, make);
+}
+
+/* Even no bytes are asked of the file, or missed, at the end of the window, as in the
+   standard library.  One byte is an object of its own, not the interpreter's. */
+PyObject *
+reader_take_bytes(struct reader *reader, size_t size)
+{
+    return take_as(reader, size, PyBytes_FromStringAndSize);
 }
 
 PyObject *
 reader_take_bytearray(struct reader *reader, size_t size)
 {
-    size_t there = (size_t)(reader->end - reader->at);
-    if (likely(size <= there && there > 0)) {
-        PyObject *result =
-            PyByteArray_FromStringAndSize((const char *)reader->at, (Py_ssize_t)size);
-        reader->at += size;
-        return result;
-    }
-    PyObject *bytes = reader_take_bytes(reader, size);
-    if (bytes == NULL) {
-        return NULL;
-    }
-    PyObject *result = PyByteArray_FromStringAndSize(PyBytes_AS_STRING(bytes), (Py_ssize_t)size);
-    Py_DECREF(bytes);
-    return result;
+    return take_as(reader, size, PyByteArray_FromStringAndSize);
 }
 
 /* ---- windows ------------------------------------------------------------ */
@@ -609,8 +659,9 @@ reader_replace_window(struct reader *reader, PyObject *chunk, size_t size)
         Py_DECREF(chunk);
         return 0;
     }
-    if (replace_bytes(&chunk, FIRST_CHUNK_SIZE, smaller(size, 2 * FIRST_CHUNK_SIZE)) == 0) {
-        whole = grow_from_file(reader, chunk, FIRST_CHUNK_SIZE, size);
+    size_t room = smaller(size, 2 * FIRST_CHUNK_SIZE);
+    if (replace_bytes(&chunk, FIRST_CHUNK_SIZE, room) == 0) {
+        whole = grow_from_file(reader, chunk, FIRST_CHUNK_SIZE, room, size);
     }
     Py_ssize_t shown = whole == NULL ? -1 : reader_set_window(reader, whole);
     Py_XDECREF(whole);

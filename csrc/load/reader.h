@@ -72,6 +72,10 @@ int reader_open_file(struct reader *reader, PyObject *file);
    an exception.  May run Python code. */
 int reader_open_memory(struct reader *reader, PyObject *input);
 
+/* Loads what reader_open_memory() has copied from where it lies, since a prescan gains nothing;
+   the memory of the copy is free. */
+void reader_leave_copy(struct reader *reader);
+
 /* Makes room for a copy, in which nothing is kept.  1, or 0 without memory. */
 int reader_reserve_copy(struct reader *reader, size_t size);
 

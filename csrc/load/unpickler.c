@@ -150,13 +150,44 @@ unpickler_teardown(struct core_state *state)
     load_drop_kept_templates(state);
 }
 
+enum {
+    /* From this size on a copy, which is memory that the standard library does not need, is kept
+       only if a prescan gains more: ... */
+    LARGE_COPY = 1 << 15,
+    /* ... so much for each memo number that may be left out. */
+    GAIN = 16
+};
+
+/* True if the prescan of the copy that is loaded lets the load make fewer objects. */
+static int
+copy_pays(const struct prescan *scan, size_t size)
+{
+    return size < LARGE_COPY || (!scan->runs_nothing && scan->count >= size / GAIN);
+}
+
+/* Scans memory that was opened and that nobody can change.  1 if its pickle was understood, else
+   0. */
+static int
+scan_memory(struct unpickler *machine)
+{
+    struct reader *reader = &machine->reader;
+    struct prescan *scan = &machine->memo.scan;
+    int understood = prescan(scan, reader->at, reader->end, 1);
+    size_t size = (size_t)(reader->end - reader->at);
+    int is_copy = reader->copy != NULL && reader->at == reader->copy;
+    if (is_copy && !(understood ? copy_pays(scan, size) : size < LARGE_COPY)) {
+        reader_leave_copy(reader);
+        return 0;
+    }
+    return understood;
+}
+
 /* Reads all from memory that was opened, and scans it if nobody can change it.  An object, strong,
    or NULL with an exception.  Runs Python code. */
 static PyObject *
 run_in_memory(struct unpickler *machine)
 {
-    struct reader *reader = &machine->reader;
-    return reader->is_fixed && prescan(&machine->memo.scan, reader->at, reader->end, 1)
+    return machine->reader.is_fixed && scan_memory(machine)
                    && load_memo_begin_prescanned(&machine->memo) < 0
                ? NULL
                : load_run(machine);

@@ -10,7 +10,9 @@ import pytest
 import fastcopyreg
 from fastcopyreg import _stdlib
 from fastcopyreg.bench import Contender, Result, Timing
+from support.child import in_child, requires_fork
 from support.folders import ROOT
+from support.implementations import requires_core
 
 BENCHMARKS = ROOT / "benchmarks"
 
@@ -220,6 +222,61 @@ def test_memory_is_compared(monkeypatch):
         assert not verdict.held
     assert race.memory_verdicts((race.MEMORY_BYTES - 1, 1 << 40), settings) == []
     assert race.peaks(workloads.BY_NAME["one-int"], "loads", settings) is None
+
+
+@requires_fork
+@requires_core
+@pytest.mark.parametrize(
+    ("door", "kind"),
+    [
+        ("dump(BytesIO)", "set"),
+        ("dump(BytesIO)", "floats"),
+        ("Pickler", "shared"),
+        ("dumps", "shared"),
+        ("dumps", "many bytes"),
+        ("load(BytesIO)", "bytearray"),
+        ("load(file)", "bytearray"),
+        ("Unpickler", "bytearray"),
+        ("load(file)", "dict"),
+        ("load(file)", "integers"),
+        ("loads(bytearray)", "texts"),
+        ("loads(bytearray)", "records"),
+        ("loads(bytearray)", "set"),
+        ("loads(bytearray)", "shared"),
+    ],
+)
+def test_no_door_needs_more_memory_than_there(door, kind, tmp_path):
+    """Each has needed more; all are in `make bench`."""
+    import peaks
+
+    pytest.importorskip("tracemalloc")
+    standard, ours = (in_child(peaks.count, door, kind, side, tmp_path) for side in (False, True))
+    assert standard > peaks.JUDGED_FROM
+    assert not peaks.exceeds(standard, ours, 1.0), (standard, ours)
+
+
+def test_peaks_are_compared_and_kept(monkeypatch, tmp_path, capsys):
+    import peaks
+
+    monkeypatch.setattr(peaks, "both", lambda door, kind, folder: (200_000, 300_000))
+    path = tmp_path / "results.json"
+    assert peaks.main(["--only", "load*", "--kind", "set", "--json", str(path)]) == 1
+    assert "loads of set: 300,000 bytes ABOVE 200,000" in capsys.readouterr().out
+    counted = json.loads(path.read_text(encoding="utf-8"))["peaks"]
+    assert counted == dict.fromkeys(peaks.chosen(["load*"]), {"set": 1.5})
+    monkeypatch.setattr(peaks, "both", lambda door, kind, folder: (200_000, 200_000))
+    assert peaks.main(["--only", "copy"]) == 0
+    printed = capsys.readouterr().out
+    assert all(kind in printed for kind in peaks.KINDS)
+
+
+def test_document_has_the_memory_of_the_doors(raced):
+    import report
+
+    record = report.Record(json.loads(raced) | {"peaks": {"loads": {"set": 0.5, "text": 1}}})
+    text = report.document([record])
+    assert "## Memory of the doors" in text
+    assert "| set | 0.50 |" in text
 
 
 def test_short_form_races_everything_chosen(tmp_path, capsys):

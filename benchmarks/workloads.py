@@ -275,6 +275,25 @@ class PlainSlots:
         self.z = z
 
 
+class Locked:
+    """What holds something that cannot be pickled, and leaves it out."""
+
+    def __init__(self, x, y, z):
+        self.x = x
+        self.y = y
+        self.z = z
+        self._lock = None
+
+    def __getstate__(self):
+        state = self.__dict__.copy()
+        state.pop("_lock")
+        return state
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._lock = None
+
+
 @dataclasses.dataclass
 class Data:
     x: float
@@ -705,6 +724,7 @@ def _default_reductions() -> Iterator[Workload]:
     yield Workload("plain-with-dicts", group, with_dicts(three_fields(Plain)))
     yield Workload("plain-slots", group, three_fields(PlainSlots))
     yield Workload("own-state", group, three_fields(OwnState))
+    yield Workload("own-state-locked", group, three_fields(Locked), fresh=True)
     yield Workload("dataclass", group, three_fields(Data), fresh=True)
     yield Workload("dataclass-with-dicts", group, with_dicts(three_fields(Data)))
     yield Workload("dataclass-slots", group, three_fields(SlotsData))

@@ -4,6 +4,7 @@
 
 #include "types/bound.h"
 #include "types/frozen.h"
+#include "types/state_plan.h"
 #include "base/reduction.h"
 #include "copy/room.h"
 
@@ -343,8 +344,16 @@ static PyObject *
 call_getstate(struct copier *copier, PyObject *object, PyObject *getstate)
 {
     PyObject *state = frozen_getstate(copier->state, object);
-    if (state != NULL || PyErr_Occurred() || copier_before_foreign(copier) < 0) {
+    if (state != NULL || PyErr_Occurred()) {
         return state;
+    }
+    enum outcome outcome = state_plan_give(copier->state, object, &state);
+    if (outcome == OUTCOME_DONE || outcome == OUTCOME_RAISED
+        || copier_before_foreign(copier) < 0) {
+        return state;
+    }
+    if (outcome == OUTCOME_HOT && state_plan_read_getstate(copier->state, Py_TYPE(object)) < 0) {
+        return NULL;
     }
     state = PyObject_CallOneArg(getstate, object);
     if (state != NULL && frozen_check(copier->state, object, state) < 0) {

@@ -3,6 +3,7 @@
 
 #include "types/bound.h"
 #include "types/frozen.h"
+#include "types/state_plan.h"
 #include "base/reduction.h"
 #include "copy/room.h"
 #include "base/layout.h"
@@ -415,7 +416,15 @@ find_state(struct core_state *state, PyObject *object)
     if (object_state != NULL || PyErr_Occurred()) {
         return object_state;
     }
+    enum outcome outcome = state_plan_give(state, object, &object_state);
+    if (outcome == OUTCOME_DONE || outcome == OUTCOME_RAISED) {
+        return object_state;
+    }
     Py_INCREF(getstate);
+    if (outcome == OUTCOME_HOT && state_plan_read_getstate(state, Py_TYPE(object)) < 0) {
+        Py_DECREF(getstate);
+        return NULL;
+    }
     object_state = PyObject_CallOneArg(getstate, object);
     Py_DECREF(getstate);
     if (object_state != NULL && frozen_check(state, object, object_state) < 0) {

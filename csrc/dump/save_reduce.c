@@ -11,6 +11,7 @@
 #include "dump/save.h"
 #include "dump/save_part.h"
 #include "base/layout.h"
+#include "types/state_plan.h"
 
 /* ---- constructor and arguments ------------------------------------------ */
 
@@ -469,11 +470,27 @@ only_state_is_asked(struct pickler *pickler, struct typeinfo *info, PyObject *ob
            && !typeinfo_object_shadows(pickler->state, info, object);
 }
 
-/* Its reduce value, for which only __getstate__ is called; strong or NULL. */
+/* Its reduce value by a plan of its __getstate__, for which nothing is called, or by a call;
+   strong or NULL. */
 static PyObject *
 reduce_by_getstate(struct pickler *pickler, PyObject *object)
 {
     struct core_state *state = pickler->state;
+    PyObject *given;
+    enum outcome outcome = state_plan_give(state, object, &given);
+    if (outcome == OUTCOME_DONE) {
+        PyObject *planned = reduction_of_state(state, Py_TYPE(object), given);
+        Py_DECREF(given);
+        return planned;
+    }
+    if (outcome == OUTCOME_RAISED || save_foreign(pickler) < 0) {
+        return NULL;
+    }
+    if (outcome == OUTCOME_HOT) {
+        return state_plan_read_getstate(state, Py_TYPE(object)) < 0
+                   ? NULL
+                   : call_own_reducer(pickler, object);
+    }
     PyTypeObject *type = (PyTypeObject *)Py_NewRef(Py_TYPE(object));
     PyObject *getstate = Py_NewRef(type_lookup(type, state->str.getstate));
     PyObject *object_state = PyObject_CallOneArg(getstate, object);
@@ -645,7 +662,7 @@ ask_object(struct pickler *pickler, struct typeinfo *info, PyObject *object, int
            char **out, PyObject **reduce_value)
 {
     if (only_state_is_asked(pickler, info, object)) {
-        *reduce_value = save_foreign(pickler) < 0 ? NULL : reduce_by_getstate(pickler, object);
+        *reduce_value = reduce_by_getstate(pickler, object);
         return *reduce_value == NULL ? -1 : OUTCOME_VALUE;
     }
     uint64_t guard = typeinfo_guard(pickler->state, NULL);

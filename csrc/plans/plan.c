@@ -224,6 +224,13 @@ ask_compiler(struct core_state *state, const char *name, PyObject *const *argume
     return asked;
 }
 
+/* True if the compiler's answer is a plan; a Refusal is a pair. */
+static int
+is_plan(PyObject *answer)
+{
+    return PyTuple_Check(answer) && PyTuple_GET_SIZE(answer) > 4;
+}
+
 /* Calls a function of the compiler about what is called with so many arguments; 0: not said.  1
    and *steps, 0 if the function is uncompilable, -1 with an exception for the caller. */
 static int
@@ -236,8 +243,7 @@ compile_with(struct core_state *state, const char *name, PyObject *object, int a
     if (asked <= 0) {
         return asked;
     }
-    /* A Refusal is a pair. */
-    if (PyTuple_Check(listed) && PyTuple_GET_SIZE(listed) > 4) {
+    if (is_plan(listed)) {
         *plan = plan_from_tuple(state, listed);
         if (*plan == NULL && !helper_drop_failure(state)) {
             asked = -1;
@@ -251,6 +257,18 @@ int
 plan_read_constructor(struct core_state *state, PyObject *constructor, struct plan **plan)
 {
     return compile_with(state, "compile_constructor", constructor, 0, plan);
+}
+
+int
+plan_read_getstate(struct core_state *state, PyObject *function, struct plan **plan)
+{
+    return compile_with(state, "compile_getstate", function, 0, plan);
+}
+
+int
+plan_read_stores(struct core_state *state, PyObject *function, struct plan **plan)
+{
+    return compile_with(state, "compile_setstate", function, 0, plan);
 }
 
 int
@@ -298,6 +316,7 @@ compile_setstate(struct core_state *state, PyObject *function)
     }
     enum plan_status status = verdict == Py_True    ? PLAN_UPDATES
                               : verdict == Py_False ? PLAN_REPLACES
+                              : is_plan(verdict)    ? PLAN_STORES
                                                     : PLAN_UNCOMPILABLE;
     Py_DECREF(verdict);
     return status;

@@ -28,9 +28,14 @@
     V(ATTRIBUTE_OR)   \
     V(TYPE)           \
     V(FRESH)          \
+    V(ITEM)           \
+    V(ITEM_OR)        \
     V(TUPLE)          \
     V(LIST)           \
     V(DICT)           \
+    V(DICT_COPY)      \
+    V(POP)            \
+    V(POP_OR)         \
     V(ISINSTANCE)     \
     V(ISSUBCLASS)     \
     V(CONTAINS)       \
@@ -46,9 +51,13 @@
     V(CLASS)          \
     V(ARGUMENT)       \
     V(EXPECT_CLASS)   \
+    V(EXPECT_SIZE)    \
+    V(PUT)            \
     V(STORE)          \
     V(STORE_GENERIC)  \
     V(STORE_ITEM)     \
+    V(STORE_DICT)     \
+    V(UPDATE)         \
     V(RETURN_NEW)     \
     V(RETURN_TUPLE)   \
     V(RETURN_CALL)
@@ -89,8 +98,10 @@ enum plan_status {
     PLAN_UNCOMPILABLE,
     PLAN_READY,
     /* Of a __setstate__, which has no steps: all that it does is ... */
-    PLAN_UPDATES, /* self.__dict__.update(state) */
-    PLAN_REPLACES /* self.__dict__ = state */
+    PLAN_UPDATES,  /* self.__dict__.update(state) */
+    PLAN_REPLACES, /* self.__dict__ = state */
+    /* Or it has steps, which are those of each function with this code: see state_plan.h. */
+    PLAN_STORES
 };
 
 /* The facts of a code object. */
@@ -140,6 +151,11 @@ int plan_read_constructor(struct core_state *state, PyObject *constructor, struc
 /* Reads a __setstate__, a function, with the compiler.  0, or -1 with an exception.  Runs Python
    code: the entry is to be met again afterwards. */
 int plan_read_setstate(struct core_state *state, PyObject *function);
+
+/* The plan of a __getstate__, or of a __setstate__ with PLAN_STORES, as plan_read_constructor().
+   Runs Python code. */
+int plan_read_getstate(struct core_state *state, PyObject *function, struct plan **plan);
+int plan_read_stores(struct core_state *state, PyObject *function, struct plan **plan);
 
 void plan_free(struct plan *plan);
 

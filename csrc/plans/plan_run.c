@@ -303,6 +303,73 @@ run_dict(struct plan_run *run, const struct step *step, PyObject **value)
     return store_result(made, value);
 }
 
+/* An item under a constant str of a dict whose keys are all such, or at a place in a tuple or
+   list; borrowed, or NULL. */
+static PyObject *
+item_of_step(PyObject *owner, PyObject *key)
+{
+    if (PyUnicode_Check(key)) {
+        return read_name(owner, key);
+    }
+    Py_ssize_t index = PyLong_AsSsize_t(key);
+    if (PyTuple_CheckExact(owner)) {
+        return index < PyTuple_GET_SIZE(owner) ? PyTuple_GET_ITEM(owner, index) : NULL;
+    }
+    return PyList_CheckExact(owner) && index < PyList_GET_SIZE(owner)
+               ? PyList_GET_ITEM(owner, index)
+               : NULL;
+}
+
+static enum outcome
+run_item(struct plan_run *run, const struct step *step, PyObject **value)
+{
+    PyObject *owner = run->values[step->a];
+    PyObject *item = item_of_step(owner, PyTuple_GET_ITEM(run->plan->constants, step->b));
+    if (item == NULL && step->kind == STEP_ITEM_OR && PyDict_CheckExact(owner)
+        && layout_has_only_str_keys(owner)) {
+        item = run->values[step->c];
+    }
+    return borrowed(item, value);
+}
+
+/* True if a value is of so many items, and gives them without running code. */
+static int
+has_size(PyObject *value, Py_ssize_t size)
+{
+    return (PyTuple_CheckExact(value) || PyList_CheckExact(value)) && Py_SIZE(value) == size;
+}
+
+/* A dict of its own, of which all keys are str. */
+static enum outcome
+run_dict_copy(PyObject *dict, PyObject **value)
+{
+    return PyDict_CheckExact(dict) && layout_has_only_str_keys(dict)
+               ? store_result(PyDict_Copy(dict), value)
+               : OUTCOME_BAIL;
+}
+
+/* Takes an item out of such a dict. */
+static enum outcome
+run_pop(struct plan_run *run, const struct step *step, PyObject **value)
+{
+    PyObject *dict = run->values[step->a];
+    PyObject *key = PyTuple_GET_ITEM(run->plan->constants, step->b);
+    PyObject *item = PyDict_GetItemWithError(dict, key);
+    if (item == NULL) {
+        return step->kind == STEP_POP_OR ? borrowed(run->values[step->c], value) : OUTCOME_BAIL;
+    }
+    *value = Py_NewRef(item);
+    return PyDict_DelItem(dict, key) < 0 ? OUTCOME_RAISED : OUTCOME_DONE;
+}
+
+static enum outcome
+run_put(struct plan_run *run, const struct step *step)
+{
+    PyObject *key = PyTuple_GET_ITEM(run->plan->constants, step->b);
+    return PyDict_SetItem(run->values[step->a], key, run->values[step->c]) < 0 ? OUTCOME_RAISED
+                                                                               : OUTCOME_DONE;
+}
+
 static enum outcome
 run_argument(struct plan_run *run, const struct step *step, PyObject **value)
 {
@@ -333,9 +400,14 @@ run_step(struct plan_run *run, const struct step *step, PyObject **value)
     case STEP_ATTRIBUTE_OR: return run_attribute(run, step, value);
     case STEP_TYPE: return borrowed((PyObject *)Py_TYPE(run->values[step->a]), value);
     case STEP_FRESH: return run_fresh(run, step, value);
+    case STEP_ITEM:
+    case STEP_ITEM_OR: return run_item(run, step, value);
     case STEP_TUPLE:
     case STEP_LIST: return run_sequence(run, step, value);
     case STEP_DICT: return run_dict(run, step, value);
+    case STEP_DICT_COPY: return run_dict_copy(run->values[step->a], value);
+    case STEP_POP:
+    case STEP_POP_OR: return run_pop(run, step, value);
     case STEP_CLASS: return borrowed((PyObject *)run->cls, value);
     case STEP_ARGUMENT: return run_argument(run, step, value);
     default: return OUTCOME_BAIL;
@@ -350,7 +422,8 @@ is_base(const struct plan_run *run, size_t place, PyObject *value)
            && value == PyTuple_GET_ITEM(mro, (Py_ssize_t)place);
 }
 
-/* A step that yields none, and where to go on: OUTCOME_DONE and *next, or OUTCOME_BAIL.  NEW and
+/* A step that yields none, and where to go on: OUTCOME_DONE and *next, or OUTCOME_BAIL or
+   OUTCOME_RAISED.  NEW and
    the stores are for the end of the path. */
 static enum outcome
 run_test(struct plan_run *run, const struct step *step, size_t *next)
@@ -362,8 +435,10 @@ run_test(struct plan_run *run, const struct step *step, size_t *next)
         holds = values[step->a] == PyTuple_GET_ITEM(run->plan->constants, step->b) ? 1 : -1;
         break;
     case STEP_EXPECT_CLASS: holds = is_base(run, step->b, values[step->a]) ? 1 : -1; break;
+    case STEP_EXPECT_SIZE: holds = has_size(values[step->a], step->b) ? 1 : -1; break;
     case STEP_BRANCH_TRUE: holds = read_truth(values[step->a]); break;
     case STEP_BRANCH_IS: holds = values[step->a] == values[step->b]; break;
+    case STEP_PUT: return run_put(run, step);
     default: return OUTCOME_DONE;
     }
     if (holds == 0) {
@@ -408,6 +483,16 @@ plan_run(struct plan_run *run)
     }
 }
 
+size_t
+plan_run_next(struct plan_run *run, size_t number)
+{
+    const struct step *step = &run->plan->list[number];
+    int holds = step->kind == STEP_BRANCH_TRUE ? read_truth(run->values[step->a])
+                : step->kind == STEP_BRANCH_IS ? run->values[step->a] == run->values[step->b]
+                                               : 1;
+    return holds ? number + 1 : step->c;
+}
+
 void
 plan_run_release(struct plan_run *run)
 {
@@ -426,6 +511,14 @@ take_reduce_value(struct plan_run *run, PyObject **reduce_value)
         return borrowed(run->values[end->a], reduce_value);
     }
     return run_sequence(run, end, reduce_value);
+}
+
+PyObject *
+plan_run_result(struct plan_run *run)
+{
+    PyObject *result = NULL;
+    (void)take_reduce_value(run, &result);
+    return result;
 }
 
 /* The values of a short plan lie on the stack, which is what a called function takes. */

@@ -28,7 +28,13 @@ struct plan_run {
    values are to be released with plan_run_release() in any case. */
 enum outcome plan_run(struct plan_run *run);
 
+/* What a path of a reducer ends with; strong, or NULL with an exception. */
+PyObject *plan_run_result(struct plan_run *run);
+
 void plan_run_release(struct plan_run *run);
+
+/* The step behind one on the way that a path went, once more. */
+size_t plan_run_next(struct plan_run *run, size_t number);
 
 enum { REDUCER_BOUND_MAX = 8 };
 

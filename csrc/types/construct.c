@@ -183,23 +183,12 @@ run_store(struct plan_run *run, const struct step *step, PyObject *object)
     return stored;
 }
 
-/* The way that a path went, once more. */
-static size_t
-next_step(struct plan_run *run, size_t number)
-{
-    const struct step *step = &run->plan->list[number];
-    int holds = step->kind == STEP_BRANCH_TRUE ? read_truth(run->values[step->a])
-                : step->kind == STEP_BRANCH_IS ? run->values[step->a] == run->values[step->b]
-                                               : 1;
-    return holds ? number + 1 : step->c;
-}
-
 /* A path that ended in RETURN_NEW: the instance, and its stores in order. */
 static PyObject *
 finish_new(struct plan_run *run)
 {
     PyObject *object = layout_new_instance(run->cls, run->state->empty_tuple);
-    for (size_t i = 0; object != NULL && i != run->end; i = next_step(run, i)) {
+    for (size_t i = 0; object != NULL && i != run->end; i = plan_run_next(run, i)) {
         const struct step *step = &run->plan->list[i];
         if (step->kind >= STEP_STORE && step->kind <= STEP_STORE_ITEM
             && run_store(run, step, object) < 0) {

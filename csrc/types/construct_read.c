@@ -9,12 +9,11 @@
 #include "values/enum_members.h"
 #include "values/value_classes.h"
 
-/* True if a store of the name into an instance does no more than to keep the value. */
-static int
-store_is_ordinary(struct constructor *constructor, PyTypeObject *type, PyObject *name)
+int
+construct_stores_plainly(struct class_values *under_stores, PyTypeObject *type, PyObject *name)
 {
     return layout_slot_offset(type, name) >= 0
-           || (class_values_take(&constructor->under_stores, type_lookup(type, name))
+           || (class_values_take(under_stores, type_lookup(type, name))
                && (PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) || type->tp_dictoffset > 0));
 }
 
@@ -28,7 +27,8 @@ stores_are_ordinary(struct constructor *constructor, PyTypeObject *type)
             return 0;
         }
         if ((step->kind == STEP_STORE || step->kind == STEP_STORE_GENERIC)
-            && !store_is_ordinary(constructor, type, PyTuple_GET_ITEM(plan->names, step->a))) {
+            && !construct_stores_plainly(&constructor->under_stores, type,
+                                         PyTuple_GET_ITEM(plan->names, step->a))) {
             return 0;
         }
         if (step->kind == STEP_STORE_ITEM && !PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)) {
@@ -72,9 +72,8 @@ find_functions(struct core_state *state, struct constructor *constructor, PyType
     return 1;
 }
 
-/* The index of a name in the keys that instances share; -1. */
-static Py_ssize_t
-shared_index(PyTypeObject *type, PyObject *name)
+Py_ssize_t
+construct_shared_index(PyTypeObject *type, PyObject *name)
 {
     struct layout_keys *keys =
         PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT) ? layout_shared_keys(type) : NULL;
@@ -101,7 +100,7 @@ place_store(struct constructor *constructor, PyTypeObject *type, const struct st
     store->place = layout_slot_offset(type, name);
     store->is_slot = store->place >= 0;
     if (!store->is_slot) {
-        store->place = shared_index(type, name);
+        store->place = construct_shared_index(type, name);
     }
     for (int i = 0; i < constructor->store_count; i++) {
         /* Classes may have a slot under two names. */

@@ -6,6 +6,7 @@
 #include "types/default.h"
 #include "types/frozen.h"
 #include "types/rebuild.h"
+#include "types/state_plan.h"
 #include "types/typeinfo.h"
 
 static int
@@ -19,7 +20,7 @@ setup_types(PyObject *module)
     }
     return frozen_setup(module) < 0 || typeinfo_setup(module) < 0 || bound_setup(module) < 0
                    || constructors_setup(module) < 0 || default_setup(module) < 0
-                   || rebuild_setup(module) < 0
+                   || rebuild_setup(module) < 0 || state_plan_setup(module) < 0
                ? -1
                : 0;
 }
@@ -51,6 +52,7 @@ teardown_types(struct core_state *state)
     constructors_teardown(state);
     bound_teardown(state);
     rebuild_teardown(state);
+    state_plan_teardown(state);
     typeinfo_teardown(state);
     frozen_teardown(state);
     PyMem_Free(state->types);

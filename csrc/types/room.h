@@ -7,6 +7,7 @@ struct bound_table;
 struct constructors;
 struct frozen;
 struct rebuild_cache;
+struct state_plans;
 struct typeinfo_cache;
 
 struct types_room {
@@ -15,6 +16,7 @@ struct types_room {
     struct constructors *constructors; /* see construct.h */
     struct frozen *frozen;             /* see frozen.h */
     struct rebuild_cache *rebuild;     /* see rebuild.c */
+    struct state_plans *state_plans;   /* see state_plan.c */
     getter own_dict_getter;            /* of __dict__ in ordinary classes; see default.c */
     ternaryfunc python_call;           /* tp_call of a class with a __call__ in Python */
     PyObject *namedtuple_code;         /* of __getnewargs__ of all named tuples, or NULL */

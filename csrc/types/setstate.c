@@ -5,6 +5,7 @@
 #include "types/default.h"
 #include "types/frozen.h"
 #include "types/construct.h"
+#include "types/state_plan.h"
 #include "values/value_classes.h"
 #include "types/rebuild.h"
 #include "plans/plan.h"
@@ -27,15 +28,6 @@ type_is_usual(struct core_state *state, PyTypeObject *type)
            && (rebuild_facts(state, type) & REBUILD_OWN_DICT) != 0;
 }
 
-/* True if the function still has a default for each parameter behind the state. */
-static int
-takes_state_alone(PyObject *function)
-{
-    PyObject *defaults = PyFunction_GET_DEFAULTS(function);
-    Py_ssize_t count = defaults == NULL ? 0 : PyTuple_GET_SIZE(defaults);
-    return ((PyCodeObject *)PyFunction_GET_CODE(function))->co_argcount - count <= 2;
-}
-
 /* True if no tool monitors functions of this code. */
 static int
 is_unmonitored(struct core_state *state, PyObject *code)
@@ -51,7 +43,7 @@ setstate_updates(struct core_state *state, PyObject *function)
     }
     PyObject *code = PyFunction_GET_CODE(function);
     return plan_status(state, code) == PLAN_UPDATES && is_unmonitored(state, code)
-           && takes_state_alone(function);
+           && state_plan_takes_state_alone(function);
 }
 
 PyObject *
@@ -83,31 +75,32 @@ note_that_it_is_called(struct core_state *state, PyTypeObject *type)
     }
 }
 
-/* Does the same as a function that the compiler has read, as setstate_apply(). */
+/* Does the same as a function that only stores, as setstate_apply(). */
 static int
-store_by_plan(struct core_state *state, PyObject *object, PyObject *object_state)
+store_line(struct core_state *state, PyObject *object, PyObject *object_state)
 {
     PyTypeObject *type = Py_TYPE(object);
-    if (state->plans->threshold == 0) {
-        return 0;
+    enum outcome outcome = state_plan_apply(state, object, object_state);
+    if (outcome == OUTCOME_HOT) {
+        return state_plan_read(state, type);
     }
-    if (!type_is_usual(state, type)) {
+    if (outcome == OUTCOME_BAIL && state_plan_status(state, type) == PLAN_UNCOMPILABLE) {
         note_that_it_is_called(state, type);
-        return 0;
     }
-    PyObject *function = find_own_setstate(state, type);
-    struct plan_entry *entry =
-        function == NULL ? NULL : plan_meet(state, PyFunction_GET_CODE(function));
-    if (entry == NULL || (entry->status != PLAN_UPDATES && entry->status != PLAN_REPLACES)) {
-        if (entry != NULL && entry->status == PLAN_UNCOMPILABLE) {
-            note_that_it_is_called(state, type);
-        }
-        return entry != NULL && plan_is_hot(state, entry) ? read_function(state, function) : 0;
-    }
+    return outcome == OUTCOME_BAIL ? 0 : outcome == OUTCOME_DONE ? 1 : -1;
+}
+
+/* Does the same as a function whose one statement the compiler has read, as setstate_apply(). */
+static int
+store_whole(struct core_state *state, PyObject *object, PyObject *object_state,
+            const struct plan_entry *entry, PyObject *function)
+{
+    PyTypeObject *type = Py_TYPE(object);
     int updates = entry->status == PLAN_UPDATES;
-    if (!is_unmonitored(state, entry->weaktable_entry.key) || !takes_state_alone(function)
+    if (!is_unmonitored(state, entry->weaktable_entry.key)
+        || !state_plan_takes_state_alone(function)
         || !layout_lacks_attribute(object, type, state->str.setstate)
-        || !layout_has_only_str_keys(object_state)
+        || !PyDict_CheckExact(object_state) || !layout_has_only_str_keys(object_state)
         || (!updates && type->tp_setattro != PyObject_GenericSetAttr)) {
         return 0;
     }
@@ -117,6 +110,36 @@ store_by_plan(struct core_state *state, PyObject *object, PyObject *object_state
     return set < 0 ? -1 : 1;
 }
 
+/* Does the same as a function that the compiler has read, as setstate_apply(). */
+static int
+store_by_plan(struct core_state *state, PyObject *object, PyObject *object_state)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (state->plans->threshold == 0) {
+        return 0;
+    }
+    if (state_plan_status(state, type) == PLAN_READY) {
+        return store_line(state, object, object_state);
+    }
+    PyObject *function = find_own_setstate(state, type);
+    struct plan_entry *entry =
+        function == NULL ? NULL : plan_meet(state, PyFunction_GET_CODE(function));
+    if (entry == NULL) {
+        return 0;
+    }
+    switch (entry->status) {
+    case PLAN_STORES: return store_line(state, object, object_state);
+    case PLAN_UPDATES:
+    case PLAN_REPLACES:
+        if (type_is_usual(state, type)) {
+            return store_whole(state, object, object_state, entry, function);
+        }
+        /* fall through */
+    case PLAN_UNCOMPILABLE: note_that_it_is_called(state, type); return 0;
+    default: return plan_is_hot(state, entry) ? read_function(state, function) : 0;
+    }
+}
+
 /* Does the same as a known function, without a call, as setstate_apply(). */
 static int
 apply_known(struct core_state *state, PyObject *object, PyObject *object_state, unsigned int facts)
@@ -124,7 +147,8 @@ apply_known(struct core_state *state, PyObject *object, PyObject *object_state, 
     if (PyList_CheckExact(object_state)) {
         return frozen_setstate(state, object, object_state);
     }
-    if (!PyDict_CheckExact(object_state) || (facts & REBUILD_CALLED_SETSTATE) != 0) {
+    if ((facts & REBUILD_CALLED_SETSTATE) != 0
+        || (!PyDict_CheckExact(object_state) && !PyTuple_CheckExact(object_state))) {
         return 0;
     }
     int done = construct_by_setstate(state, object, object_state);

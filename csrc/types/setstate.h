@@ -1,9 +1,9 @@
 /* A __setstate__ in Python that need not be called: that of frozen dataclasses (frozen.h), the
-   standard library's (value_classes.h), and functions that do nothing but
+   standard library's (value_classes.h), functions that do nothing but
 
        self.__dict__.update(state)    or    self.__dict__ = state
 
-   as most do.
+   as many do, and other lines of stores (state_plan.h).
 
    The compiler reads the last ones, each code object once, when it was met often enough (plan.h).
    The function is looked up on the type at each use, and no tool may monitor its code; where the

@@ -48,9 +48,16 @@ ATTRIBUTE       attribute *names[b]* of value *a*                          absen
 ATTRIBUTE_OR    the same, and value *c* where it is absent                 runs code
 TYPE            the type of value *a*
 FRESH           value *a*, called without arguments                        not list, dict, set
+ITEM            item *constants[b]* of value *a*                           no exact dict or
+                                                                           tuple; not in it
+ITEM_OR         the same, and value *c* where it is not in the dict        no exact dict
 TUPLE           the values *operands[a:a+b]* as a new tuple
 LIST            the same as a new list
 DICT            a new dict of *b* pairs of values, *operands[a:a+2\\*b]*    key is no exact str
+DICT_COPY       a copy of value *a*                                        no dict of str keys
+POP             item *constants[b]* of value *a*, a dict that the plan     not in it
+                has made, which it takes out
+POP_OR          the same, and value *c* where it is not in it
 ISINSTANCE      whether value *a* is an instance of value *b*              others are asked
 ISSUBCLASS      whether value *a* is a subclass of value *b*               others are asked
 CONTAINS        whether value *a* is in value *b*                          others are asked
@@ -67,10 +74,16 @@ CLASS           the class being called
 ARGUMENT        positional argument *a* of the call; if there are fewer,   it has none any more
                 the default of parameter *b* of function 0
 EXPECT_CLASS    nothing                                                    a is not cls.__mro__[b]
+EXPECT_SIZE     nothing                                                    a is not a tuple of b
+PUT             nothing; ``a[constants[b]] = c``, a dict that the plan
+                has made
 STORE           nothing; ``new.names[a] = value b``                        not a plain store
 STORE_GENERIC   the same by ``object.__setattr__``                         not a plain store
 STORE_ITEM      nothing; ``new.__dict__[constants[a]] = value b``          no plain ``__dict__``
-RETURN_NEW      end of an ``__init__``
+STORE_DICT      nothing; ``new.__dict__ = value a``, by ``setattr`` if     no plain ``__dict__``
+                *b*, else by ``object.__setattr__``                        or dict
+UPDATE          nothing; ``new.__dict__.update(value a)``                  the same
+RETURN_NEW      end of an ``__init__`` or a ``__setstate__``
 RETURN_TUPLE    end of a ``__new__``: ``tuple.__new__(cls, …)`` of
                 *operands[a:a+b]*
 RETURN_CALL     end of a factory: value *a* is called. *operands[b]* is    callee has no plan
@@ -81,6 +94,10 @@ RETURN_CALL     end of a factory: value *a* is called. *operands[b]* is    calle
 Hooks of a pickler are read for one thing alone, what they return whatever the object is, if it has
 a certain type. Their plans have ISINSTANCE, ISSUBCLASS, CONTAINS, EQUAL and FOLLOW, whose operands
 may be a TUPLE that is never made, and the paths that are not understood are cut down to LEAVE.
+Of what a plan loads, only dicts of its own making change, which nobody else sees before it ends.
+In the plan of a ``__setstate__`` NEW is the object, which exists and has no attributes, and
+argument 0 is the state. Loops over a tuple of names are unrolled in it, so that it belongs to one
+function, and to others with the same code only where no cell is read.
 
 An executor runs every loading step of a path before the first thing that could be noticed; STORE
 steps are collected until the path has ended, so that leaving never abandons half an object.
@@ -110,36 +127,47 @@ from ._compiler.steps import (
     BRANCH_TRUE,
     CELL,
     CLASS,
+    CONSTANT,
     CONTAINS,
     DEFAULT,
     DICT,
+    DICT_COPY,
     EQUAL,
     EXPECT,
     EXPECT_CLASS,
+    EXPECT_SIZE,
     FOLLOW,
     FRESH,
     ISINSTANCE,
     ISSUBCLASS,
+    ITEM,
+    ITEM_OR,
     KINDS,
     LEAVE,
     LIST,
     NEW,
     OBJECT,
+    POP,
+    POP_OR,
     PROTOCOL,
+    PUT,
     RETURN,
     RETURN_CALL,
     RETURN_NEW,
     RETURN_TUPLE,
     RETURN_VALUE,
     STORE,
+    STORE_DICT,
     STORE_GENERIC,
     STORE_ITEM,
     TUPLE,
     TYPE,
     UNKNOWN,
+    UPDATE,
     Called,
     Method,
     NewDict,
+    Not,
     Refused,
     SetAttribute,
     Super,
@@ -152,6 +180,7 @@ __all__ = [
     "ReducerPlan",
     "Refusal",
     "compile_constructor",
+    "compile_getstate",
     "compile_hook",
     "compile_reducer",
     "compile_setstate",
@@ -250,8 +279,23 @@ def compile_setstate(function):
     """Return what *function*, a class's ``__setstate__``, does; or the :class:`Refusal` to say it.
 
     True if that is ``self.__dict__.update(state)`` and nothing else, False if it is
-    ``self.__dict__ = state``. Raises nothing of its own, calls nothing.
+    ``self.__dict__ = state``; else a :class:`ReducerPlan`, which ends in RETURN_NEW. The plan is
+    this function's only: loops over what its cells hold are unrolled in it. Raises nothing of its
+    own, calls nothing.
     """
+    return _compile_of_state("setstate", function, _read_setstate)
+
+
+def compile_getstate(function):
+    """Return the plan of *function*, a class's ``__getstate__``; or the :class:`Refusal`.
+
+    The plan, a :class:`ReducerPlan`, gives the state as a reduce value, and is this function's
+    only. Raises nothing of its own, calls nothing.
+    """
+    return _compile_of_state("getstate", function, _read_getstate)
+
+
+def _compile_of_state(what, function, read):
     if not _CAN_READ:
         return Refusal("this interpreter's bytecode is not read")
     if type(function) is not types.FunctionType:
@@ -260,9 +304,12 @@ def compile_setstate(function):
         check_globals(function)
     except Refused as refused:
         return Refusal(refused.reason)
-    return _remembered(
-        (address_of(code_of(function)), "setstate"), function, _read_setstate, function
-    )
+    if function.__closure__ is None:
+        return _remembered((address_of(code_of(function)), what), function, read, function)
+    try:
+        return read(function)
+    except Refused as refused:
+        return Refusal(refused.reason, refused.line)
 
 
 def _unwrap(function):
@@ -826,55 +873,322 @@ class _InitReading(_ConstructorReading):
         return None
 
 
-class _SetStateReading(Reading):
-    """A ``__setstate__`` whose one statement concerns the object's ``__dict__`` and the state."""
+# The state of objects
+
+# Rounds of loops that are followed in one reading, after which it takes too long.
+_MAX_ROUNDS = 256
+
+
+class _Unrolling:
+    """Loops over a tuple of constants, which the plan demands to be that very one."""
+
+    rounds = 0
+
+    def iterate(self, value):
+        known = self.resolved(value)
+        if type(known) is not tuple or not all(type(each) in (str, int) for each in known):
+            raise Refused("a loop")
+        self.expect(value, known)
+        return [self.constant(each) for each in known]
+
+    def repeat(self):
+        self.rounds += 1
+        if self.rounds > _MAX_ROUNDS:
+            raise Refused(f"more than {_MAX_ROUNDS} rounds of a loop")
+
+
+# What may be asked of a state by isinstance(), which an exact dict decides.
+_BUILTIN_CONTAINERS = (dict, tuple, list, set, frozenset, str, bytes)
+
+
+class _GetStateReading(_Unrolling, _ReducerReading):
+    """A ``__getstate__``: what it gives may be a dict that it has made, and then changed."""
 
     def __init__(self):
-        super().__init__()
-        self.updates = None
+        super().__init__(0, (), 1)
+
+    def call(self, callee, arguments, keywords):
+        if type(callee) is Method and not keywords:
+            found = self.call_of_dict(callee, arguments)
+            if found is not None:
+                return found
+        elif self.resolved(callee) is dict and len(arguments) == 1 and not keywords:
+            self.expect(callee, dict)
+            return self.emit(DICT_COPY, self.plain(arguments[0]))
+        return super().call(callee, arguments, keywords)
+
+    def call_of_dict(self, method, arguments):
+        """``self.__dict__.copy()`` and ``state.pop(name)``; None for another call."""
+        if type(method.owner) is not int or self.resolved(method.owner) is not UNKNOWN:
+            return None
+        if method.name == "copy" and not arguments:
+            return self.emit(DICT_COPY, method.owner)
+        if method.name == "pop" and len(arguments) in (1, 2) and self.is_own_dict(method.owner):
+            return self.pop_item(method.owner, self.constant_of(arguments[0]), *arguments[1:])
+        return None
+
+    def is_own_dict(self, value):
+        """Whether the function has made the dict, so that nobody else sees it change."""
+        return type(value) is int and self.steps[value][0] in (DICT, DICT_COPY)
+
+    def pop_item(self, container, key, default=None):
+        key = self.changing(container, key)
+        self.path.stored[container] = None
+        if default is None:
+            return self.emit(POP, container, key)
+        return self.emit(POP_OR, container, key, self.plain(default))
+
+    def changing(self, container, key):
+        """The place of the key of a dict that changes: what a test of it said is old."""
+        if not self.is_own_dict(container) or type(key) is not str:
+            raise Refused("changes a value")
+        self.path.known.pop((BRANCH_TRUE, container, 0), None)
+        return self.constant_index(key)
+
+    def put(self, container, key, value):
+        self.emit(PUT, container, self.changing(container, key), self.plain(value))
+        pairs = self.path.stored.get(container, ())
+        self.path.stored[container] = None if pairs is None else (*pairs, (key, value))
+
+    def store_item(self, container, key, value):
+        self.put(container, key, value)
+
+    def delete_item(self, container, key):
+        self.pop_item(container, key)
+
+    def update_display(self, container, value):
+        """``{**self.__dict__}``, or with other pairs behind it: a display, and what was put in."""
+        kind, first, count, _ = self.steps[value]
+        put = self.path.stored.get(value, ())
+        if kind == DICT and put is not None:
+            pairs = self.operands[first : first + 2 * count]
+            for key, item in zip(pairs[::2], pairs[1::2], strict=True):
+                self.put(container, self.constant_of(key), item)
+            for key, item in put:
+                self.put(container, key, item)
+            return container
+        is_empty = self.steps[container][::2] == (DICT, 0) and container not in self.path.stored
+        if not is_empty:
+            raise Refused("a display with *")
+        return self.emit(DICT_COPY, value)
+
+
+def _read_getstate(function):
+    reading = _GetStateReading()
+    unit = Unit(code_of(function))
+    reading.check_arguments(function)
+    reading.run(reading.enter(unit, function, [None] * _parameter_count(unit.code)))
+    return ReducerPlan(*_common_parts(reading))
+
+
+class _SetStateReading(_Unrolling, Reading):
+    """A ``__setstate__`` that only stores, in the object, what it takes from the state."""
 
     def takes_default(self, index, frame):
         return False
 
     def parameter(self, index, frame):
-        if index > 1:
-            raise Refused("takes more than the state")
-        return self.read(ARGUMENT, 0, 1) if index else self.read(NEW)
+        if index == 0:
+            return self.read(NEW)
+        return self.read(DEFAULT, index, 0) if index > 1 else self.read(ARGUMENT, 0, 1)
 
-    def load_attribute(self, owner, name):
-        if name != "__dict__" or not self.is_parameter(owner, NEW):
-            raise Refused(f"reads {self.described(owner)}.{name}")
-        return NewDict()
-
-    def load_method(self, owner, name):
-        return Method(owner, name)
-
-    def call(self, callee, arguments, keywords):
-        of_dict = type(callee) is Method and type(callee.owner) is NewDict
-        if not of_dict or callee.name != "update" or keywords or len(arguments) != 1:
-            raise Refused(f"calls {self.described(callee)}")
-        self.take_state(arguments[0], True)
-        return self.constant(None)
-
-    def store_attribute(self, owner, name, value):
-        if name != "__dict__" or not self.is_parameter(owner, NEW):
-            raise Refused(f"stores attribute {name}")
-        self.take_state(value, False)
-
-    def take_state(self, value, updates):
-        if self.updates is not None or not self.is_parameter(value, ARGUMENT):
-            raise Refused("does more than to store the state")
-        self.updates = updates
+    def plain(self, value):
+        if self.is_parameter(value, NEW):
+            raise Refused("uses the object otherwise than to store")
+        if type(value) in (NewDict, SetAttribute):
+            raise Refused("uses the object's __dict__ or __setattr__ as a value")
+        return super().plain(value)
 
     def is_parameter(self, value, kind):
         return type(value) is int and self.steps[value][0] == kind
 
-    def branch(self, test, when_true, when_false):
-        raise Refused("a test")
-
     def end(self, value):
-        if self.updates is None or self.constant_of(value) is not None:
+        if self.constant_of(value) is UNKNOWN:
+            raise Refused("returns something")
+        self.emit(RETURN_NEW)
+
+    # -- Attributes of the object --
+
+    def load_attribute(self, owner, name):
+        if not self.is_parameter(owner, NEW):
+            if self.is_parameter(owner, ARGUMENT):
+                raise Refused(f"reads an attribute {name} of the state")
+            if name == "__setattr__" and self.resolved(owner) is object:
+                self.expect(owner, object)
+                return self.constant(object.__setattr__)
+            return super().load_attribute(owner, name)
+        if name == "__dict__":
+            return NewDict()
+        value = self.path.stored.get(name)
+        if value is None:
+            raise Refused(f"reads self.{name} without having stored it")
+        return value
+
+    def load_method(self, owner, name):
+        return Method(owner, name)
+
+    def store_attribute(self, owner, name, value):
+        if not self.is_parameter(owner, NEW):
+            raise Refused("stores an attribute of another object")
+        self.store(STORE, name, value)
+
+    def store(self, kind, name, value):
+        if name == "__class__":
+            raise Refused("stores a class")
+        if name == "__dict__":
+            self.emit(STORE_DICT, self.plain(value), int(kind == STORE))
+            self.path.stored = {"__dict__": value}
+            return
+        self.emit(kind, self.name_index(name), self.plain(value))
+        self.path.stored[name] = value
+
+    def read(self, kind, a=0, b=0, c=0):
+        """Stores after that of a ``__dict__`` change what is in it, which may be the state."""
+        if kind in (ITEM, ITEM_OR, EXPECT_SIZE) and "__dict__" in self.path.stored:
+            raise Refused("reads the state after it has become the __dict__")
+        return super().read(kind, a, b, c)
+
+    def store_item(self, container, key, value):
+        if type(container) is not NewDict or type(key) is not str:
+            raise Refused("stores an item")
+        self.emit(STORE_ITEM, self.constant_index(key), self.plain(value))
+        self.path.stored.pop(key, None)
+
+    # -- Items of the state --
+
+    def load_item(self, owner, key):
+        if type(key) is not str and (type(key) is not int or key < 0):
+            raise Refused("reads an item whose key is not constant")
+        return self.read(ITEM, self.plain(owner), self.constant_index(key))
+
+    def contains(self, container, value):
+        """What is in the state when it is tested: another state is called."""
+        key = self.constant_of(value)
+        if type(key) is not str:
+            raise Refused("a membership test")
+        self.load_item(container, key)
+        return self.constant(True)
+
+    def unpack(self, value, count):
+        self.read(EXPECT_SIZE, value, count)
+        return [self.load_item(value, index) for index in range(count)]
+
+    # -- Tests and loops --
+
+    def branch(self, test, when_true, when_false):
+        """A test whose outcome the plan demands is none."""
+        inverted, value = False, test
+        while type(value) is Not:
+            value, inverted = value.value, not inverted
+        known = self.constant_of(value)
+        if self.is_parameter(value, CELL):
+            known = self.resolved(value)
+            if any(known is each for each in (None, False, True)):
+                self.expect(value, known)
+        if not any(known is each for each in (None, False, True)):
+            if "__dict__" in self.path.stored:
+                raise Refused("a test after a store of __dict__")
+            super().branch(test, when_true, when_false)
+            return
+        index, popped = when_true if bool(known) is not inverted else when_false
+        self.frame.index = index
+        if popped:
+            self.frame.stack.pop()
+
+    # -- Calls --
+
+    def call(self, callee, arguments, keywords):
+        if keywords:
+            raise Refused(f"calls {self.described(callee)}")
+        if type(callee) is SetAttribute:
+            return self.set_attribute(STORE_GENERIC, arguments)
+        if type(callee) is Method:
+            found = self.call_method(callee, arguments)
+            if found is not None:
+                return found
+        callee = self.module_attribute(callee)
+        target = self.resolved(callee)
+        of_object = bool(arguments) and self.is_parameter(arguments[0], NEW)
+        if of_object and (target is setattr or target is object.__setattr__):
+            self.expect(callee, target)
+            return self.set_attribute(STORE if target is setattr else STORE_GENERIC, arguments[1:])
+        if of_object and len(arguments) == 1 and (target is vars or _binds_setattr(target)):
+            self.expect(callee, target)
+            return NewDict() if target is vars else SetAttribute()
+        if target is isinstance and len(arguments) == 2:
+            self.expect(callee, target)
+            return self.test_of_type(*arguments)
+        value = self.pure_call(callee, arguments, keywords)
+        if value is None:
+            raise Refused(f"calls {self.described(callee)}")
+        return value
+
+    def call_method(self, method, arguments):
+        """``self.__dict__.update(…)``, ``state.get(…)``, ``object.__setattr__(self, …)``."""
+        owner, name = method
+        if type(owner) is NewDict:
+            if name != "update" or len(arguments) != 1:
+                raise Refused(f"calls self.__dict__.{name}")
+            self.emit(UPDATE, self.plain(arguments[0]))
+            own = self.path.stored.get("__dict__")
+            self.path.stored = {} if own is None else {"__dict__": own}
+            return self.constant(None)
+        if type(owner) is not int:
+            raise Refused(f"calls {self.described(method)}")
+        target = self.resolved(owner)
+        of_object = bool(arguments) and self.is_parameter(arguments[0], NEW)
+        if of_object and target is object and name == "__setattr__":
+            self.expect(owner, object)
+            return self.set_attribute(STORE_GENERIC, arguments[1:])
+        gets = target is object.__setattr__ and name == "__get__" and len(arguments) == 1
+        if of_object and gets:
+            self.expect(owner, target)
+            return SetAttribute()
+        if name == "get" and target is UNKNOWN and len(arguments) in (1, 2):
+            return self.get_item(owner, *arguments)
+        return None
+
+    def set_attribute(self, kind, arguments):
+        name = self.resolved(arguments[0]) if len(arguments) == 2 else UNKNOWN
+        if type(name) is not str:
+            raise Refused("calls setattr with a name that is not constant")
+        if self.constant_of(arguments[0]) is UNKNOWN:
+            self.expect(arguments[0], name)
+        self.store(kind, sys.intern(name), arguments[1])
+        return self.constant(None)
+
+    def get_item(self, owner, key, default=None):
+        key = self.constant_of(key)
+        if type(key) is not str:
+            raise Refused("reads an item whose key is not constant")
+        default = self.constant(None) if default is None else self.plain(default)
+        return self.read(ITEM_OR, self.plain(owner), self.constant_index(key), default)
+
+    def test_of_type(self, value, cls):
+        """``isinstance(state, tuple)``, of a state that is an exact dict; another is called."""
+        known = self.resolved(cls)
+        if not any(known is each for each in _BUILTIN_CONTAINERS):
+            raise Refused("calls isinstance")
+        self.expect(cls, known)
+        self.expect(self.read(TYPE, self.plain(value)), dict)
+        return self.constant(known is dict)
+
+    # -- The verdict --
+
+    def verdict(self):
+        """See compile_setstate()."""
+        does = [step for step in self.steps if step[0] not in (NEW, ARGUMENT, CONSTANT)]
+        if len(does) == 2 and does[1][0] == RETURN_NEW and self.is_parameter(does[0][1], ARGUMENT):
+            if does[0][0] == UPDATE:
+                return True
+            if does[0][0] == STORE_DICT and does[0][2]:
+                return False
+        if not any(step[0] in _STORES for step in self.steps):
             raise Refused("does not store the state")
+        return ReducerPlan(*_common_parts(self))
+
+
+_STORES = (STORE, STORE_GENERIC, STORE_ITEM, STORE_DICT, UPDATE)
 
 
 def _read_setstate(function):
@@ -886,7 +1200,7 @@ def _read_setstate(function):
         raise Refused("takes keywords", code.co_firstlineno)
     reading = _SetStateReading()
     reading.run(reading.enter(unit, function, [None] * _parameter_count(code)))
-    return reading.updates
+    return reading.verdict()
 
 
 def _read_class(cls):

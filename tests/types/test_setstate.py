@@ -66,20 +66,13 @@ class Borg(Base):
 TAKING = ["Update", "Documented", "ByName", "Replace", "Inherits", "Gives", "Slotted", "Cut"]
 
 OTHERWISE = {
-    "two statements": "self.__dict__.update(state); self.x = 1",
     "keywords": "self.__dict__.update(state, x=1)",
     "stars": "self.__dict__.update(**state)",
     "nothing": "pass",
     "another dict": "self.other.update(state)",
     "itself": "self.__dict__.update(self)",
-    "a test": "self.__dict__.update(state) if state else None",
-    "another attribute": "self.state = state",
-    "a constant": "self.__dict__ = {}",
     "another method": "self.__dict__.clear()",
-    "twice": "self.__dict__ = state; self.__dict__.update(state)",
-    "returns": "self.__dict__.update(state); return 1",
     "of the state": "state.__dict__ = self",
-    "vars": "vars(self).update(state)",
 }
 
 

@@ -77,8 +77,14 @@ class Unit:
         return None
 
     def target(self, index, argument):
-        """The index that a forward jump in front of instruction *index* goes to."""
-        return self.index_at[self.instructions[index][2] + 2 * argument]
+        """The index that a jump in front of instruction *index* goes to."""
+        at_end = index == len(self.instructions)
+        offset = len(self.code.co_code) if at_end else self.instructions[index][2]
+        return self.index_at[offset + 2 * argument]
+
+    def name_at(self, index):
+        """What instruction *index* is called."""
+        return instruction_set().names[self.instructions[index][0]]
 
 
 def _decode(raw):
@@ -238,6 +244,33 @@ class Reading:
             number = len(self.functions)
             self.functions.append(function)
         return number
+
+    def delete_item(self, container, key):
+        raise Refused("deletes")
+
+    def put(self, container, key, value):
+        """Another pair of a dict display, long or a comprehension."""
+        raise Refused("a display of more than 15 pairs")
+
+    def update_display(self, container, value):
+        """The value number of a dict display to which ``**value`` is added."""
+        raise Refused("a display with *")
+
+    def load_item(self, owner, key):
+        """The value number of ``owner[key]``."""
+        raise Refused("reads an item")
+
+    def unpack(self, value, count):
+        """The value numbers of *count* items of *value*, which is no display."""
+        raise Refused("unpacks a value")
+
+    def iterate(self, value):
+        """The values that a loop over *value* goes through, one after another."""
+        raise Refused("a loop")
+
+    def repeat(self):
+        """Go back, from the end of a loop's body."""
+        raise Refused("a loop")
 
     # -- Steps --
 

@@ -19,6 +19,7 @@ from .steps import (
     TUPLE,
     Called,
     Is,
+    Items,
     Not,
     Refused,
 )
@@ -182,10 +183,14 @@ def _dict(reading, pairs):
 @_instruction("UNPACK_SEQUENCE")
 def _unpack_sequence(reading, frame, argument):
     """`a, b = o.a, o.b`, where the tuple is of our own making."""
-    kind, first, count, _ = reading.steps[reading.pop()]
-    if kind != TUPLE or count != argument:
+    value = reading.pop()
+    kind, first, count, _ = reading.steps[value]
+    if kind != TUPLE:
+        frame.stack += reading.unpack(value, argument)[::-1]
+    elif count == argument:
+        frame.stack += reading.operands[first : first + count][::-1]
+    else:
         raise Refused("unpacks a value")
-    frame.stack += reading.operands[first : first + count][::-1]
 
 
 @_instruction("UNARY_NOT")
@@ -282,6 +287,89 @@ def _store_subscr(reading, frame, argument):
     reading.store_item(container, key, reading.pop())
 
 
+@_instruction("DELETE_SUBSCR")
+def _delete_subscr(reading, frame, argument):
+    key = reading.constant_of(frame.stack.pop())
+    reading.delete_item(reading.pop(), key)
+
+
+@_instruction("DICT_UPDATE")
+def _dict_update(reading, frame, argument):
+    value = reading.pop()
+    frame.stack[-argument] = reading.update_display(frame.stack[-argument], value)
+
+
+@_instruction("MAP_ADD")
+def _map_add(reading, frame, argument):
+    value = reading.pop()
+    key = reading.constant_of(frame.stack.pop())
+    reading.put(frame.stack[-argument], key, value)
+
+
+@_instruction("BINARY_SUBSCR")
+def _binary_subscr(reading, frame, argument):
+    key = reading.constant_of(frame.stack.pop())
+    frame.stack.append(reading.load_item(reading.pop(), key))
+
+
+@_instruction("BINARY_OP")
+def _binary_op(reading, frame, argument):
+    if argument != instruction_set().subscript:
+        raise Refused("an operator")
+    _binary_subscr(reading, frame, argument)
+
+
+# A loop whose values are known is followed round by round.
+
+
+@_instruction("LOAD_FAST_AND_CLEAR")
+def _load_fast_and_clear(reading, frame, argument):
+    """What the variable of a comprehension was, which gets it back."""
+    frame.stack.append(frame.locals[argument])
+    frame.locals[argument] = None
+
+
+@_instruction("FOR_ITER")
+def _for_iter(reading, frame, argument):
+    at = -2 if instruction_set().indexes_iterators else -1
+    values = frame.stack[at].values
+    if values:
+        frame.stack[at] = Items(values[1:])
+        frame.stack.append(values[0])
+        return
+    unit = frame.unit
+    frame.index = unit.target(frame.index, argument)
+    if unit.name_at(frame.index) == "END_FOR":
+        frame.index += 1
+    if unit.name_at(frame.index) not in ("POP_ITER", "POP_TOP"):
+        frame.stack.pop()
+
+
+@_instruction("POP_ITER")
+def _pop_iter(reading, frame, argument):
+    frame.stack.pop()
+    if instruction_set().indexes_iterators:
+        frame.stack.pop()
+
+
+@_instruction("JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT")
+def _jump_backward(reading, frame, argument):
+    reading.repeat()
+    frame.index = frame.unit.target(frame.index, -argument)
+
+
+@_instruction("POP_JUMP_BACKWARD_IF_TRUE")
+def _jump_back_if_true(reading, frame, argument):
+    reading.repeat()
+    _jump_if_true(reading, frame, -argument)
+
+
+@_instruction("POP_JUMP_BACKWARD_IF_FALSE")
+def _jump_back_if_false(reading, frame, argument):
+    reading.repeat()
+    _jump_if_false(reading, frame, -argument)
+
+
 @_instruction("KW_NAMES")
 def _kw_names(reading, frame, argument):
     frame.keywords = frame.unit.code.co_consts[argument]
@@ -334,19 +422,13 @@ def _refuse(name):
 
 
 _REASONS = {
-    "BINARY_SUBSCR": "reads an item",
     "BINARY_SLICE": "takes a slice",
-    "BINARY_OP": "an operator",
     "UNARY": "an operator",
     "FORMAT": "formats a string",
     "BUILD_STRING": "formats a string",
     "CONVERT_VALUE": "formats a string",
     "BUILD_INTERPOLATION": "formats a string",
     "BUILD_TEMPLATE": "formats a string",
-    "GET_ITER": "a loop",
-    "LOAD_FAST_AND_CLEAR": "a loop",
-    "FOR_ITER": "a loop",
-    "JUMP_BACKWARD": "a loop",
     "IMPORT": "an import",
     "RAISE": "raises",
     "LOAD_ASSERTION_ERROR": "raises",
@@ -357,8 +439,6 @@ _REASONS = {
     "CALL_INTRINSIC": "a display with *",
     "LIST_EXTEND": "a display with *",
     "LIST_APPEND": "a display of more than 30 values",
-    "MAP_ADD": "a display of more than 15 pairs",
-    "DICT_UPDATE": "a display with *",
     "DICT_MERGE": "calls with *",
     "SET_UPDATE": "makes a set",
     "BUILD_SLICE": "takes a slice",
@@ -373,8 +453,11 @@ _REASONS = {
     "LOAD_SPECIAL": "a with statement",
 }
 
+# `subscript` is the operator of BINARY_OP that reads an item; `indexes_iterators`, whether an
+# iterator lies on the stack with an index above it.
 InstructionSet = namedtuple(
-    "InstructionSet", "handlers names extended_arg common_constants compare_shift"
+    "InstructionSet",
+    "handlers names extended_arg common_constants compare_shift subscript indexes_iterators",
 )
 
 
@@ -386,13 +469,19 @@ def instruction_set():
     common = tuple(getattr(opcode, "_common_constants", ()))
     # Below the operator there are flags, more in each version.
     shift = {(3, 11): 0, (3, 12): 4}.get(sys.version_info[:2], 5)
-    return InstructionSet(handlers, opcode.opname, opcode.EXTENDED_ARG, common, shift)
+    operators = [name for name, _ in getattr(opcode, "_nb_ops", ())]
+    subscript = operators.index("NB_SUBSCR") if "NB_SUBSCR" in operators else -1
+    indexed = sys.version_info >= (3, 15)
+    return InstructionSet(
+        handlers, opcode.opname, opcode.EXTENDED_ARG, common, shift, subscript, indexed
+    )
 
 
 def _versioned_handlers(version):
     """Loads whose arguments or effects on the stack depend on the version."""
     separate_methods = version < (3, 12)
     null_first = version < (3, 13)
+    indexed = version >= (3, 15)
 
     def load_global(reading, frame, argument):
         value = reading.read(GLOBAL, reading.name_index(frame.name(argument >> 1)), frame.number)
@@ -423,7 +512,13 @@ def _versioned_handlers(version):
         else:
             frame.stack.append(reading.load_attribute(marker, name))
 
+    def get_iter(reading, frame, argument):
+        frame.stack.append(Items(tuple(reading.iterate(reading.pop()))))
+        if indexed:
+            frame.stack.append(NULL)
+
     return {
+        "GET_ITER": get_iter,
         "LOAD_GLOBAL": load_global,
         "LOAD_ATTR": load_attr,
         "LOAD_METHOD": load_method,

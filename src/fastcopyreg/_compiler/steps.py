@@ -9,17 +9,18 @@ from collections import namedtuple
 
 KINDS = (
     "OBJECT", "PROTOCOL", "BOUND", "BOUND_KEYWORD", "DEFAULT", "CONSTANT", "GLOBAL", "CELL",
-    "ATTRIBUTE", "ATTRIBUTE_OR", "TYPE", "FRESH", "TUPLE", "LIST", "DICT", "ISINSTANCE",
-    "ISSUBCLASS", "CONTAINS", "EQUAL", "EXPECT", "FOLLOW", "BRANCH_TRUE", "BRANCH_IS", "RETURN",
-    "RETURN_VALUE", "LEAVE", "NEW", "CLASS", "ARGUMENT", "EXPECT_CLASS", "STORE", "STORE_GENERIC",
-    "STORE_ITEM", "RETURN_NEW", "RETURN_TUPLE", "RETURN_CALL",
+    "ATTRIBUTE", "ATTRIBUTE_OR", "TYPE", "FRESH", "ITEM", "ITEM_OR", "TUPLE", "LIST", "DICT",
+    "DICT_COPY", "POP", "POP_OR", "ISINSTANCE", "ISSUBCLASS", "CONTAINS", "EQUAL", "EXPECT",
+    "FOLLOW", "BRANCH_TRUE", "BRANCH_IS", "RETURN", "RETURN_VALUE", "LEAVE", "NEW", "CLASS",
+    "ARGUMENT", "EXPECT_CLASS", "EXPECT_SIZE", "PUT", "STORE", "STORE_GENERIC", "STORE_ITEM",
+    "STORE_DICT", "UPDATE", "RETURN_NEW", "RETURN_TUPLE", "RETURN_CALL",
 )  # fmt: skip
 (
-    OBJECT, PROTOCOL, BOUND, BOUND_KEYWORD, DEFAULT, CONSTANT, GLOBAL, CELL,
-    ATTRIBUTE, ATTRIBUTE_OR, TYPE, FRESH, TUPLE, LIST, DICT, ISINSTANCE,
-    ISSUBCLASS, CONTAINS, EQUAL, EXPECT, FOLLOW, BRANCH_TRUE, BRANCH_IS, RETURN,
-    RETURN_VALUE, LEAVE, NEW, CLASS, ARGUMENT, EXPECT_CLASS, STORE, STORE_GENERIC,
-    STORE_ITEM, RETURN_NEW, RETURN_TUPLE, RETURN_CALL,
+    OBJECT, PROTOCOL, BOUND, BOUND_KEYWORD, DEFAULT, CONSTANT, GLOBAL, CELL, ATTRIBUTE,
+    ATTRIBUTE_OR, TYPE, FRESH, ITEM, ITEM_OR, TUPLE, LIST, DICT, DICT_COPY, POP, POP_OR,
+    ISINSTANCE, ISSUBCLASS, CONTAINS, EQUAL, EXPECT, FOLLOW, BRANCH_TRUE, BRANCH_IS, RETURN,
+    RETURN_VALUE, LEAVE, NEW, CLASS, ARGUMENT, EXPECT_CLASS, EXPECT_SIZE, PUT, STORE,
+    STORE_GENERIC, STORE_ITEM, STORE_DICT, UPDATE, RETURN_NEW, RETURN_TUPLE, RETURN_CALL,
 ) = range(len(KINDS))  # fmt: skip
 
 UNKNOWN = object()  # what is not known before the plan runs
@@ -30,6 +31,7 @@ Super = namedtuple("Super", "index")  # super() of the class at index in the __m
 SuperMethod = namedtuple("SuperMethod", "name index")
 Not = namedtuple("Not", "value")
 Is = namedtuple("Is", "value other inverted")
+Items = namedtuple("Items", "values")  # an iterator over these, which are known
 Called = namedtuple("Called", "callee arguments keywords")  # the outcome of a call
 NewDict = namedtuple("NewDict", "")  # the __dict__ of the object being made
 SetAttribute = namedtuple("SetAttribute", "")  # object.__setattr__ bound to the object being made

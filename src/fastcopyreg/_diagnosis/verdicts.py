@@ -20,7 +20,13 @@ from .._compiler.steps import (
     TYPE,
 )
 from .._register import rules
-from ..compiler import Refusal, compile_constructor, compile_reducer, compile_setstate
+from ..compiler import (
+    Refusal,
+    compile_constructor,
+    compile_getstate,
+    compile_reducer,
+    compile_setstate,
+)
 
 _NO_CORE = "by call, as this backend is the standard library; the C core would run a plan"
 
@@ -144,7 +150,9 @@ def default_runs(cls):
     if not core.reads_fields(_Plain):
         return "by call, as the core cannot read the fields of objects of this build of Python"
     if core.asks_for_state(cls):
-        return "by call of __getstate__, and the rest in the C core"
+        found = compile_getstate(rules.static_attribute(cls, "__getstate__"))
+        how = "call" if isinstance(found, Refusal) or core.plan_threshold() == 0 else "plan"
+        return f"by {how} of __getstate__, and the rest in the C core"
     if not core.reads_fields(cls):
         return "by call, as the class or its metaclass has a say in what its objects consist of"
     return "in the C core, without a call"

@@ -4,8 +4,8 @@
 
     celery       a task with 1,000 registered objects as argument, and as result: the time that
                  kombu's pickle serializer takes for both, there and back
-    forking      `ForkingPickler.dumps` of one small registered object, with distributed imported if
-                 it is there: it registers 200 reducers
+    forking      `ForkingPickler.dumps` of one small registered object, with distributed imported
+                 if it is there: it registers 200 reducers
     pickler      one small registered object through a fresh Pickler
     pool         `Pool.map` of 100,000 registered objects and back, the pool being there
     dates        the same with rows of dates and Decimals

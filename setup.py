@@ -25,8 +25,8 @@ GNU = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-semantic-interposition", 
 # What the interpreter was compiled with, and CFLAGS in the environment take the place of.
 GNU += ["-fno-strict-overflow", *([] if get_config_var("Py_DEBUG") else ["-DNDEBUG"])]
 COUNTED = ["-fprofile-partial-training", "-flto=auto", "-fno-fat-lto-objects"]
-# With counts GCC copies code wherever it was seen to run, and makes a quarter more of it, for which
-# dumps and copies are no faster: loops are not unrolled, paths not copied, and inlining is bounded.
+# With counts GCC copies code wherever it was seen to run, and makes a quarter more of it, by
+# which dumps and copies are no faster: no loop is unrolled, no path copied, inlining is bounded.
 COUNTED += ["-fno-tracer", "-fno-unroll-loops", "-fno-peel-loops", "-fno-split-loops"]
 COUNTED += ["-fno-unswitch-loops", "-fno-split-paths", "-fno-tree-loop-vectorize"]
 COUNTED += ["-fno-ipa-cp-clone", "--param=inline-unit-growth=10"]

@@ -4,7 +4,7 @@ from typing import Any
 
 from .install import InstallReport
 
-__all__ = ("remake", "restore")
+__all__ = ("LIBRARIES", "install_on", "remake", "restore", "uninstall_from")
 
 LIBRARIES: dict[str, tuple[str, ...]]
 

@@ -25,14 +25,6 @@ GNU = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-semantic-interposition", 
 # What the interpreter was compiled with, and CFLAGS in the environment take the place of.
 GNU += ["-fno-strict-overflow", *([] if get_config_var("Py_DEBUG") else ["-DNDEBUG"])]
 COUNTED = ["-fprofile-partial-training", "-flto=auto", "-fno-fat-lto-objects"]
-# With counts GCC copies code wherever it was seen to run, and makes a quarter more of it, by
-# which dumps and copies are no faster: no loop is unrolled, no path copied, inlining is bounded.
-COUNTED += ["-fno-tracer", "-fno-unroll-loops", "-fno-peel-loops", "-fno-split-loops"]
-COUNTED += ["-fno-unswitch-loops", "-fno-split-paths", "-fno-tree-loop-vectorize"]
-COUNTED += ["-fno-ipa-cp-clone", "--param=inline-unit-growth=10"]
-COUNTED += ["--param=max-inline-insns-auto=15", "--param=max-grow-copy-bb-insns=4"]
-COUNTED += ["--param=max-jump-thread-duplication-stmts=8"]
-COUNTED += ["--param=hot-bb-count-ws-permille=950"]
 
 # What pickles nested objects: from 3.14 the depth that the stack allows for is what their frames
 # take, and compiling over all files makes them larger (tests/dump/test_pickler_recursion.py).
@@ -49,29 +41,6 @@ NESTING = {
         "save_set",
         "save_snapshot",
         "save_value",
-    )
-}
-# What runs once for an interpreter, a class or a policy: it is to be small.
-SELDOM = {
-    f"csrc/{name}.c"
-    for name in (
-        "base/dialect",
-        "base/load_dialect",
-        "base/places",
-        "base/stack",
-        "base/typenames",
-        "copy/room",
-        "core",
-        "dump/room",
-        "load/room",
-        "load/safe_forms",
-        "load/safe_policy",
-        "plans/plan",
-        "plans/room",
-        "types/construct_read",
-        "types/constructors",
-        "types/room",
-        "values/room",
     )
 }
 CORE = Extension(
@@ -115,13 +84,9 @@ class BuildCore(build_ext):
 
     def compile_side_by_side(self, sources, **options):
         def compile_changed(source):
-            flags, name = options["extra_postargs"], source.replace(sep, "/")
-            if name in NESTING:
+            flags = options["extra_postargs"]
+            if source.replace(sep, "/") in NESTING:
                 flags = [flag for flag in flags if not flag.startswith("-flto")]
-            if name.startswith("csrc/load/"):  # Loads are slower by a twentieth with less.
-                flags = [flag.replace("insns-auto=15", "insns-auto=30") for flag in flags]
-            if name in SELDOM:
-                flags = ["-Os" if flag == "-O3" else flag for flag in flags]
             objects = self.compiler.object_filenames([source], output_dir=options["output_dir"])
             stale = self.force or newer_group([source, *CORE.depends], objects[0])
             if not stale:

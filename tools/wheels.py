@@ -30,7 +30,7 @@ DIST = WORK / "dist"
 MATRIX = ROOT.parent / "shared" / "tools" / "matrix"
 EVERY = ("3.11", "3.12", "3.13", "3.14", "3.15", "3.14-32")
 CORE_BYTES = 750_000
-"""What it may take, stripped."""
+"""What it may take, stripped. By the profile, at -O3, GCC 16 makes 940 KB: that fails today."""
 GLIBC = 17
 """The oldest minor version of glibc that is to do, which is that of manylinux2014."""
 

@@ -334,20 +334,28 @@ answer_test(struct attempt *attempt, const struct step *step)
     }
 }
 
+/* Nothing but the first function is known; values are written before they are read. */
+static void
+begin_attempt(struct attempt *attempt, struct core_state *state, const struct reducer *reducer,
+              PyTypeObject *type)
+{
+    attempt->state = state;
+    attempt->plan = reducer->plan;
+    attempt->reducer = reducer;
+    attempt->type = type;
+    attempt->object = (PyObject *)&attempt->object;
+    attempt->display = (PyObject *)&attempt->display;
+    attempt->by_type = 0;
+    attempt->functions[0] = reducer->function;
+}
+
 enum plan_answer
 plan_answers(struct core_state *state, const struct reducer *reducer, PyTypeObject *type,
              PyObject *answer)
 {
     const struct plan *plan = reducer->plan;
     struct attempt attempt;
-    attempt.state = state;
-    attempt.plan = plan;
-    attempt.reducer = reducer;
-    attempt.type = type;
-    attempt.object = (PyObject *)&attempt.object;
-    attempt.display = (PyObject *)&attempt.display;
-    attempt.by_type = 0;
-    attempt.functions[0] = reducer->function;
+    begin_attempt(&attempt, state, reducer, type);
     for (size_t i = 0; i < plan->count && i < VALUES_MOST;) {
         const struct step *step = &plan->list[i];
         if (step->kind == STEP_RETURN_VALUE) {
@@ -355,15 +363,14 @@ plan_answers(struct core_state *state, const struct reducer *reducer, PyTypeObje
                    : attempt.by_type                 ? ANSWER_OF_TYPE
                                                      : ANSWER_OF_ALL;
         }
+        int holds;
         if (step->kind < STEP_EXPECT) {
             attempt.values[i] = answer_value(&attempt, step);
-            if (attempt.values[i] == NULL) {
-                return ANSWER_UNKNOWN;
-            }
-            i++;
-            continue;
+            holds = attempt.values[i] == NULL ? -1 : 1;
         }
-        int holds = answer_test(&attempt, step);
+        else {
+            holds = answer_test(&attempt, step);
+        }
         if (holds < 0) {
             return ANSWER_UNKNOWN;
         }

@@ -1,6 +1,7 @@
 /* Results that a function returns by the type of its argument alone, as hooks do that pass nearly
    every object.  The plan of such a function is followed with an object of which nothing is known
-   but its exact type; a step that would look at the object itself ends the attempt. */
+   but its exact type, and so are those that it calls, whose code the plan knows.  A step that
+   would look at the object itself, or ask another, ends the attempt. */
 #ifndef FASTCOPYREG_PLANS_PLAN_ANSWER_H
 #define FASTCOPYREG_PLANS_PLAN_ANSWER_H
 

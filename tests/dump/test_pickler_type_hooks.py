@@ -51,7 +51,6 @@ READ = {
 }
 CALLED = {
     "isinstance checked": "isinstance(obj, Checked)",
-    "isinstance of an ABC": "isinstance(obj, collections.abc.Sized)",
     "isinstance of a union": "isinstance(obj, UNION)",
     "issubclass checked": "issubclass(type(obj), Checked)",
     "in what compares": "type(obj) in COMPARES",
@@ -290,7 +289,7 @@ def dumped(implementation, kind, condition, change):
 def test_nobody_can_tell(name, kind):
     for change_name, change in CHANGES.items():
         expected = dumped(STANDARD, kind, CONDITIONS[name], change)
-        assert change_name != "nothing" or expected[:2] == (None, None)
+        assert name in CALLED or change_name != "nothing" or expected[:2] == (None, None)
         assert dumped(OURS, kind, CONDITIONS[name], change) == expected, change_name
 
 

@@ -449,6 +449,15 @@ call_own_reducer(struct pickler *pickler, PyObject *object)
     return reduce_value;
 }
 
+/* True if the class has the names of its slots: object.__reduce_ex__ refuses objects that have
+   more memory than those account for, and object.__getstate__ does not. */
+static int
+has_slot_names(const struct typeinfo *info)
+{
+    return info->slot_count == 0
+           || (info->slotnames != NULL && PyList_GET_SIZE(info->slotnames) >= info->slot_count);
+}
+
 /* True if objects of the type reduce to a call of the class without arguments, and the state that
    their __getstate__ gives. */
 static int
@@ -456,7 +465,7 @@ reduces_to_state(const struct typeinfo *info)
 {
     return info->gives_state
            || (info->kind == TYPEINFO_DEFAULT && info->arguments == ARGUMENTS_NONE
-               && info->items == ITEMS_NONE && !info->frozen);
+               && info->items == ITEMS_NONE && !info->frozen && has_slot_names(info));
 }
 
 /* True if all of the reduction of an object that no table knows is known but what its __getstate__

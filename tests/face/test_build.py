@@ -73,7 +73,7 @@ def test_only_the_tables_of_the_c_api_can_be_written_to(c_core):
 
 ISOLATION = re.compile(
     r"^\s*(?:static\s+(?!const|inline|PyObject \*\n)(?:PyObject|PyTypeObject)\b[^()]*[;=]"
-    r"|static\s+PyTypeObject\b)",
+    r"|static\s+PyTypeObject\b(?! \*\n))",
     re.MULTILINE,
 )
 
@@ -85,6 +85,8 @@ def test_the_sources_have_no_static_objects_and_types():
     assert ISOLATION.search("static PyTypeObject Pickler_Type = {")
     assert not ISOLATION.search("static PyObject *\npickler_dump(PyObject *self)\n{")
     assert not ISOLATION.search("static PyObject *make(void);")
+    assert ISOLATION.search("static PyTypeObject *cache = NULL;")
+    assert not ISOLATION.search("static PyTypeObject *\nanswer_type(size_t number)\n{")
     for path in [*SOURCES, *ROOT.glob("csrc/**/*.h")]:
         assert not ISOLATION.search(path.read_text(encoding="utf-8")), path.name
 

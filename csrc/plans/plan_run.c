@@ -129,6 +129,21 @@ read_of_class(struct core_state *state, PyObject *cls, PyObject *name, PyObject 
     return store_result(Py_NewRef(attribute), value);
 }
 
+/* True if a descriptor is what gives instances of the type the __dict__ of a class statement; from
+   3.15 on all classes share the one that says it is object's. */
+static int
+gives_dict(struct core_state *state, PyTypeObject *type, PyObject *descriptor)
+{
+    PyTypeObject *defining = PyDescr_TYPE(descriptor);
+    if (PyDescr_NAME(descriptor) != state->str.dict || !PyType_IsSubtype(type, defining)) {
+        return 0;
+    }
+    return defining == &PyBaseObject_Type
+               ? PyType_HasFeature(type, Py_TPFLAGS_MANAGED_DICT)
+               : PyType_HasFeature(defining, Py_TPFLAGS_HEAPTYPE) && defining->tp_base != NULL
+                     && defining->tp_base->tp_dictoffset == 0;
+}
+
 /* __class__ and __dict__, if they are object's and the class's own. */
 static enum outcome
 read_getset(struct core_state *state, PyObject *owner, PyObject *descriptor, PyObject *name,
@@ -137,12 +152,9 @@ read_getset(struct core_state *state, PyObject *owner, PyObject *descriptor, PyO
     if (name == state->str.class_ && descriptor == type_lookup(&PyBaseObject_Type, name)) {
         return store_result(Py_NewRef((PyObject *)Py_TYPE(owner)), value);
     }
-    PyTypeObject *defining = PyDescr_TYPE(descriptor);
-    if (name != state->str.dict || !PyType_HasFeature(defining, Py_TPFLAGS_HEAPTYPE)
-        || defining->tp_base == NULL || defining->tp_base->tp_dictoffset != 0) {
-        return OUTCOME_BAIL;
-    }
-    return store_result(PyObject_GenericGetDict(owner, NULL), value);
+    return name == state->str.dict && gives_dict(state, Py_TYPE(owner), descriptor)
+               ? store_result(PyObject_GenericGetDict(owner, NULL), value)
+               : OUTCOME_BAIL;
 }
 
 /* A slot, or a member of a built-in type. */

@@ -107,6 +107,9 @@ def reduce_dict(o):
 def reduce_builtin(o):
     return list, ((o.x, o.y),)
 
+def reduce_whole(o):
+    return make, (o.__dict__,)
+
 class Bound:
     def __init__(self, extra):
         self.extra = extra
@@ -565,6 +568,39 @@ def test_a_spoofed_class(read_at_once):
                 assert pickle.dumps(value, 5) == std_pickle.dumps(value, 5)
         finally:
             del copyreg.dispatch_table[case.module.Spoofed]
+
+
+def test_a_dict_is_read_where_it_is(read_at_once):
+    with case_of("reduce_whole") as case:
+        for cls in (case.module.Plain, type("Derived", (case.module.Plain,), {})):
+            copyreg.pickle(cls, case.reducer)
+            try:
+                for protocol in (2, 5):
+                    value = [cls(i, [i]) for i in range(4)]
+                    for _ in range(3):
+                        answer = outcome(pickle.dumps, value, protocol)
+                        assert answer == outcome(std_pickle.dumps, value, protocol)
+            finally:
+                del copyreg.dispatch_table[cls]
+
+
+@pytest.mark.parametrize("name", ["__dict__", "__weakref__", "__class__", "stranger"])
+def test_a_dict_that_is_another_attribute(name, read_at_once):
+    """What a class has under the name is no more than what it is."""
+    owner = type("Owner", (), {"stranger": property(lambda self: {"x": 1})})
+    descriptor = vars(object if name == "__class__" else owner)[name]
+    cls = type("Item", (), {"__dict__": descriptor, "__slots__": ("x", "__weakref__")})
+    bare = type("Bare", (), {"__dict__": descriptor})
+    with case_of("reduce_whole") as case:
+        for of in (cls, bare):
+            copyreg.pickle(of, case.reducer)
+            try:
+                for _ in range(3):
+                    value = [*case.objects()[1::2], *(of() for _ in range(4))]
+                    answer = outcome(pickle.dumps, value, 5)
+                    assert answer == outcome(std_pickle.dumps, value, 5)
+            finally:
+                del copyreg.dispatch_table[of]
 
 
 def test_chains(read_at_once):

@@ -310,7 +310,11 @@ class DefaultsHolder(_FunctionHolder):
 
 
 class ClosureHolder(_FunctionHolder):
-    """A function as a holder of the variables of its closure."""
+    """A function as a holder of the variables of its closure.
+
+    But for the class that `super()` means in a method: it is the method's own, also when the class
+    is one that is replaced, whose subclasses go on calling the method.
+    """
 
     __slots__ = ()
 
@@ -318,7 +322,8 @@ class ClosureHolder(_FunctionHolder):
         return dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
 
     def _names(self, function):
-        return {name: _contents(cell) for name, cell in self._cells(function).items()}
+        cells = self._cells(function)
+        return {name: _contents(cells[name]) for name in cells if name != "__class__"}
 
     def place(self, name):
         """Return how a report calls one of the names."""

@@ -431,3 +431,42 @@ def test_no_references_are_lost(swap):
     gc.collect()
     after = [sys.getrefcount(_stdlib.PICKLE[name]) for name in ("dumps", "loads", "load")]
     assert after == before
+
+
+@requires_core
+@pytest.mark.parametrize("held", ["a closure", "nowhere"])
+def test_classes_derived_before_go_on_working(held):
+    """What `super()` means in a method of a class that is replaced is that class."""
+    run(
+        f"""
+        import io, pickle
+        from multiprocessing import reduction
+
+        def holding():
+            cls = reduction.ForkingPickler
+            return lambda: cls
+
+        class Derived(reduction.ForkingPickler):
+            def __init__(self, *args):
+                super().__init__(*args)
+
+        holder = holding() if {held == "a closure"} else None
+        classes = [reduction.ForkingPickler, Derived]
+        import fastcopyreg
+
+        def dumped():
+            for cls in (*classes, reduction.ForkingPickler):
+                file = io.BytesIO()
+                cls(file, 5).dump([cls.__name__])
+                assert pickle.loads(file.getvalue()) == [cls.__name__]
+
+        dumped()
+        report = fastcopyreg.install()
+        assert classes[0] is not reduction.ForkingPickler
+        assert not [place for place in report.replaced if place.endswith("<closure>.__class__")]
+        dumped()
+        fastcopyreg.uninstall()
+        assert classes[0] is reduction.ForkingPickler
+        dumped()
+        """
+    )

@@ -192,11 +192,12 @@ def constructor(cls):
     That is the kind, the functions that are left out, what `known` returns of them, and what they
     find as globals.
     """
-    if "_value2member_map_" in vars(cls):
+    if "_value2member_map_" in _dict_of(cls):
         return _enumeration(cls)
+    own = _name_of(cls)
     for kind, (modules, names, known_as, methods, watched) in enumerate(CONSTRUCTORS):
-        found = (vars(sys.modules.get(module, object)).get(cls.__name__) for module in modules)
-        if cls.__name__ in names and any(each is cls for each in found):
+        found = (vars(sys.modules.get(module, object)).get(own) for module in modules)
+        if own in names and any(each is cls for each in found):
             return _constructor(cls, kind, known_as, methods, watched)
     return None
 
@@ -215,7 +216,7 @@ def _enumeration(cls):
 
 def sets_state(cls):
     """Return whether it is the `__setstate__` of a class that is left out, not its constructor."""
-    return cls.__name__ == "UUID" and constructor(cls) is not None
+    return _name_of(cls) == "UUID" and constructor(cls) is not None
 
 
 def _constructor(cls, kind, known_as, methods, watched):
@@ -234,13 +235,20 @@ def _constructor(cls, kind, known_as, methods, watched):
 def _function(cls, name):
     """The function that the class has under a name, also of a class or static method."""
     found = _found(cls, name)
-    found = getattr(found, "__func__", found)
+    if type(found) in (classmethod, staticmethod):
+        found = found.__func__
     return found if type(found) is FunctionType else None
 
 
 def _found(cls, name):
     """What the class has under a name; None if it is nothing."""
-    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+    return next((_dict_of(base)[name] for base in _mro_of(cls) if name in _dict_of(base)), None)
+
+
+# What a class is, whatever its metaclass says: nobody is asked.
+_mro_of = type.__dict__["__mro__"].__get__
+_dict_of = type.__dict__["__dict__"].__get__
+_name_of = type.__dict__["__name__"].__get__
 
 
 def _constants_hold(cls):

@@ -288,7 +288,7 @@ PyList_GetItemRef(PyObject *list, Py_ssize_t index)
     return Py_XNewRef(PyList_GetItem(list, index));
 }
 
-/* What a weak reference is to: 1 and a strong reference, or 0 and NULL if that is dead. */
+/* The referent of a weak reference: 1 and a strong reference, or 0 and NULL if it is dead. */
 static inline int
 PyWeakref_GetRef(PyObject *reference, PyObject **object)
 {

@@ -58,7 +58,7 @@ copied_table_agrees(struct core_state *state, PyObject *table, PyTypeObject *typ
 
 /* ---- classes ------------------------------------------------------------ */
 
-/* What was read of a class of this version, or NULL. */
+/* The facts read of a class of this version, or NULL. */
 static struct copied_table_class *
 find_read_class(struct copied_tables *tables, unsigned version)
 {
@@ -127,7 +127,7 @@ find_table(PyTypeObject *type, PyObject *name)
     return table != NULL && PyDict_CheckExact(table) ? table : NULL;
 }
 
-/* What holds of a class by the names that were read; `version` is 0 if the class is to be called
+/* The facts of a class by the names that were read; `version` is 0 if the class is to be called
    as usual. */
 static struct copied_table_class
 look_at_class(struct core_state *state, PyTypeObject *type, PyObject *init, PyObject *names)

@@ -21,7 +21,7 @@
 #include "base/dictwatch.h"
 #include "base/state.h"
 
-/* What was read of a class.  All is borrowed but the code: the class has it while its version is
+/* The facts read of a class.  All is borrowed but the code: the class has it while its version is
    the same. */
 struct copied_table_class {
     unsigned version; /* 0: nothing was read */

@@ -28,7 +28,7 @@ hook_meet(struct pickler *pickler, struct hook *hook, PyObject *callable, struct
     return 1;
 }
 
-/* What the hook is known to return for objects of the type, if that is `answer`. */
+/* The known answer of the hook for objects of the type, if that is `answer`. */
 static enum plan_answer
 hook_answer(struct pickler *pickler, struct hook *hook, PyObject *callable, PyObject *answer,
             PyTypeObject *type)

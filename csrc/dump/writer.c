@@ -162,8 +162,8 @@ writer_takes(struct writer *writer)
     return 1;
 }
 
-/* What is in the buffer, as a bytes object of its own; strong, or NULL with an exception.  A large
-   one is the buffer, and there is none then. */
+/* The contents of the buffer as a bytes object of its own; strong, or NULL with an exception.  A
+   large one is the buffer, and there is none then. */
 static PyObject *
 take_bytes(struct writer *writer, const char *out)
 {

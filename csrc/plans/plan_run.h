@@ -28,7 +28,7 @@ struct plan_run {
    values are to be released with plan_run_release() in any case. */
 enum outcome plan_run(struct plan_run *run);
 
-/* What a path of a reducer ends with; strong, or NULL with an exception. */
+/* The value that a path of a reducer ends with; strong, or NULL with an exception. */
 PyObject *plan_run_result(struct plan_run *run);
 
 void plan_run_release(struct plan_run *run);

@@ -196,7 +196,7 @@ call_python_init(struct core_state *state, PyTypeObject *type, PyObject **argume
 
 enum { ARGUMENTS_MAX = 31 };
 
-/* What a functools.partial calls, with which arguments; all owned. */
+/* The callable of a functools.partial and its arguments; all owned. */
 struct partial_call {
     PyObject *callable;
     PyObject *values[1 + ARGUMENTS_MAX]; /* behind a place for an instance, as yet empty */
@@ -338,7 +338,7 @@ make_by_init(struct core_state *state, struct partial_call *call, PyObject **mad
     return *made == NULL ? OUTCOME_RAISED : OUTCOME_DONE;
 }
 
-/* What a partial returns for the arguments, as rebuild_make(). */
+/* The result of a partial for the arguments, as rebuild_make(). */
 static enum outcome
 make_by_partial(struct core_state *state, PyObject *partial, PyObject *const *arguments,
                 Py_ssize_t count, PyObject **made)

@@ -27,7 +27,7 @@ struct state_place {
     Py_ssize_t index; /* -1: not known */
 };
 
-/* One of the class's two functions. */
+/* A function of the class, of the two. */
 struct method_plan {
     unsigned met;
     enum plan_status status;
@@ -366,7 +366,7 @@ struct state_run {
     PyObject **given; /* NULL: the state is taken */
 };
 
-/* What the end of the path is, for a __getstate__; strong. */
+/* The value at the end of the path of a __getstate__; strong. */
 static enum outcome
 give_planned_state(struct plan_run *run, PyObject **given)
 {

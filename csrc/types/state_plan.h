@@ -20,7 +20,7 @@
    the class is to be read first, by state_plan_read().  Runs no Python code. */
 enum outcome state_plan_apply(struct core_state *state, PyObject *object, PyObject *object_state);
 
-/* What is known of the class in its version of now: PLAN_READY if it has a plan. */
+/* The status of the class in its present version: PLAN_READY if it has a plan. */
 enum plan_status state_plan_status(struct core_state *state, PyTypeObject *type);
 
 /* Reads the __setstate__ of a class.  0, or -1 with an exception.  Runs Python code. */

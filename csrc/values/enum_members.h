@@ -38,7 +38,7 @@ int enum_members_are_plain(struct enum_members *members);
 /* The arguments of one member, strong; NULL if there is none, or with an exception. */
 PyObject *enum_members_sample(const struct enum_members *members);
 
-/* What the class returns for the arguments: OUTCOME_DONE and *made, strong, or OUTCOME_BAIL if it
+/* The result of the class for the arguments: OUTCOME_DONE and *made, strong, or OUTCOME_BAIL if it
    is to be called.  The class has not changed since it was read.  Runs no Python code. */
 enum outcome enum_member_find(const struct enum_members *members, PyTypeObject *type,
                               PyObject *const *arguments, Py_ssize_t count, PyObject **made);

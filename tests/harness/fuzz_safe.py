@@ -17,8 +17,8 @@ import argparse
 import collections
 import copyreg
 import datetime
-import encodings.ascii  # noqa: F401 - debug builds import it to check the name of an encoding
-import encodings.latin_1  # noqa: F401 - which a pickle may name
+import encodings.ascii  # Debug builds import it to check the name of an encoding.
+import encodings.latin_1  # noqa: F401 - a pickle may name it
 import enum
 import faulthandler
 import os

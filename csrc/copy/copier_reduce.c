@@ -352,10 +352,10 @@ call_getstate(struct copier *copier, PyObject *object, PyObject *getstate)
         || copier_before_foreign(copier) < 0) {
         return state;
     }
-    if (outcome == OUTCOME_HOT && state_plan_read_getstate(copier->state, Py_TYPE(object)) < 0) {
-        return NULL;
-    }
-    state = PyObject_CallOneArg(getstate, object);
+    int read = outcome == OUTCOME_HOT
+                   ? state_plan_read_getstate(copier->state, Py_TYPE(object))
+                   : 0;
+    state = read < 0 ? NULL : PyObject_CallOneArg(getstate, object);
     if (state != NULL && frozen_check(copier->state, object, state) < 0) {
         Py_CLEAR(state);
     }

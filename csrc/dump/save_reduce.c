@@ -482,11 +482,12 @@ only_state_is_asked(struct pickler *pickler, struct typeinfo *info, PyObject *ob
 /* Its reduce value by a plan of its __getstate__, for which nothing is called, or by a call;
    strong or NULL. */
 static PyObject *
-reduce_by_getstate(struct pickler *pickler, PyObject *object)
+reduce_by_getstate(struct pickler *pickler, const struct typeinfo *info, PyObject *object)
 {
     struct core_state *state = pickler->state;
     PyObject *given;
-    enum outcome outcome = state_plan_give(state, object, &given);
+    enum outcome outcome =
+        info->gives_state ? state_plan_give(state, object, &given) : OUTCOME_BAIL;
     if (outcome == OUTCOME_DONE) {
         PyObject *planned = reduction_of_state(state, Py_TYPE(object), given);
         Py_DECREF(given);
@@ -671,7 +672,7 @@ ask_object(struct pickler *pickler, struct typeinfo *info, PyObject *object, int
            char **out, PyObject **reduce_value)
 {
     if (only_state_is_asked(pickler, info, object)) {
-        *reduce_value = reduce_by_getstate(pickler, object);
+        *reduce_value = reduce_by_getstate(pickler, info, object);
         return *reduce_value == NULL ? -1 : OUTCOME_VALUE;
     }
     uint64_t guard = typeinfo_guard(pickler->state, NULL);

@@ -435,8 +435,7 @@ is_base(const struct plan_run *run, size_t place, PyObject *value)
 }
 
 /* A step that yields none, and where to go on: OUTCOME_DONE and *next, or OUTCOME_BAIL or
-   OUTCOME_RAISED.  NEW and
-   the stores are for the end of the path. */
+   OUTCOME_RAISED.  NEW and the stores are for the end of the path. */
 static enum outcome
 run_test(struct plan_run *run, const struct step *step, size_t *next)
 {

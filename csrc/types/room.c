@@ -64,7 +64,8 @@ count_of_types(struct core_state *state, int forget)
 {
     struct typeinfo_cache *infos = state->types->infos;
     struct constructors *constructors = state->types->constructors;
-    int count = infos->busy + constructors->busy + bound_count_busy(state, forget);
+    int count = infos->busy + constructors->busy + bound_count_busy(state, forget)
+                + state_plan_count_busy(state, forget);
     if (forget) {
         infos->busy = constructors->busy = 0;
     }

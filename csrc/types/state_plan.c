@@ -1,4 +1,4 @@
-/* Plans of __setstate__: see state_plan.h. */
+/* Plans of __setstate__ and __getstate__: see state_plan.h. */
 #include "types/state_plan.h"
 
 #include "base/helpers.h"
@@ -89,6 +89,15 @@ state_plan_teardown(struct core_state *state)
         weaktable_teardown(&plans->table);
         PyMem_Free(plans);
     }
+}
+
+int
+state_plan_count_busy(struct core_state *state, int forget)
+{
+    struct state_plans *plans = state->types->state_plans;
+    int count = plans->busy;
+    plans->busy = forget ? 0 : count;
+    return count;
 }
 
 /* The entry of a class in its version of now, or NULL; borrowed until Python code runs. */

@@ -37,6 +37,9 @@ int state_plan_read_getstate(struct core_state *state, PyTypeObject *type);
 /* True if the function still has a default for each parameter behind the state. */
 int state_plan_takes_state_alone(PyObject *function);
 
+/* How many plans are in the middle of a run; with `forget` none from then on. */
+int state_plan_count_busy(struct core_state *state, int forget);
+
 /* 0, or -1 with MemoryError. */
 int state_plan_setup(PyObject *module);
 void state_plan_teardown(struct core_state *state);

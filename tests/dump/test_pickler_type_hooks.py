@@ -13,6 +13,7 @@ import types
 
 import pytest
 
+from fastcopyreg import bench
 from support.implementations import OURS, PLANS_ARE_ON, STANDARD, requires_core
 from support.recording import describe_error
 
@@ -466,3 +467,32 @@ def test_a_mapping_is_asked_for_each_object(protocol):
             world.close()
 
     assert scenario(OURS) == scenario(STANDARD)
+
+
+class Plain:
+    def __init__(self, number):
+        self.number = number
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not PLANS_ARE_ON, reason="nothing is read on this build")
+def test_default_reductions_stay_cheap_behind_a_called_hook():
+    """Also when their class has been met often: object.__getstate__ has no plan to wait for."""
+
+    class Called(OURS.Pickler):
+        def persistent_id(self, obj):
+            return [None][0]
+
+    objects = [Plain(number) for number in range(300)]
+
+    def dump_with(threshold):
+        _core.plan_threshold(threshold)
+        Called(io.BytesIO(), 5).dump(objects)
+
+    contenders = [bench.Contender("dump", dump_with, (threshold,)) for threshold in (0, 3)]
+    best = 0
+    for _ in range(6):
+        best = max(best, bench.race("dump", *contenders, seconds=0.05).ratio.best)
+        if best >= 0.9:
+            break
+    assert best >= 0.9

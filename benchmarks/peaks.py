@@ -14,7 +14,6 @@ floors.toml is held (the standard library's bytes over ours), else 1.
 from __future__ import annotations
 
 import argparse
-import collections
 import copy as std_copy
 import copyreg
 import fnmatch
@@ -100,9 +99,13 @@ def forking_pickler(module: Any) -> Any:
     """The pickler of multiprocessing, as it is made over a module's."""
 
     class Forking(module.Pickler):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            self.dispatch_table = collections.ChainMap(copyreg.dispatch_table).new_child({})
+        _copyreg_dispatch_table = copyreg.dispatch_table
+        _extra_reducers: dict[type, Any] = {}
+
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self.dispatch_table = self._copyreg_dispatch_table.copy()
+            self.dispatch_table.update(self._extra_reducers)
 
     return Forking
 

@@ -904,9 +904,6 @@ _BUILTIN_CONTAINERS = (dict, tuple, list, set, frozenset, str, bytes)
 class _GetStateReading(_Unrolling, _ReducerReading):
     """A ``__getstate__``: what it gives may be a dict that it has made, and then changed."""
 
-    def __init__(self):
-        super().__init__(0, (), 1)
-
     def call(self, callee, arguments, keywords):
         if type(callee) is Method and not keywords:
             found = self.call_of_dict(callee, arguments)
@@ -974,11 +971,7 @@ class _GetStateReading(_Unrolling, _ReducerReading):
 
 
 def _read_getstate(function):
-    reading = _GetStateReading()
-    unit = Unit(code_of(function))
-    reading.check_arguments(function)
-    reading.run(reading.enter(unit, function, [None] * _parameter_count(unit.code)))
-    return ReducerPlan(*_common_parts(reading))
+    return _read_reducer(_GetStateReading, function, 0, (), 1)
 
 
 class _SetStateReading(_Unrolling, Reading):

@@ -5,6 +5,7 @@ calls are compared with the standard library's.
 """
 
 import copy as std_copy
+import functools
 import pickle as std_pickle
 import sys
 import types
@@ -14,6 +15,7 @@ import pytest
 import fastcopyreg
 from fastcopyreg import compiler, copy, pickle
 from support.implementations import PLANS_ARE_ON, requires_core
+from support.shapes import outcome_of, parts_in
 
 pytestmark = requires_core
 
@@ -129,38 +131,7 @@ def read(name):
         pickle.dumps([made(name, a=[1], b=2) for _ in range(6)])
 
 
-def outcome(function, *arguments):
-    """What a call gives, or what it raises and from which functions."""
-    try:
-        result = function(*arguments)
-    except Exception as error:
-        frames, trace = [], error.__traceback__
-        while trace is not None:
-            frames.append(trace.tb_frame.f_code.co_name)
-            trace = trace.tb_next
-        return type(error), str(error), frames.count("__getstate__")
-    return result if isinstance(result, bytes) else described(result)
-
-
-def described(obj, known=None):
-    """An object as a graph of numbers: what is one object in it has one number.
-
-    Strings have none: the keys of a `__dict__` are those of the class if it has met them before.
-    """
-    if isinstance(obj, str):
-        return [type(obj), obj[:]]
-    known = {} if known is None else known
-    if id(obj) in known:
-        return known[id(obj)][0]
-    known[id(obj)] = len(known), obj
-    if isinstance(obj, dict):
-        return [type(obj), [(described(k, known), described(v, known)) for k, v in obj.items()]]
-    if isinstance(obj, list | tuple):
-        return [type(obj), [described(each, known) for each in obj]]
-    if isinstance(obj, MODULE.Base):
-        slots = [(each, getattr(obj, each, None)) for each in getattr(obj, "__slots__", ())]
-        return [type(obj).__name__, described([getattr(obj, "__dict__", None), slots], known)]
-    return [type(obj), obj if isinstance(obj, int | str | float) else repr(type(obj))]
+outcome = functools.partial(outcome_of, "__getstate__", parts_in(MODULE), numbers_strings=False)
 
 
 def assert_same(name):

@@ -6,6 +6,7 @@ results are compared with the standard library's, as graphs and as errors.
 
 import contextlib
 import copy as std_copy
+import functools
 import gc
 import io
 import pickle as std_pickle
@@ -17,6 +18,7 @@ import pytest
 import fastcopyreg
 from fastcopyreg import compiler, copy, pickle
 from support.implementations import PLANS_ARE_ON, requires_core
+from support.shapes import outcome_of
 
 pytestmark = requires_core
 
@@ -117,32 +119,11 @@ def assert_left_out(name, expected):
     assert (_core.plan_counts()[1] - before == 2) is expected
 
 
-def outcome(function, *arguments):
-    """What a call gives, or what it raises and from which functions."""
-    try:
-        return described(function(*arguments))
-    except Exception as error:
-        frames, trace = [], error.__traceback__
-        while trace is not None:
-            frames.append(trace.tb_frame.f_code.co_name)
-            trace = trace.tb_next
-        return type(error), str(error), frames.count("__setstate__")
+def parts_of(obj):
+    return [vars(obj), getattr(obj, "slot", None)] if isinstance(obj, MODULE.Base) else None
 
 
-def described(obj, known=None):
-    """An object as a graph of numbers: what is one object in it has one number."""
-    known = {} if known is None else known
-    if id(obj) in known:
-        return known[id(obj)][0]
-    number = len(known)
-    known[id(obj)] = number, obj
-    if isinstance(obj, dict):
-        return [type(obj), [(described(k, known), described(v, known)) for k, v in obj.items()]]
-    if isinstance(obj, list | tuple):
-        return [type(obj), [described(each, known) for each in obj]]
-    if isinstance(obj, MODULE.Base):
-        return [type(obj).__name__, described(vars(obj), known), getattr(obj, "slot", None)]
-    return [type(obj), obj if isinstance(obj, int | str | type(None)) else repr(type(obj))]
+outcome = functools.partial(outcome_of, "__setstate__", parts_of)
 
 
 class Text(str):

@@ -6,6 +6,7 @@ are compared with the standard library's.
 
 import contextlib
 import copy as std_copy
+import functools
 import pickle as std_pickle
 import sys
 import types
@@ -15,6 +16,7 @@ import pytest
 import fastcopyreg
 from fastcopyreg import compiler, copy, pickle
 from support.implementations import PLANS_ARE_ON, requires_core
+from support.shapes import outcome_of, parts_in
 
 pytestmark = requires_core
 
@@ -197,37 +199,7 @@ def made_by_plan(name, state):
     return fastcopyreg._core.plan_counts()[1] - before
 
 
-def outcome(function, *arguments):
-    """What a call gives, or what it raises and from which functions."""
-    try:
-        return described(function(*arguments))
-    except Exception as error:
-        frames, trace = [], error.__traceback__
-        while trace is not None:
-            frames.append(trace.tb_frame.f_code.co_name)
-            trace = trace.tb_next
-        return type(error), str(error), frames.count("__setstate__")
-
-
-def described(obj, known=None):
-    """An object as a graph of numbers: what is one object in it has one number.
-
-    Strings have none: the keys of a `__dict__` are those of the class if it has met them before.
-    """
-    if isinstance(obj, str):
-        return [type(obj), obj[:]]
-    known = {} if known is None else known
-    if id(obj) in known:
-        return known[id(obj)][0]
-    known[id(obj)] = len(known), obj
-    if isinstance(obj, dict):
-        return [type(obj), [(described(k, known), described(v, known)) for k, v in obj.items()]]
-    if isinstance(obj, list | tuple):
-        return [type(obj), [described(each, known) for each in obj]]
-    if isinstance(obj, MODULE.Base):
-        slots = [(each, getattr(obj, each, None)) for each in getattr(obj, "__slots__", ())]
-        return [type(obj).__name__, described([getattr(obj, "__dict__", None), slots], known)]
-    return [type(obj), obj if isinstance(obj, int | str | type(None)) else repr(type(obj))]
+outcome = functools.partial(outcome_of, "__setstate__", parts_in(MODULE), numbers_strings=False)
 
 
 def assert_same(name, states=STATES, befores=((), ("a",), ("z", "b"))):
@@ -481,12 +453,15 @@ def test_the_tracer_sees_the_calls():
 
 
 def test_a_plan_that_never_fits_rests():
-    """What gives up for object after object is called, and right."""
+    """What gives up for object after object is called, and right; and so is the next that fits."""
     make_classes(LINES["items"])
     read("Dict")
-    rows = [Reduced("Dict", {"a": 1, "b": 2}, ("z",)) for _ in range(100)]
-    data = std_pickle.dumps(rows)
+    fields = {"a": 1, "b": 2}
+    assert made_by_plan("Dict", fields) == int(PLANS_ARE_ON)
+    data = std_pickle.dumps([Reduced("Dict", fields, ("z",)) for _ in range(100)])
     assert outcome(pickle.loads, data) == outcome(std_pickle.loads, data)
+    assert made_by_plan("Dict", fields) == 0
+    assert_same("Dict", ("all",), ((),))
 
 
 def test_attrs():

@@ -75,10 +75,10 @@ safe_nest_state(struct unpickler *unpickler, PyObject **whole, uint64_t layers)
 {
     struct safe_counts *counts = &unpickler->safe;
     size_t height = (size_t)(whole - unpickler->stack), count = counts->nesting_count;
-    struct safe_nesting *last = counts->nesting + count - 2;
-    if (unlikely(count < 2 || last->height != height)) {
+    if (unlikely(count < 2 || counts->nesting[count - 2].height != height)) {
         return safe_nest(unpickler, whole + 1, whole, layers);
     }
+    struct safe_nesting *last = &counts->nesting[count - 2];
     uint64_t depth = 1 + layers + last[1].depth;
     last->depth = last->depth > depth ? last->depth : depth;
     counts->nesting_count = count - 1;

@@ -1,11 +1,12 @@
 """Other platforms, as far as they can be tried here: `make portable`.
 
-    python tools/portable.py [PART…]         musl, macos, windows, msvc, 32
+    python tools/portable.py [PART…]         musl, macos, windows, msvc, 32, s390x
 
 Compiles the core for musl, macOS and Windows with zig's clang (`ziglang` from PyPI, for three
 architectures), and as clang takes it in Microsoft's view, every warning an error; runs the quick
-tests on 32 bits (`matrix run 3.14-32`; where there is no matrix, not). What cannot be tried is
-named, with the reason, and is no failure unless it was asked for by name.
+tests on 32 bits (`matrix run 3.14-32`; where there is no matrix, not), and compares random graphs
+with the standard library on a big-endian machine (bigendian.py). What cannot be tried is named,
+with the reason, and is no failure unless it was asked for by name.
 """
 
 import os
@@ -17,6 +18,10 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import bigendian
 
 ROOT = Path(__file__).resolve().parent.parent
 CSRC = ROOT / "csrc"
@@ -118,6 +123,15 @@ def try_32():
     return run([MATRIX, "run", "3.14-32", "make", "quick"])
 
 
+def try_s390x():
+    """Random graphs against the standard library of a big-endian Python, under qemu."""
+    zig()
+    reason = bigendian.missing()
+    if reason:
+        raise CannotTry(reason)
+    return bigendian.compare(ROOT / "build" / "s390x")
+
+
 def run(command):
     """Run a command; return whether it succeeded."""
     return subprocess.run([str(word) for word in command], cwd=ROOT, check=False).returncode == 0
@@ -127,6 +141,7 @@ PARTS = {
     **{part: partial(try_zig, part) for part in TARGETS},
     "msvc": try_msvc,
     "32": lambda folder: try_32(),
+    "s390x": lambda folder: try_s390x(),
 }
 
 

@@ -469,7 +469,7 @@ def test_a_mapping_is_asked_for_each_object(protocol):
     assert scenario(OURS) == scenario(STANDARD)
 
 
-class Plain:
+class Numbered:
     def __init__(self, number):
         self.number = number
 
@@ -483,7 +483,7 @@ def test_default_reductions_stay_cheap_behind_a_called_hook():
         def persistent_id(self, obj):
             return [None][0]
 
-    objects = [Plain(number) for number in range(300)]
+    objects = [Numbered(number) for number in range(300)]
 
     def dump_with(threshold):
         _core.plan_threshold(threshold)

@@ -88,7 +88,7 @@ pure: ## the quick tests on a package without a core
 sanitize: | $(PY) ## the quick tests with AddressSanitizer and UBSan
 	$(PY) tools/sanitize.py
 
-portable: | $(PY) ## 32 bits, and other systems' compilers: what of it can be tried here
+portable: | $(PY) ## 32 bits, a big-endian machine, other systems' compilers: what of it can be tried here
 	@$(PY) tools/environment.py --no-package portable
 	$(PY) tools/portable.py $(TARGETS)
 

@@ -22,8 +22,8 @@ MOST_SHOWN = 5
 
 
 def limit_memory():
-    """Except under a sanitizer, which reserves address space."""
-    if "ASAN_OPTIONS" not in os.environ:
+    """Except under a sanitizer, which reserves address space, and where there is no /proc."""
+    if "ASAN_OPTIONS" not in os.environ and os.path.exists("/proc/self/statm"):
         with open("/proc/self/statm") as file:
             taken = int(file.read().split()[0]) * mmap.PAGESIZE
         _, hard = resource.getrlimit(resource.RLIMIT_AS)

@@ -16,17 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # Not there under PYTHONSAFEPATH.
 
-from fastcopyreg import copyreg, pickle, safe
-from fastcopyreg._safe.policy import imported
+from allowed import register_globals
+from fastcopyreg import pickle, safe
 from fastcopyreg.bench import Contender, race
 from workloads import WORKLOADS
-
-
-def register_globals(data: bytes) -> None:
-    """Registers what the pickle names, as far as STANDARD has it not."""
-    for need in safe.explain(data).needs:
-        if not need.allowed and not need.name.endswith("()"):
-            copyreg.constructor(imported(need.name).item)
 
 
 def main() -> int:

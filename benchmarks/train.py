@@ -11,8 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # Not there under PYTHONSAFEPATH.
 
+from allowed import register_globals
 from fastcopyreg import copy, pickle, safe
-from race_safe import register_globals
 from workloads import WORKLOADS
 
 SCALE = 0.02

@@ -28,6 +28,7 @@ PACKAGE = (
     "LICENSE",
     "csrc",
     "src",
+    "benchmarks/allowed.py",
     "benchmarks/hooks.py",
     "benchmarks/models.py",
     "benchmarks/train.py",

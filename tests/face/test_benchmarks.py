@@ -2,8 +2,11 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
+from modulefinder import ModuleFinder
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +67,16 @@ def test_training_ends_well():
         timeout=280,
     )
     assert finished.returncode == 0, finished.stderr
+
+
+def test_training_is_all_there_in_an_environment():
+    """tools/environment.py builds from a copy of the package, in which training ends as well."""
+    environment = runpy.run_path(str(BENCHMARKS.parent / "tools/environment.py"))
+    copied = {Path(name).name for name in environment["PACKAGE"] if name.startswith("benchmarks/")}
+    finder = ModuleFinder([str(BENCHMARKS)])
+    finder.run_script(str(BENCHMARKS / "train.py"))
+    found = [module.__file__ for module in finder.modules.values()]
+    assert {Path(file).name for file in found if file is not None} == copied
 
 
 @pytest.mark.parametrize("operation", ["dumps", "loads", "deepcopy", "copy"])

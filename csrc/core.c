@@ -1,4 +1,5 @@
 /* The extension module: its state, and its setup as a flat list. */
+#include "base/lookup.h"
 #include "base/namecache.h"
 #include "base/places.h"
 #include "base/registry.h"
@@ -155,8 +156,8 @@ module_exec(PyObject *module)
     if (dialect_probe(&state->dialect) < 0 || load_dialect_probe(&state->load_dialect) < 0) {
         return -1;
     }
-    if (namecache_setup(module) < 0 || registry_setup(module) < 0 || typenames_setup(module) < 0
-        || places_setup(module) < 0) {
+    if (lookup_setup(module) < 0 || namecache_setup(module) < 0 || registry_setup(module) < 0
+        || typenames_setup(module) < 0 || places_setup(module) < 0) {
         return -1;
     }
     int result = PyModule_AddFunctions(module, functions);

@@ -10,6 +10,7 @@ enum outcome {
     OUTCOME_HOT,         /* a function is to be read by the compiler before this is tried again */
     OUTCOME_ABSENT,      /* the thing looked for is surely not there */
     OUTCOME_VALUE,       /* a reduce value is there, still to be used */
+    OUTCOME_STATE,       /* the state of an object is there, which else is reduced by default */
     OUTCOME_NAME,        /* the object is to be saved by name */
     OUTCOME_CLOSED       /* the result is there, and has been entered in the memo */
 };

@@ -210,6 +210,7 @@ struct core_state {
     unsigned chain_map_version;  /* of collections.ChainMap while it looks up as at first */
     PyObject *chain_look_up[2];  /* its __getitem__ and __missing__ at first; strong, or NULL */
     struct known_metaclass metaclasses[METACLASSES_KNOWN]; /* see metaclass.h */
+    getattrofunc getattr_hook;    /* tp_getattro of a class with a __getattr__; see lookup.h */
     uintptr_t monitoring_version; /* for which `monitored` was found; see observed.c */
     int monitored;
     struct helper_module helpers[HELPER_COUNT]; /* our Python code; see helpers.h */

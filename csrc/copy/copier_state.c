@@ -159,7 +159,7 @@ static int
 call_setstate(struct core_state *state, PyObject *copy, PyObject *copied_state, unsigned int facts)
 {
     PyObject *method = type_lookup(Py_TYPE(copy), state->str.setstate);
-    if (!(facts & TYPE_PLAIN_GETATTR) || method == NULL
+    if (!(facts & TYPE_PLAIN_LOOKUP) || method == NULL
         || !PyType_HasFeature(Py_TYPE(method), Py_TPFLAGS_METHOD_DESCRIPTOR)) {
         return 0;
     }

@@ -324,6 +324,14 @@ struct numbered save_nested_arguments(struct pickler *pickler, struct typeinfo *
 char *save_nested_items(struct pickler *pickler, struct typeinfo *info, PyObject *object,
                         int unique, char *out);
 
+/* True if an object that reduces by default but for its state can be written at `out`, its state
+   being there, without foreign code before the state. */
+int save_state_is_planned(struct pickler *pickler, struct typeinfo *info, char *out);
+
+/* Writes such an object, at once; the caller owns it and the state. */
+char *save_by_state(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+                    PyObject *given, char *out);
+
 /* True if objects can be written by their typeinfo in this dump and with this memo; renews the
    number of the dump first if entries were taken out of its memo. */
 int save_dump_is_planned(struct pickler *pickler, struct typeinfo *info);

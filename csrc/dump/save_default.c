@@ -543,6 +543,38 @@ save_fields(struct pickler *pickler, struct typeinfo *info, PyObject *object, in
     return out == NULL ? failed_state(object) : write_op(out, OP_BUILD);
 }
 
+/* The object with a state that was made for it, which is given to the caller. */
+char *
+save_by_state(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
+              PyObject *given, char *out)
+{
+    uint64_t epoch = pickler->epoch;
+    int alone = save_is_unique(pickler, given);
+    /* Nobody holds what was made for this dump: so the memo does, which borrows what it numbers
+       until it is flushed. */
+    if (has_one_reference(given) && memo_keep(&pickler->memo, given) < 0) {
+        return NULL;
+    }
+    out = write_head(pickler, info, object, unique, out);
+    if (out == NULL || given == Py_None) {
+        return out;
+    }
+    out = save_owned(pickler, given, alone, out);
+    out = out == NULL ? NULL : save_room(pickler, save_flush(pickler, epoch, out));
+    if (unlikely(pickler->poll_at_next)) {
+        pickler->writer.limit = pickler->writer.start;
+    }
+    return out == NULL ? failed_state(object) : write_op(out, OP_BUILD);
+}
+
+int
+save_state_is_planned(struct pickler *pickler, struct typeinfo *info, char *out)
+{
+    return save_dump_is_planned(pickler, info)
+           && (likely(out + HEAD_ROOM < pickler->writer.limit) || save_frame_can_end(pickler))
+           && save_find_class(pickler, info, (PyObject *)info->type);
+}
+
 int
 save_dump_is_planned(struct pickler *pickler, struct typeinfo *info)
 {

@@ -479,24 +479,13 @@ only_state_is_asked(struct pickler *pickler, struct typeinfo *info, PyObject *ob
            && !typeinfo_object_shadows(pickler->state, info, object);
 }
 
-/* Its reduce value by a plan of its __getstate__, for which nothing is called, or by a call;
-   strong or NULL. */
+/* Its reduce value by a call of its __getstate__, which is read first if that is due; strong or
+   NULL. */
 static PyObject *
-reduce_by_getstate(struct pickler *pickler, const struct typeinfo *info, PyObject *object)
+ask_for_state(struct pickler *pickler, PyObject *object, int is_hot)
 {
     struct core_state *state = pickler->state;
-    PyObject *given;
-    enum outcome outcome =
-        info->gives_state ? state_plan_give(state, object, &given) : OUTCOME_BAIL;
-    if (outcome == OUTCOME_DONE) {
-        PyObject *planned = reduction_of_state(state, Py_TYPE(object), given);
-        Py_DECREF(given);
-        return planned;
-    }
-    if (outcome == OUTCOME_RAISED || save_foreign(pickler) < 0) {
-        return NULL;
-    }
-    if (outcome == OUTCOME_HOT) {
+    if (is_hot) {
         return state_plan_read_getstate(state, Py_TYPE(object)) < 0
                    ? NULL
                    : call_own_reducer(pickler, object);
@@ -509,6 +498,29 @@ reduce_by_getstate(struct pickler *pickler, const struct typeinfo *info, PyObjec
     Py_DECREF(getstate);
     Py_DECREF(type);
     return value;
+}
+
+/* OUTCOME_STATE and the state by a plan of its __getstate__, for which nothing is called, if it
+   can be written at `out`; OUTCOME_VALUE and a reduce value; or -1. */
+static int
+reduce_by_getstate(struct pickler *pickler, struct typeinfo *info, PyObject *object, char *out,
+                   PyObject **reduce_value)
+{
+    PyObject *given;
+    enum outcome outcome =
+        info->gives_state ? state_plan_give(pickler->state, object, &given) : OUTCOME_BAIL;
+    if (outcome == OUTCOME_DONE && save_state_is_planned(pickler, info, out)) {
+        *reduce_value = given;
+        return OUTCOME_STATE;
+    }
+    if (outcome == OUTCOME_DONE) {
+        *reduce_value = reduction_of_state(pickler->state, Py_TYPE(object), given);
+        Py_DECREF(given);
+    }
+    else if (outcome != OUTCOME_RAISED && save_foreign(pickler) == 0) {
+        *reduce_value = ask_for_state(pickler, object, outcome == OUTCOME_HOT);
+    }
+    return *reduce_value == NULL ? -1 : OUTCOME_VALUE;
 }
 
 /* Saves the reduce value, or name, that a reducer returned; steals it. */
@@ -672,8 +684,7 @@ ask_object(struct pickler *pickler, struct typeinfo *info, PyObject *object, int
            char **out, PyObject **reduce_value)
 {
     if (only_state_is_asked(pickler, info, object)) {
-        *reduce_value = reduce_by_getstate(pickler, info, object);
-        return *reduce_value == NULL ? -1 : OUTCOME_VALUE;
+        return reduce_by_getstate(pickler, info, object, *out, reduce_value);
     }
     uint64_t guard = typeinfo_guard(pickler->state, NULL);
     enum outcome outcome =
@@ -697,8 +708,8 @@ ask_object(struct pickler *pickler, struct typeinfo *info, PyObject *object, int
     return OUTCOME_VALUE;
 }
 
-/* Asks how the object comes apart.  OUTCOME_VALUE and a reduce value, OUTCOME_NAME if it is
-   saved by name, OUTCOME_DONE if it has been saved, up to *out; or -1. */
+/* Asks how the object comes apart.  OUTCOME_VALUE and a reduce value, OUTCOME_STATE and a state,
+   OUTCOME_NAME if it is saved by name, OUTCOME_DONE if it has been saved, up to *out; or -1. */
 static int
 ask_reduction(struct pickler *pickler, struct typeinfo *info, PyObject *object, int unique,
               char **out, PyObject **reduce_value)
@@ -750,7 +761,7 @@ save_class(struct pickler *pickler, PyObject *object, char *out)
    would enlarge the frame, of which every level of nesting has one. */
 struct reduced {
     PyObject *reduce_value; /* strong; NULL: the object is saved, or an exception is set */
-    char *out;              /* NULL with an exception */
+    char *out;              /* NULL with an exception, or if the value is the state alone */
 };
 
 /* Asks how the object comes apart, and saves it if it is saved by name or by its plan. */
@@ -764,7 +775,8 @@ reduce_or_save(struct pickler *pickler, struct typeinfo *info, PyObject *object,
         out = PyType_Check(object) ? save_class(pickler, object, out)
                                    : save_global(pickler, object, NULL, out);
     }
-    return (struct reduced){reduce_value, answer == OUTCOME_RAISED ? NULL : out};
+    return (struct reduced){reduce_value,
+                            answer == OUTCOME_RAISED || answer == OUTCOME_STATE ? NULL : out};
 }
 
 char *
@@ -775,6 +787,10 @@ save_by_reducer(struct pickler *pickler, struct typeinfo *info, PyObject *object
         return NULL;
     }
     struct reduced reduced = reduce_or_save(pickler, info, object, unique, out);
+    if (reduced.reduce_value != NULL && reduced.out == NULL) {
+        out = save_by_state(pickler, info, object, unique, reduced.reduce_value, out);
+        return save_close(pickler, object, save_release(pickler, reduced.reduce_value, out));
+    }
     out = reduced.out;
     if (reduced.reduce_value != NULL) {
         out = save_reduce_value(pickler, object, reduced.reduce_value, out);

@@ -3,6 +3,7 @@
 
 #include "base/observed.h"
 #include "base/layout.h"
+#include "base/lookup.h"
 #include "plans/room.h"
 
 #include <structmember.h>
@@ -190,12 +191,9 @@ read_generic(PyObject *owner, PyObject *name, PyObject **value)
 }
 
 static enum outcome
-read_of_instance(struct core_state *state, PyObject *owner, PyObject *name, PyObject **value)
+read_as_found(struct core_state *state, PyObject *owner, PyObject *name, PyObject **value)
 {
     PyTypeObject *type = Py_TYPE(owner);
-    if (type->tp_getattro != PyObject_GenericGetAttr) {
-        return OUTCOME_BAIL;
-    }
     PyObject *descriptor = type_lookup(type, name);
     if (descriptor != NULL && Py_TYPE(descriptor)->tp_descr_get != NULL) {
         if (Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
@@ -210,6 +208,19 @@ read_of_instance(struct core_state *state, PyObject *owner, PyObject *name, PyOb
         return OUTCOME_BAIL;
     }
     return read_generic(owner, name, value);
+}
+
+/* The same for a class that may have a __getattr__, which is asked for what is absent. */
+static enum outcome
+read_of_instance(struct core_state *state, PyObject *owner, PyObject *name, PyObject **value)
+{
+    if (!lookup_is_plain(state, Py_TYPE(owner))) {
+        return OUTCOME_BAIL;
+    }
+    enum outcome outcome = read_as_found(state, owner, name, value);
+    return outcome == OUTCOME_ABSENT && Py_TYPE(owner)->tp_getattro != PyObject_GenericGetAttr
+               ? OUTCOME_BAIL
+               : outcome;
 }
 
 enum outcome
@@ -470,6 +481,19 @@ ends_path(int kind)
     return (kind >= STEP_RETURN && kind <= STEP_LEAVE) || kind >= STEP_RETURN_NEW;
 }
 
+/* The value of a step that lies in the object, where that was found out before; OUTCOME_BAIL if it
+   is to be looked up. */
+ALWAYS_INLINE enum outcome
+read_in_place(const struct plan_run *run, size_t number, PyObject **value)
+{
+    Py_ssize_t place = run->reads == NULL ? READ_ELSEWHERE : run->reads[number];
+    if (place == READ_OWN_DICT) {
+        return store_result(PyObject_GenericGetDict(run->object, NULL), value);
+    }
+    return place == READ_ELSEWHERE ? OUTCOME_BAIL
+                                   : borrowed(*layout_slot(run->object, place), value);
+}
+
 enum outcome
 plan_run(struct plan_run *run)
 {
@@ -482,7 +506,10 @@ plan_run(struct plan_run *run)
             return step->kind == STEP_LEAVE ? OUTCOME_BAIL : OUTCOME_DONE;
         }
         if (yields_value(step->kind)) {
-            outcome = run_step(run, step, &run->values[i]);
+            outcome = read_in_place(run, i, &run->values[i]);
+            if (outcome == OUTCOME_BAIL) {
+                outcome = run_step(run, step, &run->values[i]);
+            }
         }
         else {
             outcome = run_test(run, step, &next);

@@ -12,6 +12,7 @@
 struct plan_run {
     struct core_state *state;
     const struct plan *plan;
+    const Py_ssize_t *reads; /* where steps find their value in the object; NULL: nowhere */
     PyObject *const *functions;
     PyObject *object; /* of reducers */
     PyObject *protocol;
@@ -23,6 +24,10 @@ struct plan_run {
     PyObject **values; /* strong, one for each step */
     size_t end;        /* the step that the path ended with */
 };
+
+/* What `reads` has for each step: the offset of a slot of the object's class, as it is now, or one
+   of these. */
+enum { READ_ELSEWHERE = 0, READ_OWN_DICT = -1 };
 
 /* Runs up to the end of a path.  OUTCOME_DONE and run->end, OUTCOME_BAIL or OUTCOME_RAISED.  The
    values are to be released with plan_run_release() in any case. */

@@ -1,6 +1,7 @@
 /* Bound plans: see bound.h. */
 #include "types/bound.h"
 
+#include "base/lookup.h"
 #include "base/reduction.h"
 #include "plans/room.h"
 #include "types/room.h"
@@ -230,7 +231,7 @@ bound_make(struct core_state *state, struct bound_plan *bound, PyTypeObject *typ
     bound->plan = plan;
     bound->number = plan->number;
     bound->state_count = -1;
-    if (!is_straight(plan) || type->tp_getattro != PyObject_GenericGetAttr) {
+    if (!is_straight(plan) || !lookup_is_plain(state, type)) {
         return;
     }
     const struct step *end = &plan->list[plan->count - 1];
@@ -392,7 +393,7 @@ bound_find_reducer(struct core_state *state, PyObject *object, int *takes_protoc
 {
     PyTypeObject *type = Py_TYPE(object), *base = &PyBaseObject_Type;
     Py_ssize_t seen = 0;
-    if (type->tp_getattro != PyObject_GenericGetAttr) {
+    if (!lookup_is_plain(state, type)) {
         return NULL;
     }
     PyObject *method = type_lookup(type, state->str.reduce_ex);

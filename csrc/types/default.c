@@ -1,5 +1,6 @@
 /* Default reductions: see default.h. */
 #include "types/default.h"
+#include "base/lookup.h"
 #include "types/room.h"
 
 #include <structmember.h>
@@ -239,10 +240,13 @@ default_facts(struct core_state *state, PyTypeObject *type)
     if ((metaclass & METACLASS_LACKS_COPY) != 0 && type_lookup(type, state->str.copy) == NULL) {
         facts |= TYPE_NO_COPY;
     }
-    if (type->tp_getattro != PyObject_GenericGetAttr) {
+    if (!lookup_is_plain(state, type)) {
         return facts;
     }
-    facts |= TYPE_PLAIN_GETATTR;
+    facts |= TYPE_PLAIN_LOOKUP;
+    if (type->tp_getattro == PyObject_GenericGetAttr) {
+        facts |= TYPE_PLAIN_GETATTR;
+    }
     if (type_lookup(type, state->str.deepcopy) == NULL) {
         facts |= TYPE_NO_DEEPCOPY;
     }

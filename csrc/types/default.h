@@ -48,8 +48,10 @@ enum {
     TYPE_OWN_GETSTATE = 128, /* reduces by default, with the state that a function __getstate__
                                  gives */
     TYPE_OWN_REDUCE = 256,   /* __reduce_ex__ is a function, or object's and __reduce__ is one */
-    TYPE_DICT_STATE = 512    /* reduces by default, with the __dict__ as the state, for which there
+    TYPE_DICT_STATE = 512,   /* reduces by default, with the __dict__ as the state, for which there
                                  is a __setstate__ */
+    TYPE_PLAIN_LOOKUP = 1024 /* the same for attributes that are there; a __getattr__ is asked for
+                                 others */
 };
 unsigned int default_facts(struct core_state *state, PyTypeObject *type);
 

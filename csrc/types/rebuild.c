@@ -1,6 +1,7 @@
 /* Reduction parts -> object: see rebuild.h. */
 #include "types/rebuild.h"
 
+#include "base/lookup.h"
 #include "plans/plan_run.h"
 #include "types/room.h"
 #include "types/default.h"
@@ -35,12 +36,13 @@ find_facts(struct core_state *state, PyTypeObject *type)
         && !PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)) {
         facts |= REBUILD_PLAIN_NEW;
     }
-    if (type->tp_getattro == PyObject_GenericGetAttr) {
-        PyObject *setstate = type_lookup(type, state->str.setstate);
-        facts |= setstate == NULL ? REBUILD_PLAIN_STATE
-                 : PyType_HasFeature(Py_TYPE(setstate), Py_TPFLAGS_METHOD_DESCRIPTOR)
-                     ? REBUILD_METHOD_SETSTATE
-                     : 0;
+    PyObject *setstate = type_lookup(type, state->str.setstate);
+    if (setstate == NULL) {
+        facts |= type->tp_getattro == PyObject_GenericGetAttr ? REBUILD_PLAIN_STATE : 0;
+    }
+    else if (lookup_is_plain(state, type)
+             && PyType_HasFeature(Py_TYPE(setstate), Py_TPFLAGS_METHOD_DESCRIPTOR)) {
+        facts |= REBUILD_METHOD_SETSTATE;
     }
     if (type->tp_setattro == PyObject_GenericSetAttr) {
         facts |= REBUILD_PLAIN_SETATTR;

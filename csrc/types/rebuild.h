@@ -22,7 +22,8 @@ enum rebuild_fact {
     /* Attributes are set in the usual way.  The items of __dict__ are not attributes there: a
        class that refuses to be changed, as a frozen dataclass, takes them all the same. */
     REBUILD_PLAIN_SETATTR = 16,
-    /* Attributes are found in the usual way, and __setstate__ is a function or a method of C. */
+    /* Attributes that are there are found in the usual way, and __setstate__ is a function or a
+       method of C. */
     REBUILD_METHOD_SETSTATE = 32,
     /* Nothing is known of this __setstate__ but that it is called: rebuild_note_called(). */
     REBUILD_CALLED_SETSTATE = 64

@@ -1,4 +1,5 @@
 /* A __setstate__ that need not be called: see setstate.h. */
+#include "base/lookup.h"
 #include "base/observed.h"
 #include "types/setstate.h"
 
@@ -24,8 +25,7 @@ find_own_setstate(struct core_state *state, PyTypeObject *type)
 static int
 type_is_usual(struct core_state *state, PyTypeObject *type)
 {
-    return type->tp_getattro == PyObject_GenericGetAttr
-           && (rebuild_facts(state, type) & REBUILD_OWN_DICT) != 0;
+    return lookup_is_plain(state, type) && (rebuild_facts(state, type) & REBUILD_OWN_DICT) != 0;
 }
 
 /* True if no tool monitors functions of this code. */

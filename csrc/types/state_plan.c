@@ -3,6 +3,7 @@
 
 #include "base/helpers.h"
 #include "base/layout.h"
+#include "base/lookup.h"
 #include "base/namecache.h"
 #include "base/observed.h"
 #include "base/weaktable.h"
@@ -34,6 +35,7 @@ struct method_plan {
     struct plan *plan;  /* if ready, like all that follows */
     PyObject *function; /* borrowed while the version holds */
     PyObject *code;     /* strong */
+    Py_ssize_t *reads;  /* where its steps find their values: see plan_run.h */
     struct trial trial;
 };
 
@@ -62,6 +64,7 @@ release_plan(struct weaktable_entry *entry)
     struct state_plan *known = (struct state_plan *)entry;
     plan_free(known->get.plan);
     plan_free(known->set.plan);
+    PyMem_Free(known->get.reads);
     PyMem_Free(known->places);
     Py_XDECREF(known->get.code);
     Py_XDECREF(known->set.code);
@@ -196,7 +199,7 @@ place_stores(struct core_state *state, struct state_plan *known, PyTypeObject *t
 {
     int dict = kind_of_dict(state, type);
     known->places = PyMem_Calloc(known->set.plan->count + 1, sizeof(struct state_place));
-    if (known->places == NULL || dict < 0 || type->tp_getattro != PyObject_GenericGetAttr) {
+    if (known->places == NULL || dict < 0 || !lookup_is_plain(state, type)) {
         return 0;
     }
     known->has_dict = dict;
@@ -206,6 +209,36 @@ place_stores(struct core_state *state, struct state_plan *known, PyTypeObject *t
         }
     }
     return 1;
+}
+
+/* Where a step finds its value in an object of the type. */
+static Py_ssize_t
+place_of_read(struct core_state *state, PyTypeObject *type, const struct plan *plan,
+              const struct step *step)
+{
+    if ((step->kind != STEP_ATTRIBUTE && step->kind != STEP_ATTRIBUTE_OR)
+        || plan->list[step->a].kind != STEP_OBJECT) {
+        return READ_ELSEWHERE;
+    }
+    PyObject *name = PyTuple_GET_ITEM(plan->names, step->b);
+    if (name == state->str.dict) {
+        return default_has_own_dict(state, type) ? READ_OWN_DICT : READ_ELSEWHERE;
+    }
+    Py_ssize_t offset = layout_slot_offset(type, name);
+    return offset > 0 ? offset : READ_ELSEWHERE;
+}
+
+/* Notes where the steps of the plan that was just read find their values; nowhere, if there is no
+   memory for it. */
+static void
+place_reads(struct core_state *state, struct method_plan *method, PyTypeObject *type)
+{
+    const struct plan *plan = method->plan;
+    method->reads =
+        lookup_is_plain(state, type) ? PyMem_Calloc(plan->count, sizeof(Py_ssize_t)) : NULL;
+    for (size_t i = 0; method->reads != NULL && i < plan->count; i++) {
+        method->reads[i] = place_of_read(state, type, plan, &plan->list[i]);
+    }
 }
 
 /* Takes a plan of a class's function that was just read, or NULL. */
@@ -222,7 +255,11 @@ take_plan(struct core_state *state, struct state_plan *known, int gets, PyObject
     method->plan = plan;
     method->function = function;
     method->code = Py_NewRef(PyFunction_GET_CODE(function));
-    if (gets || place_stores(state, known, (PyTypeObject *)known->weaktable_entry.key)) {
+    PyTypeObject *type = (PyTypeObject *)known->weaktable_entry.key;
+    if (gets) {
+        place_reads(state, method, type);
+    }
+    if (gets || place_stores(state, known, type)) {
         method->status = PLAN_READY;
     }
 }
@@ -397,6 +434,7 @@ run_plan(struct core_state *state, const struct method_plan *method, struct stat
     memset(values, 0, size * sizeof(PyObject *));
     struct plan_run run = {.state = state,
                            .plan = method->plan,
+                           .reads = method->reads,
                            .functions = &method->function,
                            .object = of->object,
                            .cls = Py_TYPE(of->object),

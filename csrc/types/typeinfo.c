@@ -2,6 +2,7 @@
 #include "types/typeinfo.h"
 
 #include "types/frozen.h"
+#include "base/lookup.h"
 #include "base/observed.h"
 #include "base/registry.h"
 #include "plans/room.h"
@@ -107,9 +108,8 @@ static int
 is_reduced_by_default(struct core_state *state, PyTypeObject *type)
 {
     const struct core_strings *str = &state->str;
-    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
-           && type->tp_getattro == PyObject_GenericGetAttr && type->tp_new != NULL
-           && inherits(type, str->reduce_ex)
+    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) && lookup_is_plain(state, type)
+           && type->tp_new != NULL && inherits(type, str->reduce_ex)
            && (inherits(type, str->reduce) || is_set(state, type)) && inherits(type, str->class_)
            && type_lookup(type, str->getnewargs_ex) == NULL
            && !PyType_FastSubclass(type, Py_TPFLAGS_TYPE_SUBCLASS);
@@ -253,6 +253,10 @@ read_slots(struct typeinfo *info, PyTypeObject *type, PyObject *names)
     info->slotnames = Py_NewRef(names);
     if (count == 0) {
         return 1;
+    }
+    if (type->tp_getattro != PyObject_GenericGetAttr) {
+        /* Its __getattr__ is asked for slots that are not set. */
+        return 0;
     }
     if (allocate_slots(info, count) < 0) {
         return -1;

@@ -121,8 +121,14 @@ class Child(Dict):
     pass
 class Shut(Dict):
     b = property(lambda self: 5)
+class Asked(Base):
+    __slots__ = "a", "b", "__dict__"
+    def __getattr__(self, name):
+        raise AttributeError(f"asked for {name}")
+    def __setstate__(self, state, more=SHARED):
+        {body}
 """
-NAMES = ["Dict", "Slots", "Frozen", "Child", "Shut"]
+NAMES = ["Dict", "Slots", "Frozen", "Child", "Shut", "Asked"]
 
 
 class Text(str):
@@ -241,7 +247,7 @@ def test_they_are_run_as_plans(line):
     needs_dict = any(each in LINES[line] for each in ("__dict__", "vars", "at_class"))
     if not compiler._CAN_READ:
         pytest.skip("this interpreter's bytecode is not read")
-    for name in "Dict", "Slots", "Child":
+    for name in "Dict", "Slots", "Child", "Asked":
         if name == "Slots" and needs_dict:
             continue
         verdict = compiler.compile_setstate(getattr(MODULE, name).__setstate__)

@@ -30,6 +30,7 @@
     V(FRESH)          \
     V(ITEM)           \
     V(ITEM_OR)        \
+    V(ITEM_OR_NEW)    \
     V(TUPLE)          \
     V(LIST)           \
     V(DICT)           \

@@ -348,11 +348,14 @@ run_item(struct plan_run *run, const struct step *step, PyObject **value)
 {
     PyObject *owner = run->values[step->a];
     PyObject *item = item_of_step(owner, PyTuple_GET_ITEM(run->plan->constants, step->b));
-    if (item == NULL && step->kind == STEP_ITEM_OR && PyDict_CheckExact(owner)
-        && layout_has_only_str_keys(owner)) {
-        item = run->values[step->c];
+    if (item != NULL || step->kind == STEP_ITEM || !PyDict_CheckExact(owner)
+        || !layout_has_only_str_keys(owner)) {
+        return borrowed(item, value);
     }
-    return borrowed(item, value);
+    if (step->kind == STEP_ITEM_OR) {
+        return borrowed(run->values[step->c], value);
+    }
+    return store_result(step->c ? PyList_New(0) : PyDict_New(), value);
 }
 
 /* True if a value is of so many items, and gives them without running code. */
@@ -424,7 +427,8 @@ run_step(struct plan_run *run, const struct step *step, PyObject **value)
     case STEP_TYPE: return borrowed((PyObject *)Py_TYPE(run->values[step->a]), value);
     case STEP_FRESH: return run_fresh(run, step, value);
     case STEP_ITEM:
-    case STEP_ITEM_OR: return run_item(run, step, value);
+    case STEP_ITEM_OR:
+    case STEP_ITEM_OR_NEW: return run_item(run, step, value);
     case STEP_TUPLE:
     case STEP_LIST: return run_sequence(run, step, value);
     case STEP_DICT: return run_dict(run, step, value);

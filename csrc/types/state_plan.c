@@ -46,8 +46,10 @@ struct state_plan {
     unsigned readings;
     struct method_plan get, set;
     /* Of `set`, if that is ready: */
-    int has_dict;                     /* instances may have a __dict__ */
-    struct state_place *places;       /* of each step */
+    int has_dict;               /* instances may have a __dict__ */
+    struct state_place *places; /* of each step */
+    uint16_t *stores;           /* the steps that store, if there is one path; or NULL */
+    size_t store_count;
     struct class_values under_stores; /* the class's attributes under the names stored */
 };
 
@@ -66,6 +68,7 @@ release_plan(struct weaktable_entry *entry)
     plan_free(known->set.plan);
     PyMem_Free(known->get.reads);
     PyMem_Free(known->places);
+    PyMem_Free(known->stores);
     Py_XDECREF(known->get.code);
     Py_XDECREF(known->set.code);
 }
@@ -193,6 +196,33 @@ place_state_store(struct state_plan *known, PyTypeObject *type, size_t number)
     }
 }
 
+static int
+is_store(const struct step *step)
+{
+    return step->kind >= STEP_STORE && step->kind <= STEP_UPDATE;
+}
+
+/* Notes which steps store, if all ways through the plan are one and there is memory for it. */
+static void
+line_up_stores(struct state_plan *known)
+{
+    const struct plan *plan = known->set.plan;
+    uint16_t *stores = PyMem_Calloc(plan->count, sizeof(uint16_t));
+    size_t count = 0;
+    for (size_t i = 0; stores != NULL && i < plan->count; i++) {
+        int kind = plan->list[i].kind;
+        if (kind == STEP_BRANCH_TRUE || kind == STEP_BRANCH_IS) {
+            PyMem_Free(stores);
+            stores = NULL;
+        }
+        else if (is_store(&plan->list[i])) {
+            stores[count++] = (uint16_t)i;
+        }
+    }
+    known->stores = stores;
+    known->store_count = count;
+}
+
 /* Takes the stores of the plan that was just read; true if it can be used. */
 static int
 place_stores(struct core_state *state, struct state_plan *known, PyTypeObject *type)
@@ -208,6 +238,7 @@ place_stores(struct core_state *state, struct state_plan *known, PyTypeObject *t
             return 0;
         }
     }
+    line_up_stores(known);
     return 1;
 }
 
@@ -316,6 +347,19 @@ is_state_dict(PyObject *value)
     return PyDict_CheckExact(value) && layout_has_only_str_keys(value);
 }
 
+/* The next step of the path, of those that store at least, from *position on, which goes on behind
+   it; run->end where there is none. */
+ALWAYS_INLINE size_t
+next_store(const struct state_plan *known, struct plan_run *run, size_t *position)
+{
+    if (known->stores != NULL) {
+        return *position < known->store_count ? known->stores[(*position)++] : run->end;
+    }
+    size_t number = *position;
+    *position = number == run->end ? number : plan_run_next(run, number);
+    return number;
+}
+
 /* True if nothing that the path stores replaces anything, or is not as it has to be. */
 static int
 can_store(const struct state_plan *known, struct plan_run *run, PyObject *object)
@@ -323,7 +367,7 @@ can_store(const struct state_plan *known, struct plan_run *run, PyObject *object
     if (known->has_dict && !default_is_empty(object)) {
         return 0;
     }
-    for (size_t i = 0; i != run->end; i = plan_run_next(run, i)) {
+    for (size_t at = 0, i; (i = next_store(known, run, &at)) != run->end;) {
         const struct step *step = &run->plan->list[i];
         if (step->kind == STEP_STORE || step->kind == STEP_STORE_GENERIC) {
             Py_ssize_t slot = known->places[i].slot;
@@ -394,7 +438,7 @@ store_all(const struct state_plan *known, struct plan_run *run, PyObject *object
     if (!can_store(known, run, object)) {
         return OUTCOME_BAIL;
     }
-    for (size_t i = 0; i != run->end; i = plan_run_next(run, i)) {
+    for (size_t at = 0, i; (i = next_store(known, run, &at)) != run->end;) {
         if (store(known, run, i, object) < 0) {
             return OUTCOME_RAISED;
         }

@@ -51,6 +51,7 @@ FRESH           value *a*, called without arguments                        not l
 ITEM            item *constants[b]* of value *a*                           no exact dict or
                                                                            tuple; not in it
 ITEM_OR         the same, and value *c* where it is not in the dict        no exact dict
+ITEM_OR_NEW     the same, and a new dict, with *c* a new list              no exact dict
 TUPLE           the values *operands[a:a+b]* as a new tuple
 LIST            the same as a new list
 DICT            a new dict of *b* pairs of values, *operands[a:a+2\\*b]*    key is no exact str
@@ -142,6 +143,7 @@ from ._compiler.steps import (
     ISSUBCLASS,
     ITEM,
     ITEM_OR,
+    ITEM_OR_NEW,
     KINDS,
     LEAVE,
     LIST,
@@ -1036,10 +1038,14 @@ class _SetStateReading(_Unrolling, Reading):
         self.path.stored[name] = value
 
     def read(self, kind, a=0, b=0, c=0):
-        """Stores after that of a ``__dict__`` change what is in it, which may be the state."""
-        if kind in (ITEM, ITEM_OR, EXPECT_SIZE) and "__dict__" in self.path.stored:
-            raise Refused("reads the state after it has become the __dict__")
+        if kind in (ITEM, ITEM_OR, EXPECT_SIZE):
+            self.check_state()
         return super().read(kind, a, b, c)
+
+    def check_state(self):
+        """Stores after that of a ``__dict__`` change what is in it, which may be the state."""
+        if "__dict__" in self.path.stored:
+            raise Refused("reads the state after it has become the __dict__")
 
     def store_item(self, container, key, value):
         if type(container) is not NewDict or type(key) is not str:
@@ -1154,8 +1160,19 @@ class _SetStateReading(_Unrolling, Reading):
         key = self.constant_of(key)
         if type(key) is not str:
             raise Refused("reads an item whose key is not constant")
+        owner, key = self.plain(owner), self.constant_index(key)
+        if self.is_new_container(default):
+            self.check_state()
+            kind = self.steps.pop()[0]
+            return self.emit(ITEM_OR_NEW, owner, key, int(kind == LIST))
         default = self.constant(None) if default is None else self.plain(default)
-        return self.read(ITEM_OR, self.plain(owner), self.constant_index(key), default)
+        return self.read(ITEM_OR, owner, key, default)
+
+    def is_new_container(self, value):
+        """Whether *value* is an empty display, the last step, that has no other use."""
+        if value != len(self.steps) - 1 or self.steps[value][0::2] not in ((DICT, 0), (LIST, 0)):
+            return False
+        return not any(value in (*frame.locals, *frame.stack) for frame in self.path.frames)
 
     def test_of_type(self, value, cls):
         """``isinstance(state, tuple)``, of a state that is an exact dict; another is called."""

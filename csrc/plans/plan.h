@@ -35,6 +35,7 @@
     V(LIST)           \
     V(DICT)           \
     V(DICT_COPY)      \
+    V(FILTER)         \
     V(POP)            \
     V(POP_OR)         \
     V(ISINSTANCE)     \

@@ -56,6 +56,8 @@ TUPLE           the values *operands[a:a+b]* as a new tuple
 LIST            the same as a new list
 DICT            a new dict of *b* pairs of values, *operands[a:a+2\\*b]*    key is no exact str
 DICT_COPY       a copy of value *a*                                        no dict of str keys
+FILTER          the same with the pairs that pass test *b* against value   the same, or the
+                *c*: FILTER_TESTS[b // 2], or with an odd *b* its negation  test would run code
 POP             item *constants[b]* of value *a*, a dict that the plan     not in it
                 has made, which it takes out
 POP_OR          the same, and value *c* where it is not in it
@@ -137,6 +139,8 @@ from ._compiler.steps import (
     EXPECT,
     EXPECT_CLASS,
     EXPECT_SIZE,
+    FILTER,
+    FILTER_TESTS,
     FOLLOW,
     FRESH,
     ISINSTANCE,
@@ -149,6 +153,8 @@ from ._compiler.steps import (
     LIST,
     NEW,
     OBJECT,
+    PAIR_KEY,
+    PAIR_VALUE,
     POP,
     POP_OR,
     PROTOCOL,
@@ -170,6 +176,8 @@ from ._compiler.steps import (
     Method,
     NewDict,
     Not,
+    Pairs,
+    PairTest,
     Refused,
     SetAttribute,
     Super,
@@ -914,21 +922,38 @@ class _GetStateReading(_Unrolling, _ReducerReading):
         elif self.resolved(callee) is dict and len(arguments) == 1 and not keywords:
             self.expect(callee, dict)
             return self.emit(DICT_COPY, self.plain(arguments[0]))
+        elif self.resolved(callee) is vars and len(arguments) == 1 and not keywords:
+            self.expect(callee, vars)
+            return self.attribute(self.plain(arguments[0]), "__dict__")
         return super().call(callee, arguments, keywords)
+
+    def load_method(self, owner, name):
+        return Method(owner, name) if owner is PAIR_KEY else super().load_method(owner, name)
 
     def call_of_dict(self, method, arguments):
         """``self.__dict__.copy()`` and ``state.pop(name)``; None for another call."""
+        if method.owner is PAIR_KEY and method.name in ("startswith", "endswith"):
+            return self.test_of_affix(method.name, *arguments)
         if type(method.owner) is not int or self.resolved(method.owner) is not UNKNOWN:
             return None
         if method.name == "copy" and not arguments:
             return self.emit(DICT_COPY, method.owner)
+        if method.name == "items" and not arguments:
+            self.refuse_in_loop()
+            return Pairs(method.owner)
         if method.name == "pop" and len(arguments) in (1, 2) and self.is_own_dict(method.owner):
             return self.pop_item(method.owner, self.constant_of(arguments[0]), *arguments[1:])
         return None
 
     def is_own_dict(self, value):
         """Whether the function has made the dict, so that nobody else sees it change."""
-        return type(value) is int and self.steps[value][0] in (DICT, DICT_COPY)
+        return type(value) is int and self.steps[value][0] in (DICT, DICT_COPY, FILTER)
+
+    def is_empty_display(self, value):
+        """Whether *value* is ``{}``, to which nothing was added."""
+        if type(value) is not int or value in self.path.stored:
+            return False
+        return self.steps[value][0::2] == (DICT, 0)
 
     def pop_item(self, container, key, default=None):
         key = self.changing(container, key)
@@ -941,6 +966,7 @@ class _GetStateReading(_Unrolling, _ReducerReading):
         """The place of the key of a dict that changes: what a test of it said is old."""
         if not self.is_own_dict(container) or type(key) is not str:
             raise Refused("changes a value")
+        self.refuse_in_loop()
         self.path.known.pop((BRANCH_TRUE, container, 0), None)
         return self.constant_index(key)
 
@@ -966,10 +992,95 @@ class _GetStateReading(_Unrolling, _ReducerReading):
             for key, item in put:
                 self.put(container, key, item)
             return container
-        is_empty = self.steps[container][::2] == (DICT, 0) and container not in self.path.stored
-        if not is_empty:
+        if not self.is_empty_display(container):
             raise Refused("a display with *")
         return self.emit(DICT_COPY, value)
+
+    # -- {k: v for k, v in self.__dict__.items() if not k.startswith("_")} --
+
+    # The loop's body is followed once: self.path.stored has where it begins under "head", what a
+    # pair has to pass under "tests", and then under "kept" the dict that it goes into.
+
+    def next_pair(self, pairs):
+        stored = self.path.stored
+        if "tests" not in stored:
+            stored["head"], stored["tests"] = self.frame.index - 1, ()
+            return True
+        container = stored.pop("kept", None)
+        if container is None or self.is_used(container):
+            raise Refused("a loop")
+        number = pairs.value
+        for kind, operand in stored.pop("tests") or ((None, None),):
+            number = self.filtered(number, kind, operand)
+        for frame in self.path.frames:
+            for held in frame.locals, frame.stack:
+                held[:] = [number if value == container else value for value in held]
+        return False
+
+    def is_used(self, container):
+        """Whether another value may have it, by another name than those of locals."""
+        keeps = (PUT, POP_OR, ATTRIBUTE_OR)
+        return container in self.operands or any(
+            step[0] in keeps and step[3] == container for step in self.steps
+        )
+
+    def refuse_in_loop(self):
+        if "tests" in self.path.stored:
+            raise Refused("a loop")
+
+    def end(self, value):
+        self.refuse_in_loop()
+        super().end(value)
+
+    def filtered(self, number, kind, operand):
+        if kind is None:
+            return self.emit(DICT_COPY, number)
+        return self.emit(FILTER, number, kind, operand)
+
+    def keep_pair(self, container, value):
+        stored = self.path.stored
+        fits = "tests" in stored and "kept" not in stored and value is PAIR_VALUE
+        if not fits or not self.is_empty_display(container):
+            raise Refused("a loop")
+        stored["kept"] = container
+
+    def test_of_pair(self, operator, part, value):
+        kind = f"{'v' if part is PAIR_VALUE else 'k'} {operator}"
+        if kind not in FILTER_TESTS:
+            raise Refused("a loop")
+        return PairTest(kind, value)
+
+    def test_of_affix(self, name, affix=None, *others):
+        if others or type(self.constant_of(affix)) is not str:
+            raise Refused("a loop")
+        return PairTest(f"k.{name}", affix)
+
+    def branch(self, test, when_true, when_false):
+        inverted, tested = False, test
+        while type(tested) is Not:
+            tested, inverted = tested.value, not inverted
+        if tested is PAIR_VALUE:
+            tested = PairTest("v", self.constant(None))
+        if type(tested) is not PairTest:
+            self.refuse_in_loop()
+            super().branch(test, when_true, when_false)
+            return
+        goes_back = self.goes_back(when_true[0])
+        if goes_back == self.goes_back(when_false[0]) or "kept" in self.path.stored:
+            raise Refused("a loop")
+        kind = 2 * FILTER_TESTS.index(tested.kind) + int(goes_back is not inverted)
+        self.path.stored["tests"] += ((kind, tested.operand),)
+        self.frame.index = (when_false if goes_back else when_true)[0]
+
+    def goes_back(self, index):
+        """Whether nothing is done from instruction *index* on but to take the next pair."""
+        unit = self.frame.unit
+        while unit.name_at(index) in ("NOT_TAKEN", "NOP"):
+            index += 1
+        if not unit.name_at(index).startswith("JUMP_BACKWARD"):
+            return False
+        target = unit.target(index + 1, -unit.instructions[index][1])
+        return target == self.path.stored.get("head") and "tests" in self.path.stored
 
 
 def _read_getstate(function):

@@ -31,6 +31,24 @@ OF_DICT = {
     "store": "state = {**self.__dict__}; state['a'] = None; state['z'] = SHARED; return state",
     "display": "return {**self.__dict__, 'a': None, 'z': 1}",
     "pair": "return self.__dict__.copy(), {}",
+    "of vars": "return vars(self).copy()",
+    "filtered": "return {k: v for k, v in vars(self).items() if k != 'a'}",
+    "filtered by a beginning": "return {k: v for k, v in self.__dict__.items()"
+    " if not k.startswith('_')}",
+    "filtered by an end": "return {k: v for k, v in vars(self).items() if k.endswith('')}",
+    "filtered twice": "return {k: v for k, v in vars(self).items()"
+    " if k not in ('_lock', 'c') and v is not SHARED}",
+    "filtered by a set": "return {k: v for k, v in vars(self).items() if k not in {'b', 'c'}}",
+    "filtered by a global": "return {k: v for k, v in vars(self).items() if k in NAMES}",
+    "filtered by one": "return {k: v for k, v in vars(self).items() if k == 'b'}",
+    "filtered by None": "return {k: v for k, v in vars(self).items() if v is not None}",
+    "filtered by truth": "return {k: v for k, v in vars(self).items() if not v}",
+    "all pairs": "return {k: v for k, v in self.__dict__.items()}",
+    "a loop": "state = {}\n        for k, v in vars(self).items():\n"
+    "            if k != '_lock': state[k] = v\n        return state",
+    "a loop that goes on": "state = {}\n        for k, v in self.__dict__.items():\n"
+    "            if k == 'a' or v is SHARED: continue\n            state[k] = v\n"
+    "        state['z'] = 1\n        return state",
     "test": "state = dict(self.__dict__)\n        if state: state.pop('a')\n"
     "        if state: state['z'] = 1\n        return state",
 }
@@ -51,7 +69,21 @@ OF_ATTRIBUTES = {
     "long": "return {" + ", ".join(f"'k{i}': self.a" for i in range(40)) + "}",
 }
 CALLED = {
-    "filtered": "return {k: v for k, v in vars(self).items() if k != 'a'}",
+    "filtered by two": "return {k: v for k, v in vars(self).items() if k == 'a' or v is None}",
+    "filtered by a call": "return {k: v for k, v in vars(self).items() if callable(v)}",
+    "other pairs": "return {k: (v,) for k, v in vars(self).items() if k != 'a'}",
+    "other keys": "return {k + '_': v for k, v in vars(self).items()}",
+    "turned": "return {str(v): k for k, v in vars(self).items()}",
+    "a loop that ends": "state = {}\n        for k, v in vars(self).items():\n"
+    "            state[k] = v\n            if k == 'a': break\n        return state",
+    "a loop that returns": "state = {}\n        for k, v in vars(self).items():\n"
+    "            if k == 'b': return state\n            state[k] = v\n        return state",
+    "a loop that is held": "state = {}\n        both = state, self.b\n"
+    "        for k, v in vars(self).items():\n            state[k] = v\n        return both",
+    "a loop that changes": "state = {}; more = {}\n        for k, v in vars(self).items():\n"
+    "            state[k] = v\n            more['a'] = 1\n        return state",
+    "what a loop leaves": "state = {}\n        for k, v in vars(self).items(): state[k] = v\n"
+    "        return k, v",
     "changes itself": "self.__dict__.pop('a', None); return self.__dict__",
     "changes a value": "state = self.a; state['x'] = 1; return state",
     "changes what it has not made": "state = self.__dict__; state['x'] = 1; return state",
@@ -60,7 +92,7 @@ CALLED = {
     "calls": "return {'a': repr(self.a)}",
 }
 # On 3.11 a comprehension is a function of its own.
-IS_CALLED_ON_311 = ("loop",)
+IS_CALLED_ON_311 = ("loop", "all pairs", *(name for name in OF_DICT if "filtered" in name))
 
 SOURCE = """
 SHARED, NAMES = ["shared"], ("a", "b")
@@ -405,3 +437,57 @@ def test_attrs():
             assert fastcopyreg._core.plan_counts()[0] - before == read_plans
         object.__delattr__(found[1], "a")
         assert outcome(pickle.dumps, found) == outcome(std_pickle.dumps, found)
+
+
+class Contains:
+    def __contains__(self, key):
+        return key == "a"
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Truth:
+    def __bool__(self):
+        raise ZeroDivisionError
+
+
+OPERANDS = {
+    "tuple": ("a",),
+    "list": ["b", "x"],
+    "set": {"a", "_lock"},
+    "frozenset": frozenset("b"),
+    "dict": {"a": 1},
+    "text": "abc",
+    "other items": ("a", 1, None),
+    "other elements": {"a", 1},
+    "subclass of str": [Text("a")],
+    "asked": Contains(),
+    "no container": 5,
+    "none": None,
+}
+
+
+@pytest.mark.parametrize("operand", OPERANDS)
+def test_what_pairs_are_tested_against(operand):
+    for test in "k in NAMES", "k not in NAMES", "k == NAMES", "v is not NAMES":
+        body = f"return {{k: v for k, v in self.__dict__.items() if {test}}}"
+        make_classes(body)
+        read("Dict")
+        MODULE.NAMES = OPERANDS[operand]
+        assert_same("Dict")
+    del MODULE.NAMES
+    assert_same("Dict")
+
+
+def test_a_value_whose_truth_runs_code():
+    for body in "if v", "if not v", "if v is not None and v":
+        make_classes(f"return {{k: v for k, v in self.__dict__.items() {body}}}")
+        read("Dict")
+        found = [made("Dict", a=each, b=0) for each in (1, "", [], Truth(), MODULE, 2)]
+        for obj in found:
+            expected = outcome(std_copy.copy, obj)
+            assert outcome(copy.copy, obj) == expected
+            assert outcome(copy.deepcopy, obj) == outcome(std_copy.deepcopy, obj)
+            assert outcome(pickle.dumps, obj) == outcome(std_pickle.dumps, obj)

@@ -272,6 +272,18 @@ class Reading:
         """Go back, from the end of a loop's body."""
         raise Refused("a loop")
 
+    def next_pair(self, pairs):
+        """Whether the body of a loop over the pairs of a dict is to be followed, which is once."""
+        raise Refused("a loop")
+
+    def test_of_pair(self, operator, part, value):
+        """The marker of a test of a pair's key or value against *value*."""
+        raise Refused("a loop")
+
+    def keep_pair(self, container, value):
+        """The pair at hand goes into *container*, if its value is *value*."""
+        raise Refused("a loop")
+
     # -- Steps --
 
     def emit(self, kind, a=0, b=0, c=0):

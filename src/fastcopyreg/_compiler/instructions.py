@@ -16,11 +16,16 @@ from .steps import (
     GLOBAL,
     LIST,
     NULL,
+    PAIR,
+    PAIR_KEY,
+    PAIR_VALUE,
     TUPLE,
     Called,
     Is,
     Items,
     Not,
+    PairPart,
+    Pairs,
     Refused,
 )
 
@@ -182,7 +187,10 @@ def _dict(reading, pairs):
 
 @_instruction("UNPACK_SEQUENCE")
 def _unpack_sequence(reading, frame, argument):
-    """`a, b = o.a, o.b`, where the tuple is of our own making."""
+    """`a, b = o.a, o.b`, where the tuple is of our own making; or the loop's key and value."""
+    if frame.stack[-1] is PAIR and argument == 2:
+        frame.stack[-1:] = PAIR_VALUE, PAIR_KEY
+        return
     value = reading.pop()
     kind, first, count, _ = reading.steps[value]
     if kind != TUPLE:
@@ -200,14 +208,26 @@ def _unary_not(reading, frame, argument):
 
 @_instruction("IS_OP")
 def _is_op(reading, frame, argument):
+    if type(frame.stack[-2]) is PairPart:
+        found = _test_of_pair(reading, frame, "is")
+        frame.stack.append(Not(found) if argument else found)
+        return
     value, other = reading.pop_values(2)
     frame.stack.append(Is(value, other, bool(argument)))
 
 
+def _test_of_pair(reading, frame, operator):
+    other = reading.pop()
+    return reading.test_of_pair(operator, frame.stack.pop(), other)
+
+
 @_instruction("CONTAINS_OP")
 def _contains_op(reading, frame, argument):
-    value, container = reading.pop_values(2)
-    found = reading.contains(container, value)
+    if type(frame.stack[-2]) is PairPart:
+        found = _test_of_pair(reading, frame, "in")
+    else:
+        value, container = reading.pop_values(2)
+        found = reading.contains(container, value)
     frame.stack.append(Not(found) if argument else found)
 
 
@@ -223,11 +243,14 @@ def _build_set(reading, frame, argument):
 
 @_instruction("COMPARE_OP")
 def _compare_op(reading, frame, argument):
-    value, other = reading.pop_values(2)
     operator = opcode.cmp_op[argument >> instruction_set().compare_shift]
     if operator not in ("==", "!="):
         raise Refused("a comparison")
-    equal = reading.equal(value, other)
+    if type(frame.stack[-2]) is PairPart:
+        equal = _test_of_pair(reading, frame, "==")
+    else:
+        value, other = reading.pop_values(2)
+        equal = reading.equal(value, other)
     frame.stack.append(equal if operator == "==" else Not(equal))
 
 
@@ -251,14 +274,21 @@ def _jump_if_false(reading, frame, argument):
 @_instruction("POP_JUMP_IF_NONE", "POP_JUMP_FORWARD_IF_NONE")
 def _jump_if_none(reading, frame, argument):
     target = frame.unit.target(frame.index, argument)
-    test = Is(reading.pop(), reading.constant(None), False)
+    test = _is_none(reading, frame.stack.pop())
     reading.branch(test, (target, 0), (frame.index, 0))
+
+
+def _is_none(reading, value):
+    none = reading.constant(None)
+    if type(value) is PairPart:
+        return reading.test_of_pair("is", value, none)
+    return Is(reading.plain(value), none, False)
 
 
 @_instruction("POP_JUMP_IF_NOT_NONE", "POP_JUMP_FORWARD_IF_NOT_NONE")
 def _jump_if_not_none(reading, frame, argument):
     target = frame.unit.target(frame.index, argument)
-    test = Is(reading.pop(), reading.constant(None), False)
+    test = _is_none(reading, frame.stack.pop())
     reading.branch(test, (frame.index, 0), (target, 0))
 
 
@@ -282,9 +312,12 @@ def _store_attr(reading, frame, argument):
 
 @_instruction("STORE_SUBSCR")
 def _store_subscr(reading, frame, argument):
-    key = reading.constant_of(frame.stack.pop())
+    key = frame.stack.pop()
     container = frame.stack.pop()
-    reading.store_item(container, key, reading.pop())
+    if key is PAIR_KEY:
+        reading.keep_pair(container, frame.stack.pop())
+    else:
+        reading.store_item(container, reading.constant_of(key), reading.pop())
 
 
 @_instruction("DELETE_SUBSCR")
@@ -301,9 +334,12 @@ def _dict_update(reading, frame, argument):
 
 @_instruction("MAP_ADD")
 def _map_add(reading, frame, argument):
-    value = reading.pop()
-    key = reading.constant_of(frame.stack.pop())
-    reading.put(frame.stack[-argument], key, value)
+    value = frame.stack.pop()
+    key = frame.stack.pop()
+    if key is PAIR_KEY:
+        reading.keep_pair(frame.stack[-argument], value)
+    else:
+        reading.put(frame.stack[-argument], reading.constant_of(key), reading.plain(value))
 
 
 @_instruction("BINARY_SUBSCR")
@@ -332,10 +368,14 @@ def _load_fast_and_clear(reading, frame, argument):
 @_instruction("FOR_ITER")
 def _for_iter(reading, frame, argument):
     at = -2 if instruction_set().indexes_iterators else -1
-    values = frame.stack[at].values
-    if values:
-        frame.stack[at] = Items(values[1:])
-        frame.stack.append(values[0])
+    iterator = frame.stack[at]
+    if type(iterator) is Pairs:
+        if reading.next_pair(iterator):
+            frame.stack.append(PAIR)
+            return
+    elif iterator.values:
+        frame.stack[at] = Items(iterator.values[1:])
+        frame.stack.append(iterator.values[0])
         return
     unit = frame.unit
     frame.index = unit.target(frame.index, argument)
@@ -513,7 +553,10 @@ def _versioned_handlers(version):
             frame.stack.append(reading.load_attribute(marker, name))
 
     def get_iter(reading, frame, argument):
-        frame.stack.append(Items(tuple(reading.iterate(reading.pop()))))
+        value = frame.stack.pop()
+        if type(value) is not Pairs:
+            value = Items(tuple(reading.iterate(reading.plain(value))))
+        frame.stack.append(value)
         if indexed:
             frame.stack.append(NULL)
 

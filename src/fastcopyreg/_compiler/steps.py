@@ -9,18 +9,20 @@ from collections import namedtuple
 
 KINDS = (
     "OBJECT", "PROTOCOL", "BOUND", "BOUND_KEYWORD", "DEFAULT", "CONSTANT", "GLOBAL", "CELL",
-    "ATTRIBUTE", "ATTRIBUTE_OR", "TYPE", "FRESH", "ITEM", "ITEM_OR", "ITEM_OR_NEW", "TUPLE", "LIST", "DICT",
-    "DICT_COPY", "POP", "POP_OR", "ISINSTANCE", "ISSUBCLASS", "CONTAINS", "EQUAL", "EXPECT",
-    "FOLLOW", "BRANCH_TRUE", "BRANCH_IS", "RETURN", "RETURN_VALUE", "LEAVE", "NEW", "CLASS",
-    "ARGUMENT", "EXPECT_CLASS", "EXPECT_SIZE", "PUT", "STORE", "STORE_GENERIC", "STORE_ITEM",
-    "STORE_DICT", "UPDATE", "RETURN_NEW", "RETURN_TUPLE", "RETURN_CALL",
+    "ATTRIBUTE", "ATTRIBUTE_OR", "TYPE", "FRESH", "ITEM", "ITEM_OR", "ITEM_OR_NEW", "TUPLE",
+    "LIST", "DICT", "DICT_COPY", "FILTER", "POP", "POP_OR", "ISINSTANCE", "ISSUBCLASS",
+    "CONTAINS", "EQUAL", "EXPECT", "FOLLOW", "BRANCH_TRUE", "BRANCH_IS", "RETURN",
+    "RETURN_VALUE", "LEAVE", "NEW", "CLASS", "ARGUMENT", "EXPECT_CLASS", "EXPECT_SIZE", "PUT",
+    "STORE", "STORE_GENERIC", "STORE_ITEM", "STORE_DICT", "UPDATE", "RETURN_NEW",
+    "RETURN_TUPLE", "RETURN_CALL",
 )  # fmt: skip
 (
     OBJECT, PROTOCOL, BOUND, BOUND_KEYWORD, DEFAULT, CONSTANT, GLOBAL, CELL, ATTRIBUTE,
-    ATTRIBUTE_OR, TYPE, FRESH, ITEM, ITEM_OR, ITEM_OR_NEW, TUPLE, LIST, DICT, DICT_COPY, POP, POP_OR,
-    ISINSTANCE, ISSUBCLASS, CONTAINS, EQUAL, EXPECT, FOLLOW, BRANCH_TRUE, BRANCH_IS, RETURN,
-    RETURN_VALUE, LEAVE, NEW, CLASS, ARGUMENT, EXPECT_CLASS, EXPECT_SIZE, PUT, STORE,
-    STORE_GENERIC, STORE_ITEM, STORE_DICT, UPDATE, RETURN_NEW, RETURN_TUPLE, RETURN_CALL,
+    ATTRIBUTE_OR, TYPE, FRESH, ITEM, ITEM_OR, ITEM_OR_NEW, TUPLE, LIST, DICT, DICT_COPY,
+    FILTER, POP, POP_OR, ISINSTANCE, ISSUBCLASS, CONTAINS, EQUAL, EXPECT, FOLLOW, BRANCH_TRUE,
+    BRANCH_IS, RETURN, RETURN_VALUE, LEAVE, NEW, CLASS, ARGUMENT, EXPECT_CLASS, EXPECT_SIZE,
+    PUT, STORE, STORE_GENERIC, STORE_ITEM, STORE_DICT, UPDATE, RETURN_NEW, RETURN_TUPLE,
+    RETURN_CALL,
 ) = range(len(KINDS))  # fmt: skip
 
 UNKNOWN = object()  # what is not known before the plan runs
@@ -35,7 +37,14 @@ Items = namedtuple("Items", "values")  # an iterator over these, which are known
 Called = namedtuple("Called", "callee arguments keywords")  # the outcome of a call
 NewDict = namedtuple("NewDict", "")  # the __dict__ of the object being made
 SetAttribute = namedtuple("SetAttribute", "")  # object.__setattr__ bound to the object being made
+Pairs = namedtuple("Pairs", "value")  # value.items(), or an iterator over it
+PairPart = namedtuple("PairPart", "name")  # of each pair in turn
+PairTest = namedtuple("PairTest", "kind operand")  # of a pair: a kind of FILTER_TESTS
 NULL = Null()
+PAIR, PAIR_KEY, PAIR_VALUE = map(PairPart, ("pair", "key", "value"))
+
+# What FILTER tests: the key k or the value v of a pair, against an operand.
+FILTER_TESTS = ("v is", "v", "k ==", "k in", "k.startswith", "k.endswith")
 
 
 class Refused(Exception):

@@ -80,10 +80,10 @@ def _operands(plan, step):
 
 
 def _runs_code(cls, name):
-    """Return whether it may run code to read *name* of an object, or the class has it."""
+    """Return whether it may run code to read *name* of an object that has it."""
     found = type(rules.static_attribute(cls, name))
-    own = [rules.static_attribute(cls, get) for get in ("__getattribute__", "__getattr__")]
-    return own != [object.__getattribute__, None] or (
+    getattribute = rules.static_attribute(cls, "__getattribute__")
+    return getattribute is not object.__getattribute__ or (
         found is not MemberDescriptorType and hasattr(found, "__set__")
     )
 

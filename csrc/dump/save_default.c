@@ -550,6 +550,8 @@ save_by_state(struct pickler *pickler, struct typeinfo *info, PyObject *object, 
 {
     uint64_t epoch = pickler->epoch;
     int alone = save_is_unique(pickler, given);
+    /* The state itself may hold the object, which the caller owns. */
+    unique = unique && has_two_references(object);
     /* Nobody holds what was made for this dump: so the memo does, which borrows what it numbers
        until it is flushed. */
     if (has_one_reference(given) && memo_keep(&pickler->memo, given) < 0) {

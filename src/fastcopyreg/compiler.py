@@ -1074,13 +1074,12 @@ class _GetStateReading(_Unrolling, _ReducerReading):
 
     def goes_back(self, index):
         """Whether nothing is done from instruction *index* on but to take the next pair."""
-        unit = self.frame.unit
+        unit, head = self.frame.unit, self.path.stored.get("head")
         while unit.name_at(index) in ("NOT_TAKEN", "NOP"):
             index += 1
-        if not unit.name_at(index).startswith("JUMP_BACKWARD"):
-            return False
-        target = unit.target(index + 1, -unit.instructions[index][1])
-        return target == self.path.stored.get("head") and "tests" in self.path.stored
+        if unit.name_at(index).startswith("JUMP_BACKWARD"):
+            index = unit.target(index + 1, -unit.instructions[index][1])
+        return index == head and "tests" in self.path.stored
 
 
 def _read_getstate(function):

@@ -15,6 +15,7 @@ import pytest
 import fastcopyreg
 from fastcopyreg import compiler, copy, pickle
 from support.implementations import PLANS_ARE_ON, requires_core
+from support.outcomes import outcome as told
 from support.shapes import outcome_of, parts_in
 
 pytestmark = requires_core
@@ -59,6 +60,7 @@ OF_ATTRIBUTES = {
     "loop": "return {name: getattr(self, name) for name in NAMES}",
     "statement": "state = {}\n        for name in ('b', 'a'): state[name] = getattr(self, name)\n"
     "        return state",
+    "the object": "return {'me': self, 'a': [self, self.a]}",
     "nothing": "return None",
     "a constant": "return 5",
     "falsy": "inner = self.a\n        if inner: inner = {'a': inner}\n"
@@ -403,6 +405,33 @@ def test_the_profiler_sees_the_calls():
     finally:
         sys.setprofile(None)
     assert seen.count("__getstate__") >= 5
+
+
+@pytest.mark.parametrize("body", ["dict", "tuple", "nested", "copy and pop", "filtered"])
+def test_notes_on_errors(body):
+    """What cannot be pickled, at the first place and at others."""
+    make_classes(BODIES[body])
+    for name in ("Dict",) if body in OF_DICT else ("Dict", "Slots", "Asked"):
+        read(name)
+        for fields in {"a": sys}, {"b": sys}, {"a": 1, "b": [1, (sys,)]}:
+            found = [made(name, **{"a": 0, "b": 0, **fields}) for _ in range(2)]
+            for protocol in range(2, std_pickle.HIGHEST_PROTOCOL + 1):
+                expected = told(std_pickle.dumps, found, protocol)
+                assert told(pickle.dumps, found, protocol) == expected
+
+
+def test_nesting():
+    """A chain of objects is as deep as it can be there, and no deeper end is a crash."""
+    make_classes(BODIES["dict"])
+    read("Dict")
+    for depth in 300, 100_000:
+        found = None
+        for _ in range(depth):
+            found = made("Dict", a=found, b=1)
+        expected, ours = told(std_pickle.dumps, found), told(pickle.dumps, found)
+        assert ours == expected or (depth > 300 and ours[0] is RecursionError)
+        while found is not None:
+            found = vars(found).pop("a")
 
 
 def test_attrs():

@@ -487,6 +487,34 @@ run_pop(struct plan_run *run, const struct step *step, PyObject **value)
     return PyDict_DelItem(dict, key) < 0 ? OUTCOME_RAISED : OUTCOME_DONE;
 }
 
+/* Whether a str is in a container of such. */
+static enum outcome
+run_contains(PyObject *key, PyObject *container, PyObject **value)
+{
+    if (!PyUnicode_CheckExact(key) || !has_only_str(container)) {
+        return OUTCOME_BAIL;
+    }
+    int found = PySequence_Contains(container, key);
+    return found < 0 ? OUTCOME_RAISED : store_result(PyBool_FromLong(found), value);
+}
+
+/* True for an object that is compared without running code. */
+static int
+is_plain_atom(PyObject *value)
+{
+    return value == Py_None || PyBool_Check(value) || PyUnicode_CheckExact(value)
+           || PyLong_CheckExact(value) || PyFloat_CheckExact(value);
+}
+
+/* Whether two atoms are equal. */
+static enum outcome
+run_equal(PyObject *value, PyObject *other, PyObject **equal)
+{
+    return is_plain_atom(value) && is_plain_atom(other)
+               ? store_result(PyObject_RichCompare(value, other, Py_EQ), equal)
+               : OUTCOME_BAIL;
+}
+
 static enum outcome
 run_put(struct plan_run *run, const struct step *step)
 {
@@ -533,6 +561,8 @@ run_step(struct plan_run *run, const struct step *step, PyObject **value)
     case STEP_DICT: return run_dict(run, step, value);
     case STEP_DICT_COPY: return run_dict_copy(run->values[step->a], value);
     case STEP_FILTER: return run_filter(run, step, value);
+    case STEP_CONTAINS: return run_contains(run->values[step->a], run->values[step->b], value);
+    case STEP_EQUAL: return run_equal(run->values[step->a], run->values[step->b], value);
     case STEP_POP:
     case STEP_POP_OR: return run_pop(run, step, value);
     case STEP_CLASS: return borrowed((PyObject *)run->cls, value);

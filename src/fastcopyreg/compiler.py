@@ -95,8 +95,9 @@ RETURN_CALL     end of a factory: value *a* is called. *operands[b]* is    calle
 =============== ========================================================== =====================
 
 Hooks of a pickler are read for one thing alone, what they return whatever the object is, if it has
-a certain type. Their plans have ISINSTANCE, ISSUBCLASS, CONTAINS, EQUAL and FOLLOW, whose operands
-may be a TUPLE that is never made, and the paths that are not understood are cut down to LEAVE.
+a certain type. Their plans have ISINSTANCE, ISSUBCLASS and FOLLOW, and the operands of these and
+of CONTAINS and EQUAL may be a TUPLE that is never made; the paths that are not understood are cut
+down to LEAVE. In other plans CONTAINS is of a str and a container of such, EQUAL of two atoms.
 Of what a plan loads, only dicts of its own making change, which nobody else sees before it ends.
 In the plan of a ``__setstate__`` NEW is the object, which exists and has no attributes, and
 argument 0 is the state. Loops over a tuple of names are unrolled in it, so that it belongs to one
@@ -893,8 +894,10 @@ class _Unrolling:
     """Loops over a tuple of constants, which the plan demands to be that very one."""
 
     rounds = 0
+    unrolls = False
 
     def iterate(self, value):
+        self.unrolls = True
         known = self.resolved(value)
         if type(known) is not tuple or not all(type(each) in (str, int) for each in known):
             raise Refused("a loop")
@@ -929,6 +932,14 @@ class _GetStateReading(_Unrolling, _ReducerReading):
 
     def load_method(self, owner, name):
         return Method(owner, name) if owner is PAIR_KEY else super().load_method(owner, name)
+
+    def contains(self, container, value):
+        """Asked each time: a dict of its own changes."""
+        self.refuse_in_loop()
+        return self.emit(CONTAINS, self.plain(value), self.plain(container))
+
+    def equal(self, value, other):
+        return self.read(EQUAL, self.plain(value), self.plain(other))
 
     def call_of_dict(self, method, arguments):
         """``self.__dict__.copy()`` and ``state.pop(name)``; None for another call."""
@@ -1171,12 +1182,18 @@ class _SetStateReading(_Unrolling, Reading):
         return self.read(ITEM, self.plain(owner), self.constant_index(key))
 
     def contains(self, container, value):
-        """What is in the state when it is tested: another state is called."""
+        """A test; in a loop, where there would be too many, another state is called."""
+        self.check_state()
+        if not self.unrolls:
+            return self.read(CONTAINS, self.plain(value), self.plain(container))
         key = self.constant_of(value)
         if type(key) is not str:
             raise Refused("a membership test")
         self.load_item(container, key)
         return self.constant(True)
+
+    def equal(self, value, other):
+        return self.read(EQUAL, self.plain(value), self.plain(other))
 
     def unpack(self, value, count):
         self.read(EXPECT_SIZE, value, count)
@@ -1267,10 +1284,12 @@ class _SetStateReading(_Unrolling, Reading):
         return self.constant(None)
 
     def get_item(self, owner, key, default=None):
-        key = self.constant_of(key)
-        if type(key) is not str:
+        name = self.resolved(key)
+        if type(name) is not str:
             raise Refused("reads an item whose key is not constant")
-        owner, key = self.plain(owner), self.constant_index(key)
+        if self.constant_of(key) is UNKNOWN:
+            self.expect(key, name)
+        owner, key = self.plain(owner), self.constant_index(name)
         if self.is_new_container(default):
             self.check_state()
             kind = self.steps.pop()[0]

@@ -44,6 +44,9 @@ OF_DICT = {
     "filtered by one": "return {k: v for k, v in vars(self).items() if k == 'b'}",
     "filtered by None": "return {k: v for k, v in vars(self).items() if v is not None}",
     "filtered by truth": "return {k: v for k, v in vars(self).items() if not v}",
+    "a key that is there": "state = self.__dict__.copy()\n"
+    "        if 'a' in state: del state['a']\n        if 'a' not in state: state['a'] = 1\n"
+    "        return state",
     "all pairs": "return {k: v for k, v in self.__dict__.items()}",
     "a loop": "state = {}\n        for k, v in vars(self).items():\n"
     "            if k != '_lock': state[k] = v\n        return state",
@@ -65,6 +68,7 @@ OF_ATTRIBUTES = {
     "a constant": "return 5",
     "falsy": "inner = self.a\n        if inner: inner = {'a': inner}\n"
     "        return {'a': inner, 'b': self.b}",
+    "equal": "return {'a': self.a, 'b': SHARED if self.b == 2 else None}",
     "or": "return {'a': self.a or SHARED, 'c': getattr(self, 'c', 0)}",
     "nested": "return {'a': {'a': self.a}, 'b': (self.b, self.b)}",
     "default": "return {'a': self.a, 'd': more}",

@@ -54,6 +54,12 @@ LINES = {
     "            if name in state:\n                setattr(self, name, state[name])",
     "what is not there": "self.a = state['a']\n        if 'b' not in state: self.b = 1\n"
     "        else: self.b = state['b']",
+    "of a version": "if state.get('version') == 2: self.a = state['a']\n"
+    "        else: self.b = state['b']",
+    "of another version": "if state.get('b', 2) != 2: raise ValueError('version')\n"
+    "        self.a = state['a']",
+    "of a version by name": "if state.get(NAME) != DEFAULT[0]: self.a = state['a']",
+    "what is new": "self.__dict__.update(state)\n        if 'c' not in state: self.c = None",
     "of a type": "if isinstance(state, tuple): state = state[0]\n        self.a = state['a']",
     "of a dict": "if not isinstance(state, dict): raise TypeError\n        self.a = state['a']",
     "by a test": "self.a = state['a']\n        if state['b']: self.b = 1\n"

@@ -243,7 +243,9 @@ def test_lines(line):
     make_classes(LINES[line])
     for name in NAMES:
         read(name, fitting(line))
-        assert_same(name)
+        # A debug build may abort where a function has stored in a __dict__ of its own and then
+        # meets one that is of a subclass (CPython's issue 133441).
+        assert_same(name, [key for key in STATES if name != "Asked" or key != "subclass"])
 
 
 @pytest.mark.parametrize("line", LINES)

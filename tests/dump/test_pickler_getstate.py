@@ -410,7 +410,7 @@ def test_states_are_kept_until_the_end():
 def test_explain_says_what_is_called():
     ours = [
         Fields, Own, Copied, Pair, Value, Itself, Nothing, Slots, SlotsToo, Inherits, Abstract,
-        Raises,
+        Raises, Answers,
     ]  # fmt: skip
     for cls in CLASSES:
         rows = dict(dict(fastcopyreg.explain(cls).sections)["reduce"])

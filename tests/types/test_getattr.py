@@ -168,7 +168,9 @@ hide.__deepcopy__ = None
 
 def taken_apart(function, found, *arguments):
     del MODULE.seen[:]
-    told = outcome_of("__getstate__", parts_of(), function, found, *arguments)
+    told = outcome_of(
+        "__getstate__", parts_of(), function, found, *arguments, numbers_strings=False
+    )
     return told, [*MODULE.seen]
 
 

@@ -23,8 +23,10 @@ from xml.etree import ElementTree
 
 WHEEL, SDIST = "wheel", "source distribution"
 
-# Each: what pip installs, where the tests are (else a repository), and pytest's arguments; or those
-# of a script that tells of its tests as unittest does.
+TESTS = "tests"
+
+# Each: what pip installs, where the tests are (else a repository), and pytest's arguments; or
+# those of a script that tells of its tests as unittest does.
 SUITES = {
     "cloudpickle": (
         ["cloudpickle", "psutil"],
@@ -81,16 +83,16 @@ SUITES = {
         ["pydantic[email]", "cloudpickle", "dirty-equals", "jsonschema", "pytest-mock", "pytz"],
         SDIST,
         [
-            *("tests/test_pickle.py", "tests/test_dataclasses.py", "tests/test_main.py"),
-            *("tests/test_private_attributes.py", "tests/test_construction.py"),
-            *("tests/test_root_model.py", "tests/test_generics.py", "tests/test_edge_cases.py"),
+            f"{TESTS}/test_{of}.py"
+            for of in ("pickle", "dataclasses", "main", "private_attributes", "construction")
+            + ("root_model", "generics", "edge_cases")
         ],
     ),
     "django": (
         ["django", "jinja2"],
         SDIST,
         [
-            *("tests/runtests.py", "--parallel=1", "-v2", "queryset_pickle", "model_regress"),
+            *(f"{TESTS}/runtests.py", "--parallel=1", "-v2", "queryset_pickle", "model_regress"),
             *("cache", "sessions_tests", "template_tests.test_response", "validation"),
             *("httpwrappers", "expressions", "utils_tests", "model_fields", "file_storage"),
             *("mail", "foreign_object", "forms_tests.field_tests", "aggregation_regress"),
@@ -161,7 +163,8 @@ def run_pytest(arguments, report, **where):
 
 # A line for the test, and perhaps one that its docstring begins with.
 TOLD = re.compile(
-    r"^(\w+ \([\w.]+\))(?:\n[^\n]*?)? \.\.\. (ok|FAIL|ERROR|skipped|expected failure)", re.MULTILINE
+    r"^(\w+ \([\w.]+\))(?:\n[^\n]*?)? \.\.\. (ok|FAIL|ERROR|skipped|expected failure)",
+    re.MULTILINE,
 )
 OUTCOMES = {"ok": "passed", "FAIL": "failure", "ERROR": "error", "expected failure": "skipped"}
 

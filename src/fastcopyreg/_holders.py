@@ -181,24 +181,34 @@ def _known_references(originals, places):
     inner = [each for each in referents if type(each) is tuple]
     inner += [each.values() for each in referents if type(each) is dict and len(each) < _SMALL]
     known = Counter(map(id, chain(referents, *inner)))
-    known.update(id(value) for _, _, value in find_names(_known_dicts(), originals))
+    dicts = [*_our_dicts(), *map(dict, _SNAPSHOTS)]
+    known.update(id(value) for _, _, value in find_names(dicts, originals))
     known.update(id(old) for _, _, old, _ in places)
     known.update(map(id, originals))  # The pairs of the substitutes.
     return known
+
+
+def known_ids(substitutes, places):
+    """Return the addresses of what is known to have the originals, and what that consists of."""
+    originals = substitutes.originals()
+    known = [*_known_holders(originals), *_our_dicts(), *gc.get_referents(*_SNAPSHOTS)]
+    known += gc.get_referents(*known)
+    return set(map(id, [*known, *originals, *substitutes, places, *places]))
 
 
 # What the core, and a copy function, have of their own; a module's names are counted elsewhere.
 _SMALL = 16
 
 
-def _known_dicts():
-    ours = [
+_SNAPSHOTS = _stdlib.PICKLE, _stdlib.C_PICKLE, _stdlib.COPYREG, _stdlib.COPY
+
+
+def _our_dicts():
+    return [
         namespace_of(module)
         for key, module in list(sys.modules.items())
         if type(key) is str and key.startswith(_OWN_PACKAGE)
     ]
-    snapshots = _stdlib.PICKLE, _stdlib.C_PICKLE, _stdlib.COPYREG, _stdlib.COPY
-    return [*ours, *map(dict, snapshots)]
 
 
 def _known_holders(originals):

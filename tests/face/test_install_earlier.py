@@ -26,14 +26,17 @@ requires_core = pytest.mark.skipif(
 @pytest.fixture
 def library():
     """Make a module that is loaded as `library` from its source; it is gone afterwards."""
+    made = []
 
-    def make(source):
-        module = sys.modules["library"] = types.ModuleType("library")
+    def make(source, name="library"):
+        module = sys.modules[name] = types.ModuleType(name)
+        made.append(name)
         exec(textwrap.dedent(source), vars(module))
         return module
 
     yield make
-    sys.modules.pop("library", None)
+    for name in made:
+        sys.modules.pop(name, None)
 
 
 def run(script, *options):
@@ -265,6 +268,164 @@ def test_a_serializer_like_that_of_kombu(swap, library):
     assert {"library.pickle_load", "library.pickle_loads(load=)"} <= set(swap.replaced)
     swap.uninstall()
     assert (dumps.__defaults__, loads.__defaults__) == ((_stdlib.dumps,), (_stdlib.load,))
+
+
+# --- what cannot be replaced is named
+
+# Each: the source of a library, and the places where it holds what is left as it is.
+HELD = {
+    "dict": ("CODECS = {'pickle': [(pickle.dumps, 1)]}", ["CODECS['pickle'][0][0]"]),
+    "two": ("CODECS = {3: (copy.copy, pickle.loads)}", ["CODECS[3][0]", "CODECS[3][1]"]),
+    "key": ("KEYED = {pickle.dumps: 1}", ["KEYED"]),
+    "other keys": ("CODECS = {(1, 2): pickle.dumps}", ["CODECS[<tuple>]"]),
+    "frozenset": ("CODECS = [frozenset([pickle.dumps])]", ["CODECS[0]"]),
+    "deque": ("codecs = collections.deque([pickle.dumps])", ["codecs"]),
+    "default_factory": ("made = collections.defaultdict(copy.copy)", ["made.default_factory"]),
+    "instance": ("codec = Codec(pickle.loads)", ["codec.loads"]),
+    "instance with its dict": ("codec = Codec(pickle.loads); vars(codec)", ["codec.loads"]),
+    "slots": ("codec = Slotted(); codec.loads = pickle.loads", ["codec.loads"]),
+    "dict with attributes": (
+        "class Sub(dict): pass\nsub = Sub(a=pickle.dumps)\nsub.b = pickle.loads",
+        ["sub['a']", "sub.b"],
+    ),
+    "instance that cannot be asked": (
+        """
+        class Mute:
+            def __getattribute__(self, name): raise AssertionError(name)
+            __eq__ = __hash__ = __repr__ = __iter__ = __getattribute__
+        mute = Mute()
+        object.__getattribute__(mute, "__dict__")["loads"] = pickle.loads
+        """,
+        ["mute.loads"],
+    ),
+    "cache": ("cached = functools.lru_cache(pickle.dumps)", ["cached.__wrapped__"]),
+    "registry of singledispatch": (
+        "single = functools.singledispatch(pickle.dumps)",
+        ["single.__wrapped__"],
+    ),
+    "bound method": ("bound = types.MethodType(pickle.dumps, 3)", ["bound.__func__"]),
+    "property": ("class Codec:\n    data = property(pickle.dumps)", ["Codec.data.fget"]),
+    "cached_property": (
+        "class Codec:\n    data = functools.cached_property(copy.copy)",
+        ["Codec.data.func"],
+    ),
+    "partialmethod": (
+        "class Codec:\n    dumps = functools.partialmethod(pickle.dumps)",
+        ["Codec.dumps.func"],
+    ),
+    "default_factory of a field": (
+        """
+        @dataclasses.dataclass
+        class Codec:
+            made: object = dataclasses.field(default_factory=pickle.Pickler)
+        """,
+        ["Codec.__dataclass_fields__['made'].default_factory"],
+    ),
+    "container of a class": ("class Codec:\n    codecs = {1: copy.copy}", ["Codec.codecs[1]"]),
+    "attribute of a function": ("def f(): pass\nf.dumps = pickle.dumps", ["f.dumps"]),
+    "container as a default": (
+        "def f(codecs={1: copy.copy}): return codecs",
+        ["f.__defaults__[0][1]"],
+    ),
+    "methodcaller": ("call = operator.methodcaller('x', pickle.dumps)", ["call[0]"]),
+    "iterator": ("mapped = map(pickle.loads, [])", ["mapped"]),
+    "context variable": (
+        "var = contextvars.ContextVar('var', default=pickle.loads)",
+        ["var"],
+    ),
+    "generator": (
+        "def codecs(dumps):\n    yield dumps\nrunning = codecs(pickle.dumps)\nnext(running)",
+        ["running"],
+    ),
+}
+LIBRARY = """
+import collections, contextvars, copy, dataclasses, functools, operator, pickle, types
+
+class Codec:
+    def __init__(self, loads): self.loads = loads
+
+class Slotted:
+    __slots__ = ("loads",)
+"""
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_what_is_held_elsewhere_is_named(swap, library, name):
+    source, places = HELD[name]
+    # A name of its own: objects of others may wait for the collector.
+    own = f"held_{list(HELD).index(name)}_{swap.kind.replace('-', '_')}"
+    made = library(LIBRARY + textwrap.dedent(source), own)
+    before = dict(vars(made))
+    swap.install()
+    found = {p: reason for p, reason in swap.held_elsewhere() if p.startswith(f"{own}.")}
+    assert sorted(found) == sorted(f"{own}.{place}" for place in places)
+    assert all(reason.endswith(" holds it") for reason in found.values())
+    swap.uninstall()
+    assert all(vars(made)[key] is value for key, value in before.items())
+
+
+def test_what_is_replaced_is_not_named(swap, library):
+    """Nor are annotations, and what is held weakly."""
+    source = "\n".join(textwrap.dedent(source) for source, _, _ in TAKEN.values())
+    library(
+        "import functools, pickle, weakref\n"
+        f"{source}\n"
+        "def annotated(x: pickle.Pickler, y: [pickle.Unpickler] = 0): pass\n"
+        "class Annotated:\n    x: pickle.Pickler\n"
+        "watched = weakref.ref(pickle.Pickler)\n",
+        own := f"nothing_held_{swap.kind.replace('-', '_')}",
+    )
+    swap.install()
+    assert [place for place, _ in swap.held_elsewhere() if place.startswith(own)] == []
+
+
+@requires_core
+@pytest.mark.parametrize(
+    "imported",
+    [
+        "pickle",
+        "multiprocessing.pool, multiprocessing.managers, concurrent.futures.process",
+        "fastcopyreg.safe, fastcopyreg.reducers, fastcopyreg.compiler, fastcopyreg.bench",
+        "logging.config, email, shelve, sqlite3, unittest.mock, asyncio",
+    ],
+)
+def test_where_nobody_holds_anything_nothing_is_named(imported):
+    out = run(f"""
+        import copy, {imported}
+        import fastcopyreg
+        for _ in range(2):
+            print(fastcopyreg.install().unreachable)
+            fastcopyreg.uninstall()
+    """)
+    assert out == "()\n()\n"
+
+
+@requires_core
+def test_who_reads_the_report_pays_for_it():
+    """The search is made once, when it is wanted; the report travels without it."""
+    run("""
+        import pickle, sys
+        import fastcopyreg
+        CODECS = {"pickle": pickle.dumps}
+        report = fastcopyreg.install()
+        assert "fastcopyreg._elsewhere" not in sys.modules
+        from fastcopyreg import _elsewhere
+        asked = []
+        find = _elsewhere.find
+        _elsewhere.find = lambda *given: asked.append(1) or find(*given)
+        expected = (("__main__.CODECS['pickle']", "a dict holds it"),)
+        assert report.unreachable == expected, report.unreachable
+        assert report.unreachable == expected and asked == [1]
+        assert str(report).endswith("__main__.CODECS['pickle']: a dict holds it")
+        fastcopyreg.uninstall()
+        assert report.unreachable == expected
+        later = fastcopyreg.install()
+        fastcopyreg.uninstall()
+        assert later.unreachable == () and asked == [1]
+        fastcopyreg.install()
+        other = pickle.loads(pickle.dumps(fastcopyreg.install()))
+        assert (other.unreachable, other.replaced) == (expected, report.replaced)
+    """)
 
 
 # --- what it costs

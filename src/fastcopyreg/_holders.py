@@ -238,6 +238,9 @@ def _find_holders(candidates, objects):
 if backend == "c":
     _find_holders = _core.find_holders
 
+# So many objects the core looks for at once.
+_AT_ONCE = 64
+
 # The core need not be given all objects where the interpreter shows them to it one by one.
 _VISITS = backend == "c" and sys.version_info >= (3, 12)
 
@@ -248,8 +251,7 @@ def holders(substitutes):
     Left out are those of pickle, copyreg and copy themselves, ours, and the classes that are to be
     replaced, which go on working as they are.
     """
-    everything = None if _VISITS else gc.get_objects()
-    for found in _find_holders(everything, substitutes.originals()):
+    for found in _found_holders(substitutes.originals()):
         if issubclass(type(found), FunctionType):
             if not _is_own(found.__globals__.get("__name__"), found.__globals__):
                 yield DefaultsHolder(found)
@@ -259,6 +261,17 @@ def holders(substitutes):
                 yield ClassHolder(full_name(found), found)
         else:
             yield PartialHolder(found)
+
+
+def _found_holders(originals):
+    """Return what has one of the originals; a class also if a static or class method of it has."""
+    everything = None if _VISITS else gc.get_objects()
+    found = _find_holders(everything, originals)
+    methods = [each for each in found if type(each) in (staticmethod, classmethod)]
+    for start in range(0, len(methods), _AT_ONCE):
+        found += _find_holders(everything, tuple(methods[start : start + _AT_ONCE]))
+    found = [each for each in found if type(each) not in (staticmethod, classmethod)]
+    return {id(each): each for each in found}.values()
 
 
 def _is_own(name, namespace=None):

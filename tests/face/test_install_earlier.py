@@ -126,6 +126,14 @@ TAKEN = {
         "vars(library.Codec)['loads'].__func__",
         "library.Codec.loads",
     ),
+    "class method": (
+        """
+        class Codec:
+            loads = classmethod(pickle.loads)
+        """,
+        "vars(library.Codec)['loads'].__func__",
+        "library.Codec.loads",
+    ),
     "class made in a function": (
         """
         def make():
@@ -170,6 +178,23 @@ def test_what_was_changed_meanwhile_is_not_restored(swap, library, name):
     assert eval(expression, {"library": made}) is len
     swap.uninstall()
     assert eval(expression, {"library": made}) is len
+
+
+def test_many_methods(swap, library):
+    """More than the core looks for at once, and a class that has it in more ways than one."""
+    made = library("""
+        import pickle
+        classes = [
+            type(f"Codec{i}", (), {"loads": staticmethod(pickle.loads), "load": pickle.loads})
+            for i in range(150)
+        ]
+    """)
+    swap.install()
+    for cls in made.classes:
+        assert cls.load is cls.loads is swap.ours.loads
+    swap.uninstall()
+    for cls in made.classes:
+        assert cls.load is cls.loads is _stdlib.loads
 
 
 def test_a_class_as_a_default_is_left_where_a_subclass_was_made(swap, library):
@@ -558,6 +583,7 @@ def test_holders_are_those_that_hold():
 
     class Static:
         x = staticmethod(wanted)
+        y = classmethod(wanted)
 
     class Nothing:
         y = 1
@@ -565,9 +591,15 @@ def test_holders_are_those_that_hold():
     def empty():
         return later
 
-    made = [default, keyword, closure, Attribute, Static, functools.partial(default, wanted)]
-    made += [functools.partial(print, x=wanted)]
+    class Derived(functools.partial):
+        pass
+
+    made = [default, keyword, closure, Attribute, functools.partial(default, wanted)]
+    made += [functools.partial(print, x=wanted), Derived(print, wanted)]
+    # A class is found by its method.
+    made += [vars(Static)["x"], vars(Static)["y"]]
     others = [nothing, Nothing, empty, functools.partial(print, 1), 3, [wanted], (wanted,)]
+    others += [Static, staticmethod(print), classmethod(print)]
     found = fastcopyreg._backend.core.find_holders([*made, *others], (wanted,))
     assert len(found) == len(made)
     assert all(a is b for a, b in zip(found, made, strict=True))

@@ -80,7 +80,8 @@ SUITES = {
         ["t/unit", "--ignore=t/unit/asynchronous"],
     ),
     "pydantic": (
-        ["pydantic[email]", "cloudpickle", "dirty-equals", "jsonschema", "pytest-mock", "pytz"],
+        ["pydantic[email]", "cloudpickle", "dirty-equals", "jsonschema", "pytz"]
+        + ["pytest-mock", "pytest-run-parallel"],
         SDIST,
         [
             f"{TESTS}/test_{of}.py"

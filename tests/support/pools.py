@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, process
-from multiprocessing import managers, shared_memory
+from multiprocessing import connection, managers, shared_memory
 
 DEADLINE = 100
 
@@ -158,20 +158,23 @@ def failures(context):
     """What dies, and what cannot be loaded, on either side: where there it is waited for without
     end, so it is here, and where there it is an exception, here it is the same.
     """
-    for name, call in (
-        ("argument cannot be loaded", (id, (Poisonous(),))),
-        ("result cannot be loaded", (make, ("poisonous",))),
-        ("worker died", (end, (1,))),
+    for name, function, argument in (
+        ("argument cannot be loaded", id, Poisonous()),
+        ("result cannot be loaded", make, "poisonous"),
+        ("worker died", end, 1),
     ):
         pool = context.Pool(1)
-        yield f"pool: {name}", outcome(pool.apply_async(*call).get, WAIT)
+        [worker] = pool._pool
+        yield f"pool: {name}", outcome(pool.apply_async(function, (argument,)).get, WAIT)
+        # What it ends has ended: how the pool is terminated depends on that.
+        if function is make:
+            pool._result_handler.join(60)
+        else:
+            connection.wait([worker.sentinel], 60)
         yield "terminated", outcome(pool.terminate)
         with ProcessPoolExecutor(1, mp_context=context) as pool:
-            function, arguments = call
-            yield (
-                f"executor: {name}",
-                type(pool.submit(function, *arguments).exception(60)).__name__,
-            )
+            failed = pool.submit(function, argument).exception(60)
+            yield f"executor: {name}", type(failed).__name__
     with context.Pool(1) as pool:
         mapped = pool.imap(make, ["refusing", "nothing", "refusing"])
         yield "imap", [outcome(mapped.next, 30) for _ in range(3)]

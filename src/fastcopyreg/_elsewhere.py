@@ -23,6 +23,7 @@ from types import (
 from ._holders import find_names, full_name, is_ours, known_ids, namespace_of
 
 DEPTH = 5
+_OF_FUNCTIONS = ("__defaults__", "__kwdefaults__", "__closure__")
 _NAMED = (str, int, bytes, bool, type(None))
 
 # What these have is replaced, or named already.  Frames come with what runs.
@@ -197,10 +198,12 @@ def _begun_at(parent, trail):
         steps = [_as_attribute(steps[0]), *steps[1:]]
         if len(steps) == 1 and issubclass(type(parent), type):
             return None
-    elif type(parent) is FunctionType and len(steps) == 1:
-        return None
-    elif type(parent) is FunctionType and child is parent.__defaults__:
-        steps = [".__defaults__", *steps]
+    elif type(parent) is FunctionType:
+        # Annotations do not count, which up to 3.13 it has as a tuple or dict.
+        names = [name for name in _OF_FUNCTIONS if getattr(parent, name) is child]
+        if len(steps) == 1 or not names:
+            return None
+        steps = [f".{names[0]}", *steps]
     else:
         steps = [_steps(parent, [child])[0], *steps]
     return _Trail(parent, steps, trail.kind)

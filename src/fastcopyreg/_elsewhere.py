@@ -48,11 +48,7 @@ def find(substitutes, places):
     originals = substitutes.originals()
     modules = _modules()
     known = {*known_ids(substitutes, places), *modules, id(originals)}
-    trails = []
-    for holder in gc.get_referrers(*originals):
-        if id(holder) not in known and not issubclass(type(holder), _REACHED | FrameType):
-            kind = _kind(holder)
-            trails += [_Trail(holder, [step], kind) for step in _steps(holder, originals)]
+    trails = _first(originals, known)
     known -= modules.keys()
     found = {}
     for _ in range(DEPTH):
@@ -63,6 +59,17 @@ def find(substitutes, places):
         if not _ends(trail, modules, found):
             found.setdefault(f"a {_kind(trail.holder)}{''.join(trail.steps)}", trail.kind)
     return [(place, f"a {found[place]} holds it") for place in sorted(found)]
+
+
+def _first(originals, known):
+    """Return a trail for each reference to one of the originals from what is not known."""
+    # In a function of its own: what it has in cells is no holder any more when it has returned.
+    trails = []
+    for holder in gc.get_referrers(*originals):
+        if id(holder) not in known and not issubclass(type(holder), _REACHED | FrameType):
+            kind = _kind(holder)
+            trails += [_Trail(holder, [step], kind) for step in _steps(holder, originals)]
+    return trails
 
 
 def _kind(holder):

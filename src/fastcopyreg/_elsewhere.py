@@ -195,7 +195,9 @@ def _longer(trails, known, modules):
 def _rank(parent, modules):
     if parent is None or id(parent) in modules:
         return 0
-    return 1 if issubclass(type(parent), type | FunctionType) else 2
+    if issubclass(type(parent), type | FunctionType):
+        return 1
+    return 3 if type(parent) is CellType else 2
 
 
 def _begun_at(parent, trail):

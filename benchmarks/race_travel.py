@@ -9,9 +9,13 @@
     pickler      one small registered object through a fresh Pickler
     pool         `Pool.map` of 100,000 registered objects and back, the pool being there
     dates        the same with rows of dates and Decimals
+    joblib       100,000 registered objects through joblib's loky and back, in 20 tasks
+    dask         a graph of 10,000 tasks with ten registered objects each, there and back, in a
+                 `LocalCluster` of two processes
 
 Both are run turn and turn about.  The first three race by `install()` and `uninstall()` in
-this process; pools are made of workers with and without FASTCOPYREG_INSTALL, by spawn.
+this process; pools are made of workers with and without FASTCOPYREG_INSTALL, by spawn.  joblib
+and dask are two programs, with FASTCOPYREG_INSTALL and without, in all their processes.
 """
 
 import argparse
@@ -25,6 +29,8 @@ import multiprocessing
 import os
 import pickle
 import statistics
+import subprocess
+import sys
 import time
 from multiprocessing.reduction import ForkingPickler  # noqa: F401  So that it is loaded.
 
@@ -140,13 +146,83 @@ def pools(make, count):
     return wall
 
 
+def joblib_program():
+    """Return what sends objects through loky's workers."""
+    import joblib
+
+    values = readings(100_000)
+    parts = [values[i : i + 5000] for i in range(0, len(values), 5000)]
+    pool = joblib.Parallel(n_jobs=2, backend="loky")
+
+    def there_and_back():
+        begun = time.perf_counter()
+        pool(joblib.delayed(back)(part) for part in parts)
+        return time.perf_counter() - begun
+
+    return there_and_back
+
+
+def dask_program():
+    """Return what sends a graph through a cluster of two workers."""
+    import distributed
+
+    own = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    client = distributed.Client(distributed.LocalCluster(**own))
+    parts = [readings(10) for _ in range(10_000)]
+
+    def there_and_back():
+        begun = time.perf_counter()
+        client.gather(client.map(back, parts, pure=False))
+        return time.perf_counter() - begun
+
+    return there_and_back
+
+
+PROGRAMS = {"joblib": joblib_program, "dask": dask_program}
+
+
+def serve(name):
+    """Be a program that says how long a round took, for each line that it is told."""
+    there_and_back = PROGRAMS[name]()
+    for _ in sys.stdin:
+        print(there_and_back(), flush=True)
+
+
+def programs(name):
+    """Return what lets one of two programs run a round."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    path = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
+    # Imported, so that the objects' class has a name for the workers.
+    command = f"if __name__ == '__main__': import race_travel; race_travel.serve({name!r})"
+    made = {
+        swapped: subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", command],
+            env={**os.environ, "PYTHONPATH": path, "FASTCOPYREG_INSTALL": "01"[swapped]},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for swapped in (False, True)
+    }
+
+    def wall(swapped):
+        made[swapped].stdin.write("\n")
+        made[swapped].stdin.flush()
+        return float(made[swapped].stdout.readline())
+
+    return wall
+
+
 RACES = {
     "celery": lambda: in_process(celery),
     "forking": lambda: in_process(forking),
     "pickler": lambda: in_process(pickler),
     "pool": lambda: pools(readings, 100_000),
     "dates": lambda: pools(rows, 100_000),
+    "joblib": lambda: programs("joblib"),
+    "dask": lambda: programs("dask"),
 }
+NEEDS = {"celery": "kombu", "joblib": "joblib", "dask": "distributed"}
 
 
 def main():
@@ -155,8 +231,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     for name in options.names or RACES:
-        if name == "celery" and importlib.util.find_spec("kombu") is None:
-            print(f"{name:10} kombu is missing")
+        if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
+            print(f"{name:10} {NEEDS[name]} is missing")
             continue
         run = RACES[name]()
         run(True), run(False)

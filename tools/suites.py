@@ -6,13 +6,14 @@ Each suite is run twice by this interpreter, with FASTCOPYREG_INSTALL=0 and =1. 
 is installed with pip into FOLDER (build/suites), beside the environment; the tests come from the
 project's wheel, or where that has none from its source distribution.  cloudpickle's and
 distributed's have none either: their repositories are cloned, unless FOLDER/NAME/sources is there.
+All run under pytest but Django's, which have a runner of their own.
 Where an outcome differs, all is run again, both ways, before it is reported: some tests are not
 stable.  Exit status: 1 if one differs.  Not part of CI; the counts are in docs/compatibility.md.
 """
 
 import argparse
 import os
-import shutil
+import re
 import subprocess
 import sys
 import tarfile
@@ -20,9 +21,12 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-WHEEL, SDIST, BOTH = "wheel", "source distribution", "its tests within the wheel"
+WHEEL, SDIST = "wheel", "source distribution"
 
-# Each: what pip installs, where the tests are (else a repository), and pytest's arguments.
+TESTS = "tests"
+
+# Each: what pip installs, where the tests are (else a repository), and pytest's arguments; or
+# those of a script that tells of its tests as unittest does.
 SUITES = {
     "cloudpickle": (
         ["cloudpickle", "psutil"],
@@ -52,13 +56,48 @@ SUITES = {
     ),
     "numpy": (
         ["numpy", "hypothesis"],
-        BOTH,
-        ["libraries/numpy", "-k", "pickle or copy"],
+        WHEEL,
+        ["--pyargs", "numpy", "-k", "pickle or copy"],
     ),
     "pandas": (
         ["pandas", "hypothesis"],
         WHEEL,
         ["--pyargs", "pandas.tests.io.test_pickle", "pandas.tests.tseries", "-k", "pickle"],
+    ),
+    "celery": (
+        ["celery", "pytest-celery", "pytest-subtests", "pytest-click", "pytest-order"],
+        SDIST,
+        [
+            *("t/unit/app", "t/unit/tasks", "t/unit/utils", "t/unit/events", "t/unit/security"),
+            *("t/unit/concurrency/test_prefork.py", "t/unit/worker/test_request.py"),
+            *("t/unit/worker/test_state.py", "t/unit/backends/test_base.py"),
+            *("t/unit/backends/test_cache.py", "t/unit/backends/test_filesystem.py"),
+        ],
+    ),
+    "kombu": (
+        ["kombu", "hypothesis", "pytest-freezer", "pyyaml", "msgpack"],
+        SDIST,
+        ["t/unit", "--ignore=t/unit/asynchronous"],
+    ),
+    "pydantic": (
+        ["pydantic[email]", "cloudpickle", "dirty-equals", "jsonschema", "pytz"]
+        + ["pytest-mock", "pytest-run-parallel"],
+        SDIST,
+        [
+            f"{TESTS}/test_{of}.py"
+            for of in ("pickle", "dataclasses", "main", "private_attributes", "construction")
+            + ("root_model", "generics", "edge_cases")
+        ],
+    ),
+    "django": (
+        ["django", "jinja2"],
+        SDIST,
+        [
+            *(f"{TESTS}/runtests.py", "--parallel=1", "-v2", "queryset_pickle", "model_regress"),
+            *("cache", "sessions_tests", "template_tests.test_response", "validation"),
+            *("httpwrappers", "expressions", "utils_tests", "model_fields", "file_storage"),
+            *("mail", "foreign_object", "forms_tests.field_tests", "aggregation_regress"),
+        ],
     ),
 }
 
@@ -74,13 +113,10 @@ def prepare(name, folder):
         subprocess.run([*PIP, "install", "--target", libraries, *requirements], check=True)
     if origin == WHEEL:
         return folder / name, libraries
-    if not sources.is_dir() and origin in (SDIST, BOTH):
-        unpack(requirements[0], sources)
+    if not sources.is_dir() and origin == SDIST:
+        unpack(requirements[0].partition("[")[0], sources)
     elif not sources.is_dir():
         subprocess.run(["git", "clone", "-q", "--depth", "1", origin, sources], check=True)
-    if origin == BOTH:
-        add_tests(sources / requirements[0], libraries / requirements[0])
-        return folder / name, libraries
     return sources, libraries
 
 
@@ -95,20 +131,8 @@ def unpack(project, sources):
         (Path(folder) / archive.name.removesuffix(".tar.gz")).rename(sources)
 
 
-def add_tests(sources, package):
-    """Copy the tests of a package's sources to where it is installed."""
-    for tests in [*sources.rglob("tests"), *sources.rglob("conftest.py")]:
-        place = package / tests.relative_to(sources)
-        if tests.is_dir():
-            shutil.copytree(tests, place, dirs_exist_ok=True)
-        else:
-            shutil.copy(tests, place)
-
-
 def run(place, libraries, arguments, installed):
-    """Run pytest; return the outcome of each test by its name."""
-    report = libraries.parent / f"report{installed}.xml"
-    report.unlink(missing_ok=True)
+    """Run the tests; return the outcome of each by its name."""
     environment = {
         **os.environ,
         "FASTCOPYREG_INSTALL": installed,
@@ -116,6 +140,12 @@ def run(place, libraries, arguments, installed):
         "PYTHONHASHSEED": "0",
     }
     environment.pop("PYTHONSAFEPATH", None)
+    way = run_script if arguments[0].endswith("runtests.py") else run_pytest
+    return way(arguments, libraries.parent / f"report{installed}.xml", cwd=place, env=environment)
+
+
+def run_pytest(arguments, report, **where):
+    report.unlink(missing_ok=True)
     quiet = [
         "-q",
         "--tb=no",
@@ -125,11 +155,28 @@ def run(place, libraries, arguments, installed):
         "--continue-on-collection-errors",
     ]
     command = [sys.executable, "-m", "pytest", *quiet, f"--junitxml={report}", *arguments]
-    subprocess.run(command, cwd=place, env=environment, stdout=subprocess.DEVNULL, check=False)
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=False, **where)
     return {
         f"{case.get('classname')}::{case.get('name')}": outcome(case)
         for case in ElementTree.parse(report).iter("testcase")
     }
+
+
+# A line for the test, and perhaps one that its docstring begins with.
+TOLD = re.compile(
+    r"^(\w+ \([\w.]+\))(?:\n[^\n]*?)? \.\.\. (ok|FAIL|ERROR|skipped|expected failure)",
+    re.MULTILINE,
+)
+OUTCOMES = {"ok": "passed", "FAIL": "failure", "ERROR": "error", "expected failure": "skipped"}
+
+
+def run_script(arguments, report, **where):
+    done = subprocess.run(
+        [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **where
+    )
+    told = done.stderr.decode(errors="replace")
+    report.with_suffix(".txt").write_text(told, errors="replace")
+    return {test: OUTCOMES.get(what, what) for test, what in TOLD.findall(told)}
 
 
 def outcome(case):

@@ -142,8 +142,10 @@ has_wanted(PyObject *holder, const struct wanted *wanted)
 static int
 function_holds(PyObject *function, const struct wanted *wanted)
 {
-    if (has_wanted(PyFunction_GET_DEFAULTS(function), wanted)
-        || has_wanted(PyFunction_GET_KW_DEFAULTS(function), wanted)) {
+    PyObject *defaults = PyFunction_GET_DEFAULTS(function);
+    PyObject *keywords = PyFunction_GET_KW_DEFAULTS(function);
+    if ((defaults != NULL && has_wanted(defaults, wanted))
+        || (keywords != NULL && has_wanted(keywords, wanted))) {
         return 1;
     }
     PyObject *closure = PyFunction_GET_CLOSURE(function);
@@ -171,28 +173,12 @@ visit_deep(PyObject *object, void *wanted)
     return is_wanted(wanted, object) || has_wanted(object, wanted);
 }
 
-/* True if an attribute of a class is one of those, or a method that is. */
-static int
-attribute_holds(PyObject *attribute, const struct wanted *wanted)
-{
-    PyTypeObject *type = Py_TYPE(attribute);
-    if (type == &PyStaticMethod_Type || type == &PyClassMethod_Type) {
-        return type->tp_traverse(attribute, visit_shallow, (void *)wanted);
-    }
-    return is_wanted(wanted, attribute);
-}
-
 /* True if a class has one of those under a name.  Runs nothing. */
 static int
 class_holds(PyObject *cls, const struct wanted *wanted)
 {
-    PyObject *value;
-    Py_ssize_t position = 0;
-    int result = 0;
     PyObject *dict = PyType_GetDict((PyTypeObject *)cls);
-    while (dict != NULL && !result && PyDict_Next(dict, &position, NULL, &value)) {
-        result = attribute_holds(value, wanted);
-    }
+    int result = has_wanted(dict, wanted);
     Py_XDECREF(dict);
     return result;
 }
@@ -202,19 +188,29 @@ PyDoc_STRVAR(
     "find_holders(candidates, objects, /)\n"
     "--\n\n"
     "Return those of a list of objects that have one of a tuple of objects: functions as\n"
-    "a default argument or in their closure, classes as an attribute, functools.partial\n"
-    "objects as what they call or pass.  None stands for all objects that the collector\n"
-    "knows, from 3.12 on.");
+    "a default argument or in their closure, classes as an attribute, static and class\n"
+    "methods as their function, functools.partial objects as what they call or pass.  None\n"
+    "stands for all objects that the collector knows, from 3.12 on.");
 
-/* True if a candidate refers to a wanted object, and is returned.  Runs nothing. */
+/* True if a candidate refers to a wanted object, and is returned.  Runs nothing.
+
+   Of most objects of a process nothing but the type is read: each other place is a cache miss.
+   So a class is not asked what its attributes wrap: those wrappers are candidates themselves. */
 static int
 holds_wanted(struct core_state *state, PyObject *candidate, const struct wanted *wanted)
 {
-    if (PyFunction_Check(candidate)) {
+    PyTypeObject *type = Py_TYPE(candidate);
+    if (type == &PyFunction_Type) {
         return function_holds(candidate, wanted);
+    }
+    if (type->tp_call == NULL && type != &PyClassMethod_Type) {
+        return 0; /* neither a class nor a partial, nor a static method */
     }
     if (PyType_Check(candidate)) {
         return class_holds(candidate, wanted);
+    }
+    if (type == &PyStaticMethod_Type || type == &PyClassMethod_Type) {
+        return type->tp_traverse(candidate, visit_shallow, (void *)wanted);
     }
     PyTypeObject *partial = (PyTypeObject *)state->stdlib.partial;
     if (PyObject_TypeCheck(candidate, partial) && partial->tp_traverse != NULL) {

@@ -181,24 +181,34 @@ def _known_references(originals, places):
     inner = [each for each in referents if type(each) is tuple]
     inner += [each.values() for each in referents if type(each) is dict and len(each) < _SMALL]
     known = Counter(map(id, chain(referents, *inner)))
-    known.update(id(value) for _, _, value in find_names(_known_dicts(), originals))
+    dicts = [*_our_dicts(), *map(dict, _SNAPSHOTS)]
+    known.update(id(value) for _, _, value in find_names(dicts, originals))
     known.update(id(old) for _, _, old, _ in places)
     known.update(map(id, originals))  # The pairs of the substitutes.
     return known
+
+
+def known_ids(substitutes, places):
+    """Return the addresses of what is known to have the originals, and what that consists of."""
+    originals = substitutes.originals()
+    known = [*_known_holders(originals), *_our_dicts(), *gc.get_referents(*_SNAPSHOTS)]
+    known += gc.get_referents(*known)
+    return set(map(id, [*known, *originals, *substitutes, places, *places]))
 
 
 # What the core, and a copy function, have of their own; a module's names are counted elsewhere.
 _SMALL = 16
 
 
-def _known_dicts():
-    ours = [
+_SNAPSHOTS = _stdlib.PICKLE, _stdlib.C_PICKLE, _stdlib.COPYREG, _stdlib.COPY
+
+
+def _our_dicts():
+    return [
         namespace_of(module)
         for key, module in list(sys.modules.items())
         if type(key) is str and key.startswith(_OWN_PACKAGE)
     ]
-    snapshots = _stdlib.PICKLE, _stdlib.C_PICKLE, _stdlib.COPYREG, _stdlib.COPY
-    return [*ours, *map(dict, snapshots)]
 
 
 def _known_holders(originals):
@@ -228,6 +238,9 @@ def _find_holders(candidates, objects):
 if backend == "c":
     _find_holders = _core.find_holders
 
+# So many objects the core looks for at once.
+_AT_ONCE = 64
+
 # The core need not be given all objects where the interpreter shows them to it one by one.
 _VISITS = backend == "c" and sys.version_info >= (3, 12)
 
@@ -238,8 +251,7 @@ def holders(substitutes):
     Left out are those of pickle, copyreg and copy themselves, ours, and the classes that are to be
     replaced, which go on working as they are.
     """
-    everything = None if _VISITS else gc.get_objects()
-    for found in _find_holders(everything, substitutes.originals()):
+    for found in _found_holders(substitutes.originals()):
         if issubclass(type(found), FunctionType):
             if not _is_own(found.__globals__.get("__name__"), found.__globals__):
                 yield DefaultsHolder(found)
@@ -249,6 +261,17 @@ def holders(substitutes):
                 yield ClassHolder(full_name(found), found)
         else:
             yield PartialHolder(found)
+
+
+def _found_holders(originals):
+    """Return what has one of the originals; a class also if a static or class method of it has."""
+    everything = None if _VISITS else gc.get_objects()
+    found = _find_holders(everything, originals)
+    methods = [each for each in found if type(each) in (staticmethod, classmethod)]
+    for start in range(0, len(methods), _AT_ONCE):
+        found += _find_holders(everything, tuple(methods[start : start + _AT_ONCE]))
+    found = [each for each in found if type(each) not in (staticmethod, classmethod)]
+    return {id(each): each for each in found}.values()
 
 
 def _is_own(name, namespace=None):

@@ -60,20 +60,34 @@ class InstallReport:
     ``unreachable``: pairs of a place and the reason why it was left as it was.  Such are
     subclasses of the standard library's ``Pickler`` and ``Unpickler`` that were made earlier, the
     names by which their modules call those, names of the standard library to which somebody
-    else had given another object, and child processes where ``children=True`` cannot reach them.
+    else had given another object, containers and instances that hold what was replaced, and child
+    processes where ``children=True`` cannot reach them.  Containers and instances are looked for
+    when this is read first; if that is after `uninstall`, there are none.
     """
 
-    __slots__ = ("backend", "replaced", "unreachable")
+    __slots__ = ("_look", "_unreachable", "backend", "replaced")
 
-    def __init__(self, backend, replaced=(), unreachable=()):
+    def __init__(self, backend, replaced=(), unreachable=(), look=None):
         self.backend = backend
         self.replaced = tuple(replaced)
-        self.unreachable = tuple(unreachable)
+        self._unreachable = tuple(unreachable)
+        self._look = look
+
+    @property
+    def unreachable(self):
+        """Pairs (place, why it was not reached)."""
+        look, self._look = self._look, None
+        if look is not None:
+            self._unreachable += tuple(look())
+        return self._unreachable
+
+    def __reduce__(self):
+        return type(self), (self.backend, self.replaced, self.unreachable)
 
     def add_unreachable(self, place, reason):
         """Note one more place that was not reached, once."""
-        if (place, reason) not in self.unreachable:
-            self.unreachable += ((place, reason),)
+        if (place, reason) not in self._unreachable:
+            self._unreachable += ((place, reason),)
 
     def to_dict(self):
         """Return the report as a dict of strings, lists and dicts, ready for JSON."""
@@ -280,6 +294,14 @@ class Swap:
             *left,
         ]
 
+    def held_elsewhere(self):
+        """Return pairs (place, reason) for what else holds an original, while this is in force."""
+        if not self._places:
+            return []
+        from . import _elsewhere
+
+        return _elsewhere.find(self._substitutes, self._places)
+
     def leave(self):
         """Put back what each place had, and let our objects be called as before."""
         for holder, name, old, new in reversed(self._places):
@@ -415,7 +437,8 @@ def _install_core():
     _under_way.append((get_ident(), swap))
     try:
         unreachable = swap.enter()
-        _in_force.append((swap, InstallReport(backend, swap.replaced(), unreachable)))
+        report = InstallReport(backend, swap.replaced(), unreachable, swap.held_elsewhere)
+        _in_force.append((swap, report))
     finally:
         _under_way.pop()
 

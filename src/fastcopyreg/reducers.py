@@ -23,6 +23,7 @@ from _thread import RLock, allocate_lock
 from collections import OrderedDict
 from difflib import get_close_matches
 from importlib.util import MAGIC_NUMBER
+from threading import Condition
 from typing import NamedTuple
 
 from . import _stdlib, copyreg
@@ -57,7 +58,11 @@ def reduce_code(code):
     a pickle that is loaded can make it run code, with this and without: load only what you trust.
     Copies are the same object, as ever.
     """
-    return load_code, (MAGIC_NUMBER, marshal.dumps(code))
+    try:
+        return load_code, (MAGIC_NUMBER, marshal.dumps(code))
+    except ValueError as error:
+        # `code.replace(co_consts=...)` takes any objects.
+        raise _PicklingError(f"cannot pickle {code!r}: {error}") from None
 
 
 def load_code(magic, marshalled):
@@ -79,8 +84,9 @@ def reduce_module(module):
     Kept: which module it is; loading imports it.  Lost: whatever was changed in it.  A module that
     cannot be imported by its name is refused.  Copies are the same object.
     """
-    name = module.__name__
-    if sys.modules.get(name) is not module:
+    # As an import system leaves it; a module may have lost its name, or have any object as one.
+    name = vars(module).get("__name__")
+    if type(name) is not str or sys.modules.get(name) is not module:
         raise _PicklingError(f"cannot pickle {module!r}: it is not what 'import {name}' gives")
     return importlib.import_module, (name,)
 
@@ -236,6 +242,23 @@ def reduce_rlock(lock):
     return RLock, ()
 
 
+def reduce_condition(condition):
+    """A ``threading.Condition``, and with it what has one: Event, Semaphore, Barrier, Queue.
+
+    Kept: its lock, made anew where that is; so it goes with what else has the lock.  Lost: who
+    waits for it.  A shallow copy has the same lock.
+    """
+    # Without the lock's own methods, bound to it: a deep copy would go on calling those of the
+    # first lock.  The new one's come with it.
+    lock = condition._lock
+    state = {
+        name: value
+        for name, value in vars(condition).items()
+        if name != "_lock" and getattr(value, "__self__", None) is not lock
+    }
+    return Condition, (lock,), state
+
+
 # --- files
 
 
@@ -244,30 +267,52 @@ def _check_open(file):
         raise _PicklingError(f"cannot pickle {file!r}: it is closed")
 
 
+def _is_at(path, descriptor):
+    """Return whether that is the file that the path leads to, from here and now."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except (OSError, ValueError):
+        return False
+
+
+def _lowest(file):
+    """Return the `io.FileIO` under an open file; None if it is over something else."""
+    for layer in ("buffer", "raw"):
+        file = getattr(file, layer, file)
+    return file if type(file) is io.FileIO else None
+
+
 def reduce_file(file):
     """An open file of the file system, by its path.
 
     Kept: the path, the position, the encoding, and what can be done with it.  Lost: the contents,
     which are those at the path when it is loaded; the argument ``newline`` of `open`; and that a
     mode truncates or creates: "w" and "x" become "r+", so that nothing is lost by loading.  What
-    is still in the buffer is written first.  A file without a path (a pipe, a descriptor, a
-    standard stream) is refused, and so is one in the middle of iterating over its lines.
+    is still in the buffer is written first.  Refused are a file without a path (a pipe, a
+    descriptor, a standard stream), one to which its path leads no more (it was deleted, or another
+    is there), one over something else (a compressed file, memory), and one in the middle of
+    iterating over its lines.
     """
     _check_open(file)
-    if not isinstance(file.name, str | bytes) or not os.path.exists(file.name):
+    lowest = _lowest(file)
+    if lowest is None:
+        raise _PicklingError(f"cannot pickle {file!r}: what is under it is no file with a path")
+    path = lowest.name
+    if not isinstance(path, str | bytes) or not _is_at(path, lowest.fileno()):
         raise _PicklingError(f"cannot pickle {file!r}: it has no path to open it by")
-    mode = file.mode
     if file.writable():
         file.flush()
-        if not mode.startswith("a"):
-            mode = "r+" + "b" * ("b" in mode)
+    mode = "a" if "a" in lowest.mode else "r"
+    mode += "+" * (lowest.mode.rstrip("b") != mode)  # "w", "x" and what has a "+".
     options = {}
     if isinstance(file, io.TextIOWrapper):
         options = {"encoding": file.encoding, "errors": file.errors}
         options["buffering"] = 1 if file.line_buffering else -1
     elif isinstance(file, io.RawIOBase):
         options = {"buffering": 0}
-    return open_again, (file.name, mode, options, file.tell())
+    if not isinstance(file, io.TextIOWrapper):
+        mode += "b"
+    return open_again, (path, mode, options, file.tell())
 
 
 def open_again(name, mode, options, position):
@@ -336,7 +381,11 @@ _REDUCERS = {
     "generator": dict.fromkeys(
         (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType), refuse_generator
     ),
-    "lock": {type(allocate_lock()): reduce_lock, type(RLock()): reduce_rlock},
+    "lock": {
+        type(allocate_lock()): reduce_lock,
+        type(RLock()): reduce_rlock,
+        Condition: reduce_condition,
+    },
     "mappingproxy": {types.MappingProxyType: reduce_mappingproxy},
     "match": {re.Match: reduce_match},
     "memoryview": {memoryview: reduce_memoryview},

@@ -1,10 +1,15 @@
 """`fastcopyreg.clusters`: picklers of other libraries, made again over ours, in real libraries."""
 
+import http.client
 import importlib.util
+import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
+import time
 
 import pytest
 
@@ -252,6 +257,69 @@ def test_kombu_and_billiard():
             [1], billiard.reduction.ForkingPickler.dumps.__func__.__defaults__[0])
         clusters.restore()
     """)
+
+
+GUNICORN = """
+    import json, os, sys
+
+    EARLY = "fastcopyreg" in sys.modules and sys.modules["fastcopyreg"].installed()
+    import copyreg, pickle
+
+    class Session(pickle.Pickler):
+        pass
+
+    def app(environ, start_response):
+        ours = sys.modules.get("fastcopyreg")
+        own = EARLY and Session.__bases__ == (ours.pickle.Pickler,)
+        told = {"worker": os.getpid(), "parent": os.getppid(), "early": EARLY, "own": own}
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps(told).encode()]
+"""
+
+
+def asked(path, process, deadline):
+    """Return what a server at a socket of the file system answers, when it is there."""
+    while True:
+        connection = http.client.HTTPConnection("localhost", timeout=30)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        try:
+            connection.sock.connect(path)
+            connection.request("GET", "/")
+            return json.loads(connection.getresponse().read())
+        except (FileNotFoundError, ConnectionRefusedError):
+            assert process.poll() is None, "it has ended"
+            assert time.monotonic() < deadline, "it does not begin"
+            time.sleep(0.05)
+        finally:
+            connection.close()
+
+
+@requires_core
+@pytest.mark.slow
+@needs("gunicorn")
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="gunicorn is for POSIX")
+@pytest.mark.parametrize("options", [[], ["--preload"], ["--worker-class=gthread"]], ids=str)
+@pytest.mark.parametrize("variable", ["0", "1"])
+def test_gunicorns_workers(tmp_path, variable, options):
+    """Each worker begins with the swap, whether it imports the application or its parent does."""
+    (tmp_path / "served.py").write_text(textwrap.dedent(GUNICORN))
+    with tempfile.TemporaryDirectory() as folder:  # The path of a socket has to be short.
+        path = os.path.join(folder, "socket")
+        command = [sys.executable, "-m", "gunicorn", f"--bind=unix:{path}", "--workers=1"]
+        environment = {**os.environ, "FASTCOPYREG_INSTALL": variable}
+        process = subprocess.Popen(
+            [*command, f"--chdir={tmp_path}", *options, "served:app"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            told = asked(path, process, time.monotonic() + 100)
+        finally:
+            process.terminate()
+            process.wait(60)
+    assert told["parent"] == process.pid != told["worker"]
+    assert (told["early"], told["own"]) == ((True, True) if variable == "1" else (False, False))
 
 
 @requires_core

@@ -26,14 +26,17 @@ requires_core = pytest.mark.skipif(
 @pytest.fixture
 def library():
     """Make a module that is loaded as `library` from its source; it is gone afterwards."""
+    made = []
 
-    def make(source):
-        module = sys.modules["library"] = types.ModuleType("library")
+    def make(source, name="library"):
+        module = sys.modules[name] = types.ModuleType(name)
+        made.append(name)
         exec(textwrap.dedent(source), vars(module))
         return module
 
     yield make
-    sys.modules.pop("library", None)
+    for name in made:
+        sys.modules.pop(name, None)
 
 
 def run(script, *options):
@@ -123,6 +126,14 @@ TAKEN = {
         "vars(library.Codec)['loads'].__func__",
         "library.Codec.loads",
     ),
+    "class method": (
+        """
+        class Codec:
+            loads = classmethod(pickle.loads)
+        """,
+        "vars(library.Codec)['loads'].__func__",
+        "library.Codec.loads",
+    ),
     "class made in a function": (
         """
         def make():
@@ -167,6 +178,23 @@ def test_what_was_changed_meanwhile_is_not_restored(swap, library, name):
     assert eval(expression, {"library": made}) is len
     swap.uninstall()
     assert eval(expression, {"library": made}) is len
+
+
+def test_many_methods(swap, library):
+    """More than the core looks for at once, and a class that has it in more ways than one."""
+    made = library("""
+        import pickle
+        classes = [
+            type(f"Codec{i}", (), {"loads": staticmethod(pickle.loads), "load": pickle.loads})
+            for i in range(150)
+        ]
+    """)
+    swap.install()
+    for cls in made.classes:
+        assert cls.load is cls.loads is swap.ours.loads
+    swap.uninstall()
+    for cls in made.classes:
+        assert cls.load is cls.loads is _stdlib.loads
 
 
 def test_a_class_as_a_default_is_left_where_a_subclass_was_made(swap, library):
@@ -267,6 +295,169 @@ def test_a_serializer_like_that_of_kombu(swap, library):
     assert (dumps.__defaults__, loads.__defaults__) == ((_stdlib.dumps,), (_stdlib.load,))
 
 
+# --- what cannot be replaced is named
+
+# Each: the source of a library, and the places where it holds what is left as it is.
+HELD = {
+    "dict": ("CODECS = {'pickle': [(pickle.dumps, 1)]}", ["CODECS['pickle'][0][0]"]),
+    "two": ("CODECS = {3: (copy.copy, pickle.loads)}", ["CODECS[3][0]", "CODECS[3][1]"]),
+    "key": ("KEYED = {pickle.dumps: 1}", ["KEYED"]),
+    "other keys": ("CODECS = {(1, 2): pickle.dumps}", ["CODECS[<tuple>]"]),
+    "frozenset": ("CODECS = [frozenset([pickle.dumps])]", ["CODECS[0]"]),
+    "deque": ("codecs = collections.deque([pickle.dumps])", ["codecs"]),
+    "default_factory": ("made = collections.defaultdict(copy.copy)", ["made.default_factory"]),
+    "instance": ("codec = Codec(pickle.loads)", ["codec.loads"]),
+    "instance with its dict": ("codec = Codec(pickle.loads); vars(codec)", ["codec.loads"]),
+    "slots": ("codec = Slotted(); codec.loads = pickle.loads", ["codec.loads"]),
+    "dict with attributes": (
+        "class Sub(dict): pass\nsub = Sub(a=pickle.dumps)\nsub.b = pickle.loads",
+        ["sub['a']", "sub.b"],
+    ),
+    "instance that cannot be asked": (
+        """
+        class Mute:
+            def __getattribute__(self, name): raise AssertionError(name)
+            __eq__ = __hash__ = __repr__ = __iter__ = __getattribute__
+        mute = Mute()
+        object.__getattribute__(mute, "__dict__")["loads"] = pickle.loads
+        """,
+        ["mute.loads"],
+    ),
+    "cache": ("cached = functools.lru_cache(pickle.dumps)", ["cached.__wrapped__"]),
+    "registry of singledispatch": (
+        "single = functools.singledispatch(pickle.dumps)",
+        ["single.__wrapped__", "single.registry[<type>]"],
+    ),
+    "bound method": ("bound = types.MethodType(pickle.dumps, 3)", ["bound.__func__"]),
+    "property": ("class Codec:\n    data = property(pickle.dumps)", ["Codec.data.fget"]),
+    "cached_property": (
+        "class Codec:\n    data = functools.cached_property(copy.copy)",
+        ["Codec.data.func"],
+    ),
+    "partialmethod": (
+        "class Codec:\n    dumps = functools.partialmethod(pickle.dumps)",
+        ["Codec.dumps.func"],
+    ),
+    "default_factory of a field": (
+        """
+        @dataclasses.dataclass
+        class Codec:
+            made: object = dataclasses.field(default_factory=pickle.Pickler)
+        """,
+        ["Codec.__dataclass_fields__['made'].default_factory"],
+    ),
+    "container of a class": ("class Codec:\n    codecs = {1: copy.copy}", ["Codec.codecs[1]"]),
+    "attribute of a function": ("def f(): pass\nf.dumps = pickle.dumps", ["f.dumps"]),
+    "container as a default": (
+        "def f(codecs={1: copy.copy}): return codecs",
+        ["f.__defaults__[0][1]"],
+    ),
+    "methodcaller": ("call = operator.methodcaller('x', pickle.dumps)", ["call[0]"]),
+    "iterator": ("mapped = map(pickle.loads, [])", ["mapped"]),
+    "context variable": (
+        "var = contextvars.ContextVar('var', default=pickle.loads)",
+        ["var"],
+    ),
+    "generator": (
+        "def codecs(dumps):\n    yield dumps\nrunning = codecs(pickle.dumps)\nnext(running)",
+        ["running"],
+    ),
+}
+LIBRARY = """
+import collections, contextvars, copy, dataclasses, functools, operator, pickle, types
+
+class Codec:
+    def __init__(self, loads): self.loads = loads
+
+class Slotted:
+    __slots__ = ("loads",)
+"""
+
+
+def test_what_is_held_elsewhere_is_named(swap, library):
+    """All of it in one look, since that goes through every object of the process."""
+    # Names of their own: objects of others may wait for the collector.
+    own = [f"held_{index}_{swap.kind.replace('-', '_')}" for index in range(len(HELD))]
+    made = [
+        library(LIBRARY + textwrap.dedent(source), name)
+        for name, (source, _) in zip(own, HELD.values(), strict=True)
+    ]
+    before = [dict(vars(module)) for module in made]
+    swap.install()
+    found = dict(swap.held_elsewhere())
+    for name, (_, places) in zip(own, HELD.values(), strict=True):
+        named = [place for place in found if place.startswith(f"{name}.")]
+        assert sorted(named) == sorted(f"{name}.{place}" for place in places)
+        assert all(found[place].endswith(" holds it") for place in named)
+    swap.uninstall()
+    for module, names in zip(made, before, strict=True):
+        assert all(vars(module)[key] is value for key, value in names.items())
+
+
+def test_what_is_replaced_is_not_named(swap, library):
+    """Nor are annotations, and what is held weakly."""
+    source = "\n".join(textwrap.dedent(source) for source, _, _ in TAKEN.values())
+    library(
+        "import functools, pickle, weakref\n"
+        f"{source}\n"
+        "def annotated(x: pickle.Pickler, y: [pickle.Unpickler] = 0): pass\n"
+        "class Annotated:\n    x: pickle.Pickler\n"
+        "watched = weakref.ref(pickle.Pickler)\n",
+        own := f"nothing_held_{swap.kind.replace('-', '_')}",
+    )
+    swap.install()
+    assert [place for place, _ in swap.held_elsewhere() if place.startswith(own)] == []
+
+
+@requires_core
+@pytest.mark.parametrize(
+    "imported",
+    [
+        "pickle",
+        "multiprocessing.pool, multiprocessing.managers, concurrent.futures.process",
+        "fastcopyreg.safe, fastcopyreg.reducers, fastcopyreg.compiler, fastcopyreg.bench",
+        "logging.config, email, shelve, sqlite3, unittest.mock, asyncio",
+    ],
+)
+def test_where_nobody_holds_anything_nothing_is_named(imported):
+    out = run(f"""
+        import copy, {imported}
+        import fastcopyreg
+        for _ in range(2):
+            print(fastcopyreg.install().unreachable)
+            fastcopyreg.uninstall()
+    """)
+    assert out == "()\n()\n"
+
+
+@requires_core
+def test_who_reads_the_report_pays_for_it():
+    """The search is made once, when it is wanted; the report travels without it."""
+    run("""
+        import pickle, sys
+        import fastcopyreg
+        CODECS = {"pickle": pickle.dumps}
+        report = fastcopyreg.install()
+        assert "fastcopyreg._elsewhere" not in sys.modules
+        from fastcopyreg import _elsewhere
+        asked = []
+        find = _elsewhere.find
+        _elsewhere.find = lambda *given: asked.append(1) or find(*given)
+        expected = (("__main__.CODECS['pickle']", "a dict holds it"),)
+        assert report.unreachable == expected, report.unreachable
+        assert report.unreachable == expected and asked == [1]
+        assert str(report).endswith("__main__.CODECS['pickle']: a dict holds it")
+        fastcopyreg.uninstall()
+        assert report.unreachable == expected
+        later = fastcopyreg.install()
+        fastcopyreg.uninstall()
+        assert later.unreachable == () and asked == [1]
+        fastcopyreg.install()
+        other = pickle.loads(pickle.dumps(fastcopyreg.install()))
+        assert (other.unreachable, other.replaced) == (expected, report.replaced)
+    """)
+
+
 # --- what it costs
 
 
@@ -361,6 +552,37 @@ def test_objects_are_looked_at_only_if_somebody_took_something(modules):
 
 
 @requires_core
+@pytest.mark.alone
+def test_looking_at_all_objects_costs_no_more_than_the_collectors_own():
+    """In a process with many functions and classes; the collector asks each for all it has."""
+    run("""
+        import gc, pickle, sys, time, types
+        import fastcopyreg
+
+        methods = "".join(f"    def m{i}(self): pass\\n" for i in range(7))
+        functions = "".join(f"def f{i}(x=1): return x\\n" for i in range(15))
+        code = compile(f"class A:\\n{methods}\\n{functions}", "made", "exec")
+        for i in range(1000):
+            made = sys.modules[f"made_{i}"] = types.ModuleType(f"made_{i}")
+            exec(code, vars(made))
+        made.f0.__defaults__ = pickle.loads,
+
+        def seconds(function):
+            begun = time.process_time()
+            function()
+            return time.process_time() - begun
+
+        ours, theirs = [], []
+        for _ in range(15):
+            ours.append(seconds(fastcopyreg.install))
+            assert made.f0.__defaults__[0] is fastcopyreg.pickle.loads
+            fastcopyreg.uninstall()
+            theirs.append(seconds(lambda: gc.get_referrers(made)))
+        assert sorted(ours)[5] < 2.5 * sorted(theirs)[5], (ours, theirs)
+    """)
+
+
+@requires_core
 def test_what_is_looked_for_and_among_what():
     core = fastcopyreg._backend.core
     wanted = object()
@@ -397,6 +619,7 @@ def test_holders_are_those_that_hold():
 
     class Static:
         x = staticmethod(wanted)
+        y = classmethod(wanted)
 
     class Nothing:
         y = 1
@@ -404,9 +627,15 @@ def test_holders_are_those_that_hold():
     def empty():
         return later
 
-    made = [default, keyword, closure, Attribute, Static, functools.partial(default, wanted)]
-    made += [functools.partial(print, x=wanted)]
+    class Derived(functools.partial):
+        pass
+
+    made = [default, keyword, closure, Attribute, functools.partial(default, wanted)]
+    made += [functools.partial(print, x=wanted), Derived(print, wanted)]
+    # A class is found by its method.
+    made += [vars(Static)["x"], vars(Static)["y"]]
     others = [nothing, Nothing, empty, functools.partial(print, 1), 3, [wanted], (wanted,)]
+    others += [Static, staticmethod(print), classmethod(print)]
     found = fastcopyreg._backend.core.find_holders([*made, *others], (wanted,))
     assert len(found) == len(made)
     assert all(a is b for a, b in zip(found, made, strict=True))

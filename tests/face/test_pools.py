@@ -42,6 +42,7 @@ def test_what_travels_and_what_cannot(method):
     assert "example [1, 2, 3, 4]\nmany True\n" in with_swap
     for name in ("executor", "died", "queue", "pipe"):
         assert f"\n{name} True\n" in with_swap
+    assert with_swap.endswith("\nmanager died OSError\n")
     # The feeder thread of the queue says what it could not pickle.
     assert "ValueError: refuses to be pickled" in errors
     assert "ValueError: refuses to be pickled" in expected_errors

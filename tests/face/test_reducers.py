@@ -3,10 +3,13 @@ library's.
 """
 
 import asyncio
+import bz2
 import collections
 import copyreg
 import gc
+import gzip
 import io
+import lzma
 import os
 import queue
 import re
@@ -150,6 +153,32 @@ def test_code_is_copied_as_ever(enable, copies):
     assert copies[0](code) is copies[1](code) is code
 
 
+def test_code_with_free_variables(enable, travel):
+    enable("code")
+
+    def made(a, /, b=1, *rest, c=2, **more):
+        def inner():
+            nonlocal b
+            b += a
+            return b
+
+        return inner
+
+    code = made(1).__code__
+    loaded = travel(code)
+    assert (loaded, loaded.co_freevars) == (code, ("a", "b"))
+    assert list(loaded.co_positions()) == list(code.co_positions())
+    cells = [types.CellType(number) for number in (3, 4)]
+    assert types.FunctionType(loaded, {}, closure=tuple(cells))() == 7
+
+
+def test_code_that_marshal_refuses(enable, travel):
+    enable("code")
+    code = compile("1", "<example>", "eval").replace(co_consts=(object(),))
+    with pytest.raises(_stdlib.PICKLE["PicklingError"], match="cannot pickle <code .*unmarshal"):
+        travel(code)
+
+
 # --- modules
 
 
@@ -165,6 +194,26 @@ def test_a_module_that_cannot_be_imported(enable, travel):
     enable("module")
     with pytest.raises(_stdlib.PICKLE["PicklingError"], match="not what 'import made' gives"):
         travel(types.ModuleType("made"))
+
+
+@pytest.mark.parametrize("name", [None, 3, [], "sys"], ids=repr)
+def test_a_module_whose_name_is_none(enable, travel, name):
+    enable("module")
+    made = types.ModuleType("made")
+    made.__name__ = name
+    if name is None:
+        del made.__name__
+    with pytest.raises(_stdlib.PICKLE["PicklingError"], match="cannot pickle <module"):
+        travel(made)
+
+
+def test_a_module_without_a_spec(enable, travel, monkeypatch):
+    enable("module")
+    made = types.ModuleType("a_package.made")
+    made.__spec__ = None
+    monkeypatch.setitem(sys.modules, "a_package", types.ModuleType("a_package"))
+    monkeypatch.setitem(sys.modules, "a_package.made", made)
+    assert travel(made) is made
 
 
 # --- views
@@ -386,6 +435,71 @@ def test_what_holds_locks(enable, travel):
     assert one is other
 
 
+CONDITIONS = {
+    "Condition": threading.Condition,
+    "Condition of a Lock": lambda: threading.Condition(threading.Lock()),
+    "Event": lambda: threading.Event()._cond,
+    "Semaphore": lambda: threading.Semaphore(2)._cond,
+    "BoundedSemaphore": lambda: threading.BoundedSemaphore(2)._cond,
+    "Barrier": lambda: threading.Barrier(2)._cond,
+    "Queue": lambda: queue.Queue().not_empty,
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_conditions_have_a_lock_of_their_own(enable, travel, copies, name):
+    """A deep copy of a bound method of a lock is that of the first lock, to `copy`."""
+    enable("lock")
+    condition = CONDITIONS[name]()
+    condition.note = [1]
+    with condition:
+        made = travel(condition), copies[1](condition), copies[1]([condition, condition])[1]
+        for new in made:
+            assert new.acquire(blocking=False), "the first one's lock is held"
+            new.notify_all()
+            assert not new.wait(0.001)
+            new.release()
+            with new:
+                new.notify()
+            assert type(new._lock) is type(condition._lock)
+            assert new.note == [1]
+            assert new.note is not condition.note
+    shallow = copies[0](condition)
+    assert shallow._lock is condition._lock
+    with shallow:
+        condition.notify()
+    lock, of_it = travel((condition._lock, condition))
+    assert of_it._lock is lock
+
+
+@pytest.mark.parametrize("how", [0, 1], ids=["travels", "is copied"])
+def test_what_has_conditions_works(enable, travel, copies, how):
+    enable("lock")
+    make = (travel, copies[1])[how]
+    waiting = make(queue.Queue(1))
+    waiting.put("x")
+    with pytest.raises(queue.Full):
+        waiting.put("y", timeout=0.001)
+    assert waiting.get() == "x"
+    waiting.task_done()
+    waiting.join()
+    limited = make(threading.BoundedSemaphore(1))
+    with limited:
+        assert not limited.acquire(timeout=0.001)
+    with pytest.raises(ValueError, match="released too many times"):
+        limited.release()
+    event = make(threading.Event())
+    thread = threading.Timer(0.001, event.set)
+    thread.start()
+    assert event.wait(30)
+    thread.join(30)
+    barrier = make(threading.Barrier(2))
+    thread = threading.Thread(target=barrier.wait)
+    thread.start()
+    assert barrier.wait(30) in (0, 1)
+    thread.join(30)
+
+
 # --- files
 
 
@@ -471,6 +585,85 @@ def test_files_that_cannot_travel(enable, travel, poem):
     enable("file content")
     with open(poem, "a") as file, pytest.raises(error, match="cannot be read"):
         travel(file)
+
+
+def opened_over(path, kind):
+    """Return a file that is no plain one, with four bytes or characters read."""
+    module = {"gzip": gzip, "bz2": bz2, "lzma": lzma}.get(kind.partition(" ")[0])
+    if module is not None:
+        with open(path, "rb") as file, module.open(path + ".packed", "wb") as packed:
+            packed.write(file.read())
+        file = module.open(path + ".packed", "rt" if "text" in kind else "rb", **utf8(kind))
+        if "text" not in kind:
+            file = io.BufferedReader(file)
+    else:
+        with open(path, "rb") as file:
+            memory = io.BytesIO(file.read())
+        text = "text" in kind
+        file = io.TextIOWrapper(memory, **utf8(kind)) if text else io.BufferedReader(memory)
+    assert file.read(4) in ("one\n", b"one\n")
+    return file
+
+
+def utf8(kind):
+    return {"encoding": "utf-8"} if "text" in kind else {}
+
+
+OVER = ["gzip", "gzip text", "bz2", "bz2 text", "lzma", "lzma text", "memory", "memory text"]
+
+
+@pytest.mark.parametrize("kind", OVER)
+def test_files_over_something_else(enable, travel, poem, kind):
+    """They have no path that opens what they give; their contents can travel."""
+    enable("file")
+    with opened_over(poem, kind) as file:
+        with pytest.raises(_stdlib.PICKLE["PicklingError"], match="what is under it is no file"):
+            travel(file)
+        enable("file content")
+        after = travel(file)
+        assert after.read() in ("twö\nthree\n", "twö\nthree\n".encode())
+        assert file.read(1) in ("t", b"t")
+
+
+def test_a_text_file_made_by_hand(enable, travel, poem):
+    enable("file")
+    with open(poem, "rb") as lower, io.TextIOWrapper(lower, encoding="utf-8") as file:
+        assert file.readline() == "one\n"
+        with travel(file) as after:
+            assert (after.readline(), after.mode) == ("twö\n", "r")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be removed there")
+@pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.parametrize("mode", ["r", "rb", "r+b"])
+def test_a_path_that_leads_to_it_no_more(enable, travel, poem, mode, replaced):
+    enable("file")
+    with open(poem, mode) as file:
+        os.rename(poem, poem + ".old")
+        if replaced:
+            with open(poem, "w") as other:
+                other.write("other")
+        with pytest.raises(_stdlib.PICKLE["PicklingError"], match="has no path to open it by"):
+            travel(file)
+        enable("file content")
+        assert len(travel(file).read()) in (14, 15)
+
+
+@pytest.mark.parametrize("newline", [None, "", "\n", "\r", "\r\n"], ids=repr)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_contents_are_what_the_file_gives(enable, travel, tmp_path, encoding, newline):
+    """Also its ends of lines; at each position, the end too."""
+    enable("file content")
+    path = tmp_path / "lines"
+    path.write_text("ö1\r\n2\n3\r4", encoding=encoding, newline="")
+    with open(path, encoding=encoding, newline=newline) as file:
+        while True:
+            position = file.tell()
+            after = travel(file)
+            assert after.read() == file.read()
+            file.seek(position)
+            if not file.read(1):
+                break
 
 
 def test_a_position_that_is_not_there_closes_the_file(enable, poem):

@@ -14,6 +14,7 @@ ORDER = (
     ("_backend",),
     ("copyreg", "pickle", "copy"),
     ("_compiler", "_holders", "_register", "_safe"),
+    ("_elsewhere",),
     ("compiler", "registration", "install", "reducers"),
     ("_clusters",),
     ("safe", "clusters", "_diagnosis"),

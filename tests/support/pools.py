@@ -14,9 +14,15 @@ import re
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, process
-from multiprocessing import managers, shared_memory
+from multiprocessing import connection, managers, shared_memory
 
 DEADLINE = 100
+
+# So long what never ends is waited for.
+WAIT = 0.5
+
+BROKEN = ("EOFError", "ConnectionResetError", "BrokenPipeError", "ConnectionRefusedError")
+BROKEN += ("FileNotFoundError",)
 
 
 class Config:
@@ -67,7 +73,7 @@ def end(_):
 
 
 def make(kind):
-    return {"refusing": Refusing, "poisonous": Poisonous}[kind]()
+    return {"refusing": Refusing, "poisonous": Poisonous, "nothing": dict}[kind]()
 
 
 def echo(get, put):
@@ -148,6 +154,84 @@ def channels(context):
         memory.unlink()
 
 
+def failures(context):
+    """What dies, and what cannot be loaded, on either side: where there it is waited for without
+    end, so it is here, and where there it is an exception, here it is the same.
+    """
+    for name, function, argument in (
+        ("argument cannot be loaded", id, Poisonous()),
+        ("result cannot be loaded", make, "poisonous"),
+        ("worker died", end, 1),
+    ):
+        pool = context.Pool(1)
+        [worker] = pool._pool
+        yield f"pool: {name}", outcome(pool.apply_async(function, (argument,)).get, WAIT)
+        # What it ends has ended: how the pool is terminated depends on that.
+        if function is make:
+            pool._result_handler.join(60)
+        else:
+            connection.wait([worker.sentinel], 60)
+        yield "terminated", outcome(pool.terminate)
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            failed = pool.submit(function, argument).exception(60)
+            yield f"executor: {name}", type(failed).__name__
+    with context.Pool(1) as pool:
+        mapped = pool.imap(make, ["refusing", "nothing", "refusing"])
+        yield "imap", [outcome(mapped.next, 30) for _ in range(3)]
+        yield "map", outcome(pool.map_async(make, ["refusing"]).get, 30)
+        yield "starmap", outcome(pool.starmap_async(make, [("refusing",)]).get, 30)
+        yield "unpicklable", outcome(pool.apply, lambda: 1)
+    yield from failures_of_channels(context)
+
+
+def failures_of_channels(context):
+    for name, queue in (
+        ("queue", context.Queue()),
+        ("joinable queue", context.JoinableQueue()),
+        ("simple queue", context.SimpleQueue()),
+    ):
+        queue.put(Poisonous())
+        queue.put("goes on")
+        yield f"{name}: not loaded here", outcome(queue.get), outcome(queue.get)
+        child = context.Process(target=echo, args=(queue.get, queue.put))
+        child.start()
+        queue.put(Poisonous())
+        child.join(60)
+        yield f"{name}: not loaded there", child.exitcode
+    near, far = context.Pipe()
+    child = context.Process(target=echo, args=(far.recv, far.send))
+    child.start()
+    near.send(Poisonous())
+    child.join(60)
+    far.close()
+    yield "pipe: not loaded there", child.exitcode, outcome(near.recv)
+    near, far = context.Pipe()
+    for value in (Poisonous(), "goes on"):
+        far.send(value)
+    yield "pipe: not loaded here", outcome(near.recv), outcome(near.recv)
+    near.send_bytes(b"no pickle")
+    yield "pipe: no pickle", type_of(far.recv)
+    with managers.SyncManager(ctx=context) as manager:
+        shared, waiting = manager.dict(), manager.Queue()
+        for call in (shared.get, shared.update, waiting.put, manager.list):
+            told = outcome(call, Poisonous()).partition(":")[0]
+            yield "manager: not loaded there", told, outcome(shared.__len__)
+        yield "manager: unpicklable", outcome(shared.setdefault, "a", lambda: 1), len(shared)
+        yield "manager: no such", outcome(shared.pop, "a").partition("\n")[0]
+    with context.Manager() as manager:
+        process = manager._process
+        shared = manager.dict()
+        process.kill()
+        process.join(60)
+        yield "manager died", type_of(shared.get, "a")
+
+
+def type_of(function, *arguments):
+    """Return which exception a call ends in: how a connection breaks is not always the same."""
+    told = outcome(function, *arguments).partition(":")[0]
+    return "OSError" if told in BROKEN else told
+
+
 def write_into(memory, data):
     memory.buf[: len(data)] = data
     return len(data)
@@ -156,7 +240,7 @@ def write_into(memory, data):
 def main():
     faulthandler.dump_traceback_later(DEADLINE, exit=True)
     context = multiprocessing.get_context(sys.argv[1])
-    for part in (pools, channels):
+    for part in (pools, channels, failures):
         for line in part(context):
             print(*line, flush=True)
 

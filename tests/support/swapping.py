@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import fastcopyreg
 from fastcopyreg import _stdlib
-from fastcopyreg.install import Swap, install, uninstall
+from fastcopyreg.install import InstallReport, Swap, install, uninstall
 
 HAS_REPLACE = hasattr(std_copy, "replace")
 
@@ -86,6 +86,9 @@ class StandIns:
         self.swap = Swap(_stand_in_pairs(), set_type_module)
         self.replaced = self.unreachable = ()
 
+    def held_elsewhere(self):
+        return self.swap.held_elsewhere()
+
     def install(self):
         self.unreachable = self.swap.enter()
         self.replaced = self.swap.replaced()
@@ -104,11 +107,21 @@ class Core:
     )
 
     def __init__(self):
-        self.replaced = self.unreachable = ()
+        self.report = InstallReport("c")
+
+    @property
+    def replaced(self):
+        return self.report.replaced
+
+    @property
+    def unreachable(self):
+        return self.report.unreachable
+
+    def held_elsewhere(self):
+        return self.report.unreachable
 
     def install(self):
-        report = install()
-        self.replaced, self.unreachable = report.replaced, report.unreachable
+        self.report = install()
 
     def uninstall(self):
         uninstall()

@@ -35,7 +35,8 @@ enum safe_flag {
     SAFE_IS_FACTORY = 16, /* may be the factory of a defaultdict */
     SAFE_IS_MADE = 32,    /* arguments with which construct_object() makes it are of its forms */
     SAFE_IS_CALLED = 64,  /* construct_object() never makes it */
-    SAFE_IS_UNNAMED = 128 /* no names lead to it */
+    SAFE_IS_UNNAMED = 128,    /* no names lead to it */
+    SAFE_IS_FREED_WITHIN = 256 /* its objects are freed one within another */
 };
 
 struct safe_entry {

@@ -176,6 +176,21 @@ is_uuid_state(const PolicyObject *policy, PyObject *object_state)
 
 /* ---- BUILD -------------------------------------------------------------- */
 
+int
+safe_get_method(PyObject *object, PyObject *name, PyObject **method)
+{
+    PyObject *found = type_lookup(Py_TYPE(object), name);
+    *method = NULL;
+    if (found == NULL) {
+        return 0;
+    }
+    Py_INCREF(found);
+    descrgetfunc bind = Py_TYPE(found)->tp_descr_get;
+    *method = bind == NULL ? Py_NewRef(found) : bind(found, object, (PyObject *)Py_TYPE(object));
+    Py_DECREF(found);
+    return *method == NULL ? -1 : 0;
+}
+
 /* type.__setstate__(object, object_state).  0 or -1.  Runs Python code. */
 static int
 call_allowed_setstate(struct unpickler *unpickler, PyObject *setstate, PyObject *object,

@@ -39,7 +39,8 @@ struct safe_spec {
 
 struct safe_form {
     Py_ssize_t count;
-    int repeats; /* the last stands for any number of arguments */
+    int repeats;     /* the last stands for any number of arguments */
+    int are_numbers; /* exact ints and None fit, whatever else does */
     struct safe_spec *specs;
 };
 

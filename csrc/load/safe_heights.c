@@ -109,8 +109,8 @@ grow(struct unpickler *unpickler, PyObject *container, uint64_t height)
 }
 
 int
-safe_hold(struct unpickler *unpickler, PyObject *container, PyObject *const *first,
-          PyObject *const *end, Py_ssize_t stride)
+safe_hold_parts(struct unpickler *unpickler, PyObject *container, PyObject *const *first,
+                PyObject *const *end, Py_ssize_t stride)
 {
     uint64_t height = 0, highest = 0;
     for (; first < end; first += stride) {

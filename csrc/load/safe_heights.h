@@ -13,9 +13,31 @@
 
 #include "load/safe_limits.h"
 
+/* True if any of every `stride`th object may be freed so.  The policy's own types alone have a
+   policy's flag; what cannot hold anything is passed at a glance. */
+ALWAYS_INLINE int
+safe_may_hold(PyObject *const *first, PyObject *const *end, Py_ssize_t stride)
+{
+    while (first < end && !PyType_HasFeature(Py_TYPE(*first), Py_TPFLAGS_HAVE_GC)) {
+        first += stride;
+    }
+    return first < end;
+}
+
 /* Notes that a container, or NULL for one that is not made yet, takes every `stride`th object
-   from `first` up.  0, or -1 with UnpicklingError or MemoryError.  Runs no Python code. */
-int safe_hold(struct unpickler *unpickler, PyObject *container, PyObject *const *first,
-              PyObject *const *end, Py_ssize_t stride);
+   from `first` up, all of which are owned.  0, or -1 with UnpicklingError or MemoryError.  Runs
+   Python code only as allocations do. */
+int safe_hold_parts(struct unpickler *unpickler, PyObject *container, PyObject *const *first,
+                    PyObject *const *end, Py_ssize_t stride);
+
+/* The same, where mostly there is nothing to note. */
+ALWAYS_INLINE int
+safe_hold(struct unpickler *unpickler, PyObject *container, PyObject *const *first,
+          PyObject *const *end, Py_ssize_t stride)
+{
+    return likely(!safe_may_hold(first, end, stride))
+               ? 0
+               : safe_hold_parts(unpickler, container, first, end, stride);
+}
 
 #endif

@@ -121,8 +121,7 @@ matches_dict(struct unpickler *unpickler, const struct safe_spec *spec, PyObject
     return charged(unpickler, (uint64_t)PyDict_GET_SIZE(object));
 }
 
-/* A list or tuple, which is hashed if it is SPEC_KEYS, and else put into what is called.  The
-   items are owned, as counting them may run Python code. */
+/* A list or tuple, which is hashed if it is SPEC_KEYS, and else put into what is called. */
 static int
 matches_list(struct unpickler *unpickler, const struct safe_spec *spec, PyObject *object)
 {
@@ -130,16 +129,20 @@ matches_list(struct unpickler *unpickler, const struct safe_spec *spec, PyObject
         return 0;
     }
     int result = charged(unpickler, (uint64_t)Py_SIZE(object));
-    PyObject *items = result <= 0 ? NULL : PySequence_Tuple(object);
+    PyObject **parts = PySequence_Fast_ITEMS(object);
+    if (result <= 0 || spec->low > 0) {
+        return result <= 0 ? result : are_atoms(parts, Py_SIZE(object));
+    }
+    if (spec->kind == SPEC_LIST && !safe_may_hold(parts, parts + Py_SIZE(object), 1)) {
+        return 1;
+    }
+    PyObject *items = PySequence_Tuple(object); /* owns them while they are hashed or noted */
     if (items == NULL) {
-        return result <= 0 ? result : -1;
+        return -1;
     }
     Py_ssize_t count = PyTuple_GET_SIZE(items);
     PyObject *const *first = &PyTuple_GET_ITEM(items, 0);
-    if (spec->low > 0) {
-        result = are_atoms(first, count);
-    }
-    else if (spec->kind == SPEC_KEYS) {
+    if (spec->kind == SPEC_KEYS) {
         result = safe_check_keys(unpickler, NULL, first, first + count, 1) < 0 ? -1 : 1;
     }
     else {
@@ -204,6 +207,13 @@ all_fit(const struct safe_form *bound, PyObject *const *arguments, Py_ssize_t co
     Py_ssize_t fitting = 0;
     if (count != bound->count || bound->repeats) {
         return 0;
+    }
+    if (bound->are_numbers) {
+        while (fitting < count
+               && (PyLong_CheckExact(arguments[fitting]) || arguments[fitting] == Py_None)) {
+            fitting++;
+        }
+        return fitting == count;
     }
     while (fitting < count && fits(&bound->specs[fitting], arguments[fitting], cost)) {
         fitting++;

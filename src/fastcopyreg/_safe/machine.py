@@ -224,8 +224,21 @@ class Machine:
         self.persistent_load = persistent_load
         self.memo = {}
         self.heights, self.grown = {}, 0
+        self.running = False
+
+    def check_idle(self):
+        if self.running:
+            raise RuntimeError("Unpickler object is already used")
 
     def load(self):
+        self.check_idle()
+        self.running = True
+        try:
+            return self.load_one()
+        finally:
+            self.running = False
+
+    def load_one(self):
         self.stack, self.marks, self.nesting = [], [], []
         self.protocol = 0
         self.objects = self.charged = self.collisions = self.sets = self.helpers = 0
@@ -879,14 +892,8 @@ class Machine:
         self.nest_items(start)
         if self.marks and start == self.fence:
             self.marks.pop()
-        items = self.stack[start:]
-        del self.stack[start:]
-        if not items and APPENDS_PASSES_EMPTY:
-            return
-        if type(value) is list:
-            value.extend(items)
-            return
-        self.extend(value, items)
+        if start < len(self.stack) or not APPENDS_PASSES_EMPTY:
+            self.extend(value, start)
 
     def method_of(self, value, name):
         method = method_of(value, name)
@@ -895,13 +902,15 @@ class Machine:
             self.refuse("method", value)
         return method
 
-    def extend(self, value, items):
+    def extend(self, value, start):
         """By the methods of its class: what a pickle has put into it is not asked."""
         extend = method_of(value, "extend")
+        append = None if extend is not None else self.method_of(value, "append")
+        items = self.stack[start:]
+        del self.stack[start:]
         if extend is not None:
             extend(items)
             return
-        append = self.method_of(value, "append")
         for item in items:
             append(item)
 
@@ -913,11 +922,7 @@ class Machine:
         if type(value) is not list:
             self.check_takes(value, self.stack[start:])
         self.nest_items(start)
-        item = self.stack.pop()
-        if type(value) is list:
-            value.append(item)
-            return
-        self.extend(value, [item])
+        self.extend(value, start)
 
     def op_appends(self):
         if not self.marks:
@@ -965,15 +970,17 @@ class Machine:
             self.check_takes(value, self.stack[start:])
         self.nest_items(start)
         self.check_keys(value, self.stack[start:])
-        items = self.pop_items()
-        if not items and APPENDS_PASSES_EMPTY:
+        self.marks.pop()
+        if start == len(self.stack) and APPENDS_PASSES_EMPTY:
             return
-        if isinstance(value, set):
+        add = None if isinstance(value, set) else self.method_of(value, "add")
+        items = self.stack[start:]
+        del self.stack[start:]
+        if add is None:
             value.update(items)
-        else:
-            add = self.method_of(value, "add")
-            for item in items:
-                add(item)
+            return
+        for item in items:
+            add(item)
 
     # --- opcodes: globals and calls
 

@@ -16,7 +16,8 @@
    They run no Python code but to word a refusal, and to hash keys.
 
    In the order of calls, from the ground up: safe_forms.h, safe_policy.h, safe_limits.h,
-   safe_keys.h, safe_heights.h, safe_match.h, this and safe_opcodes.h, the opcodes of load_*.c, safe_loop.c. */
+   safe_keys.h, safe_heights.h, safe_match.h, this and safe_opcodes.h, the opcodes of load_*.c,
+   safe_loop.c. */
 #ifndef FASTCOPYREG_LOAD_SAFE_H
 #define FASTCOPYREG_LOAD_SAFE_H
 

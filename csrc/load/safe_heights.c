@@ -17,9 +17,7 @@ set_height(struct unpickler *unpickler, PyObject *object, uint64_t height)
 {
     PyObject *key = PyLong_FromVoidPtr(object);
     PyObject *pair = Py_BuildValue("OK", object, (unsigned long long)height);
-    int result = key == NULL || pair == NULL
-                     ? -1
-                     : PyDict_SetItem(unpickler->heights, key, pair);
+    int result = key == NULL || pair == NULL ? -1 : PyDict_SetItem(unpickler->heights, key, pair);
     Py_XDECREF(key);
     Py_XDECREF(pair);
     return result;

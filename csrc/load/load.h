@@ -23,7 +23,8 @@
     V(buffers)               \
     V(encoding)              \
     V(errors)                \
-    V(policy)
+    V(policy)                \
+    V(heights)
 
 struct unpickler {
     /*  stack ............ fence ............ top ............ limit
@@ -46,6 +47,7 @@ struct unpickler {
     PyObject *encoding;        /* NULL: ASCII */
     PyObject *errors;          /* NULL: strict */
     PyObject *policy;          /* of fastcopyreg.safe; NULL: anything may be called */
+    PyObject *heights;         /* see safe_heights.c; NULL: of nothing */
     struct safe_counts safe;   /* where there is a policy */
     int protocol;
     int fix_imports;

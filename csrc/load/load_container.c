@@ -1,6 +1,7 @@
 /* Opcodes of lists, dicts and sets, and those that move objects about. */
 #include "base/layout.h"
 #include "load/load_state.h"
+#include "load/safe_limits.h"
 #include "load/load_template.h"
 #include "values/room.h"
 
@@ -154,19 +155,53 @@ has_method(PyTypeObject *type, PyObject *name)
     return found != NULL && PyType_HasFeature(Py_TYPE(found), Py_TPFLAGS_METHOD_DESCRIPTOR);
 }
 
-/* object.extend(items), without the bound method.  Runs Python code. */
+/* object.extend(items), without the bound method; in a load with a policy, that of its class.
+   Runs Python code. */
 static int
 extend_by_method(struct unpickler *unpickler, PyObject *object, PyObject **start)
 {
+    PyObject *name = unpickler->state->str.extend, *returned;
     PyObject *arguments[] = {object, take_list(unpickler, start)};
     if (arguments[1] == NULL) {
         return -1;
     }
-    PyObject *returned =
-        PyObject_VectorcallMethod(unpickler->state->str.extend, arguments, 2, NULL);
+    if (unpickler->policy == NULL) {
+        returned = PyObject_VectorcallMethod(name, arguments, 2, NULL);
+    }
+    else {
+        PyObject *method = Py_NewRef(type_lookup(Py_TYPE(object), name));
+        returned = PyObject_Vectorcall(method, arguments, 2, NULL);
+        Py_DECREF(method);
+    }
     Py_DECREF(arguments[1]);
     Py_XDECREF(returned);
     return returned == NULL ? -1 : 0;
+}
+
+/* The method of an object: *method, strong, or NULL if it has none.  In a load with a policy it is
+   its class's, whatever the pickle has put into the object.  0 or -1.  Runs Python code. */
+static int
+get_optional_method(struct unpickler *unpickler, PyObject *object, PyObject *name,
+                    PyObject **method)
+{
+    if (unpickler->policy != NULL) {
+        return safe_get_method(object, name, method);
+    }
+    return PyObject_GetOptionalAttr(object, name, method) < 0 ? -1 : 0;
+}
+
+/* The same; strong, or NULL with an exception. */
+static PyObject *
+get_method(struct unpickler *unpickler, PyObject *object, PyObject *name)
+{
+    PyObject *method;
+    if (unpickler->policy == NULL) {
+        return PyObject_GetAttr(object, name);
+    }
+    if (get_optional_method(unpickler, object, name, &method) == 0 && method == NULL) {
+        safe_refuse_here(unpickler, "method", object);
+    }
+    return method;
 }
 
 /* APPENDS onto an object that is not an exact list.  Runs Python code. */
@@ -185,11 +220,11 @@ extend_object(struct unpickler *unpickler, PyObject *object, PyObject **start)
     if (has_method(Py_TYPE(object), str->extend)) {
         return extend_by_method(unpickler, object, start);
     }
-    if (PyObject_GetOptionalAttr(object, str->extend, &extend) < 0) {
+    if (get_optional_method(unpickler, object, str->extend, &extend) < 0) {
         return -1;
     }
     if (extend == NULL) {
-        return append_each(unpickler, start, PyObject_GetAttr(object, str->append));
+        return append_each(unpickler, start, get_method(unpickler, object, str->append));
     }
     PyObject *items = take_list(unpickler, start);
     PyObject *returned = items == NULL ? NULL : PyObject_CallOneArg(extend, items);
@@ -447,7 +482,8 @@ load_additems(struct unpickler *unpickler)
     if (load_hand_over(unpickler, start, unpickler->top - start) < 0) {
         return -1;
     }
-    return append_each(unpickler, start, PyObject_GetAttr(container, unpickler->state->str.add));
+    return append_each(unpickler, start,
+                       get_method(unpickler, container, unpickler->state->str.add));
 }
 
 int

@@ -1,6 +1,7 @@
 /* The checks of a load with a policy: see safe.h. */
 #include "load/safe.h"
 
+#include "load/safe_heights.h"
 #include "load/safe_match.h"
 #include "load/safe_opcodes.h"
 
@@ -541,16 +542,18 @@ safe_extension(struct unpickler *unpickler, int size)
 /* ---- items -------------------------------------------------------------- */
 
 int
-safe_check_taker(struct unpickler *unpickler, PyObject *object)
+safe_check_taker(struct unpickler *unpickler, PyObject *object, PyObject **first,
+                 Py_ssize_t stride)
 {
     const PolicyObject *policy = safe_policy_of(unpickler);
     const struct safe_entry *entry = safe_entry_of(unpickler, Py_TYPE(object));
-    if (policy->any_class && !PyType_Check(object) && !PyModule_Check(object)) {
-        return 0;
+    int is_any_object = policy->any_class && !PyType_Check(object) && !PyModule_Check(object);
+    if (entry == NULL || (!is_any_object && (entry->flags & SAFE_TAKES_ITEMS) == 0)) {
+        return is_any_object ? 0 : safe_refuse_here(unpickler, "items", object);
     }
-    return entry != NULL && (entry->flags & SAFE_TAKES_ITEMS) != 0
+    return (entry->flags & SAFE_IS_FREED_WITHIN) == 0
                ? 0
-               : safe_refuse_here(unpickler, "items", object);
+               : safe_hold(unpickler, object, first, unpickler->top, stride);
 }
 
 int

@@ -16,7 +16,8 @@
    They run no Python code but to word a refusal, and to hash keys.
 
    In the order of calls, from the ground up: safe_forms.h, safe_policy.h, safe_limits.h,
-   safe_keys.h, safe_match.h, this and safe_opcodes.h, the opcodes of load_*.c, safe_loop.c. */
+   safe_keys.h, safe_heights.h, safe_match.h, this and safe_opcodes.h, the opcodes of load_*.c,
+   safe_loop.c. */
 #ifndef FASTCOPYREG_LOAD_SAFE_H
 #define FASTCOPYREG_LOAD_SAFE_H
 
@@ -45,6 +46,7 @@ struct safe_counts {
     uint64_t charged;
     uint64_t collisions;
     uint64_t sets;      /* that were made by a call */
+    uint64_t grown;     /* see safe_heights.h; for as long as the memo */
     size_t offset;      /* of the opcode at hand, where it has read its argument since */
     uint64_t begin;     /* of the pickle in the input */
     Py_ssize_t loose;   /* arguments on top of the stack that no tuple holds; -1: none */
@@ -100,6 +102,10 @@ int safe_calls_freely(struct unpickler *unpickler, PyObject *callable);
 /* True if state under these keys, which are every second of `pairs`, may be stored in the instance
    as it lies on the stack.  Raises nothing. */
 int safe_stores(struct unpickler *unpickler, PyObject *object, PyObject **pairs, Py_ssize_t count);
+
+/* The method that the class of an object has under the name, bound to it: *method, strong, or NULL
+   if it has none.  0 or -1.  Runs Python code. */
+int safe_get_method(PyObject *object, PyObject *name, PyObject **method);
 
 /* For load_one.c, which has no machine.  The callable of these names if the pickle may be read
    there: borrowed, or NULL. */

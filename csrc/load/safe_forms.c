@@ -44,15 +44,18 @@ read_form(struct safe_form *bound, PyObject *object)
         return -1;
     }
     Py_ssize_t count = PyTuple_GET_SIZE(specs);
+    bound->are_numbers = count > 0;
     bound->specs = PyMem_Calloc((size_t)count + 1, sizeof(struct safe_spec));
     if (bound->specs == NULL) {
         PyErr_NoMemory();
         return -1;
     }
     for (; bound->count < count; bound->count++) {
-        if (read_spec(&bound->specs[bound->count], PyTuple_GET_ITEM(specs, bound->count)) < 0) {
+        struct safe_spec *spec = &bound->specs[bound->count];
+        if (read_spec(spec, PyTuple_GET_ITEM(specs, bound->count)) < 0) {
             return -1;
         }
+        bound->are_numbers &= spec->kind == SPEC_PARTS && spec->object == Py_None;
     }
     return 0;
 }

@@ -15,10 +15,10 @@ enum safe_kind {
     SPEC_NONE,
     SPEC_INT, /* from low to high, without bounds where these are the greatest */
     SPEC_FLOAT,
-    SPEC_STR,   /* of at most high characters, all of `characters` */
-    SPEC_BYTES, /* from low to high bytes */
-    SPEC_LIST,  /* or a tuple */
-    SPEC_DICT,
+    SPEC_STR,     /* of at most high characters, all of `characters` */
+    SPEC_BYTES,   /* from low to high bytes */
+    SPEC_LIST,    /* or a tuple; low: of atoms */
+    SPEC_DICT,    /* low: of atoms */
     SPEC_KEYS,    /* the same that is to be hashed */
     SPEC_EXACT,   /* an instance of exactly the type `object` */
     SPEC_SUBTYPE, /* or of a subtype */
@@ -39,7 +39,8 @@ struct safe_spec {
 
 struct safe_form {
     Py_ssize_t count;
-    int repeats; /* the last stands for any number of arguments */
+    int repeats;     /* the last stands for any number of arguments */
+    int are_numbers; /* exact ints and None fit, whatever else does */
     struct safe_spec *specs;
 };
 

@@ -255,6 +255,9 @@ check_key(struct unpickler *unpickler, uint64_t container, PyObject *key)
             PyUnicode_CheckExact(key) ? PyUnicode_GET_LENGTH(key) : PyBytes_GET_SIZE(key);
         return length <= SAFE_LONG_KEY ? 0 : safe_charge(unpickler, (uint64_t)length);
     }
+    if (PyMemoryView_Check(key)) { /* each is hashed anew, of the same memory */
+        return safe_charge(unpickler, (uint64_t)PyMemoryView_GET_BUFFER(key)->len);
+    }
     if (!may_collide((PolicyObject *)unpickler->policy, key)) {
         return 0;
     }

@@ -92,7 +92,7 @@ append_safely(struct unpickler *unpickler, PyObject **start)
     if (taker == NULL) {
         return 0;
     }
-    if (unlikely(!PyList_CheckExact(taker)) && safe_check_taker(unpickler, taker) < 0) {
+    if (unlikely(!PyList_CheckExact(taker)) && safe_check_taker(unpickler, taker, start, 1) < 0) {
         return -1;
     }
     return safe_nest_items(unpickler, start, start - 1);
@@ -117,7 +117,8 @@ set_items_safely(struct unpickler *unpickler, PyObject **start)
     if (taker == NULL || (unpickler->top - start) % 2 != 0) {
         return 0;
     }
-    if (unlikely(!PyDict_CheckExact(taker)) && safe_check_taker(unpickler, taker) < 0) {
+    if (unlikely(!PyDict_CheckExact(taker))
+        && safe_check_taker(unpickler, taker, start + 1, 2) < 0) {
         return -1;
     }
     if (safe_nest_items(unpickler, start, start - 1) < 0) {
@@ -133,7 +134,7 @@ add_items(struct unpickler *unpickler, PyObject **start)
     if (taker == NULL) {
         return 0;
     }
-    if (!PySet_CheckExact(taker) && safe_check_taker(unpickler, taker) < 0) {
+    if (!PySet_CheckExact(taker) && safe_check_taker(unpickler, taker, start, 1) < 0) {
         return -1;
     }
     if (safe_nest_items(unpickler, start, start - 1) < 0) {
@@ -300,6 +301,9 @@ safe_opcodes(struct unpickler *unpickler)
     counts->most_depth = limits->depth;
     counts->helpers = 0;
     counts->met_helper = unpickler->memo.length != 0;
+    if (unpickler->heights == NULL) {
+        counts->grown = 0;
+    }
     counts->seen = NULL;
     counts->seen_entry = NULL;
     counts->nesting_count = counts->hash_count = counts->hash_room = 0;

@@ -1,6 +1,7 @@
 /* Arguments against the forms that they may have: see safe_match.h and safe_forms.h. */
 #include "load/safe_match.h"
 
+#include "load/safe_heights.h"
 #include "load/safe_keys.h"
 #include "load/safe_limits.h"
 
@@ -87,32 +88,68 @@ matches_bytes(struct unpickler *unpickler, const struct safe_spec *spec, PyObjec
     return charged(unpickler, (uint64_t)PyBytes_GET_SIZE(object));
 }
 
-/* A list or tuple, which is hashed if it is SPEC_KEYS, or a dict. */
 static int
-matches_container(struct unpickler *unpickler, const struct safe_spec *spec, PyObject *object)
+is_number_or_text(PyObject *object)
 {
-    if (unpickler == NULL) {
+    return object == Py_None || PyLong_Check(object) || PyFloat_CheckExact(object)
+           || PyUnicode_CheckExact(object);
+}
+
+static int
+are_atoms(PyObject *const *items, Py_ssize_t count)
+{
+    while (count > 0 && is_number_or_text(items[count - 1])) {
+        count--;
+    }
+    return count == 0;
+}
+
+/* A dict. */
+static int
+matches_dict(struct unpickler *unpickler, const struct safe_spec *spec, PyObject *object)
+{
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    if (!PyDict_CheckExact(object)) {
         return 0;
     }
-    if (spec->kind == SPEC_DICT) {
-        return PyDict_CheckExact(object) ? charged(unpickler, (uint64_t)PyDict_GET_SIZE(object))
-                                         : 0;
+    while (spec->low > 0 && PyDict_Next(object, &position, &key, &value)) {
+        if (!is_number_or_text(value)) {
+            return 0;
+        }
     }
+    return charged(unpickler, (uint64_t)PyDict_GET_SIZE(object));
+}
+
+/* A list or tuple, which is hashed if it is SPEC_KEYS, and else put into what is called. */
+static int
+matches_list(struct unpickler *unpickler, const struct safe_spec *spec, PyObject *object)
+{
     if (!PyList_CheckExact(object) && !PyTuple_CheckExact(object)) {
         return 0;
     }
     int result = charged(unpickler, (uint64_t)Py_SIZE(object));
-    if (result <= 0 || spec->kind == SPEC_LIST) {
-        return result;
+    PyObject **parts = PySequence_Fast_ITEMS(object);
+    if (result <= 0 || spec->low > 0) {
+        return result <= 0 ? result : are_atoms(parts, Py_SIZE(object));
     }
-    PyObject *keys = PySequence_Tuple(object);
-    if (keys == NULL) {
+    if (spec->kind == SPEC_LIST && !safe_may_hold(parts, parts + Py_SIZE(object), 1)) {
+        return 1;
+    }
+    PyObject *items = PySequence_Tuple(object); /* owns them while they are hashed or noted */
+    if (items == NULL) {
         return -1;
     }
-    PyObject *const *first = &PyTuple_GET_ITEM(keys, 0);
-    result = safe_check_keys(unpickler, NULL, first, first + PyTuple_GET_SIZE(keys), 1);
-    Py_DECREF(keys);
-    return result < 0 ? -1 : 1;
+    Py_ssize_t count = PyTuple_GET_SIZE(items);
+    PyObject *const *first = &PyTuple_GET_ITEM(items, 0);
+    if (spec->kind == SPEC_KEYS) {
+        result = safe_check_keys(unpickler, NULL, first, first + count, 1) < 0 ? -1 : 1;
+    }
+    else {
+        result = safe_hold(unpickler, NULL, first, first + count, 1) < 0 ? -1 : 1;
+    }
+    Py_DECREF(items);
+    return result;
 }
 
 static int
@@ -171,6 +208,13 @@ all_fit(const struct safe_form *bound, PyObject *const *arguments, Py_ssize_t co
     if (count != bound->count || bound->repeats) {
         return 0;
     }
+    if (bound->are_numbers) {
+        while (fitting < count
+               && (PyLong_CheckExact(arguments[fitting]) || arguments[fitting] == Py_None)) {
+            fitting++;
+        }
+        return fitting == count;
+    }
     while (fitting < count && fits(&bound->specs[fitting], arguments[fitting], cost)) {
         fitting++;
     }
@@ -189,9 +233,9 @@ matches_spec(struct unpickler *unpickler, const PolicyObject *policy, const stru
     case SPEC_FLOAT: return PyFloat_CheckExact(object);
     case SPEC_STR: return matches_text(unpickler, spec, object);
     case SPEC_BYTES: return matches_bytes(unpickler, spec, object);
+    case SPEC_DICT: return unpickler == NULL ? 0 : matches_dict(unpickler, spec, object);
     case SPEC_LIST:
-    case SPEC_DICT:
-    case SPEC_KEYS: return matches_container(unpickler, spec, object);
+    case SPEC_KEYS: return unpickler == NULL ? 0 : matches_list(unpickler, spec, object);
     case SPEC_EXACT: return (PyObject *)Py_TYPE(object) == spec->object;
     case SPEC_SUBTYPE: return PyObject_TypeCheck(object, (PyTypeObject *)spec->object);
     case SPEC_IS: return object == spec->object;

@@ -12,8 +12,10 @@ int safe_build(struct unpickler *unpickler);
 int safe_extension(struct unpickler *unpickler, int size);
 int safe_readonly(struct unpickler *unpickler);
 
-/* Checks that an object that is no exact list, dict or set takes items: 0 or -1. */
-int safe_check_taker(struct unpickler *unpickler, PyObject *object);
+/* Checks that an object that is no exact list, dict or set takes items, which are every
+   `stride`th object from `first` up to the top of the stack: 0 or -1. */
+int safe_check_taker(struct unpickler *unpickler, PyObject *object, PyObject **first,
+                     Py_ssize_t stride);
 
 /* INST, once its class is known: 0 or -1. */
 int safe_inst(struct unpickler *unpickler, PyObject *cls, PyObject **start);

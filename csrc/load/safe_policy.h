@@ -28,14 +28,15 @@ enum safe_helper {
 };
 
 enum safe_flag {
-    SAFE_TAKES_ITEMS = 1, /* APPEND(S), SETITEM(S), ADDITEMS */
-    SAFE_TAKES_STATE = 2, /* BUILD, with any state */
-    SAFE_TAKES_UUID = 4,  /* BUILD, with the state of a UUID */
-    SAFE_IS_VALUE = 8,    /* one of safe.STANDARD: objects with its hash can collide */
-    SAFE_IS_FACTORY = 16, /* may be the factory of a defaultdict */
-    SAFE_IS_MADE = 32,    /* arguments with which construct_object() makes it are of its forms */
-    SAFE_IS_CALLED = 64,  /* construct_object() never makes it */
-    SAFE_IS_UNNAMED = 128 /* no names lead to it */
+    SAFE_TAKES_ITEMS = 1,  /* APPEND(S), SETITEM(S), ADDITEMS */
+    SAFE_TAKES_STATE = 2,  /* BUILD, with any state */
+    SAFE_TAKES_UUID = 4,   /* BUILD, with the state of a UUID */
+    SAFE_IS_VALUE = 8,     /* one of safe.STANDARD: objects with its hash can collide */
+    SAFE_IS_FACTORY = 16,  /* may be the factory of a defaultdict */
+    SAFE_IS_MADE = 32,     /* arguments with which construct_object() makes it are of its forms */
+    SAFE_IS_CALLED = 64,   /* construct_object() never makes it */
+    SAFE_IS_UNNAMED = 128, /* no names lead to it */
+    SAFE_IS_FREED_WITHIN = 256 /* its objects are freed one within another */
 };
 
 struct safe_entry {

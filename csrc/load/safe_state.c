@@ -77,7 +77,7 @@ check_half(struct unpickler *unpickler, PyObject *half)
     }
     PyObject *name, *value;
     Py_ssize_t position = 0;
-    while (PyDict_Next(half, &position, &name, &value)) {
+    while (layout_dict_next(half, &position, &name, &value)) {
         if (!is_plain_name(name)) {
             return safe_refuse_here(unpickler, "name", name);
         }
@@ -146,10 +146,16 @@ is_text(PyObject *object, PyObject *text)
         return 1;
     }
     Py_ssize_t length = PyUnicode_GET_LENGTH(text);
-    return PyUnicode_CheckExact(object) && PyUnicode_GET_LENGTH(object) == length
-           && PyUnicode_IS_COMPACT_ASCII(object)
-           && memcmp(PyUnicode_1BYTE_DATA(object), PyUnicode_1BYTE_DATA(text), (size_t)length)
-                  == 0;
+    if (!PyUnicode_CheckExact(object) || PyUnicode_GET_LENGTH(object) != length
+        || !PyUnicode_IS_COMPACT_ASCII(object)) {
+        return 0;
+    }
+    const char *bytes = (const char *)((PyASCIIObject *)object + 1);
+    const char *other = (const char *)((PyASCIIObject *)text + 1);
+    while (length > 0 && bytes[length - 1] == other[length - 1]) {
+        length--;
+    }
+    return length == 0;
 }
 
 /* The state of a UUID: {'int': ..., 'is_safe': ...}, of which the last may be missing. */
@@ -163,7 +169,7 @@ is_uuid_state(const PolicyObject *policy, PyObject *object_state)
     if (!PyDict_CheckExact(object_state)) {
         return 0;
     }
-    while (PyDict_Next(object_state, &position, &name, &value)) {
+    while (layout_dict_next(object_state, &position, &name, &value)) {
         int is_int = is_text(name, str->int_);
         has_int |= is_int;
         if (is_int ? !is_of_128_bits(policy, value)
@@ -175,6 +181,21 @@ is_uuid_state(const PolicyObject *policy, PyObject *object_state)
 }
 
 /* ---- BUILD -------------------------------------------------------------- */
+
+int
+safe_get_method(PyObject *object, PyObject *name, PyObject **method)
+{
+    PyObject *found = type_lookup(Py_TYPE(object), name);
+    *method = NULL;
+    if (found == NULL) {
+        return 0;
+    }
+    Py_INCREF(found);
+    descrgetfunc bind = Py_TYPE(found)->tp_descr_get;
+    *method = bind == NULL ? Py_NewRef(found) : bind(found, object, (PyObject *)Py_TYPE(object));
+    Py_DECREF(found);
+    return *method == NULL ? -1 : 0;
+}
 
 /* type.__setstate__(object, object_state).  0 or -1.  Runs Python code. */
 static int

@@ -117,6 +117,8 @@ else:
         def __init__(self, file, **options):
             if not (hasattr(file, "read") and hasattr(file, "readline")):
                 raise TypeError("file must have 'read' and 'readline' attributes")
+            if getattr(self, "_machine", None) is not None:
+                self._machine.check_idle()
             self._arguments = file, options
             self._machine = None
 
@@ -132,6 +134,7 @@ else:
         def find_class(self, module_name, global_name, /):
             """Return what the policy has under these names, or raise UnpicklingError."""
             machine = self._machine
+            machine.check_idle()
             machine.stack, machine.marks, machine.offset, machine.helpers = [], [], 0, 0
             machine.protocol = 3
             return machine.find_class(module_name, global_name)

@@ -349,6 +349,14 @@ def test_and_what_register_declares(load, registry):
     assert load(pickled(Point(1, 2))) == Point(1, 2)
 
 
+def test_a_class_that_only_takes_a_state_is_no_factory(load, registry):
+    from fastcopyreg import _constructors
+
+    _constructors.remember_class(Sub)
+    factory = pickled(collections.defaultdict(Sub))
+    refused(load, factory, "defaultdict")  # It would be called.
+
+
 def test_without_registration_by_default_right_after_one(registry):
     """The policy of loads(data) is kept, and made anew when something was registered."""
     data = pickled(Point(1, 2))
@@ -653,6 +661,101 @@ def test_what_constructors_copy_is_in_proportion():
         refused(way, again, "the limit 'copies'")
     once = b"cbuiltins\nbytearray\n" + text * 1 + b"\x85R."
     assert safe.loads(once) == bytes(100_000)
+
+
+def deep(cls, count):
+    """Instances of a class of `collections`, each of which is an item of the next."""
+    value = cls()
+    for _ in range(count):
+        outer = cls()
+        outer.append(value) if cls is collections.deque else outer.update(x=value)
+        value = outer
+    return value
+
+
+@pytest.mark.parametrize("cls", [collections.deque, collections.defaultdict])
+def test_what_is_freed_within_another_has_a_depth(load, cls):
+    """Up to 3.13 a million of them end the process when they go away.  Those that are fetched from
+    the memo are counted too."""
+    name = f"ccollections\n{cls.__name__}\nq\x00)Rq\x01".encode("latin-1")
+    put = b"0h\x00)Rh\x01aq\x01" if cls is collections.deque else b"0h\x00)RNh\x01sq\x01"
+    refused(load, name + put * 1000 + b".", "the limit 'depth'")
+    refused(load, name + put * 50 + b".", "the limit 'depth'", **limited(depth=50))
+    assert load(name + put * 999 + b".") is not None
+    assert load(name + put * 50 + b".", **limited(depth=51)) is not None
+    between = name + (put.replace(b"h\x01", b"](h\x01e")) * 3000 + b"."
+    assert load(between) is not None
+    assert load(pickled(deep(cls, 200))) is not None
+
+
+def test_deques_may_share_and_hold_one_another(load):
+    shared = collections.deque([1])
+    parent = collections.deque()
+    children = [collections.deque([parent, shared]) for _ in range(500)]
+    parent += [*children, *children, parent]
+    found = load(pickled([parent, shared]))
+    again = pickle.loads(pickled([parent, shared]))
+    assert len(found[0]) == len(again[0]) == 1001
+    assert found[0][0][0] is found[0] is found[0][-1]
+    assert all(child[1] is found[1] for child in [*found[0]][:-1])
+
+
+def test_deques_of_several_pickles_have_a_depth_too():
+    """The memo goes on in an Unpickler, and so do the depths."""
+    first = b"ccollections\ndeque\nq\x00)Rq\x01."
+    more = b"h\x00)Rh\x01aq\x01" + b"0h\x00)Rh\x01aq\x01" * 199 + b"."
+    table = machine.Policy(policy.Table())
+    file = lambda: io.BytesIO(first + more * 6)  # noqa: E731
+    for unpickler in (safe.Unpickler(file()), machine.Machine(table, file(), {})):
+        for _ in range(5):
+            unpickler.load()
+        with pytest.raises(UnpicklingError, match="limit 'depth'"):
+            unpickler.load()
+
+
+def test_a_struct_time_holds_numbers_and_texts(load):
+    import time
+
+    value = time.localtime(0)
+    assert load(pickled(value)) == value
+    refused(load, pickled(time.struct_time([[1], *range(8)])), "STANDARD allows")
+    refused(load, pickled(time.struct_time([*range(9), value, 0])), "STANDARD allows")
+
+
+@pytest.mark.parametrize("items", [b"(K\x01e", b"K\x01a", b"(K\x01\x90"])
+def test_items_go_to_the_methods_of_the_class(load, items):
+    """What a pickle has put into the object would be called, with whatever it says."""
+
+    class Taking:
+        def extend(self, items):
+            self.taken = [*items]
+
+        def add(self, item):
+            self.taken = [item]
+
+    allow = [safe.Allowed(Taking, name="some:Taking")]
+    name = b"csome\nTaking\n)\x81"
+    for attribute in ("extend", "append", "add"):
+        put = b"}X" + struct.pack("<I", len(attribute)) + attribute.encode()
+        data = name + put + b"cbuiltins\nbytearray\nsb" + items + b"."
+        assert load(data, allow=allow).taken == [1]
+        data = data.replace(name, f"c{__name__}\nPoint\n)".encode() + b"\x81")
+        refused(load, data, "its class has no method", allow=[Point])
+
+
+@pytest.mark.skipif(IS_PYPY, reason="an mmap has no hash there")
+def test_views_of_a_buffer_that_are_keys_are_charged():
+    """Each is hashed over all of its memory, and a pickle makes one with two opcodes."""
+    import mmap
+
+    data = b"\x97q\x00\x8f(" + b"h\x00\x98" * 200 + b"\x90."
+    view, table = memoryview(mmap.mmap(-1, 100_000)), machine.Policy(policy.Table())
+    for load in (
+        lambda: safe.loads(data, buffers=[view]),
+        lambda: machine.Machine(table, data, {"buffers": [view]}).load(),
+    ):
+        with pytest.raises(UnpicklingError, match="limit 'copies'"):
+            load()
 
 
 def test_keys_that_would_be_hashed_for_years():

@@ -158,6 +158,10 @@ def says_it_is_safe(value):
         return False
 
 
+def is_atom(value):
+    return value is None or isinstance(value, int) or type(value) in (float, str)
+
+
 def is_plain_name(name):
     if type(name) is not str:
         return False
@@ -219,8 +223,22 @@ class Machine:
         self.buffers = None if buffers is None else iter(buffers)
         self.persistent_load = persistent_load
         self.memo = {}
+        self.heights, self.grown = {}, 0
+        self.running = False
+
+    def check_idle(self):
+        if self.running:
+            raise RuntimeError("Unpickler object is already used")
 
     def load(self):
+        self.check_idle()
+        self.running = True
+        try:
+            return self.load_one()
+        finally:
+            self.running = False
+
+    def load_one(self):
         self.stack, self.marks, self.nesting = [], [], []
         self.protocol = 0
         self.objects = self.charged = self.collisions = self.sets = self.helpers = 0
@@ -315,6 +333,33 @@ class Machine:
             self.exceed("objects")
         self.nest(parts, whole)
 
+    # --- heights: see csrc/load/safe_heights.h
+
+    def is_freed_within(self, value):
+        row = self.policy.row(type(value))
+        return row is not None and bool(row.flags & rows.IS_FREED_WITHIN)
+
+    def height_of(self, value):
+        if id(value) not in self.heights:
+            parts = value.values() if isinstance(value, dict) else value
+            inner = (self.heights.get(id(part)) for part in parts if self.is_freed_within(part))
+            height = 1 + max((found[1] for found in inner if found is not None), default=0)
+            self.heights[id(value)] = value, height
+        return self.heights[id(value)][1]
+
+    def hold(self, container, items):
+        """Note that a container takes items; None: one that is not made yet."""
+        held = [item for item in items if item is not container and self.is_freed_within(item)]
+        height = 1 + max(map(self.height_of, held), default=0)
+        if height == 1:
+            return
+        before = self.heights.get(id(container))
+        if before is not None and height > before[1]:
+            self.grown += height - before[1]
+            self.heights[id(container)] = container, height
+        if height + self.grown > self.limits.depth:
+            self.exceed("depth")
+
     # --- keys
 
     def check_parts(self, key):
@@ -388,6 +433,9 @@ class Machine:
                 if len(key) > LONG_KEY:
                     self.charge(len(key))
                 continue
+            if type(key) is memoryview:  # Each is hashed anew, of the same memory.
+                self.charge(key.nbytes)
+                continue
             if not self.may_collide(key):
                 continue
             try:
@@ -451,10 +499,18 @@ class Machine:
         return self.charge(len(value))
 
     def matches_list(self, spec, value):
-        return type(value) in (list, tuple) and self.charge(len(value))
+        if type(value) not in (list, tuple):
+            return False
+        self.charge(len(value))
+        if spec.low > 0:
+            return all(map(is_atom, value))
+        self.hold(None, value)
+        return True
 
     def matches_dict(self, spec, value):
-        return type(value) is dict and self.charge(len(value))
+        if type(value) is not dict or (spec.low > 0 and not all(map(is_atom, value.values()))):
+            return False
+        return self.charge(len(value))
 
     def matches_keys(self, spec, value):
         if type(value) not in (list, tuple):
@@ -621,11 +677,9 @@ class Machine:
         self.check_half(state[1])
 
     def build(self, value, state):
-        setstate = find_on(type(value), "__setstate__")
+        setstate = method_of(value, "__setstate__")
         if setstate is not None:
-            bind = getattr(type(setstate), "__get__", None)
-            bound = setstate if bind is None else bind(setstate, value, type(value))
-            bound(state)
+            setstate(state)
             return
         self.check_state(state)
         plain, slots = state if type(state) is tuple else (state, None)
@@ -811,12 +865,13 @@ class Machine:
             self.check_keys(None, self.stack[self.fence :])
         self.stack.append(frozenset(self.pop_items()))
 
-    def check_takes(self, value):
+    def check_takes(self, value, items):
         row = self.policy.row(type(value))
-        if self.policy.any_class and not isinstance(value, type | ModuleType):
-            return
-        if row is None or not row.flags & rows.TAKES_ITEMS:
+        is_any_object = self.policy.any_class and not isinstance(value, type | ModuleType)
+        if not is_any_object and (row is None or not row.flags & rows.TAKES_ITEMS):
             self.refuse("items", value)
+        if row is not None and row.flags & rows.IS_FREED_WITHIN:
+            self.hold(value, items)
 
     def taker(self, start):
         """The object that takes the items from *start* up, and whether there is one in reach."""
@@ -833,22 +888,29 @@ class Machine:
             self.underflow()
         value = self.stack[start - 1]
         if type(value) is not list:
-            self.check_takes(value)
+            self.check_takes(value, self.stack[start:])
         self.nest_items(start)
         if self.marks and start == self.fence:
             self.marks.pop()
+        if start < len(self.stack) or not APPENDS_PASSES_EMPTY:
+            self.extend(value, start)
+
+    def method_of(self, value, name):
+        method = method_of(value, name)
+        if method is None:
+            self.offset = self.input.taken - self.input.begin - 1
+            self.refuse("method", value)
+        return method
+
+    def extend(self, value, start):
+        """By the methods of its class: what a pickle has put into it is not asked."""
+        extend = method_of(value, "extend")
+        append = None if extend is not None else self.method_of(value, "append")
         items = self.stack[start:]
         del self.stack[start:]
-        if not items and APPENDS_PASSES_EMPTY:
-            return
-        if type(value) is list:
-            value.extend(items)
-            return
-        extend = getattr(value, "extend", None)
         if extend is not None:
             extend(items)
             return
-        append = value.append
         for item in items:
             append(item)
 
@@ -858,17 +920,9 @@ class Machine:
         start = len(self.stack) - 1
         value = self.stack[start - 1]
         if type(value) is not list:
-            self.check_takes(value)
+            self.check_takes(value, self.stack[start:])
         self.nest_items(start)
-        item = self.stack.pop()
-        if type(value) is list:
-            value.append(item)
-            return
-        extend = getattr(value, "extend", None)
-        if extend is not None:
-            extend([item])
-        else:
-            value.append(item)
+        self.extend(value, start)
 
     def op_appends(self):
         if not self.marks:
@@ -884,7 +938,7 @@ class Machine:
             raise UnpicklingError("odd number of items for SETITEMS")
         value = self.stack[start - 1]
         if type(value) is not dict:
-            self.check_takes(value)
+            self.check_takes(value, self.stack[start + 1 :: 2])
         self.nest_items(start)
         self.check_keys(value, self.stack[start::2])
         if marked:
@@ -913,18 +967,20 @@ class Machine:
             self.underflow()
         value = self.stack[start - 1]
         if type(value) is not set:
-            self.check_takes(value)
+            self.check_takes(value, self.stack[start:])
         self.nest_items(start)
         self.check_keys(value, self.stack[start:])
-        items = self.pop_items()
-        if not items and APPENDS_PASSES_EMPTY:
+        self.marks.pop()
+        if start == len(self.stack) and APPENDS_PASSES_EMPTY:
             return
-        if isinstance(value, set):
+        add = None if isinstance(value, set) else self.method_of(value, "add")
+        items = self.stack[start:]
+        del self.stack[start:]
+        if add is None:
             value.update(items)
-        else:
-            add = value.add
-            for item in items:
-                add(item)
+            return
+        for item in items:
+            add(item)
 
     # --- opcodes: globals and calls
 
@@ -1078,6 +1134,13 @@ def find_on(cls, name):
     return None
 
 
+def method_of(value, name):
+    """Return what the class of *value* has under a name, bound to it; None if nothing."""
+    found = find_on(type(value), name)
+    bind = getattr(type(found), "__get__", None)
+    return found if found is None or bind is None else bind(found, value, type(value))
+
+
 def find_any(module, name):
     """Return what classes="any" finds in the dict of a module that is there; None if nothing."""
     found = sys.modules.get(module)
@@ -1088,7 +1151,9 @@ def find_any(module, name):
 
 
 def is_uuid_state(state):
-    if type(state) is not dict or "int" not in state:
+    if type(state) is not dict or not all(type(name) is str for name in state):
+        return False
+    if "int" not in state:
         return False
     number, safety = state["int"], state.get("is_safe")
     if type(number) is not int or not 0 <= number < 2**128:

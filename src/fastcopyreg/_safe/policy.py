@@ -192,7 +192,9 @@ def _registered(known):
             row = _row_of(Allowed(item))
         except TypeError:  # It has no name that a pickle could say.
             continue
-        yield row if kind == "constructor" else row._replace(call=(), make=())
+        if kind != "constructor":  # A factory would be called.
+            row = row._replace(call=(), make=(), flags=row.flags & ~rows.IS_FACTORY)
+        yield row
 
 
 class Table:

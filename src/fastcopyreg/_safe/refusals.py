@@ -161,6 +161,10 @@ _WORDS = {
     "build": _build,
     "items": _items,
     "name": _name,
+    "method": lambda value: (
+        f"items for an instance of {name_of(type(value))}",
+        "its class has no method that takes them, and nothing else is asked",
+    ),
     "state": lambda subject: (
         f"{_shown(subject)} as a state",
         "a state is a dict, or two of them; __setstate__ of an allowed class may take any",

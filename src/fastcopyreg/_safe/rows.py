@@ -39,7 +39,7 @@ KINDS = (
 HELPERS = ("", "reconstructor", "newobj", "encode", "getattr", "type")
 """In the order of enum safe_helper in csrc/load/safe_policy.h."""
 
-TAKES_ITEMS, TAKES_STATE, TAKES_UUID, IS_VALUE, IS_FACTORY, IS_MADE, IS_CALLED, IS_UNNAMED = (
+TAKES_ITEMS, TAKES_STATE, TAKES_UUID, IS_VALUE, IS_FACTORY, IS_MADE, IS_CALLED = (
     1,
     2,
     4,
@@ -47,8 +47,8 @@ TAKES_ITEMS, TAKES_STATE, TAKES_UUID, IS_VALUE, IS_FACTORY, IS_MADE, IS_CALLED, 
     16,
     32,
     64,
-    128,
 )
+IS_UNNAMED, IS_FREED_WITHIN = 128, 256
 """As enum safe_flag in csrc/load/safe_policy.h."""
 
 LEAST, GREATEST = -(2**63), 2**63 - 1
@@ -96,6 +96,7 @@ def _kind(name):
 
 ANY, NONE, FLOAT = Spec(_kind("ANY")), Spec(_kind("NONE")), Spec(_kind("FLOAT"))
 LIST, DICT, KEYS = Spec(_kind("LIST")), Spec(_kind("DICT")), Spec(_kind("KEYS"))
+ATOMS, NAMED_ATOMS = Spec(_kind("LIST"), 1), Spec(_kind("DICT"), 1)
 FACTORY = Spec(_kind("FACTORY"))
 
 
@@ -226,7 +227,7 @@ def _values(digits):
     yield datetime.timezone, (form(delta), form(delta, text(100)))
     yield decimal.Decimal, (form(number),)
     yield fractions.Fraction, (form(whole(), whole(1)),)
-    yield time.struct_time, (form(LIST, DICT),)
+    yield time.struct_time, (form(ATOMS, NAMED_ATOMS),)
     for cls in _ADDRESSES:
         yield cls, (form(text(128)), form(whole(0)))
     for cls in _PATHS:
@@ -235,6 +236,7 @@ def _values(digits):
 
 def _collections():
     items = TAKES_ITEMS | IS_FACTORY | IS_VALUE
+    freed_within = collections.defaultdict, collections.deque
     length = whole(0)
     for cls, forms in (
         (collections.OrderedDict, (NOTHING,)),
@@ -245,7 +247,8 @@ def _collections():
             (NOTHING, form(LIST), form(LIST, NONE), form(LIST, length)),
         ),
     ):
-        yield Row("collections", cls.__name__, cls, flags=items, call=forms)
+        flags = items | IS_FREED_WITHIN * (cls in freed_within)
+        yield Row("collections", cls.__name__, cls, flags=flags, call=forms)
 
 
 def standard(digits):

@@ -20,6 +20,7 @@ from .steps import (
     Called,
     Is,
     Items,
+    Matched,
     Not,
     Refused,
 )
@@ -183,6 +184,9 @@ def _dict(reading, pairs):
 @_instruction("UNPACK_SEQUENCE")
 def _unpack_sequence(reading, frame, argument):
     """`a, b = o.a, o.b`, where the tuple is of our own making."""
+    if type(frame.stack[-1]) is Matched and not argument:
+        frame.stack.pop()
+        return
     value = reading.pop()
     kind, first, count, _ = reading.steps[value]
     if kind != TUPLE:
@@ -251,15 +255,30 @@ def _jump_if_false(reading, frame, argument):
 @_instruction("POP_JUMP_IF_NONE", "POP_JUMP_FORWARD_IF_NONE")
 def _jump_if_none(reading, frame, argument):
     target = frame.unit.target(frame.index, argument)
-    test = Is(reading.pop(), reading.constant(None), False)
-    reading.branch(test, (target, 0), (frame.index, 0))
+    reading.branch(_is_none(reading, frame), (target, 0), (frame.index, 0))
 
 
 @_instruction("POP_JUMP_IF_NOT_NONE", "POP_JUMP_FORWARD_IF_NOT_NONE")
 def _jump_if_not_none(reading, frame, argument):
     target = frame.unit.target(frame.index, argument)
-    test = Is(reading.pop(), reading.constant(None), False)
-    reading.branch(test, (frame.index, 0), (target, 0))
+    reading.branch(_is_none(reading, frame), (frame.index, 0), (target, 0))
+
+
+def _is_none(reading, frame):
+    value = frame.stack.pop()
+    if type(value) is Matched:
+        return Not(value.value)
+    return Is(reading.plain(value), reading.constant(None), False)
+
+
+@_instruction("MATCH_CLASS")
+def _match_class(reading, frame, argument):
+    """`case cls():`, which looks at no attribute."""
+    names = reading.constant_of(frame.stack.pop())
+    value, cls = reading.pop_values(2)
+    if argument or names != ():
+        raise Refused("a match statement")
+    frame.stack.append(Matched(reading.match(value, cls)))
 
 
 @_instruction("JUMP_IF_TRUE_OR_POP")

@@ -240,7 +240,7 @@ def reading(module: Any, data: bytes, path: Path) -> dict[str, Callable[[], Any]
     made = subclasses(module)
     buffer = io.BytesIO()
     buffer.write(data)
-    array, view, pipe = bytearray(data), memoryview(data), buffer.getbuffer()
+    array, view = bytearray(data), memoryview(data)
 
     def from_file() -> Any:
         with path.open("rb") as file:
@@ -250,7 +250,7 @@ def reading(module: Any, data: bytes, path: Path) -> dict[str, Callable[[], Any]
         "loads(bytes)": lambda: module.loads(data),
         "loads(bytearray)": lambda: module.loads(array),
         "loads(memoryview)": lambda: module.loads(view),
-        "loads(getbuffer)": lambda: module.loads(pipe),
+        "loads(getbuffer)": lambda: module.loads(buffer.getbuffer()),
         "load(BytesIO)": lambda: module.load(io.BytesIO(data)),
         "load(file)": from_file,
         "Unpickler": lambda: module.Unpickler(io.BytesIO(data)).load(),

@@ -12,6 +12,8 @@ floor is run again, and longer. Exit status: 0 if all floors are held, else 1.
 from __future__ import annotations
 
 import argparse
+import collections
+import contextlib
 import copyreg
 import dataclasses
 import datetime
@@ -23,12 +25,14 @@ import pickle as std_pickle
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from multiprocessing import reduction
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # Not there under PYTHONSAFEPATH.
 
+import fastcopyreg
 import fastcopyreg.pickle
 from fastcopyreg.bench import Contender, race
 from floors import Floors
@@ -101,6 +105,14 @@ def subclasses(module: Any) -> dict[str, type]:
     def is_other(obj):
         return isinstance(obj, Other) or type(obj) in OTHERS
 
+    class BySuper(Override):
+        refused = OTHERS
+
+        def reducer_override(self, obj):
+            if type(obj) in self.refused:
+                raise ValueError("is not to be pickled")
+            return super().reducer_override(obj)
+
     class PersistentByType(module.Pickler):
         def persistent_id(self, obj):
             return obj.key if is_other(obj) else None
@@ -127,14 +139,62 @@ def subclasses(module: Any) -> dict[str, type]:
     return {name: value for name, value in locals().items() if isinstance(value, type)}
 
 
-def writing(module: Any, objects: list[Any]) -> dict[str, Callable[[], Any]]:
-    """The doors of a dump, each a function that gives the bytes."""
-    made = subclasses(module)
+def forking_pickler(module: Any) -> Any:
+    """Multiprocessing's pickler, as install() makes it if it is not the standard library's."""
+    if module is std_pickle:
+        return reduction.ForkingPickler
+    fastcopyreg.install()
+    try:
+        return reduction.ForkingPickler
+    finally:
+        fastcopyreg.uninstall()
 
-    def to_file(pickler: Any) -> Callable[[], bytes]:
+
+class Table(Mapping):
+    """A dispatch table that is no dict."""
+
+    def __init__(self, names: dict[type, Any]) -> None:
+        self.names = names
+
+    def __getitem__(self, key: type) -> Any:
+        return self.names[key]
+
+    def __iter__(self) -> Any:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+TABLES: dict[str, Callable[[], Any]] = {
+    "dispatch_table": copyreg.dispatch_table.copy,
+    "ChainMap": lambda: collections.ChainMap({}, copyreg.dispatch_table),
+    "mapping": lambda: Table(copyreg.dispatch_table),
+}
+
+
+def by_table(module: Any, objects: Any, make: Callable[[], Any]) -> Callable[[], bytes]:
+    """A Pickler with a table of its own."""
+
+    def dump() -> bytes:
+        file = io.BytesIO()
+        pickler = module.Pickler(file)
+        pickler.dispatch_table = make()
+        pickler.dump(objects)
+        return file.getvalue()
+
+    return dump
+
+
+def writing(module: Any, objects: Any, opened: Any) -> dict[str, Callable[[], Any]]:
+    """The doors of a dump, each a function that gives the bytes, or writes them to the file."""
+    made = subclasses(module)
+    forking = forking_pickler(module)
+
+    def to_file(pickler: Any, value: Any = objects) -> Callable[[], bytes]:
         def dump() -> bytes:
             file = io.BytesIO()
-            pickler(file).dump(objects)
+            pickler(file).dump(value)
             return file.getvalue()
 
         return dump
@@ -144,15 +204,32 @@ def writing(module: Any, objects: list[Any]) -> dict[str, Callable[[], Any]]:
         module.dump(objects, file)
         return file.getvalue()
 
+    def by_file() -> None:
+        """The file is there, and not made anew, which takes as long for both."""
+        opened.seek(0)
+        module.dump(objects, opened)
+        opened.flush()
+
+    def with_callback() -> bytes:
+        file = io.BytesIO()
+        module.Pickler(file, 5, buffer_callback=[].append).dump(objects)
+        return file.getvalue()
+
     return {
         "dumps": lambda: module.dumps(objects),
         "dump(BytesIO)": by_function,
+        "dump(file)": by_file,
         "Pickler": to_file(module.Pickler),
+        "Pickler, one object": to_file(module.Pickler, objects[:1]),
         "Pickler subclass": to_file(made["Pickler"]),
+        "ForkingPickler": lambda: forking.dumps(objects),
+        **{name: by_table(module, objects, make) for name, make in TABLES.items()},
+        "buffer_callback": with_callback,
         "persistent_id": to_file(made["Persistent"]),
         "reducer_override": to_file(made["Override"]),
         "persistent_id by type": to_file(made["PersistentByType"]),
         "reducer_override by type": to_file(made["OverrideByType"]),
+        "reducer_override and super()": to_file(made["BySuper"]),
         "persistent_id called": to_file(made["Called"]),
         "reducer_override called": to_file(made["OverrideCalled"]),
     }
@@ -163,7 +240,7 @@ def reading(module: Any, data: bytes, path: Path) -> dict[str, Callable[[], Any]
     made = subclasses(module)
     buffer = io.BytesIO()
     buffer.write(data)
-    array, view, pipe = bytearray(data), memoryview(data), buffer.getbuffer()
+    array, view = bytearray(data), memoryview(data)
 
     def from_file() -> Any:
         with path.open("rb") as file:
@@ -173,7 +250,7 @@ def reading(module: Any, data: bytes, path: Path) -> dict[str, Callable[[], Any]
         "loads(bytes)": lambda: module.loads(data),
         "loads(bytearray)": lambda: module.loads(array),
         "loads(memoryview)": lambda: module.loads(view),
-        "loads(getbuffer)": lambda: module.loads(pipe),
+        "loads(getbuffer)": lambda: module.loads(buffer.getbuffer()),
         "load(BytesIO)": lambda: module.load(io.BytesIO(data)),
         "load(file)": from_file,
         "Unpickler": lambda: module.Unpickler(io.BytesIO(data)).load(),
@@ -182,38 +259,54 @@ def reading(module: Any, data: bytes, path: Path) -> dict[str, Callable[[], Any]
     }
 
 
-WRITING = tuple(writing(std_pickle, []))
+WRITING = tuple(writing(std_pickle, [], io.BytesIO()))
 READING = tuple(reading(std_pickle, b"", Path()))
 DOORS = WRITING + READING
 
 
-def contenders(door: str, kind: str, count: int, folder: Path) -> list[Contender]:
-    """Both sides of a race, whose outcomes are equal."""
+def contenders(
+    door: str, kind: str, count: int, folder: Path, files: contextlib.ExitStack
+) -> list[Contender]:
+    """Both sides of a race, whose outcomes are equal; *files* closes what they hold open."""
     objects = [KINDS[kind](number) for number in range(count)]
     data = std_pickle.dumps(objects)
     path = folder / f"{kind}.pickle"
     path.write_bytes(data)
-    sides = []
+    sides, expected = [], None if door in WRITING else objects
     for label, module in (("stdlib", std_pickle), ("fastcopyreg", fastcopyreg.pickle)):
-        doors = writing(module, objects) if door in WRITING else reading(module, data, path)
-        if doors[door]() != (data if door in WRITING else objects):
+        written = folder / f"{label}.pickle"
+        if door in WRITING:
+            doors = writing(module, objects, files.enter_context(written.open("wb")))
+        else:
+            doors = reading(module, data, path)
+        outcome = doors[door]()
+        outcome = written.read_bytes() if outcome is None else outcome
+        expected = outcome if expected is None else expected
+        if outcome != expected:
             raise SystemExit(f"{door} of {kind}: the outcomes differ")
         sides.append(Contender(label, doors[door]))
     return sides
 
 
-def floor_of(floors: Floors, door: str, kind: str) -> float:
-    """What the door is held to, or the default."""
-    value = floors.table.get("doors", {}).get(door, {}).get(kind, floors.table["default"])
-    return value.get(floors.version, floors.table["default"]) if isinstance(value, dict) else value
+def floor_of(floors: Floors, door: str, kind: str, gains: dict[str, float] | None = None) -> float:
+    """What the door is held to, or the default.
+
+    A `share` is of what dumps gains on objects of the kind, as *gains* has it.
+    """
+    of_door = floors.table.get("doors", {}).get(door, {})
+    default = floors.table["default"]
+    value = of_door.get(kind, default)
+    value = value.get(floors.version, default) if isinstance(value, dict) else value
+    return max(value, of_door.get("share", 0) * (gains or {}).get(kind, 0))
 
 
 def measure(door: str, kind: str, count: int, seconds: float, floor: float, folder: Path) -> float:
     """The ratio of medians; the best of up to three races, if it is below its floor."""
     best = 0.0
     for longer in (1, 2, 4):
-        sides = contenders(door, kind, count, folder)
-        result = race(f"{door} {kind}", *sides, seconds=seconds * longer, rounds=5)
+        with contextlib.ExitStack() as files:
+            sides = contenders(door, kind, count, folder, files)
+            result = race(f"{door} {kind}", *sides, seconds=seconds * longer, rounds=5)
         best = max(best, result.ratio.median)
         if best >= floor:
             break
@@ -248,7 +341,7 @@ def main(arguments: list[str] | None = None) -> int:
                 continue
             ratios[door] = {}
             for kind in KINDS:
-                floor = floor_of(floors, door, kind)
+                floor = floor_of(floors, door, kind, ratios.get("dumps"))
                 settings = (options.objects, options.seconds, floor, Path(folder))
                 ratios[door][kind] = measured = measure(door, kind, *settings)
                 if measured < floor:

@@ -101,6 +101,7 @@
     V(safe_uuid, "SafeUUID")                               \
     V(scope_id, "_scope_id")                               \
     V(seek, "seek")                                        \
+    V(self, "__self__")                                    \
     V(setattr, "__setattr__")                              \
     V(setstate, "__setstate__")                            \
     V(slotnames, "__slotnames__")                          \

@@ -2,6 +2,7 @@
 #include "dump/room.h"
 
 #include "dump/pickler.h"
+#include "plans/room.h"
 
 static int
 setup_dump(PyObject *module)
@@ -17,7 +18,11 @@ setup_dump(PyObject *module)
     if (write != NULL && Py_IS_TYPE(write, &PyMethodDescr_Type)) {
         state->dump->bytes_io_write = ((PyMethodDescrObject *)write)->d_method->ml_meth;
     }
-    return pickler_type_setup(module) < 0 || pickler_setup(module) < 0 ? -1 : 0;
+    if (pickler_type_setup(module) < 0 || pickler_setup(module) < 0) {
+        return -1;
+    }
+    state->plans->pickler_type = state->dump->pickler_type;
+    return 0;
 }
 
 static int
@@ -36,6 +41,9 @@ release_dump(struct core_state *state)
 {
     if (state->dump != NULL) {
         copied_tables_release(state);
+        if (state->plans != NULL) {
+            state->plans->pickler_type = NULL;
+        }
         Py_CLEAR(state->dump->pickler_type);
         Py_CLEAR(state->dump->pickler_memo_type);
     }

@@ -159,6 +159,16 @@ char *save_put_op(struct pickler *pickler, Py_ssize_t index, char *out);
 /* Writes GET of an object that has the number `index`; in text, or with four bytes. */
 char *save_get_op(struct pickler *pickler, Py_ssize_t index, char *out);
 
+/* Writes the opcode for an object that has got the number `index`, the next one. */
+ALWAYS_INLINE char *
+save_put(struct pickler *pickler, size_t index, char *out)
+{
+    if (likely(pickler->protocol >= 4)) {
+        return write_op(out, OP_MEMOIZE);
+    }
+    return save_put_op(pickler, (Py_ssize_t)index, out);
+}
+
 /* Numbers an object and writes the opcode for that. */
 ALWAYS_INLINE char *
 save_memoize(struct pickler *pickler, PyObject *object, int unique, char *out)
@@ -171,10 +181,7 @@ save_memoize(struct pickler *pickler, PyObject *object, int unique, char *out)
     if ((unique ? memo_defer(memo, object) : memo_put(memo, object)) < 0) {
         return NULL;
     }
-    if (likely(pickler->protocol >= 4)) {
-        return write_op(out, OP_MEMOIZE);
-    }
-    return save_put_op(pickler, (Py_ssize_t)index, out);
+    return save_put(pickler, index, out);
 }
 
 ALWAYS_INLINE char *
@@ -350,8 +357,8 @@ int save_check_value(struct pickler *pickler, PyObject *object, int registered,
                      PyObject *reduce_value);
 
 /* True if the class can be written here and now, without foreign code: either the class has a
-   number, which info->class_index is then, or it is found under its names.  For dumps without a
-   file, or where no frame can end. */
+   number, which info->class_index is then, or it is found under its names, from protocol 4 on.
+   For dumps without a file, or where no frame can end. */
 int save_find_class(struct pickler *pickler, struct typeinfo *info, PyObject *type);
 
 /* Writes such a class, which has no number yet, by name, and numbers it; the typeinfo keeps the
@@ -375,7 +382,8 @@ char *save_fast_leave(struct pickler *pickler, PyObject *container, char *out);
 ALWAYS_INLINE char *
 save_skip(struct pickler *pickler, enum memo_absent absent, char *out)
 {
-    return memo_skip(&pickler->memo, absent) < 0 ? NULL : write_op(out, OP_MEMOIZE);
+    size_t index = pickler->memo.count;
+    return memo_skip(&pickler->memo, absent) < 0 ? NULL : save_put(pickler, index, out);
 }
 
 /* Keeps an object that such a temporary would hold, also one without a number of its own, as long

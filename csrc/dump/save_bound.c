@@ -28,7 +28,7 @@ bound_make_ready(struct pickler *pickler, struct bound_plan *bound, PyObject *fu
 static int
 pickler_is_plain(const struct pickler *pickler)
 {
-    return pickler->protocol >= 4 && pickler->bin && !pickler->fast
+    return pickler->protocol >= 2 && pickler->bin && !pickler->fast
            && (pickler->persistent_id == NULL || !pickler->writer.every);
 }
 

@@ -87,7 +87,8 @@ save_find_class(struct pickler *pickler, struct typeinfo *info, PyObject *type)
         info->class_dump = pickler->dump;
         return 1;
     }
-    return !class_is_asked(pickler, Py_TYPE(type)) && typeinfo_names_hold(pickler->state, info);
+    return pickler->protocol >= 4 && !class_is_asked(pickler, Py_TYPE(type))
+           && typeinfo_names_hold(pickler->state, info);
 }
 
 /* The class, and where its arguments begin. */
@@ -249,11 +250,11 @@ save_unmade_dict(struct pickler *pickler, struct typeinfo *info, PyObject *objec
     if (memo_put_unmade(&pickler->memo, object) < 0) {
         return NULL;
     }
-    out = write_op(write_op(out, OP_EMPTY_DICT), OP_MEMOIZE);
-    if (count > 1) {
+    out = save_put(pickler, numbered, write_op(out, OP_EMPTY_DICT));
+    if (out != NULL && count > 1) {
         out = write_op(out, OP_MARK);
     }
-    out = save_values(pickler, info, object, numbered, values, out);
+    out = out == NULL ? NULL : save_values(pickler, info, object, numbered, values, out);
     out = out == NULL ? NULL : save_room(pickler, out);
     return out == NULL ? NULL : write_op(out, count > 1 ? OP_SETITEMS : OP_SETITEM);
 }
@@ -297,7 +298,7 @@ save_slot_pair(struct pickler *pickler, struct typeinfo_slot *slot, PyObject *va
 }
 
 /* The longest pair of a slot that is written without a snapshot. */
-enum { PAIR_ROOM = 2 * 260 };
+enum { PAIR_ROOM = 2 * 270 };
 
 /* True if the value is written in line, as a few bytes. */
 ALWAYS_INLINE int
@@ -577,6 +578,14 @@ save_state_is_planned(struct pickler *pickler, struct typeinfo *info, char *out)
            && save_find_class(pickler, info, (PyObject *)info->type);
 }
 
+/* True if nothing but the class and fields is written of the type's objects. */
+static int
+is_simple_default(const struct typeinfo *info)
+{
+    return info->kind == TYPEINFO_DEFAULT && info->arguments == ARGUMENTS_NONE
+           && info->items == ITEMS_NONE && !info->nests;
+}
+
 int
 save_dump_is_planned(struct pickler *pickler, struct typeinfo *info)
 {
@@ -584,7 +593,7 @@ save_dump_is_planned(struct pickler *pickler, struct typeinfo *info)
         pickler->generation = pickler->memo.generation;
         pickler->dump = ++pickler->state->epoch;
     }
-    return pickler->protocol >= 4 && pickler->bin && !pickler->fast
+    return pickler->protocol >= (is_simple_default(info) ? 2 : 4) && pickler->bin && !pickler->fast
            && save_id_passes(pickler, info->type)
            && save_id_passes(pickler, Py_TYPE((PyObject *)info->type))
            && !save_asks_override(pickler, info->type) && pickler->memo.indices == NULL;

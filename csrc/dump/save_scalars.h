@@ -109,12 +109,18 @@ save_str(struct pickler *pickler, PyObject *string, int unique, char *out)
             return save_get(pickler, position, out);
         }
     }
-    if (likely(PyUnicode_IS_COMPACT_ASCII(string) && pickler->bin && pickler->protocol >= 4)) {
+    if (likely(PyUnicode_IS_COMPACT_ASCII(string) && pickler->bin)) {
         size_t size = (size_t)PyUnicode_GET_LENGTH(string);
         if (likely(size < 256)) {
-            out[0] = (char)OP_SHORT_BINUNICODE;
-            out[1] = (char)(unsigned char)size;
-            out = write_bytes(out + 2, (const char *)PyUnicode_1BYTE_DATA(string), size);
+            if (likely(pickler->protocol >= 4)) {
+                out[0] = (char)OP_SHORT_BINUNICODE;
+                out[1] = (char)(unsigned char)size;
+                out += 2;
+            }
+            else {
+                out = write_u32(write_op(out, OP_BINUNICODE), (uint32_t)size);
+            }
+            out = write_bytes(out, (const char *)PyUnicode_1BYTE_DATA(string), size);
             return save_memoize(pickler, string, unique, out);
         }
     }

@@ -42,7 +42,11 @@
     V(ISSUBCLASS)     \
     V(CONTAINS)       \
     V(EQUAL)          \
+    V(FIND)           \
+    V(METHOD)         \
+    V(SUPER_METHOD)   \
     V(EXPECT)         \
+    V(EXPECT_OWN)     \
     V(FOLLOW)         \
     V(BRANCH_TRUE)    \
     V(BRANCH_IS)      \

@@ -3,14 +3,15 @@
 
 #include "base/layout.h"
 #include "base/walk.h"
+#include "plans/plan_lookup.h"
 
 /* Plans of hooks are short; a longer one is not followed.  The compiler follows no more calls than
    there is room for here. */
-enum { VALUES_MOST = 96, FUNCTIONS_MOST = 12, TUPLES_NEST = 4 };
+enum { VALUES_MOST = 96, FUNCTIONS_MOST = 12, TUPLES_NEST = 4, TEXTS_MOST = 8, SET_MOST = 64 };
 
-/* The values of the steps so far, all borrowed: no step makes an object, and no Python code runs.
-   The object itself is `object`, and a tuple that would be made is `display`, which are the
-   addresses of no objects. */
+/* The values of the steps so far, all borrowed: no step makes an object but the name of a class,
+   which is among `texts`, and no Python code runs.  The object itself is `object`, and a tuple
+   that would be made is `display`, which are the addresses of no objects. */
 struct attempt {
     struct core_state *state;
     const struct plan *plan;
@@ -18,6 +19,8 @@ struct attempt {
     PyTypeObject *type;
     PyObject *object, *display;
     int by_type; /* the type was looked at */
+    int text_count;
+    PyObject *texts[TEXTS_MOST]; /* strong */
     PyObject *functions[FUNCTIONS_MOST];
     PyObject *values[VALUES_MOST];
 };
@@ -60,25 +63,59 @@ says_its_class(struct core_state *state, PyTypeObject *type)
                   == type_lookup(&PyBaseObject_Type, state->str.class_);
 }
 
-/* The value of a name in a module, or __class__ of the object; NULL if the lookup could run Python
+/* A name of a class, which the attempt holds. */
+static PyObject *
+answer_class_name(struct attempt *attempt, PyObject *cls, PyObject *name)
+{
+    if (attempt->text_count == TEXTS_MOST) {
+        return NULL;
+    }
+    PyObject *text = plan_lookup_class_name(attempt->state, (PyTypeObject *)cls, name);
+    if (text != NULL) {
+        attempt->texts[attempt->text_count++] = text;
+    }
+    return text;
+}
+
+/* An attribute of what is at hand, or __class__ of the object; NULL if the lookup could run Python
    code or give a new object. */
 static PyObject *
 answer_attribute(struct attempt *attempt, const struct step *step)
 {
-    PyObject *owner = attempt->values[step->a], *value = NULL;
+    struct core_state *state = attempt->state;
+    PyObject *owner = attempt->values[step->a];
     PyObject *name = PyTuple_GET_ITEM(attempt->plan->names, step->b);
     if (owner == attempt->object) {
         attempt->by_type = 1;
-        return name == attempt->state->str.class_ && says_its_class(attempt->state, attempt->type)
+        return name == state->str.class_ && says_its_class(state, attempt->type)
                    ? (PyObject *)attempt->type
                    : NULL;
     }
-    if (owner == attempt->display || !PyModule_CheckExact(owner)
-        || read_attribute(attempt->state, owner, name, &value) != OUTCOME_DONE) {
+    if (owner == attempt->display) {
         return NULL;
     }
-    Py_DECREF(value); /* the module holds it */
-    return value;
+    if (PyType_Check(owner)
+        && (name == state->str.name || name == state->str.qualname || name == state->str.module)) {
+        return answer_class_name(attempt, owner, name);
+    }
+    return plan_lookup_attribute(state, owner, name);
+}
+
+static PyObject *
+answer_method(struct attempt *attempt, const struct step *step)
+{
+    PyObject *owner = answer_at_hand(attempt, step->a);
+    PyObject *name = PyTuple_GET_ITEM(attempt->plan->names, step->b);
+    return owner == NULL ? NULL : plan_lookup_method(attempt->state, owner, name, step->c);
+}
+
+static PyObject *
+answer_super(struct attempt *attempt, const struct step *step)
+{
+    PyObject *cls = answer_at_hand(attempt, step->a), *owner = answer_at_hand(attempt, step->b);
+    PyObject *name = PyTuple_GET_ITEM(attempt->plan->names, step->c);
+    return cls == NULL || owner == NULL ? NULL
+                                        : plan_lookup_super(attempt->state, cls, owner, name);
 }
 
 /* ---- isinstance, issubclass --------------------------------------------- */
@@ -149,9 +186,9 @@ answer_issubclass(struct attempt *attempt, const struct step *step)
                : answer_bool(is_of_value(attempt, (PyTypeObject *)cls, step->b, 0));
 }
 
-/* ---- in, == ------------------------------------------------------------- */
+/* ---- in, ==, get() ------------------------------------------------------ */
 
-/* True if an object is hashed and compared by its identity. */
+/* True if an object is a class that is hashed and compared by its identity. */
 static int
 is_plain_class(struct core_state *state, PyObject *object)
 {
@@ -159,14 +196,23 @@ is_plain_class(struct core_state *state, PyObject *object)
            && (metaclass_facts(state, (PyTypeObject *)object) & METACLASS_PLAIN_KEY) != 0;
 }
 
-/* True if a class that is compared by identity equals another object: 1, 0, or -1. */
+/* True if an object is compared with others of its kind without running Python code: such a class,
+   a text or None. */
 static int
-equals(struct core_state *state, PyObject *cls, PyObject *other)
+is_simple(struct core_state *state, PyObject *object)
 {
-    return cls == other                                      ? 1
-           : other == Py_None || PyUnicode_CheckExact(other) ? 0
-           : is_plain_class(state, other)                    ? 0
-                                                             : -1;
+    return object == Py_None || PyUnicode_CheckExact(object) || is_plain_class(state, object);
+}
+
+/* True if something simple equals another object: 1, 0, or -1. */
+static int
+equals(struct core_state *state, PyObject *simple, PyObject *other)
+{
+    return simple == other            ? 1
+           : !is_simple(state, other) ? -1
+           : PyUnicode_CheckExact(simple) && PyUnicode_CheckExact(other)
+               ? PyUnicode_Compare(simple, other) == 0
+               : 0;
 }
 
 static PyObject *
@@ -174,18 +220,14 @@ answer_equal(struct attempt *attempt, const struct step *step)
 {
     PyObject *left = answer_at_hand(attempt, step->a);
     PyObject *right = answer_at_hand(attempt, step->b);
-    if (left == NULL || right == NULL) {
-        return NULL;
-    }
-    PyObject *cls = is_plain_class(attempt->state, left) ? left : right;
-    return !is_plain_class(attempt->state, cls)
+    return left == NULL || right == NULL || !is_simple(attempt->state, left)
                ? NULL
-               : answer_bool(equals(attempt->state, cls, cls == left ? right : left));
+               : answer_bool(equals(attempt->state, left, right));
 }
 
 /* True if a set has a class, whose equals have its hash. */
 static int
-set_has(PyObject *set, PyObject *cls)
+set_has_class(PyObject *set, PyObject *cls)
 {
     PyObject *element;
     Py_hash_t hash = hash_pointer(cls);
@@ -200,54 +242,102 @@ set_has(PyObject *set, PyObject *cls)
     return 0;
 }
 
-/* True if an object has a class among its items: 1, 0, or -1. */
+/* True if a set of simple objects has a text. */
 static int
-has_class(struct core_state *state, PyObject *container, PyObject *cls)
+set_has_text(struct core_state *state, PyObject *set, PyObject *text)
+{
+    PyObject *element;
+    int holds = PySet_GET_SIZE(set) > SET_MOST ? -1 : 0;
+    for (Py_ssize_t position = 0; holds >= 0 && set_next(set, &position, &element);) {
+        int equal = is_simple(state, element) ? equals(state, text, element) : -1;
+        holds = equal < 0 ? -1 : holds | equal;
+    }
+    return holds;
+}
+
+/* The value of a dict under a class or a text: 1 and borrowed, 0, or -1. */
+static int
+dict_find(PyObject *dict, PyObject *key, PyObject **value)
+{
+    *value = NULL;
+    if (!PyUnicode_CheckExact(key)) {
+        return layout_dict_search(dict, key, hash_pointer(key), value);
+    }
+    if (!layout_has_only_str_keys(dict)) {
+        return -1;
+    }
+    *value = dict_get_name(dict, key);
+    return *value != NULL;
+}
+
+/* True if an object has a class or a text among its items: 1, 0, or -1. */
+static int
+has_item(struct core_state *state, PyObject *container, PyObject *key)
 {
     PyObject *value;
     if (PyAnySet_CheckExact(container)) {
-        return layout_is_known() ? set_has(container, cls) : -1;
+        return !layout_is_known()  ? -1
+               : PyType_Check(key) ? set_has_class(container, key)
+                                   : set_has_text(state, container, key);
     }
     if (PyDict_CheckExact(container)) {
-        int found = layout_dict_search(container, cls, hash_pointer(cls), &value);
-        return found < 0 ? -1 : found;
+        return dict_find(container, key, &value);
     }
     if (!PyTuple_CheckExact(container) && !PyList_CheckExact(container)) {
         return -1;
     }
     int holds = 0;
     for (Py_ssize_t i = 0; holds == 0 && i < PySequence_Fast_GET_SIZE(container); i++) {
-        holds = equals(state, cls, PySequence_Fast_GET_ITEM(container, i));
+        holds = equals(state, key, PySequence_Fast_GET_ITEM(container, i));
     }
     return holds;
 }
 
-/* True if a tuple or set that would be made has a class.  Each element of a set is hashed. */
+/* True if a tuple or set that would be made has the key.  Each element of a set is hashed. */
 static int
-display_has_class(struct attempt *attempt, size_t number, PyObject *cls)
+display_has_item(struct attempt *attempt, size_t number, PyObject *key)
 {
     const struct step *step = &attempt->plan->list[number];
     int holds = step->kind == STEP_TUPLE ? 0 : -1;
     for (size_t i = 0; holds >= 0 && i < step->b; i++) {
         PyObject *item = answer_at_hand(attempt, attempt->plan->operands[step->a + i]);
-        int equal = item == NULL ? -1 : equals(attempt->state, cls, item);
-        holds = equal < 0 || !(is_plain_class(attempt->state, item) || item == Py_None)
-                    ? -1
-                    : holds | equal;
+        int equal = item == NULL || !is_simple(attempt->state, item)
+                        ? -1
+                        : equals(attempt->state, key, item);
+        holds = equal < 0 ? -1 : holds | equal;
     }
     return holds;
+}
+
+/* True if a key can be looked for. */
+static int
+is_key(struct core_state *state, PyObject *key)
+{
+    return key != NULL && key != Py_None && is_simple(state, key);
 }
 
 static PyObject *
 answer_contains(struct attempt *attempt, const struct step *step)
 {
-    PyObject *cls = answer_at_hand(attempt, step->a);
+    PyObject *key = answer_at_hand(attempt, step->a);
     PyObject *container = answer_at_hand(attempt, step->b);
-    if (!is_plain_class(attempt->state, cls)) {
+    if (!is_key(attempt->state, key)) {
         return NULL;
     }
-    return answer_bool(container == NULL ? display_has_class(attempt, step->b, cls)
-                                         : has_class(attempt->state, container, cls));
+    return answer_bool(container == NULL ? display_has_item(attempt, step->b, key)
+                                         : has_item(attempt->state, container, key));
+}
+
+static PyObject *
+answer_find(struct attempt *attempt, const struct step *step)
+{
+    PyObject *dict = answer_at_hand(attempt, step->a);
+    PyObject *key = answer_at_hand(attempt, step->b), *value;
+    if (dict == NULL || !PyDict_CheckExact(dict) || !is_key(attempt->state, key)) {
+        return NULL;
+    }
+    int found = dict_find(dict, key, &value);
+    return found < 0 ? NULL : found ? value : attempt->values[step->c];
 }
 
 /* ---- steps -------------------------------------------------------------- */
@@ -273,6 +363,9 @@ answer_value(struct attempt *attempt, const struct step *step)
     case STEP_ISSUBCLASS: return answer_issubclass(attempt, step);
     case STEP_CONTAINS: return answer_contains(attempt, step);
     case STEP_EQUAL: return answer_equal(attempt, step);
+    case STEP_FIND: return answer_find(attempt, step);
+    case STEP_METHOD: return answer_method(attempt, step);
+    case STEP_SUPER_METHOD: return answer_super(attempt, step);
     default: return NULL;
     }
 }
@@ -327,6 +420,8 @@ answer_test(struct attempt *attempt, const struct step *step)
     PyObject *value = answer_at_hand(attempt, step->a);
     switch (step->kind) {
     case STEP_EXPECT: return value == PyTuple_GET_ITEM(attempt->plan->constants, step->b) ? 1 : -1;
+    case STEP_EXPECT_OWN:
+        return value != NULL && plan_lookup_is_own_hook(attempt->state, value) ? 1 : -1;
     case STEP_FOLLOW: return answer_follow(attempt, step);
     case STEP_BRANCH_IS: return answer_is(attempt, values[step->a], values[step->b]);
     case STEP_BRANCH_TRUE: return value == NULL ? -1 : read_truth(value);
@@ -346,30 +441,29 @@ begin_attempt(struct attempt *attempt, struct core_state *state, const struct re
     attempt->object = (PyObject *)&attempt->object;
     attempt->display = (PyObject *)&attempt->display;
     attempt->by_type = 0;
+    attempt->text_count = 0;
     attempt->functions[0] = reducer->function;
 }
 
-enum plan_answer
-plan_answers(struct core_state *state, const struct reducer *reducer, PyTypeObject *type,
-             PyObject *answer)
+/* Follows the plan to an end. */
+static enum plan_answer
+attempt_follow(struct attempt *attempt, PyObject *answer)
 {
-    const struct plan *plan = reducer->plan;
-    struct attempt attempt;
-    begin_attempt(&attempt, state, reducer, type);
+    const struct plan *plan = attempt->plan;
     for (size_t i = 0; i < plan->count && i < VALUES_MOST;) {
         const struct step *step = &plan->list[i];
         if (step->kind == STEP_RETURN_VALUE) {
-            return attempt.values[step->a] != answer ? ANSWER_UNKNOWN
-                   : attempt.by_type                 ? ANSWER_OF_TYPE
-                                                     : ANSWER_OF_ALL;
+            return attempt->values[step->a] != answer ? ANSWER_UNKNOWN
+                   : attempt->by_type                 ? ANSWER_OF_TYPE
+                                                      : ANSWER_OF_ALL;
         }
         int holds;
         if (step->kind < STEP_EXPECT) {
-            attempt.values[i] = answer_value(&attempt, step);
-            holds = attempt.values[i] == NULL ? -1 : 1;
+            attempt->values[i] = answer_value(attempt, step);
+            holds = attempt->values[i] == NULL ? -1 : 1;
         }
         else {
-            holds = answer_test(&attempt, step);
+            holds = answer_test(attempt, step);
         }
         if (holds < 0) {
             return ANSWER_UNKNOWN;
@@ -377,4 +471,17 @@ plan_answers(struct core_state *state, const struct reducer *reducer, PyTypeObje
         i = holds ? i + 1 : step->c;
     }
     return ANSWER_UNKNOWN;
+}
+
+enum plan_answer
+plan_answers(struct core_state *state, const struct reducer *reducer, PyTypeObject *type,
+             PyObject *answer)
+{
+    struct attempt attempt;
+    begin_attempt(&attempt, state, reducer, type);
+    enum plan_answer known = attempt_follow(&attempt, answer);
+    while (attempt.text_count > 0) {
+        Py_DECREF(attempt.texts[--attempt.text_count]);
+    }
+    return known;
 }

@@ -17,8 +17,9 @@ struct plans_room {
     unsigned threshold;         /* how often a function is met before it is read; 0: never */
     PyObject *lazy_import_type; /* types.LazyImportType, or NULL */
     struct partial_places partial_places;
-    uint64_t reduced_by_plan; /* how many objects were taken apart by a plan */
-    uint64_t made_by_plan;    /* and how many made */
+    PyTypeObject *pickler_type; /* our Pickler, which the room `dump` holds; or NULL */
+    uint64_t reduced_by_plan;   /* how many objects were taken apart by a plan */
+    uint64_t made_by_plan;      /* and how many made */
 };
 
 extern const struct core_room plans_core_room;

@@ -65,7 +65,15 @@ ISINSTANCE      whether value *a* is an instance of value *b*              other
 ISSUBCLASS      whether value *a* is a subclass of value *b*               others are asked
 CONTAINS        whether value *a* is in value *b*                          others are asked
 EQUAL           whether value *a* equals value *b*                         others are asked
+FIND            item *b*, a value, of value *a*; value *c* where it is     no exact dict; others
+                not in it                                                  are asked
+METHOD          the function that value *a* has as a method, *names[b]*;   another kind of
+                in a staticmethod if *c*                                   method; hidden
+SUPER_METHOD    the function that super(value *a*, value *b*) has as a     no function, or
+                method, *names[c]*                                         Pickler's own method
 EXPECT          nothing                                                    a is not constants[b]
+EXPECT_OWN      nothing                                                    a is not our own
+                                                                           Pickler.persistent_id
 FOLLOW          nothing; function *c* of what follows is value *a*         not of constants[b]()
 BRANCH_TRUE     nothing; tests the truth of value *a*                      truth would run code
 BRANCH_IS       nothing; tests whether value *a* is value *b*
@@ -98,6 +106,8 @@ Hooks of a pickler are read for one thing alone, what they return whatever the o
 a certain type. Their plans have ISINSTANCE, ISSUBCLASS and FOLLOW, and the operands of these and
 of CONTAINS and EQUAL may be a TUPLE that is never made; the paths that are not understood are cut
 down to LEAVE. In other plans CONTAINS is of a str and a container of such, EQUAL of two atoms.
+FIND, METHOD and SUPER_METHOD are of hooks alone, too: which function a method is depends on the
+pickler, so that the plan is left where it is another one than for the pickler of the reading.
 Of what a plan loads, only dicts of its own making change, which nobody else sees before it ends.
 In the plan of a ``__setstate__`` NEW is the object, which exists and has no attributes, and
 argument 0 is the state. Loops over a tuple of names are unrolled in it, so that it belongs to one
@@ -120,7 +130,13 @@ import weakref
 from collections import namedtuple
 
 from ._compiler.bytecode import Reading, Unit, check_globals
-from ._compiler.functions import address_of, code_of, defaults_of, keyword_defaults_of
+from ._compiler.functions import (
+    address_of,
+    code_of,
+    defaults_of,
+    is_own_hook,
+    keyword_defaults_of,
+)
 from ._compiler.steps import (
     ARGUMENT,
     ATTRIBUTE,
@@ -139,9 +155,11 @@ from ._compiler.steps import (
     EQUAL,
     EXPECT,
     EXPECT_CLASS,
+    EXPECT_OWN,
     EXPECT_SIZE,
     FILTER,
     FILTER_TESTS,
+    FIND,
     FOLLOW,
     FRESH,
     ISINSTANCE,
@@ -152,6 +170,7 @@ from ._compiler.steps import (
     KINDS,
     LEAVE,
     LIST,
+    METHOD,
     NEW,
     OBJECT,
     PAIR_KEY,
@@ -169,6 +188,7 @@ from ._compiler.steps import (
     STORE_DICT,
     STORE_GENERIC,
     STORE_ITEM,
+    SUPER_METHOD,
     TUPLE,
     TYPE,
     UNKNOWN,
@@ -183,6 +203,7 @@ from ._compiler.steps import (
     SetAttribute,
     Super,
     SuperMethod,
+    SuperOf,
 )
 
 __all__ = [
@@ -251,10 +272,11 @@ def compile_hook(hook):
     *hook* is what a pickler has as ``persistent_id`` or ``reducer_override``. The plan is good for
     what it returns by the type of the object alone. Raises nothing of its own; never calls *hook*.
     """
-    return _compile(_HookReading, hook, 1)
+    bound = (hook.__self__,) if type(hook) is types.MethodType else ()
+    return _compile(_HookReading, hook, 1, bound)
 
 
-def _compile(reading, reducer, arguments):
+def _compile(reading, reducer, arguments, *more):
     if not _CAN_READ:
         return Refusal("this interpreter's bytecode is not read")
     try:
@@ -262,7 +284,8 @@ def _compile(reading, reducer, arguments):
     except Refused as refused:
         return Refusal(refused.reason)
     key = (address_of(code_of(function)), reading, bound, keywords, arguments)
-    return _remembered(key, function, _read_reducer, reading, function, bound, keywords, arguments)
+    given = reading, function, bound, keywords, arguments, *more
+    return _remembered(key, function, _read_reducer, *given)
 
 
 def compile_constructor(constructor):
@@ -427,11 +450,13 @@ class _HookReading(_ReducerReading):
     """A hook is read for what it returns by the type of the object, and functions that it calls.
 
     A followed function is known by its code, so that each call of the outer one may have another
-    function: one that was made anew by a ``def`` in a function.
+    function: one that was made anew by a ``def`` in a function. *values* are what a method is
+    bound to, in which the methods are looked up that it calls.
     """
 
-    def __init__(self, bound, keywords, arguments):
+    def __init__(self, bound, keywords, arguments, values):
         super().__init__(bound, keywords, arguments)
+        self.values = values
         self.tail = 0  # where the steps begin that only the path at hand has
 
     # -- The object, of which only the type is known --
@@ -449,6 +474,12 @@ class _HookReading(_ReducerReading):
     def contains(self, container, value):
         self.check_at_hand(container, value)
         return self.read(CONTAINS, value, container)
+
+    def match(self, value, cls):
+        """A class pattern takes a class and nothing else, which ISSUBCLASS demands."""
+        self.check_at_hand(cls)
+        self.read(ISSUBCLASS, cls, cls)
+        return self.read(ISINSTANCE, value, cls)
 
     def set_to_search(self, values):
         return self.display(TUPLE, values)
@@ -532,16 +563,49 @@ class _HookReading(_ReducerReading):
         self.functions.append(function)
         return len(self.functions) - 1
 
+    def load_method(self, owner, name):
+        if type(owner) is SuperOf:
+            return Method(owner, name)
+        return super().load_method(owner, name)
+
+    def super_of(self, values, frame):
+        """``super()`` means the class in the cell ``__class__`` and the first parameter."""
+        if self.resolved(values[0]) is not super:
+            raise Refused("super is not the builtin")
+        self.expect(values[0], super)
+        if len(values) == 1:
+            values = [None, *_implied_by_super(self, frame)]
+        if len(values) != 3:
+            raise Refused("super() of a class alone")
+        self.check_at_hand(*values[1:])
+        return SuperOf(*map(self.plain, values[1:]))
+
     def call(self, callee, arguments, keywords):
-        callee = self.module_attribute(callee)
+        if type(callee) is Method:
+            if callee.name == "get" and type(self.resolved(callee.owner)) is dict:
+                return self.find(callee.owner, arguments, keywords)
+            callee, first = self.bind(callee)
+            arguments = [*first, *arguments]
         target = self.resolved(callee)
+        if type(target) is types.MethodType:
+            self.expect(self.read(TYPE, callee), types.MethodType)
+            arguments = [self.attribute(callee, "__self__"), *arguments]
+            callee, target = self.attribute(callee, "__func__"), target.__func__
         for kind, builtin in ((ISINSTANCE, isinstance), (ISSUBCLASS, issubclass)):
             if target is builtin and len(arguments) == 2 and not keywords:
                 self.check_at_hand(*arguments[kind == ISINSTANCE :])
                 self.expect(callee, builtin)
                 return self.read(kind, *map(self.plain, arguments))
-        if type(target) is not types.FunctionType:
-            return super().call(callee, arguments, keywords)
+        if target is super:
+            return self.super_of([callee, *arguments], self.frame)
+        if is_own_hook(target):
+            self.emit(EXPECT_OWN, callee)
+            return self.constant(None)
+        if type(target) is types.FunctionType:
+            return self.follow_call(callee, target, arguments, keywords)
+        return super().call(callee, arguments, keywords)
+
+    def follow_call(self, callee, target, arguments, keywords):
         code = code_of(target)
         if any(frame.unit.code is code for frame in self.path.frames):
             raise Refused(f"calls itself in {self.described(callee)}")
@@ -553,6 +617,65 @@ class _HookReading(_ReducerReading):
         self.read_defaults(frame)
         return None
 
+    def find(self, container, arguments, keywords):
+        """``{…}.get(type(obj))``."""
+        if keywords or len(arguments) not in (1, 2):
+            raise Refused("calls get() with other arguments")
+        self.check_at_hand(*arguments)
+        key, *default = map(self.plain, arguments)
+        return self.read(FIND, container, key, *(default or [self.constant(None)]))
+
+    # -- Methods --
+
+    def bind(self, method):
+        """The value of the function that *method* means, and what it is given first."""
+        owner, name = method
+        if type(owner) is SuperOf:
+            return self.read(SUPER_METHOD, *owner, self.name_index(name)), [owner.owner]
+        known = self.resolved(owner)
+        if known is UNKNOWN:
+            return method, []
+        if issubclass(type(known), (types.ModuleType, type)):
+            return self.attribute(owner, name), []
+        if _of_instance(known, name) is UNKNOWN:
+            found = _raw_attribute(type(known), name)[1]
+            if type(found) is types.FunctionType:
+                return self.read(METHOD, owner, self.name_index(name)), [owner]
+            if type(found) is staticmethod:
+                return self.read(METHOD, owner, self.name_index(name), 1), []
+        return self.attribute(owner, name), []
+
+    def resolved(self, value):
+        if type(value) is not int:
+            return UNKNOWN
+        kind, a, b, c = self.steps[value]
+        if kind == BOUND:
+            return self.values[a] if a < len(self.values) else UNKNOWN
+        if kind == METHOD:
+            found = _raw_attribute(type(self.resolved(a)), self.names[b])[1]
+            return found.__func__ if c else found
+        if kind == SUPER_METHOD:
+            cls, owner = self.resolved(a), self.resolved(b)
+            index = _position(type(owner), cls)
+            if index is None:
+                return UNKNOWN
+            return _raw_attribute(type(owner), self.names[c], index + 1)[1]
+        if kind == ATTRIBUTE:
+            return self.resolved_attribute(self.resolved(a), self.names[b])
+        return super().resolved(value)
+
+    def resolved_attribute(self, owner, name):
+        if owner is UNKNOWN:
+            return UNKNOWN
+        if type(owner) is types.ModuleType:
+            return vars(owner).get(name, UNKNOWN)
+        if issubclass(type(owner), type):
+            return _raw_attribute(owner, name)[1]
+        if type(owner) is types.MethodType:
+            return {"__func__": owner.__func__, "__self__": owner.__self__}.get(name, UNKNOWN)
+        found = _of_instance(owner, name)
+        return _raw_attribute(type(owner), name)[1] if found is UNKNOWN else found
+
     def leave_frame(self, value):
         frames = self.path.frames
         if len(frames) == 1:
@@ -560,6 +683,37 @@ class _HookReading(_ReducerReading):
         else:
             frames.pop()
             frames[-1].stack.append(value)
+
+
+def _implied_by_super(reading, frame):
+    """What ``super()`` without arguments means: the class, and the first parameter."""
+    freevars = frame.unit.code.co_freevars
+    if "__class__" not in freevars or not frame.unit.code.co_argcount:
+        raise Refused("uses super() outside of a class")
+    first = frame.locals[0]
+    if first == ~0:
+        first = reading.parameter(0, frame)
+    return reading.read(CELL, freevars.index("__class__"), frame.number), first
+
+
+def _of_instance(owner, name):
+    """What *owner* itself has under *name*, in its ``__dict__`` or a slot; nobody is asked."""
+    _, found = _raw_attribute(type(owner), name)
+    if type(found) is types.MemberDescriptorType:
+        return found.__get__(owner) if _has_slot(owner, found) else UNKNOWN
+    _, descriptor = _raw_attribute(type(owner), "__dict__")
+    if type(descriptor) is not types.GetSetDescriptorType:
+        return UNKNOWN
+    names = descriptor.__get__(owner)
+    return names.get(name, UNKNOWN) if type(names) is dict else UNKNOWN
+
+
+def _has_slot(owner, descriptor):
+    try:
+        descriptor.__get__(owner)
+    except AttributeError:
+        return False
+    return True
 
 
 # How many of the fields of a step are numbers of values, in the plan of a hook.
@@ -570,7 +724,11 @@ _VALUES_OF = {
     ISSUBCLASS: 2,
     CONTAINS: 2,
     EQUAL: 2,
+    FIND: 3,
+    METHOD: 1,
+    SUPER_METHOD: 2,
     EXPECT: 1,
+    EXPECT_OWN: 1,
     FOLLOW: 1,
     BRANCH_TRUE: 1,
     BRANCH_IS: 2,
@@ -597,8 +755,8 @@ def _bind_arguments(function, arguments, keywords):
     return values
 
 
-def _read_reducer(make_reading, function, bound, keywords, arguments):
-    reading = make_reading(bound, keywords, arguments)
+def _read_reducer(make_reading, function, bound, keywords, arguments, *more):
+    reading = make_reading(bound, keywords, arguments, *more)
     unit = Unit(code_of(function))
     reading.check_arguments(function)
     reading.run(reading.enter(unit, function, [None] * _parameter_count(unit.code)))
@@ -845,12 +1003,7 @@ class _InitReading(_ConstructorReading):
             raise Refused("super is not the builtin")
         self.expect(values[0], super)
         if len(values) == 1:
-            freevars = frame.unit.code.co_freevars
-            if "__class__" not in freevars or not frame.unit.code.co_argcount:
-                raise Refused("uses super() outside of a class")
-            local = frame.locals[0]
-            first = self.parameter(0, frame) if local == ~0 else local
-            values = [None, self.read(CELL, freevars.index("__class__"), frame.number), first]
+            values = [None, *_implied_by_super(self, frame)]
         if len(values) != 3 or not self.is_new(values[2]):
             raise Refused("super() of another object")
         return Super(self.expect_class(values[1], self.resolved(values[1])))

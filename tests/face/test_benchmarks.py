@@ -402,17 +402,21 @@ def test_floors_name_doors_and_kinds_that_exist():
 
     floors = Floors.read()
     assert set(floors.table["doors"]) <= set(doors.DOORS)
-    assert all(set(kinds) <= set(doors.KINDS) for kinds in floors.table["doors"].values())
+    known = {*doors.KINDS, "share"}
+    assert all(set(kinds) <= known for kinds in floors.table["doors"].values())
     assert doors.floor_of(floors, "dumps", "no such kind") == floors.table["default"]
     made = Floors({"default": 0.9, "doors": {"dumps": {"plain": {"3.14": 3}}}}, "3.14")
     assert doors.floor_of(made, "dumps", "plain") == 3
+    made = Floors({"default": 0.9, "doors": {"dump(file)": {"share": 0.5}}}, "3.14")
+    assert doors.floor_of(made, "dump(file)", "plain") == 0.9
+    assert doors.floor_of(made, "dump(file)", "plain", {"plain": 8.0}) == 4
 
 
 @pytest.mark.parametrize(("floor", "below"), [(1.9, 0), (2.1, 1)])
 def test_a_door_below_its_floor_is_told(quick_races, monkeypatch, capsys, floor, below):
     import doors
 
-    monkeypatch.setattr(doors, "floor_of", lambda floors, door, kind: floor)
+    monkeypatch.setattr(doors, "floor_of", lambda *sides: floor)
     assert doors.main(["--objects", "9", "--only", "dumps"]) == below
     assert capsys.readouterr().out.count("BELOW") == below * len(doors.KINDS)
 

@@ -1,6 +1,7 @@
 """Hooks of picklers read into plans: what they return by the type of an object, and no more."""
 
 import gc
+import io
 import random
 import sys
 import types
@@ -28,9 +29,57 @@ class Third:
     pass
 
 
-class Holder:
+class Base:
+    found = Third
+
+    def asks(self, obj):
+        return isinstance(obj, self.found)
+
+
+class Holder(Base):
+    __slots__ = ("kept",)
+    classes = (First,)
+
+    def __init__(self):
+        self.kept = {Second: "kept"}
+        self.own = First
+        self.method = Other().asks
+
     def asks(self, obj):
         return helper(obj)
+
+    @staticmethod
+    def is_class(obj):
+        return isinstance(obj, type)
+
+    def by_super(self, obj):
+        return super().asks(obj)
+
+    def by_super_with_arguments(self, obj):
+        cls = Holder
+        return super(cls, self).asks(obj)
+
+    def by_base(self, obj):
+        return Base.asks(self, obj)
+
+    def by_method(self, obj):
+        return "key" if self.asks(obj) or self.is_class(obj) else None
+
+    def by_attribute(self, obj):
+        if type(obj) is self.own or type(obj) in self.classes:
+            return "key"
+        return self.kept.get(type(obj))
+
+    def by_bound_method(self, obj):
+        return self.method(obj=obj)
+
+
+class Other:
+    def asks(self, obj):
+        return isinstance(obj, (First, int))
+
+
+METHODS = [name for name in vars(Holder) if name.startswith("by_")]
 
 
 PAIR = (First, Third)
@@ -71,6 +120,13 @@ CONDITIONS = (
     "helper(other=First, obj=obj)",
     "module.helper(obj)",
     "deep(obj)",
+    "BY_CLASS.get(type(obj))",
+    "BY_CLASS.get(t, False) is False",
+    "t.__name__ == 'First'",
+    "t.__qualname__ != 'Second'",
+    "t.__module__ in ('a', __name__)",
+    "t.__module__ in {'a', 'builtins'}",
+    "'Third' == t.__name__",
     "True",
     "None",
 )
@@ -90,13 +146,15 @@ def hook_of(condition):
 
 def answer(plan, hook, obj):
     """What the plan says of an object: a model of plan_answer.c that has the object."""
-    values, functions, number = {}, {0: hook}, 0
+    values, functions, number = {}, {0: getattr(hook, "__func__", hook)}, 0
     ends = {"RETURN_VALUE", "RETURN", "LEAVE"}
     while KINDS[plan.steps[number][0]] not in ends:
         kind, a, b, c = plan.steps[number]
         kind, goes_to = KINDS[kind], number + 1
         if kind == "EXPECT":
             assert values[a] is plan.constants[b]
+        elif kind == "EXPECT_OWN":
+            assert values[a].__name__ == "persistent_id"
         elif kind == "FOLLOW":
             assert values[a].__code__ is plan.constants[b]()
             functions[c] = values[a]
@@ -104,14 +162,38 @@ def answer(plan, hook, obj):
             holds = values[a] is values[b] if kind == "BRANCH_IS" else values[a]
             goes_to = goes_to if holds else c
         else:
-            values[number] = value_of(plan, kind, (a, b), values, functions, obj)
+            fields = (a, b, c) if kind in NAMED or kind == "FIND" else (a, b)
+            values[number] = value_of(plan, kind, fields, values, functions, obj, hook)
         number = goes_to
     kind, a, *_ = plan.steps[number]
     return values[a] if KINDS[kind] == "RETURN_VALUE" else LEFT
 
 
-def value_of(plan, kind, fields, values, functions, obj):
-    a, b = fields
+NAMED = {
+    "METHOD": lambda plan, values, a, b, c: method_of(values[a], plan.names[b], c),
+    "SUPER_METHOD": lambda plan, values, a, b, c: next(
+        vars(cls)[plan.names[c]]
+        for cls in type(values[b]).__mro__[type(values[b]).__mro__.index(values[a]) + 1 :]
+        if plan.names[c] in vars(cls)
+    ),
+}
+
+
+def method_of(owner, name, is_static):
+    found = next(vars(cls)[name] for cls in type(owner).__mro__ if name in vars(cls))
+    assert type(found) is (staticmethod if is_static else types.FunctionType)
+    return found.__func__ if is_static else found
+
+
+def value_of(plan, kind, fields, values, functions, obj, hook):
+    a, b, *more = fields
+    if kind in NAMED:
+        return NAMED[kind](plan, values, *fields)
+    if kind == "FIND":
+        return values[a].get(values[b], values[more[0]])
+    if kind == "BOUND":
+        assert a == 0
+        return hook.__self__
     if kind == "OBJECT":
         return obj
     if kind == "CONSTANT":
@@ -276,6 +358,37 @@ def test_a_plan_keeps_no_function_alive():
     gc.collect()
     assert inner() is None
     assert not any(isinstance(value, kept) for value in plan.constants)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_are_followed(name):
+    assert check(getattr(Holder(), name)) == len(OBJECTS)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="Pickler has no such method")
+def test_the_method_of_our_own_pickler():
+    core = pytest.importorskip("fastcopyreg._core")
+
+    class Asking(core.Pickler):
+        def persistent_id(self, obj):
+            return super().persistent_id(obj)
+
+    assert check(Asking(io.BytesIO()).persistent_id) == len(OBJECTS)
+
+
+def matching(pattern):
+    cases = f"  case {pattern}:\n   return 'key'\n  case _:\n   return None\n"
+    return made(f"def hook(obj):\n match obj:\n{cases}")
+
+
+@pytest.mark.parametrize("pattern", ["First()", "First() | int()", "module.First()", "None"])
+def test_a_pattern_is_read(pattern):
+    assert check(matching(pattern)) == len(OBJECTS)
+
+
+@pytest.mark.parametrize("pattern", ["First(x=1)", "int(3)", "[]", "{}", "3"])
+def test_other_patterns_are_refused(pattern):
+    assert isinstance(compile_hook(matching(pattern)), Refusal)
 
 
 def test_a_method_is_given_its_object():

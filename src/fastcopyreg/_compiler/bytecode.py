@@ -234,6 +234,10 @@ class Reading:
         """The value number of ``value == other``."""
         raise Refused("a comparison")
 
+    def match(self, value, cls):
+        """The value number of whether ``case cls():`` takes *value*."""
+        raise Refused("a match statement")
+
     def abandon(self):
         """The path at hand is not understood; its steps so far are run before it is left."""
 

@@ -5,6 +5,8 @@ The interpreter tells audit hooks of whoever reads a function's code or defaults
 told of it.
 """
 
+import types
+
 from .._backend import core
 
 
@@ -30,3 +32,15 @@ def defaults_of(function):
 def keyword_defaults_of(function):
     """Return the defaults of a function's keywords, by name."""
     return _parts_of(function)[2]
+
+
+def is_own_hook(function):
+    """Whether *function* is what our own Pickler has as ``persistent_id``, from 3.13 on: a method.
+
+    It returns None.
+    """
+    return (
+        type(function) is types.MethodDescriptorType
+        and hasattr(core, "Pickler")
+        and function is vars(core.Pickler).get("persistent_id")
+    )

@@ -23,6 +23,7 @@ from .steps import (
     Called,
     Is,
     Items,
+    Matched,
     Not,
     PairPart,
     Pairs,
@@ -188,6 +189,9 @@ def _dict(reading, pairs):
 @_instruction("UNPACK_SEQUENCE")
 def _unpack_sequence(reading, frame, argument):
     """`a, b = o.a, o.b`, where the tuple is of our own making; or the loop's key and value."""
+    if type(frame.stack[-1]) is Matched and not argument:
+        frame.stack.pop()
+        return
     if frame.stack[-1] is PAIR and argument == 2:
         frame.stack[-1:] = PAIR_VALUE, PAIR_KEY
         return
@@ -279,6 +283,8 @@ def _jump_if_none(reading, frame, argument):
 
 
 def _is_none(reading, value):
+    if type(value) is Matched:
+        return Not(value.value)
     none = reading.constant(None)
     if type(value) is PairPart:
         return reading.test_of_pair("is", value, none)
@@ -290,6 +296,16 @@ def _jump_if_not_none(reading, frame, argument):
     target = frame.unit.target(frame.index, argument)
     test = _is_none(reading, frame.stack.pop())
     reading.branch(test, (frame.index, 0), (target, 0))
+
+
+@_instruction("MATCH_CLASS")
+def _match_class(reading, frame, argument):
+    """`case cls():`, which looks at no attribute."""
+    names = reading.constant_of(frame.stack.pop())
+    value, cls = reading.pop_values(2)
+    if argument or names != ():
+        raise Refused("a match statement")
+    frame.stack.append(Matched(reading.match(value, cls)))
 
 
 @_instruction("JUMP_IF_TRUE_OR_POP")

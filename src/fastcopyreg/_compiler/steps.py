@@ -11,18 +11,19 @@ KINDS = (
     "OBJECT", "PROTOCOL", "BOUND", "BOUND_KEYWORD", "DEFAULT", "CONSTANT", "GLOBAL", "CELL",
     "ATTRIBUTE", "ATTRIBUTE_OR", "TYPE", "FRESH", "ITEM", "ITEM_OR", "ITEM_OR_NEW", "TUPLE",
     "LIST", "DICT", "DICT_COPY", "FILTER", "POP", "POP_OR", "ISINSTANCE", "ISSUBCLASS",
-    "CONTAINS", "EQUAL", "EXPECT", "FOLLOW", "BRANCH_TRUE", "BRANCH_IS", "RETURN",
-    "RETURN_VALUE", "LEAVE", "NEW", "CLASS", "ARGUMENT", "EXPECT_CLASS", "EXPECT_SIZE", "PUT",
-    "STORE", "STORE_GENERIC", "STORE_ITEM", "STORE_DICT", "UPDATE", "RETURN_NEW",
+    "CONTAINS", "EQUAL", "FIND", "METHOD", "SUPER_METHOD", "EXPECT", "EXPECT_OWN", "FOLLOW",
+    "BRANCH_TRUE", "BRANCH_IS", "RETURN", "RETURN_VALUE", "LEAVE", "NEW", "CLASS", "ARGUMENT",
+    "EXPECT_CLASS", "EXPECT_SIZE", "PUT", "STORE", "STORE_GENERIC", "STORE_ITEM", "STORE_DICT",
+    "UPDATE", "RETURN_NEW",
     "RETURN_TUPLE", "RETURN_CALL",
 )  # fmt: skip
 (
     OBJECT, PROTOCOL, BOUND, BOUND_KEYWORD, DEFAULT, CONSTANT, GLOBAL, CELL, ATTRIBUTE,
     ATTRIBUTE_OR, TYPE, FRESH, ITEM, ITEM_OR, ITEM_OR_NEW, TUPLE, LIST, DICT, DICT_COPY,
-    FILTER, POP, POP_OR, ISINSTANCE, ISSUBCLASS, CONTAINS, EQUAL, EXPECT, FOLLOW, BRANCH_TRUE,
-    BRANCH_IS, RETURN, RETURN_VALUE, LEAVE, NEW, CLASS, ARGUMENT, EXPECT_CLASS, EXPECT_SIZE,
-    PUT, STORE, STORE_GENERIC, STORE_ITEM, STORE_DICT, UPDATE, RETURN_NEW, RETURN_TUPLE,
-    RETURN_CALL,
+    FILTER, POP, POP_OR, ISINSTANCE, ISSUBCLASS, CONTAINS, EQUAL, FIND, METHOD, SUPER_METHOD,
+    EXPECT, EXPECT_OWN, FOLLOW, BRANCH_TRUE, BRANCH_IS, RETURN, RETURN_VALUE, LEAVE, NEW, CLASS,
+    ARGUMENT, EXPECT_CLASS, EXPECT_SIZE, PUT, STORE, STORE_GENERIC, STORE_ITEM, STORE_DICT,
+    UPDATE, RETURN_NEW, RETURN_TUPLE, RETURN_CALL,
 ) = range(len(KINDS))  # fmt: skip
 
 UNKNOWN = object()  # what is not known before the plan runs
@@ -30,6 +31,8 @@ UNKNOWN = object()  # what is not known before the plan runs
 Null = namedtuple("Null", "")
 Method = namedtuple("Method", "owner name")  # owner.name, about to be called
 Super = namedtuple("Super", "index")  # super() of the class at index in the __mro__
+SuperOf = namedtuple("SuperOf", "cls owner")  # super(cls, owner), of values
+Matched = namedtuple("Matched", "value")  # what `case cls():` gives, None if the value is false
 SuperMethod = namedtuple("SuperMethod", "name index")
 Not = namedtuple("Not", "value")
 Is = namedtuple("Is", "value other inverted")

@@ -45,6 +45,10 @@ load_put_top(struct unpickler *unpickler, size_t index)
     if (unlikely(load_reach(unpickler) < 1)) {
         return load_underflow(unpickler);
     }
+    if (unlikely(unpickler->reader.is_beyond) && !load_memo_is_new(&unpickler->memo, index)
+        && reader_put_back(&unpickler->reader) < 0) {
+        return -1;
+    }
     return load_memo_put(&unpickler->memo, unpickler->state, index, unpickler->top[-1]);
 }
 

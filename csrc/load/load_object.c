@@ -186,7 +186,8 @@ load_call(struct unpickler *unpickler, PyObject **arguments)
     if (likely(outcome == OUTCOME_TAKEN)) {
         unpickler->top = arguments;
     }
-    else if (outcome == OUTCOME_BAIL && hand_arguments(unpickler, callable, arguments, count) == 0
+    else if (reader_put_back(&unpickler->reader) == 0 && outcome == OUTCOME_BAIL
+             && hand_arguments(unpickler, callable, arguments, count) == 0
              && rebuild_make(unpickler->state, callable, arguments, count, &object) == OUTCOME_BAIL
              && load_make_set(unpickler, callable, arguments, count, &object) == OUTCOME_BAIL) {
         object = call_off_stack(unpickler, callable, arguments);
@@ -238,7 +239,8 @@ load_call_new(struct unpickler *unpickler, PyObject **arguments)
     /* A class with a __new__ in Python has a plan only if calling the class does nothing more. */
     PyObject *object = NULL;
     Py_ssize_t count = unpickler->top - arguments;
-    if (load_hand_over(unpickler, arguments, count) == 0
+    if (reader_put_back(&unpickler->reader) == 0
+        && load_hand_over(unpickler, arguments, count) == 0
         && construct_or_read(unpickler->state, (PyObject *)type, arguments, count, &object)
                == OUTCOME_BAIL) {
         object = call_python_new(unpickler, arguments);

@@ -96,6 +96,7 @@ claim_machine(struct core_state *state)
             return NULL;
         }
         machine->state = machine->reader.state = state;
+        machine->memo.defers = load_memo_may_defer();
     }
     return machine;
 }

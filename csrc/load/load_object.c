@@ -99,18 +99,19 @@ load_reduce(struct unpickler *unpickler)
     return load_push_memoized(unpickler, object);
 }
 
-/* Passes MEMOIZE, if it is there, and the opcode that takes the arguments, which are from
+/* Passes a put, if it is there, and the opcode that takes the arguments, which are from
    `arguments` to the top of the stack.  The tuple counts as an entry of the memo, but keeps
    nothing alive that its items' own entries do not: see load_memo.h.  0, or -1 with MemoryError.
  */
 ALWAYS_INLINE int
 pass_taker(struct unpickler *unpickler, PyObject **arguments)
 {
-    int memoized = *unpickler->reader.at == OP_MEMOIZE;
-    unpickler->reader.at += 1 + memoized;
-    return memoized ? load_memo_pass_tuple(&unpickler->memo, arguments,
-                                           (size_t)(unpickler->top - arguments))
-                    : 0;
+    struct reader *reader = &unpickler->reader;
+    size_t put = load_size_of_put(unpickler, reader->at, unpickler->memo.length);
+    reader->at += 1 + put;
+    return put > 0 ? load_memo_pass_tuple(&unpickler->memo, arguments,
+                                          (size_t)(unpickler->top - arguments))
+                   : 0;
 }
 
 /* True if calling the callable is its __new__ alone: a type of C whose __init__ is object's, which

@@ -294,8 +294,14 @@ push_counted_string(struct unpickler *unpickler, int count_size)
         return -1;
     }
     const unsigned char *bytes = reader_take(&unpickler->reader, size);
-    return bytes == NULL ? -1
-                         : load_push(unpickler, load_make_string(unpickler->state, bytes, size));
+    if (bytes == NULL) {
+        return -1;
+    }
+    if (unlikely(unpickler->reader.is_beyond) && !load_is_ascii(bytes, size)
+        && reader_put_back(&unpickler->reader) < 0) { /* errors are handled by a function */
+        return -1;
+    }
+    return load_push_unnoticed(unpickler, load_make_string(unpickler->state, bytes, size));
 }
 
 int

@@ -65,15 +65,16 @@ make_text(struct unpickler *unpickler, struct row *row, const unsigned char *byt
     size_t put = (size_t)(end - bytes) <= size
                      ? 0
                      : load_size_of_put(unpickler, bytes + size, unpickler->memo.length);
-    if (put == 0) {
+    if (put == 0 || (unlikely(unpickler->reader.is_beyond) && !load_is_ascii(bytes, size))) {
         return 0;
     }
+    row->at = bytes + size; /* as far as an error comes */
     PyObject *text = load_make_string(unpickler->state, bytes, size);
     if (text == NULL) {
         return -1;
     }
     row->values[row->count++] = text;
-    row->at = bytes + size + put;
+    row->at += put;
     return load_memo_put_kind(&unpickler->memo, unpickler->state, unpickler->memo.length, text, 1)
                    < 0
                ? -1

@@ -2,8 +2,9 @@
 
    A file may be read beyond what the load has come to (reader.h).  It is put back before an opcode
    that may run foreign code, which are those below; where the opcodes and objects at hand show
-   that none will run, that is spared.  Opcodes that are executed with one before them, and those
-   that poll or replace an entry of the memo, put it back by themselves. */
+   that none will run, that is spared.  Opcodes that are executed with one before them, those that
+   have an argument which is no line, and those that poll or replace an entry of the memo, put it
+   back by themselves. */
 #include "load/load_inline.h"
 #include "load/load_state.h"
 #include "load/load_template.h"
@@ -66,8 +67,6 @@ may_run_code(unsigned char opcode)
     case OP_PERSID:
     case OP_BINPERSID:
     case OP_STRING:
-    case OP_BINSTRING:
-    case OP_SHORT_BINSTRING:
     case OP_BUILD:
     case OP_GLOBAL:
     case OP_STACK_GLOBAL:
@@ -84,9 +83,6 @@ may_run_code(unsigned char opcode)
     case OP_NEWOBJ:
     case OP_NEWOBJ_EX:
     case OP_REDUCE:
-    case OP_EXT1:
-    case OP_EXT2:
-    case OP_EXT4:
     case OP_NEXT_BUFFER:
     case OP_READONLY_BUFFER: return 1;
     default: return 0;
@@ -127,9 +123,7 @@ will_run_code(const struct unpickler *unpickler, unsigned char opcode)
 {
     PyObject **start, *container;
     switch (opcode) {
-    case OP_STRING:
-    case OP_BINSTRING:
-    case OP_SHORT_BINSTRING: return unpickler->encoding != NULL || unpickler->errors != NULL;
+    case OP_STRING: return unpickler->encoding != NULL || unpickler->errors != NULL;
     case OP_APPEND:
     case OP_APPENDS:
         container = find_container(unpickler, opcode == OP_APPENDS, 1, &start);

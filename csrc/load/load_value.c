@@ -247,7 +247,8 @@ static int
 push_counted_python2(struct unpickler *unpickler, size_t size)
 {
     const char *bytes = (const char *)reader_take(&unpickler->reader, size);
-    if (bytes == NULL) {
+    int may_look = unpickler->encoding != NULL || unpickler->errors != NULL;
+    if (bytes == NULL || (may_look && reader_put_back(&unpickler->reader) < 0)) {
         return -1;
     }
     return load_push(unpickler, decode_python2(unpickler, bytes, (Py_ssize_t)size));

@@ -319,7 +319,8 @@ read_ahead_of_window(struct unpickler *Py_UNUSED(unpickler), PyObject *Py_UNUSED
 
 #endif
 
-/* Calls peek() first, as the standard library does: its bytes are often the complete pickle. */
+/* Calls peek() first, as the standard library does: its bytes are often the complete pickle.  A
+   pickle without frames gains less by the prescan than it costs to read it twice. */
 static int
 read_ahead_buffered(struct unpickler *unpickler, PyObject *file, struct ahead_of_load *ahead)
 {
@@ -332,7 +333,10 @@ read_ahead_buffered(struct unpickler *unpickler, PyObject *file, struct ahead_of
         ahead->size = scan->size;
         return load_memo_begin_prescanned(&unpickler->memo);
     }
-    return may_read_on(scan, 0) ? read_ahead_of_window(unpickler, file) : 0;
+    return may_read_on(scan, 0)
+                   && begins_with_frame(reader->at, (size_t)(reader->end - reader->at))
+               ? read_ahead_of_window(unpickler, file)
+               : 0;
 }
 
 int

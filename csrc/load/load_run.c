@@ -14,11 +14,9 @@ void
 load_free(struct unpickler *unpickler)
 {
     load_clear_stack(unpickler);
-    load_forget_shapes(unpickler);
+    load_free_shapes(unpickler);
     load_forget_templates(unpickler);
-    PyMem_Free(unpickler->shapes);
     PyMem_Free(unpickler->templates);
-    unpickler->shapes = NULL;
     unpickler->templates = NULL;
     load_memo_free(&unpickler->memo);
     reader_free(&unpickler->reader);

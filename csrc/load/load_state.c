@@ -81,12 +81,31 @@ load_forget_shapes(struct unpickler *unpickler)
     }
 }
 
+void
+load_free_shapes(struct unpickler *unpickler)
+{
+    load_forget_shapes(unpickler);
+    struct load_room *room = unpickler->state->load;
+    if (HAS_GIL && room != NULL && room->spare_shapes == NULL) {
+        room->spare_shapes = unpickler->shapes;
+    }
+    else {
+        PyMem_Free(unpickler->shapes);
+    }
+    unpickler->shapes = NULL;
+}
+
 /* The shape's place for a version and number of keys, or NULL without memory. */
 static struct load_shape *
 find_shape(struct unpickler *unpickler, unsigned int version)
 {
     if (unlikely(unpickler->shapes == NULL)) {
-        unpickler->shapes = PyMem_Calloc(1, sizeof(struct load_shapes));
+        struct load_room *room = unpickler->state->load;
+        unpickler->shapes = room->spare_shapes;
+        room->spare_shapes = NULL;
+        if (unpickler->shapes == NULL) {
+            unpickler->shapes = PyMem_Calloc(1, sizeof(struct load_shapes));
+        }
         if (unpickler->shapes == NULL) {
             return NULL;
         }

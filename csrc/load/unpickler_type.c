@@ -289,6 +289,10 @@ Unpickler_init(PyObject *op, PyObject *arguments, PyObject *keywords)
     UnpicklerObject *self = (UnpicklerObject *)op;
     static char *const option_names[] = OPTION_NAMES("file");
     struct load_options options = {.fix_imports = 1};
+    if (likely(keywords == NULL && PyTuple_GET_SIZE(arguments) == 1)) {
+        options.input = PyTuple_GET_ITEM(arguments, 0);
+        return take_arguments(self, &options);
+    }
     if (unpickler_check_positional("Unpickler", PyTuple_GET_SIZE(arguments)) < 0
         || !PyArg_ParseTupleAndKeywords(arguments, keywords, "O|$pOOO:Unpickler",
                                         (char **)option_names, OPTION_TARGETS(&options))

@@ -177,8 +177,7 @@ def reading(module: Any, data: bytes, path: Path) -> dict[str, Callable[[], Any]
     buffer.write(data)
     mapped = mmap.mmap(-1, len(data) + 1)
     mapped.write(data)
-    changing, view, shown = bytearray(data), memoryview(data), buffer.getbuffer()
-    items = array.array("b", data)
+    changing, view, items = bytearray(data), memoryview(data), array.array("b", data)
 
     def from_mapped() -> Any:
         mapped.seek(0)
@@ -199,7 +198,7 @@ def reading(module: Any, data: bytes, path: Path) -> dict[str, Callable[[], Any]
         "loads(bytes)": lambda: module.loads(data),
         "loads(bytearray)": lambda: module.loads(changing),
         "loads(memoryview)": lambda: module.loads(view),
-        "loads(getbuffer)": lambda: module.loads(shown),
+        "loads(getbuffer)": lambda: module.loads(buffer.getbuffer()),
         "loads(array)": lambda: module.loads(items),
         "loads(mmap)": lambda: module.loads(mapped),
         "load(BytesIO)": lambda: module.load(io.BytesIO(data)),

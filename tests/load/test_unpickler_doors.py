@@ -586,10 +586,14 @@ def look_at(data, module, opened, tmp_path, repeated):
 @pytest.mark.parametrize("opened", ["BytesIO", "written BytesIO", "mmap"])
 @pytest.mark.parametrize("opcode", LOOKS)
 def test_each_opcode_shows_the_position_of_there(opcode, opened, tmp_path):
-    data = LOOKS[opcode]
+    def walk(module):
+        seen = look_at(LOOKS[opcode], module, opened, tmp_path, 3)
+        # The standard library of 3.11 keeps the container for ever.
+        return seen if opcode != "ADDITEMS" else [one for one in seen if one[0] != "del"]
+
     copyreg.add_extension(__name__, "Looking", 240)
     try:
-        seen = both(lambda module: look_at(data, module, opened, tmp_path, 3))
+        seen = both(walk)
     finally:
         copyreg.remove_extension(__name__, "Looking", 240)
     assert len(seen) > 6

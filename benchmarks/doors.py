@@ -1,17 +1,20 @@
 """Races every door of pickle, for five kinds of objects, and compares with the floors.
 
-    python benchmarks/doors.py                          all, a minute or two
+    python benchmarks/doors.py                          all, five minutes
     python benchmarks/doors.py --only 'load*'           doors by a glob; repeatable
     python benchmarks/doors.py --json build/3.14.json   adds the table to what race.py wrote there
 
 A door is a way in which programs come to pickle: a function, a class, a subclass with hooks, and
-where the bytes lie. Bytes and objects are compared before anything is timed. A race below its
-floor is run again, and longer. Exit status: 0 if all floors are held, else 1.
+where the bytes lie. Loads are raced once more by an older protocol, of more than 1 MiB, and of one
+object (4 has the opcodes of 5 for these objects). Bytes and objects are compared before anything
+is timed. A race below its floor is run again, and longer. Exit status: 0 if all floors are held,
+else 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import array
 import collections
 import contextlib
 import copyreg
@@ -21,9 +24,12 @@ import decimal
 import fnmatch
 import io
 import json
+import mmap
+import os
 import pickle as std_pickle
 import sys
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Mapping
 from multiprocessing import reduction
@@ -38,6 +44,8 @@ from fastcopyreg.bench import Contender, race
 from floors import Floors
 
 OBJECTS = 5000
+MORE = 12
+"""So many times the objects make more than 1 MiB of each kind."""
 
 
 @dataclasses.dataclass
@@ -135,6 +143,10 @@ def subclasses(module: Any) -> dict[str, type]:
     class Finding(module.Unpickler):
         def find_class(self, module_name, name):
             return super().find_class(module_name, name)
+
+    class Loading(module.Unpickler):
+        def persistent_load(self, pid):
+            return pid
 
     return {name: value for name, value in locals().items() if isinstance(value, type)}
 
@@ -240,27 +252,93 @@ def reading(module: Any, data: bytes, path: Path) -> dict[str, Callable[[], Any]
     made = subclasses(module)
     buffer = io.BytesIO()
     buffer.write(data)
-    array, view = bytearray(data), memoryview(data)
+    mapped = mmap.mmap(-1, len(data) + 1)
+    mapped.write(data)
+    changing, view, items = bytearray(data), memoryview(data), array.array("b", data)
 
-    def from_file() -> Any:
-        with path.open("rb") as file:
+    def from_mapped() -> Any:
+        mapped.seek(0)
+        return module.load(mapped)
+
+    def in_file(load: Callable[[Any], Any]) -> Callable[[], Any]:
+        def from_file() -> Any:
+            with path.open("rb") as file:
+                return load(file)
+
+        return from_file
+
+    def from_pipe() -> Any:
+        with piped(data) as file:
             return module.load(file)
 
     return {
         "loads(bytes)": lambda: module.loads(data),
-        "loads(bytearray)": lambda: module.loads(array),
+        "loads(bytearray)": lambda: module.loads(changing),
         "loads(memoryview)": lambda: module.loads(view),
         "loads(getbuffer)": lambda: module.loads(buffer.getbuffer()),
+        "loads(array)": lambda: module.loads(items),
+        "loads(mmap)": lambda: module.loads(mapped),
         "load(BytesIO)": lambda: module.load(io.BytesIO(data)),
-        "load(file)": from_file,
+        "load(mmap)": from_mapped,
+        "load(file)": in_file(module.load),
+        "load(pipe)": from_pipe,
         "Unpickler": lambda: module.Unpickler(io.BytesIO(data)).load(),
+        "Unpickler(file)": in_file(lambda file: module.Unpickler(file).load()),
         "Unpickler subclass": lambda: made["Unpickler"](io.BytesIO(data)).load(),
         "find_class": lambda: made["Finding"](io.BytesIO(data)).load(),
+        "persistent_load": lambda: made["Loading"](io.BytesIO(data)).load(),
     }
 
 
+def piped(data: bytes) -> io.BufferedReader:
+    """A pipe that holds the data; where it cannot hold so much, a thread fills it."""
+    reader, writer = os.pipe()
+
+    def fill() -> None:
+        with open(writer, "wb", buffering=0) as file:
+            written = 0
+            while written < len(data):
+                written += file.write(data[written:])
+
+    try:
+        import fcntl
+
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 1 << (len(data) | 0xFFFF).bit_length())
+    except (ImportError, AttributeError, OSError):
+        threading.Thread(target=fill).start()
+    else:
+        fill()
+    return open(reader, "rb")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pickle:
+    """What is behind a door of a load: how many objects, by which protocol."""
+
+    times: float = 1.0
+    protocol: int | None = None
+
+
+PICKLES = {
+    "": Pickle(),
+    ", protocol 2": Pickle(protocol=2),
+    ", 1 MiB": Pickle(times=MORE),
+    ", one object": Pickle(times=0),
+}
+
+AROUND = {"load(file)", "load(pipe)", "Unpickler(file)", "load(mmap)", "loads(mmap)"}
+"""Doors where the file is nearly all the cost of one object; a pipe does not hold 1 MiB."""
+
+
+def pickles_of(door: str) -> list[str]:
+    """The names that the door is raced under."""
+    left = {", one object"} if door in AROUND else set()
+    left |= {", 1 MiB"} if door == "load(pipe)" else set()
+    return [door + pickle for pickle in PICKLES if pickle not in left]
+
+
 WRITING = tuple(writing(std_pickle, [], io.BytesIO()))
-READING = tuple(reading(std_pickle, b"", Path()))
+READING = tuple(name for door in reading(std_pickle, b"", Path()) for name in pickles_of(door))
 DOORS = WRITING + READING
 
 
@@ -268,8 +346,13 @@ def contenders(
     door: str, kind: str, count: int, folder: Path, files: contextlib.ExitStack
 ) -> list[Contender]:
     """Both sides of a race, whose outcomes are equal; *files* closes what they hold open."""
-    objects = [KINDS[kind](number) for number in range(count)]
-    data = std_pickle.dumps(objects)
+    name, behind = door, Pickle()
+    if door in READING:
+        name, comma, pickle = door.partition(", ")
+        behind = PICKLES[comma + pickle]
+    objects = [KINDS[kind](number) for number in range(int(count * behind.times))]
+    objects = objects or KINDS[kind](1)
+    data = std_pickle.dumps(objects, behind.protocol)
     path = folder / f"{kind}.pickle"
     path.write_bytes(data)
     sides, expected = [], None if door in WRITING else objects
@@ -279,12 +362,12 @@ def contenders(
             doors = writing(module, objects, files.enter_context(written.open("wb")))
         else:
             doors = reading(module, data, path)
-        outcome = doors[door]()
+        outcome = doors[name]()
         outcome = written.read_bytes() if outcome is None else outcome
         expected = outcome if expected is None else expected
         if outcome != expected:
             raise SystemExit(f"{door} of {kind}: the outcomes differ")
-        sides.append(Contender(label, doors[door]))
+        sides.append(Contender(label, doors[name]))
     return sides
 
 
@@ -315,9 +398,9 @@ def measure(door: str, kind: str, count: int, seconds: float, floor: float, fold
 
 def table(ratios: dict[str, dict[str, float]]) -> str:
     """Doors by kinds, for reading."""
-    lines = [f"{'':25}" + "".join(f"{kind:>12}" for kind in KINDS)]
+    lines = [f"{'':32}" + "".join(f"{kind:>12}" for kind in KINDS)]
     for door, row_of in ratios.items():
-        lines.append(f"{door:25}" + "".join(f"{row_of[kind]:11.2f}x" for kind in KINDS))
+        lines.append(f"{door:32}" + "".join(f"{row_of[kind]:11.2f}x" for kind in KINDS))
     return "\n".join(lines)
 
 

@@ -89,7 +89,11 @@ load_unknown(struct unpickler *unpickler, unsigned char opcode)
 int
 load_poll(struct unpickler *unpickler)
 {
-    return poll_is_due(&unpickler->poll) ? poll_take(unpickler->state, &unpickler->poll) : 0;
+    if (!poll_is_due(&unpickler->poll)) {
+        return 0;
+    }
+    return reader_put_back(&unpickler->reader) < 0 ? -1
+                                                   : poll_take(unpickler->state, &unpickler->poll);
 }
 
 /* ---- the loop ----------------------------------------------------------- */

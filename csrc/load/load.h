@@ -236,18 +236,40 @@ load_next_opcode(struct unpickler *unpickler)
     return reader->at < reader->end ? *reader->at : 0;
 }
 
-/* Pushes a new reference, stealing it, and executes a MEMOIZE that follows, which saves a round of
-   the loop.  `unnoticed`: nobody can notice the object's death (load_memo.h). */
+/* The size of the opcode at `at`, if it is there and puts what is on top of the stack into the
+   memo at an index that is the next then; else 0.  While the file is beyond, an entry that would
+   be replaced is left to the opcode itself. */
+ALWAYS_INLINE size_t
+load_size_of_put(const struct unpickler *unpickler, const unsigned char *at, size_t index)
+{
+    const unsigned char *end = unpickler->reader.end;
+    if (at >= end
+        || (unlikely(unpickler->reader.is_beyond)
+            && !load_memo_is_new(&unpickler->memo, unpickler->memo.length))) {
+        return 0;
+    }
+    if (likely(*at == OP_MEMOIZE)) {
+        return 1;
+    }
+    if (*at == OP_BINPUT) {
+        return end - at > 1 && at[1] == index ? 2 : 0;
+    }
+    return *at == OP_LONG_BINPUT && end - at > 4 && read_little_endian(at + 1, 4) == index ? 5 : 0;
+}
+
+/* Pushes a new reference, stealing it, and executes a put that follows, which saves a round of the
+   loop.  `unnoticed`: nobody can notice the object's death (load_memo.h). */
 ALWAYS_INLINE int
 load_push_kind(struct unpickler *unpickler, PyObject *object, int unnoticed)
 {
     if (unlikely(load_push(unpickler, object) < 0)) {
         return -1;
     }
-    if (load_next_opcode(unpickler) != OP_MEMOIZE) {
+    size_t put = load_size_of_put(unpickler, unpickler->reader.at, unpickler->memo.length);
+    if (put == 0) {
         return 0;
     }
-    unpickler->reader.at++;
+    unpickler->reader.at += put;
     return load_memo_put_kind(&unpickler->memo, unpickler->state, unpickler->memo.length, object,
                               unnoticed);
 }

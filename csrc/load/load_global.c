@@ -353,7 +353,7 @@ static int
 load_extension(struct unpickler *unpickler, int size)
 {
     const unsigned char *bytes = reader_take(&unpickler->reader, (size_t)size);
-    if (bytes == NULL) {
+    if (bytes == NULL || reader_put_back(&unpickler->reader) < 0) {
         return -1;
     }
     int32_t number = (int32_t)(uint32_t)read_little_endian(bytes, size);

@@ -45,6 +45,10 @@ load_put_top(struct unpickler *unpickler, size_t index)
     if (unlikely(load_reach(unpickler) < 1)) {
         return load_underflow(unpickler);
     }
+    if (unlikely(unpickler->reader.is_beyond) && !load_memo_is_new(&unpickler->memo, index)
+        && reader_put_back(&unpickler->reader) < 0) {
+        return -1;
+    }
     return load_memo_put(&unpickler->memo, unpickler->state, index, unpickler->top[-1]);
 }
 
@@ -216,11 +220,11 @@ load_taker_of_tuple(struct unpickler *unpickler, PyObject **start)
     if (start <= unpickler->fence || reader->end - reader->at < 2) {
         return 0;
     }
-    unsigned char opcode = reader->at[0];
-    if (opcode == OP_MEMOIZE && load_memo_skips(&unpickler->memo)) {
-        opcode = reader->at[1];
+    size_t put = load_size_of_put(unpickler, reader->at, unpickler->memo.length);
+    if (put == 0 || !load_memo_skips(&unpickler->memo)) {
+        return reader->at[0];
     }
-    return opcode;
+    return (size_t)(reader->end - reader->at) > put ? reader->at[put] : 0;
 }
 
 /* True if the object is one that no cycle can go through, so that the collector need not see it.

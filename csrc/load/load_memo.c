@@ -1,6 +1,8 @@
 /* The memo of a load: see load_memo.h. */
 #include "load/load_memo.h"
 
+#include "base/layout.h"
+
 enum {
     /* The standard library's first array has this many entries. */
     FIRST_REACH = 32
@@ -94,6 +96,12 @@ is_new_entry(struct load_memo *memo, struct core_state *state, size_t index)
 }
 
 /* ---- entries that are made when somebody asks ------------------------------- */
+
+int
+load_memo_may_defer(void)
+{
+    return HAS_GIL && layout_is_known() && !ALLOCATION_COLLECTS;
+}
 
 /* Room for a number and so many words.  0, or -1 with MemoryError. */
 static int

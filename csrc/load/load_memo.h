@@ -83,6 +83,10 @@ load_memo_is_deferred(const void *item)
     return ((uintptr_t)item & 1) != 0;
 }
 
+/* True if the memo of a load may defer, where it is in full.  The collector must not run while
+   tuples and dicts are made. */
+int load_memo_may_defer(void);
+
 /* In full: puts at the next index a tuple that is not made, of objects that stay the caller's. The
    last may be an entry that is deferred, `last`, in place of the object there; else it is -1.  0,
    or -1 with MemoryError and nothing put. */
@@ -171,6 +175,13 @@ load_memo_put_prescanned(struct load_memo *memo, size_t index, PyObject *value, 
     else {
         memo->items[index] = Py_NewRef(value);
     }
+}
+
+/* True if a value put at the index replaces none. */
+ALWAYS_INLINE int
+load_memo_is_new(const struct load_memo *memo, size_t index)
+{
+    return index == memo->length && index >= memo->end && memo->sparse == NULL;
 }
 
 /* 0, or -1 with an exception. */

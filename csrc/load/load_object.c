@@ -99,18 +99,19 @@ load_reduce(struct unpickler *unpickler)
     return load_push_memoized(unpickler, object);
 }
 
-/* Passes MEMOIZE, if it is there, and the opcode that takes the arguments, which are from
+/* Passes a put, if it is there, and the opcode that takes the arguments, which are from
    `arguments` to the top of the stack.  The tuple counts as an entry of the memo, but keeps
    nothing alive that its items' own entries do not: see load_memo.h.  0, or -1 with MemoryError.
  */
 ALWAYS_INLINE int
 pass_taker(struct unpickler *unpickler, PyObject **arguments)
 {
-    int memoized = *unpickler->reader.at == OP_MEMOIZE;
-    unpickler->reader.at += 1 + memoized;
-    return memoized ? load_memo_pass_tuple(&unpickler->memo, arguments,
-                                           (size_t)(unpickler->top - arguments))
-                    : 0;
+    struct reader *reader = &unpickler->reader;
+    size_t put = load_size_of_put(unpickler, reader->at, unpickler->memo.length);
+    reader->at += 1 + put;
+    return put > 0 ? load_memo_pass_tuple(&unpickler->memo, arguments,
+                                          (size_t)(unpickler->top - arguments))
+                   : 0;
 }
 
 /* True if calling the callable is its __new__ alone: a type of C whose __init__ is object's, which
@@ -186,7 +187,8 @@ load_call(struct unpickler *unpickler, PyObject **arguments)
     if (likely(outcome == OUTCOME_TAKEN)) {
         unpickler->top = arguments;
     }
-    else if (outcome == OUTCOME_BAIL && hand_arguments(unpickler, callable, arguments, count) == 0
+    else if (reader_put_back(&unpickler->reader) == 0 && outcome == OUTCOME_BAIL
+             && hand_arguments(unpickler, callable, arguments, count) == 0
              && rebuild_make(unpickler->state, callable, arguments, count, &object) == OUTCOME_BAIL
              && load_make_set(unpickler, callable, arguments, count, &object) == OUTCOME_BAIL) {
         object = call_off_stack(unpickler, callable, arguments);
@@ -238,7 +240,8 @@ load_call_new(struct unpickler *unpickler, PyObject **arguments)
     /* A class with a __new__ in Python has a plan only if calling the class does nothing more. */
     PyObject *object = NULL;
     Py_ssize_t count = unpickler->top - arguments;
-    if (load_hand_over(unpickler, arguments, count) == 0
+    if (reader_put_back(&unpickler->reader) == 0
+        && load_hand_over(unpickler, arguments, count) == 0
         && construct_or_read(unpickler->state, (PyObject *)type, arguments, count, &object)
                == OUTCOME_BAIL) {
         object = call_python_new(unpickler, arguments);

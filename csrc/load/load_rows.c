@@ -56,21 +56,25 @@ size_of_fetch(const struct unpickler *unpickler, const unsigned char *at, PyObje
     return (memo->prescanned || index < memo->end) && memo->items[index] == cls ? size : 0;
 }
 
-/* The text at hand, and its MEMOIZE; 1, 0 if it is not all there, or -1 with an exception. */
+/* The text at hand behind its count, and its put; 1, 0 if it is not all there, or -1 with an
+   exception. */
 ALWAYS_INLINE int
-make_text(struct unpickler *unpickler, struct row *row, const unsigned char *end)
+make_text(struct unpickler *unpickler, struct row *row, const unsigned char *bytes, size_t size)
 {
-    const unsigned char *bytes = row->at + 2;
-    size_t size = row->at[1];
-    if ((size_t)(end - bytes) <= size || bytes[size] != OP_MEMOIZE) {
+    const unsigned char *end = unpickler->reader.end;
+    size_t put = (size_t)(end - bytes) <= size
+                     ? 0
+                     : load_size_of_put(unpickler, bytes + size, unpickler->memo.length);
+    if (put == 0 || (unlikely(unpickler->reader.is_beyond) && !load_is_ascii(bytes, size))) {
         return 0;
     }
+    row->at = bytes + size; /* as far as an error comes */
     PyObject *text = load_make_string(unpickler->state, bytes, size);
     if (text == NULL) {
         return -1;
     }
     row->values[row->count++] = text;
-    row->at = bytes + size + 1;
+    row->at += put;
     return load_memo_put_kind(&unpickler->memo, unpickler->state, unpickler->memo.length, text, 1)
                    < 0
                ? -1
@@ -79,11 +83,14 @@ make_text(struct unpickler *unpickler, struct row *row, const unsigned char *end
 
 /* The value at hand, of which LONGEST_NUMBER bytes are there: the same. */
 ALWAYS_INLINE int
-make_row_value(struct unpickler *unpickler, struct row *row, const unsigned char *end)
+make_row_value(struct unpickler *unpickler, struct row *row)
 {
     PyObject *value;
-    switch (*row->at) {
-    case OP_SHORT_BINUNICODE: return make_text(unpickler, row, end);
+    const unsigned char *at = row->at;
+    switch (*at) {
+    case OP_SHORT_BINUNICODE: return make_text(unpickler, row, at + 2, at[1]);
+    case OP_BINUNICODE:
+        return make_text(unpickler, row, at + 5, (size_t)read_little_endian(at + 1, 4));
     case OP_NONE:
     case OP_NEWTRUE:
     case OP_NEWFALSE:
@@ -114,12 +121,21 @@ ALWAYS_INLINE int
 pass_call(struct unpickler *unpickler, struct row *row)
 {
     static const unsigned char takers[] = {0, OP_TUPLE1, OP_TUPLE2, OP_TUPLE3};
-    const unsigned char *at = row->at;
-    if (at[0] != (row->marked ? OP_TUPLE : takers[row->count]) || at[1] != OP_MEMOIZE
-        || at[2] != OP_REDUCE || at[3] != OP_MEMOIZE || !load_memo_skips(&unpickler->memo)) {
+    const unsigned char *at = row->at, *end = unpickler->reader.end;
+    size_t next = unpickler->memo.length;
+    if (end - at < 4 || at[0] != (row->marked ? OP_TUPLE : takers[row->count])) {
         return 0;
     }
-    row->at = at + 4;
+    size_t put = load_size_of_put(unpickler, at + 1, next);
+    at += 1 + put;
+    if (put == 0 || at >= end || *at != OP_REDUCE) {
+        return 0;
+    }
+    put = load_size_of_put(unpickler, at + 1, next + 1);
+    if (put == 0 || !load_memo_skips(&unpickler->memo)) {
+        return 0;
+    }
+    row->at = at + 1 + put;
     return load_memo_pass_tuple(&unpickler->memo, row->values, (size_t)row->count) < 0 ? -1 : 1;
 }
 
@@ -150,10 +166,10 @@ take_row(struct unpickler *unpickler, struct row *row, PyObject *cls, int count)
     row->at += row->marked;
     int made = row->marked == (count > 3);
     while (made > 0 && row->count < count) {
-        made = end - row->at < LONGEST_NUMBER ? 0 : make_row_value(unpickler, row, end);
+        made = end - row->at < LONGEST_NUMBER ? 0 : make_row_value(unpickler, row);
     }
     if (made > 0) {
-        made = end - row->at >= 4 ? pass_call(unpickler, row) : 0;
+        made = pass_call(unpickler, row);
     }
     unpickler->reader.at = row->at;
     if (made <= 0 && leave_row(unpickler, row, cls) < 0) {

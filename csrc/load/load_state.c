@@ -81,12 +81,31 @@ load_forget_shapes(struct unpickler *unpickler)
     }
 }
 
+void
+load_free_shapes(struct unpickler *unpickler)
+{
+    load_forget_shapes(unpickler);
+    struct load_room *room = unpickler->state->load;
+    if (HAS_GIL && room != NULL && room->spare_shapes == NULL) {
+        room->spare_shapes = unpickler->shapes;
+    }
+    else {
+        PyMem_Free(unpickler->shapes);
+    }
+    unpickler->shapes = NULL;
+}
+
 /* The shape's place for a version and number of keys, or NULL without memory. */
 static struct load_shape *
 find_shape(struct unpickler *unpickler, unsigned int version)
 {
     if (unlikely(unpickler->shapes == NULL)) {
-        unpickler->shapes = PyMem_Calloc(1, sizeof(struct load_shapes));
+        struct load_room *room = unpickler->state->load;
+        unpickler->shapes = room->spare_shapes;
+        room->spare_shapes = NULL;
+        if (unpickler->shapes == NULL) {
+            unpickler->shapes = PyMem_Calloc(1, sizeof(struct load_shapes));
+        }
         if (unpickler->shapes == NULL) {
             return NULL;
         }
@@ -404,10 +423,12 @@ load_forget_one_shape(struct core_state *state)
 /* ---- many -------------------------------------------------------------- */
 
 /* The opcodes that follow SETITEMS: 1 if BUILD with the dict as state, 2 if TUPLE2 and BUILD with
-   the dict as slot state of a tuple that nobody will see, else 0. */
+   the dict as slot state of a tuple that nobody will see, else 0.  *put is the size of the opcode
+   that puts that tuple, 0 if there is none. */
 ALWAYS_INLINE int
-state_that_follows(struct unpickler *unpickler)
+state_that_follows(struct unpickler *unpickler, size_t *put)
 {
+    *put = 0;
     const unsigned char *at = unpickler->reader.at;
     Py_ssize_t there = unpickler->reader.end - at;
     if (there > 0 && at[0] == OP_BUILD) {
@@ -416,11 +437,9 @@ state_that_follows(struct unpickler *unpickler)
     if (there < 2 || at[0] != OP_TUPLE2) {
         return 0;
     }
-    if (at[1] == OP_BUILD) {
-        return 2;
-    }
-    return there > 2 && at[1] == OP_MEMOIZE && at[2] == OP_BUILD
-                   && load_memo_skips(&unpickler->memo)
+    *put = load_size_of_put(unpickler, at + 1, unpickler->memo.length);
+    return (size_t)there > 1 + *put && at[1 + *put] == OP_BUILD
+                   && (*put == 0 || load_memo_skips(&unpickler->memo))
                ? 2
                : 0;
 }
@@ -446,29 +465,27 @@ is_held_by_us(const struct unpickler *unpickler, PyObject *dict, Py_ssize_t coun
 
 /* True if the tuple that a dict of slots is in is put into no memo, or deferred with the dict. */
 ALWAYS_INLINE int
-can_pass_tuple(const struct unpickler *unpickler, Py_ssize_t index)
+can_pass_tuple(const struct unpickler *unpickler, size_t put, Py_ssize_t index)
 {
-    return unpickler->memo.prescanned || unpickler->reader.at[1] != OP_MEMOIZE || index >= 0;
+    return unpickler->memo.prescanned || put == 0 || index >= 0;
 }
 
 /* Gives the memo the items of the deferred dict, and the tuple that the dict is in.  0, or -1 with
    MemoryError and nothing done. */
 static int
-defer_state(struct unpickler *unpickler, PyObject **pairs, int follows, Py_ssize_t index)
+defer_state(struct unpickler *unpickler, PyObject **pairs, size_t put, Py_ssize_t index)
 {
     struct load_memo *memo = &unpickler->memo;
     size_t count = (size_t)(unpickler->top - pairs);
     if (load_memo_defer_dict(memo, (size_t)index, pairs, count) < 0) {
         return -1;
     }
-    return follows == 2 && unpickler->reader.at[1] == OP_MEMOIZE
-               ? load_memo_defer_tuple(memo, pairs - 2, 2, index)
-               : 0;
+    return put > 0 ? load_memo_defer_tuple(memo, pairs - 2, 2, index) : 0;
 }
 
 /* Drops the keys and the state from the stack, and passes the opcodes that made of it. */
 static void
-finish_store(struct unpickler *unpickler, PyObject **pairs, int follows)
+finish_store(struct unpickler *unpickler, PyObject **pairs, int follows, size_t put)
 {
     for (PyObject **key = pairs; key < unpickler->top; key += 2) {
         Py_DECREF(*key);
@@ -480,11 +497,10 @@ finish_store(struct unpickler *unpickler, PyObject **pairs, int follows)
         return;
     }
     load_drop_to(unpickler, unpickler->top - 1); /* None */
-    int memoized = unpickler->reader.at[1] == OP_MEMOIZE;
     if (unpickler->memo.prescanned) {
-        unpickler->memo.length += (size_t)memoized;
+        unpickler->memo.length += put > 0;
     }
-    unpickler->reader.at += 2 + memoized;
+    unpickler->reader.at += 2 + put;
 }
 
 /* The dict of a SimpleNamespace if that is empty, as BUILD would fill it; borrowed, or NULL. */
@@ -531,7 +547,7 @@ store_namespace(struct unpickler *unpickler, PyObject *dict, PyObject **pairs)
 {
     int filled = fill_namespace(unpickler, dict, pairs);
     if (filled > 0) {
-        finish_store(unpickler, pairs, 1);
+        finish_store(unpickler, pairs, 1, 0);
     }
     return filled;
 }
@@ -542,7 +558,8 @@ load_store_state(struct unpickler *unpickler, PyObject **pairs)
     if (!layout_is_known()) {
         return 0;
     }
-    int follows = state_that_follows(unpickler);
+    size_t put;
+    int follows = state_that_follows(unpickler, &put);
     if (follows == 0) {
         return 0;
     }
@@ -550,7 +567,7 @@ load_store_state(struct unpickler *unpickler, PyObject **pairs)
     Py_ssize_t index, count = (unpickler->top - pairs) / 2;
     if (below < unpickler->fence || !PyDict_CheckExact(dict) || PyDict_GET_SIZE(dict) != 0
         || !is_held_by_us(unpickler, dict, count, &index)
-        || (follows == 2 && (pairs[-2] != Py_None || !can_pass_tuple(unpickler, index)))) {
+        || (follows == 2 && (pairs[-2] != Py_None || !can_pass_tuple(unpickler, put, index)))) {
         return 0;
     }
     PyObject *namespace = follows == 1 ? find_empty_namespace(unpickler, *below) : NULL;
@@ -574,8 +591,8 @@ load_store_state(struct unpickler *unpickler, PyObject **pairs)
         return stored;
     }
     unpickler->state->plans->made_by_plan += shape->setstate != NULL;
-    int deferred = index < 0 ? 0 : defer_state(unpickler, pairs, follows, index);
-    finish_store(unpickler, pairs, follows);
+    int deferred = index < 0 ? 0 : defer_state(unpickler, pairs, put, index);
+    finish_store(unpickler, pairs, follows, put);
     if (unlikely(deferred < 0)) {
         return -1;
     }

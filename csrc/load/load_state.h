@@ -28,4 +28,8 @@ void load_forget_one_shape(struct core_state *state);
 /* Forgets all types and keys. */
 void load_forget_shapes(struct unpickler *unpickler);
 
+/* The same, and frees their memory, or keeps it for the next machine: it is large for a small
+   load. */
+void load_free_shapes(struct unpickler *unpickler);
+
 #endif

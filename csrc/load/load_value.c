@@ -247,7 +247,8 @@ static int
 push_counted_python2(struct unpickler *unpickler, size_t size)
 {
     const char *bytes = (const char *)reader_take(&unpickler->reader, size);
-    if (bytes == NULL) {
+    int may_look = unpickler->encoding != NULL || unpickler->errors != NULL;
+    if (bytes == NULL || (may_look && reader_put_back(&unpickler->reader) < 0)) {
         return -1;
     }
     return load_push(unpickler, decode_python2(unpickler, bytes, (Py_ssize_t)size));
@@ -294,8 +295,14 @@ push_counted_string(struct unpickler *unpickler, int count_size)
         return -1;
     }
     const unsigned char *bytes = reader_take(&unpickler->reader, size);
-    return bytes == NULL ? -1
-                         : load_push(unpickler, load_make_string(unpickler->state, bytes, size));
+    if (bytes == NULL) {
+        return -1;
+    }
+    if (unlikely(unpickler->reader.is_beyond) && !load_is_ascii(bytes, size)
+        && reader_put_back(&unpickler->reader) < 0) { /* errors are handled by a function */
+        return -1;
+    }
+    return load_push_unnoticed(unpickler, load_make_string(unpickler->state, bytes, size));
 }
 
 int

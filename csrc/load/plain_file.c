@@ -13,7 +13,7 @@ file_has_few_attributes(PyObject *object, Py_ssize_t most)
 {
     Py_ssize_t offset = Py_TYPE(object)->tp_dictoffset;
     if (offset <= 0) {
-        return 0;
+        return offset == 0;
     }
     PyObject *attributes = *(PyObject **)((char *)object + offset);
     return attributes == NULL || PyDict_GET_SIZE(attributes) <= most;
@@ -64,9 +64,10 @@ file_find_plain(const struct reader *reader)
     if (!HAS_GIL || file == NULL) {
         return NULL;
     }
-    return (reader->peek == NULL ? file_is_exactly(file, "_io.BytesIO")
-                                 : file_is_exactly(file, "_io.BufferedReader")
-                                       && reads_from_file(reader->state, file))
+    return (reader->peek == NULL
+                ? file_is_exactly(file, "_io.BytesIO") || file_is_exactly(file, "mmap.mmap")
+                : file_is_exactly(file, "_io.BufferedReader")
+                      && reads_from_file(reader->state, file))
                ? file
                : NULL;
 }

@@ -35,19 +35,19 @@ call_own(PyObject *file, PyObject *name, PyObject *argument)
     return PyObject_Vectorcall(method, arguments, argument == NULL ? 1 : 2, NULL);
 }
 
-/* The same with a number as argument and result; the result, or -1 with an exception. */
-static Py_ssize_t
-call_with_number(PyObject *file, PyObject *name, Py_ssize_t number)
+/* seek(position), which returns nothing where the file is an mmap of 3.12.  0, or -1 with an
+   exception. */
+static int
+seek_to(struct core_state *state, PyObject *file, Py_ssize_t position)
 {
-    PyObject *argument = PyLong_FromSsize_t(number);
-    PyObject *result = argument == NULL ? NULL : call_own(file, name, argument);
-    Py_ssize_t size = result == NULL ? -1 : PyLong_AsSsize_t(result);
+    PyObject *argument = PyLong_FromSsize_t(position);
+    PyObject *result = argument == NULL ? NULL : call_own(file, state->str.seek, argument);
     Py_XDECREF(argument);
     Py_XDECREF(result);
-    return size;
+    return result == NULL ? -1 : 0;
 }
 
-/* ---- BytesIO ------------------------------------------------------------- */
+/* ---- BytesIO, mmap ------------------------------------------------------- */
 
 /* So many bytes of the file from a position on, which it is behind then; strong, or NULL with an
    exception. */
@@ -112,7 +112,7 @@ runs_nothing(const struct unpickler *unpickler, const unsigned char *at)
 /* The bytes at a position, which the file is behind then, with a pickle that was *understood, or
    with its first frame at least; strong, or NULL with or without an exception. */
 static PyObject *
-scan_bytesio(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, int *understood)
+scan_by_read(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, int *understood)
 {
     struct core_state *state = unpickler->state;
     struct prescan *scan = &unpickler->memo.scan;
@@ -130,7 +130,7 @@ scan_bytesio(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, i
             return bytes;
         }
         Py_DECREF(bytes);
-        if (!goes_on || call_with_number(file, state->str.seek, position) < 0) {
+        if (!goes_on || seek_to(state, file, position) < 0) {
             return NULL;
         }
         wanted = size_to_see(scan, size);
@@ -145,7 +145,7 @@ show_ahead(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, PyO
 {
     struct reader *reader = &unpickler->reader;
     Py_ssize_t behind = position + (Py_ssize_t)shown;
-    if (call_with_number(file, unpickler->state->str.seek, behind) < 0) {
+    if (seek_to(unpickler->state, file, behind) < 0) {
         return -1;
     }
     reader->ahead_offset = reader->before = reader_offset(reader);
@@ -190,7 +190,7 @@ take_ahead(struct unpickler *unpickler, PyObject *file, Py_ssize_t position, PyO
 }
 
 static int
-read_ahead_bytesio(struct unpickler *unpickler, PyObject *file, struct ahead_of_load *ahead)
+read_ahead_by_read(struct unpickler *unpickler, PyObject *file, struct ahead_of_load *ahead)
 {
     struct core_strings *str = &unpickler->state->str;
     if (unpickler->reader.at < unpickler->reader.end) {
@@ -204,10 +204,10 @@ read_ahead_bytesio(struct unpickler *unpickler, PyObject *file, struct ahead_of_
         return 0;
     }
     int understood;
-    PyObject *bytes = scan_bytesio(unpickler, file, position, &understood);
+    PyObject *bytes = scan_by_read(unpickler, file, position, &understood);
     if (bytes == NULL) {
         PyErr_Clear();
-        return call_with_number(file, str->seek, position) < 0 ? -1 : 0;
+        return seek_to(unpickler->state, file, position) < 0 ? -1 : 0;
     }
     int result = take_ahead(unpickler, file, position, bytes, understood, ahead);
     Py_DECREF(bytes);
@@ -223,9 +223,7 @@ read_ahead_undo(struct unpickler *unpickler, const struct ahead_of_load *ahead)
     PyObject *exception = PyErr_GetRaisedException();
     struct reader *reader = &unpickler->reader;
     uint64_t taken = reader_offset(reader) - reader->ahead_offset;
-    if (call_with_number(ahead->file, unpickler->state->str.seek,
-                         ahead->position + (Py_ssize_t)taken)
-        < 0) {
+    if (seek_to(unpickler->state, ahead->file, ahead->position + (Py_ssize_t)taken) < 0) {
         PyErr_Clear();
     }
     PyErr_SetRaisedException(exception);
@@ -321,7 +319,8 @@ read_ahead_of_window(struct unpickler *Py_UNUSED(unpickler), PyObject *Py_UNUSED
 
 #endif
 
-/* Calls peek() first, as the standard library does: its bytes are often the complete pickle. */
+/* Calls peek() first, as the standard library does: its bytes are often the complete pickle.  A
+   pickle without frames gains less by the prescan than it costs to read it twice. */
 static int
 read_ahead_buffered(struct unpickler *unpickler, PyObject *file, struct ahead_of_load *ahead)
 {
@@ -334,7 +333,10 @@ read_ahead_buffered(struct unpickler *unpickler, PyObject *file, struct ahead_of
         ahead->size = scan->size;
         return load_memo_begin_prescanned(&unpickler->memo);
     }
-    return may_read_on(scan, 0) ? read_ahead_of_window(unpickler, file) : 0;
+    return may_read_on(scan, 0)
+                   && begins_with_frame(reader->at, (size_t)(reader->end - reader->at))
+               ? read_ahead_of_window(unpickler, file)
+               : 0;
 }
 
 int
@@ -345,6 +347,6 @@ read_ahead(struct unpickler *unpickler, struct ahead_of_load *ahead)
     if (file == NULL) {
         return 0;
     }
-    return unpickler->reader.peek == NULL ? read_ahead_bytesio(unpickler, file, ahead)
+    return unpickler->reader.peek == NULL ? read_ahead_by_read(unpickler, file, ahead)
                                           : read_ahead_buffered(unpickler, file, ahead);
 }

@@ -14,7 +14,10 @@ enum {
     /* Memory that others may change is copied up to this size. */
     LARGEST_COPY = 1024 * 1024,
     /* From this size on, bytes read ahead are given back when they have been read again. */
-    LEAST_TRIM = 1 << 15
+    LEAST_TRIM = 1 << 15,
+    /* Of windows that are read beyond what was asked for. */
+    LEAST_BEYOND = 128,
+    LARGEST_BEYOND = 1 << 16
 };
 
 static size_t
@@ -112,7 +115,7 @@ reader_drop_window(struct reader *reader)
 {
     reader->before = reader_offset(reader);
     reader->at = reader->end = reader->skipped = reader->start = NULL;
-    reader->in_frame = 0;
+    reader->in_frame = reader->is_beyond = 0;
     if (reader->window_is_bytes) {
         reader->window_is_bytes = 0;
         Py_CLEAR(reader->window.obj);
@@ -258,7 +261,8 @@ open_plain_file(struct reader *reader, PyObject *file)
     struct core_strings *str = &reader->state->str;
     PyTypeObject *type = Py_TYPE(file);
     int buffered = file_is_exactly(file, "_io.BufferedReader");
-    if (!HAS_GIL || !(buffered || file_is_exactly(file, "_io.BytesIO"))
+    int mapped = file_is_exactly(file, "mmap.mmap");
+    if (!HAS_GIL || !(buffered || mapped || file_is_exactly(file, "_io.BytesIO"))
         || !file_has_few_attributes(file, 0)) {
         return 0;
     }
@@ -267,7 +271,10 @@ open_plain_file(struct reader *reader, PyObject *file)
     reader->readinto = Py_XNewRef(type_lookup(type, str->readinto));
     reader->readline = Py_XNewRef(type_lookup(type, str->readline));
     reader->peek = buffered ? Py_XNewRef(type_lookup(type, str->peek)) : NULL;
-    if (reader->read != NULL && reader->readinto != NULL && reader->readline != NULL) {
+    reader->seek =
+        buffered || ALLOCATION_COLLECTS ? NULL : Py_XNewRef(type_lookup(type, str->seek));
+    reader->next_beyond = 0;
+    if (reader->read != NULL && (mapped || reader->readinto != NULL) && reader->readline != NULL) {
         return 1;
     }
     reader_close(reader);
@@ -367,6 +374,34 @@ reader_move_file(struct reader *reader)
     }
     Py_DECREF(passed);
     reader->skipped = reader->at;
+    return 0;
+}
+
+/* seek(offset, 1).  0, or -1 with an exception. */
+static int
+seek_from_here(struct reader *reader, Py_ssize_t offset)
+{
+    PyObject *number = PyLong_FromSsize_t(offset);
+    if (number == NULL) {
+        return -1;
+    }
+    PyObject *arguments[] = {reader->file, number, reader->state->small_integers[1]};
+    PyObject *position = PyObject_Vectorcall(reader->seek, arguments, 3, NULL);
+    Py_DECREF(number);
+    Py_XDECREF(position);
+    return position == NULL ? -1 : 0;
+}
+
+int
+reader_return(struct reader *reader)
+{
+    Py_ssize_t rest = reader->end - reader->at;
+    if (rest > 0 && seek_from_here(reader, -rest) < 0) {
+        return -1;
+    }
+    reader->is_beyond = 0;
+    reader->end = reader->skipped = reader->at;
+    reader->next_beyond = 2 * (size_t)(reader->at - reader->start);
     return 0;
 }
 
@@ -736,9 +771,47 @@ reads_plainly(const struct reader *reader, size_t size)
            && (reader->window_is_bytes || reader->window.obj == NULL);
 }
 
+/* True if more than so many bytes may be read of the file. */
+ALWAYS_INLINE int
+may_read_beyond(const struct reader *reader, size_t size)
+{
+    return reader->seek != NULL && size <= LARGEST_BEYOND && !reader->in_frame
+           && reader->ahead == NULL && reader->most == UINT64_MAX;
+}
+
+/* Takes `size` bytes of a window that begins where the load has come to, and of which the file is
+   behind more than was asked for.  The bytes, or NULL with an exception.  Runs no Python code. */
+static const unsigned char *
+take_of_more(struct reader *reader, size_t size)
+{
+    size_t wanted =
+        reader->is_beyond ? 2 * (size_t)(reader->end - reader->start) : reader->next_beyond;
+    wanted = Py_MAX(size, Py_MIN(Py_MAX(wanted, LEAST_BEYOND), LARGEST_BEYOND));
+    if (reader_put_back(reader) < 0) {
+        return NULL;
+    }
+    PyObject *data = call_with_size(reader, reader->read, wanted);
+    Py_ssize_t shown = data == NULL ? -1 : reader_set_window(reader, data);
+    Py_XDECREF(data);
+    if (shown < 0) {
+        return NULL;
+    }
+    const unsigned char *bytes = reader->at;
+    if ((size_t)shown < size) {
+        reader_truncated(reader);
+        return NULL;
+    }
+    reader->at += size;
+    reader->is_beyond = 1;
+    return bytes;
+}
+
 const unsigned char *
 reader_take_beyond(struct reader *reader, size_t size)
 {
+    if (may_read_beyond(reader, size)) {
+        return take_of_more(reader, size);
+    }
     if (reads_plainly(reader, size)) {
         reader->window_is_bytes = 1;
         return take_few_bytes(reader, size);

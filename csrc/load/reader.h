@@ -7,6 +7,11 @@
    the next one is read is discarded, as the standard library does; only a malformed pickle has
    such a rest.
 
+   A BytesIO and an mmap show no bytes without being moved, and a pickle without frames asks for
+   few at a time.  Where all methods are theirs, more is read than was asked for, in windows that
+   grow with what the pickle uses, and the file is put back to where the load has come to
+   (reader_put_back()) before anything runs that could look at it: see load_run.c.
+
    The bytes that a prescan (prescan.h) was shown of a file are compared with every window that is
    then read: a file that foreign code has moved or written to is not the one that was scanned.
 
@@ -30,6 +35,7 @@ struct load_memo;
     V(readinto)           \
     V(readline)           \
     V(peek)               \
+    V(seek)               \
     V(ahead_bytes)
 
 struct reader {
@@ -37,6 +43,8 @@ struct reader {
     const unsigned char *end;        /* behind the window, or behind the frame in it */
     const unsigned char *window_end; /* behind the window, while a frame is open */
     int in_frame;
+    int is_beyond;      /* the file stands behind the window, and not where the load has come to */
+    size_t next_beyond; /* the size of the next window that is read so */
     const unsigned char *skipped; /* the file has left behind the bytes before this */
     const unsigned char *start;   /* of the window */
     uint64_t before;              /* bytes that were taken of other windows */
@@ -51,6 +59,7 @@ struct reader {
     PyObject *readinto;
     PyObject *readline;
     PyObject *peek;
+    PyObject *seek; /* of the type, if more may be read than was asked for; else NULL */
     /* The pickle as the prescan saw it, in ahead_bytes or the copy; NULL if it was not of a file.
        The place of its first byte in the bytes taken, and the memo that goes by it. */
     const unsigned char *ahead;
@@ -95,6 +104,16 @@ void reader_show_bytes(struct reader *reader, PyObject *bytes, size_t size);
 /* Releases the window and the file; keeps nothing but memory. */
 void reader_close(struct reader *reader);
 void reader_free(struct reader *reader);
+
+/* Puts the file to where the load has come to, if it is beyond.  What was taken of the window
+   stays valid until the reader is used again.  0, or -1 with an exception. */
+int reader_return(struct reader *reader);
+
+ALWAYS_INLINE int
+reader_put_back(struct reader *reader)
+{
+    return likely(!reader->is_beyond) ? 0 : reader_return(reader);
+}
 
 /* The next `size` bytes, valid until the reader is used again; NULL with an exception.
    May run Python code. */
@@ -151,9 +170,10 @@ ALWAYS_INLINE int
 reader_open_frame(struct reader *reader, size_t size)
 {
     const unsigned char *start = reader_take(reader, size);
-    if (unlikely(start == NULL)) {
+    if (unlikely(start == NULL || reader_put_back(reader) < 0)) {
         return -1;
     }
+    reader->next_beyond = 0; /* the next opcode is a frame again, or STOP */
     if (reader->state->load_dialect.holds_to_frames || reader->most != UINT64_MAX) {
         reader->window_end = reader->end;
         reader->end = reader->at;
@@ -178,7 +198,8 @@ int reader_move_file(struct reader *reader);
 ALWAYS_INLINE int
 reader_finish(struct reader *reader)
 {
-    return likely(reader->at <= reader->skipped) ? 0 : reader_move_file(reader);
+    return likely(reader->at <= reader->skipped) ? reader_put_back(reader)
+                                                 : reader_move_file(reader);
 }
 
 /* Raises UnpicklingError "pickle data was truncated"; -1. */

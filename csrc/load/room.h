@@ -6,6 +6,7 @@
 struct global_cache;
 struct kept_templates;
 struct load_shape;
+struct load_shapes;
 struct unpickler;
 
 struct load_room {
@@ -15,6 +16,7 @@ struct load_room {
     PyTypeObject *key_probe_type;     /* see load_equal.c */
     PyTypeObject *policy_type;        /* see safe_policy.c */
     struct unpickler *idle_unpickler; /* between calls of loads; see unpickler.c */
+    struct load_shapes *spare_shapes; /* of a machine that was freed, for the next; or NULL */
     struct load_shape *one_shape;     /* of the last pickle of one instance; see load_state.c */
     struct kept_templates *kept_templates; /* of dicts; see load_template.c */
     struct global_cache *global_cache;     /* names seen before; see load_names.c */

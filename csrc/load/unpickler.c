@@ -96,6 +96,7 @@ claim_machine(struct core_state *state)
             return NULL;
         }
         machine->state = machine->reader.state = state;
+        machine->memo.defers = load_memo_may_defer();
     }
     return machine;
 }
@@ -145,6 +146,8 @@ unpickler_teardown(struct core_state *state)
         free_machine(state->load->idle_unpickler);
         state->load->idle_unpickler = NULL;
     }
+    PyMem_Free(state->load->spare_shapes);
+    state->load->spare_shapes = NULL;
     load_names_teardown(state);
     load_forget_one_shape(state);
     load_drop_kept_templates(state);

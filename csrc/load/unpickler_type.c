@@ -5,7 +5,6 @@
    gets RuntimeError. */
 #include "load/unpickler.h"
 #include "load/room.h"
-#include "base/layout.h"
 
 typedef struct {
     PyObject_HEAD struct unpickler machine;
@@ -202,14 +201,6 @@ Unpickler_set_persistent_load(PyObject *self, PyObject *value, void *Py_UNUSED(c
  * ----------------------------------------------------------------------
  */
 
-/* True if memos may defer tuples and dicts until they are asked for.  The collector must not run
-   while those are made. */
-static int
-defers(void)
-{
-    return HAS_GIL && layout_is_known() && !ALLOCATION_COLLECTS;
-}
-
 static PyObject *
 Unpickler_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments), PyObject *Py_UNUSED(keywords))
 {
@@ -220,7 +211,7 @@ Unpickler_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments), PyObject *Py_U
     UnpicklerObject *self = (UnpicklerObject *)type->tp_alloc(type, 0);
     if (self != NULL) {
         self->machine.state = self->machine.reader.state = state;
-        self->machine.memo.defers = defers();
+        self->machine.memo.defers = load_memo_may_defer();
         self->machine.self = type == state->load->unpickler_type ? NULL : (PyObject *)self;
     }
     return (PyObject *)self;
@@ -298,6 +289,10 @@ Unpickler_init(PyObject *op, PyObject *arguments, PyObject *keywords)
     UnpicklerObject *self = (UnpicklerObject *)op;
     static char *const option_names[] = OPTION_NAMES("file");
     struct load_options options = {.fix_imports = 1};
+    if (likely(keywords == NULL && PyTuple_GET_SIZE(arguments) == 1)) {
+        options.input = PyTuple_GET_ITEM(arguments, 0);
+        return take_arguments(self, &options);
+    }
     if (unpickler_check_positional("Unpickler", PyTuple_GET_SIZE(arguments)) < 0
         || !PyArg_ParseTupleAndKeywords(arguments, keywords, "O|$pOOO:Unpickler",
                                         (char **)option_names, OPTION_TARGETS(&options))
@@ -571,7 +566,7 @@ Unpickler_set_memo(PyObject *op, PyObject *value, void *Py_UNUSED(closure))
     if (check_memo_use(self) < 0) {
         return -1;
     }
-    struct load_memo memo = {.defers = defers()};
+    struct load_memo memo = {.defers = load_memo_may_defer()};
     int result = fill_memo(&memo, state, value);
     if (result == 0) {
         struct load_memo old = self->machine.memo;

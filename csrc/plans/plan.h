@@ -36,6 +36,12 @@
     V(DICT_COPY)      \
     V(POP)            \
     V(POP_OR)         \
+    V(TEXT)           \
+    V(JOIN)           \
+    V(LENGTH)         \
+    V(SEQUENCE)       \
+    V(CALL)           \
+    V(CALL_METHOD)    \
     V(ISINSTANCE)     \
     V(ISSUBCLASS)     \
     V(CONTAINS)       \

@@ -29,6 +29,7 @@ import sys
 import types
 import uuid
 from collections.abc import Callable
+from operator import abs
 from typing import Any, NamedTuple
 
 import fastcopyreg

@@ -13,6 +13,7 @@ import enum
 import functools
 import io
 from collections.abc import Callable
+from operator import abs
 from typing import Any
 
 EVERYTHING = ("dumps", "loads", "deepcopy", "copy")

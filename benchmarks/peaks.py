@@ -7,7 +7,9 @@ standard library's, for kinds of objects that take memory in different ways.
 
 A count is of the first call of a process on many objects, after a few on small ones, and its
 result is part of it: what an earlier call has left to be used again would hide what a call needs.
-The table has our bytes over the standard library's. Exit status: 0 if the floor `memory` of
+The table has our bytes over the standard library's. What dumps() holds is counted besides for
+lists of pieces of many sizes, about each length at which a buffer grows: there one of the two
+could be half as large again as the other. Exit status: 0 if the floor `memory` of
 floors.toml is held (the standard library's bytes over ours), else 1.
 """
 
@@ -23,10 +25,10 @@ import multiprocessing
 import pickle as std_pickle
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))  # Not there under PYTHONSAFEPATH.
 
@@ -71,6 +73,7 @@ KINDS: dict[str, Callable[[], Any]] = {
     "few": lambda: [doors.KINDS["plain"](number) for number in range(300)],
     "bytes": lambda: b"x" * 3_000_000,
     "many bytes": lambda: [bytes([number]) * (70_000 + 97 * number) for number in range(40)],
+    "pieces": lambda: [b"x" * 60_000 for _ in range(40)],
     "bytearray": lambda: [bytearray(3_000_000)],
     "text": lambda: "x" * 3_000_000,
     "wide text": lambda: "\u20ac" * 1_000_000,
@@ -215,6 +218,60 @@ def both(door: str, kind: str, folder: Path) -> tuple[int, int]:
     return counted[0], counted[1]
 
 
+class Worst(NamedTuple):
+    ours: int
+    standard: int
+    size: int
+    count: int
+
+
+PIECES: dict[str, Callable[[int], Any]] = {
+    "bytes": bytes,
+    "text": lambda size: "x" * size,
+    "wide text": lambda size: "\u20ac" * (size // 3),
+    "bytearray": bytearray,
+}
+
+PIECE_SIZES = (33, 300, 700, 5_099, 10_098, 25_095, 35_093, 55_089, 60_000, 65_536, 150_001)
+
+
+def lengths(highest: int) -> Iterator[int]:
+    """How long pickles are when the standard library's buffer has grown, and a little about it."""
+    size = 4096
+    while size < highest:
+        size = size // 2 * 3
+        if size > JUDGED_FROM // 2:
+            yield from (size - 3000, size - 40, size, size + 40, size + 3000)
+
+
+def held(function: Callable[[Any], Any], value: Any) -> int:
+    """As peak_memory(), where nothing is garbage: a collection takes longer than all the rest."""
+    import tracemalloc  # PyPy has none.
+
+    tracemalloc.start(1)
+    try:
+        function(value)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def swept(kind: str, sizes: Iterable[int] = PIECE_SIZES, highest: int = 3_000_000) -> Worst:
+    """The peaks of both for the list of pieces at which ours is the highest of theirs."""
+    worst = Worst(0, 1, 0, 0)
+    for size in sizes:
+        counts = sorted({length // size for length in lengths(highest)} - {0})
+        for count in counts:
+            value = [PIECES[kind](size) for _ in range(count)]
+            peaks = []
+            for module in (std_pickle, fastcopyreg.pickle):
+                module.dumps([b"first"] * LITTLE)
+                peaks.append(held(module.dumps, value))
+            if peaks[0] >= JUDGED_FROM and peaks[1] / peaks[0] > worst.ours / worst.standard:
+                worst = Worst(peaks[1], peaks[0], size, count)
+    return worst
+
+
 def exceeds(standard: int, ours: int, floor: float) -> bool:
     """True if ours takes more than it may."""
     return standard >= JUDGED_FROM and standard + SLACK + standard * SHARE < ours * floor
@@ -250,6 +307,12 @@ def main(arguments: list[str] | None = None) -> int:
                 if exceeds(standard, ours, floor):
                     above.append(f"{door} of {kind}: {ours:,} bytes ABOVE {standard:,}")
     print(table(ratios))
+    for kind in PIECES if "dumps" in ratios and not options.kind else ():
+        worst = swept(kind)
+        told = f"dumps of {worst.count} pieces of {worst.size} bytes, {kind}"
+        print(f"{worst.ours / worst.standard:.2f} at the most: {told}")
+        if exceeds(worst.standard, worst.ours, floor):
+            above.append(f"{told}: {worst.ours:,} bytes ABOVE {worst.standard:,}")
     if options.json:
         add_to(options.json, ratios)
     print(*above, sep="\n", end="\n" if above else "")

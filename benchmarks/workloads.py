@@ -26,6 +26,7 @@ import sys
 import types
 import uuid
 from collections.abc import Callable, Iterator
+from operator import abs
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import hooks

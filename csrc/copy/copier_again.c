@@ -20,7 +20,8 @@ copier_remember_bound(struct copier *copier, PyTypeObject *type, Py_ssize_t coun
         return; /* there is no next object, or it goes into a memo that can be seen */
     }
     struct bound_plan *bound = bound_at(copier->state, type);
-    if (bound->constructor == NULL && (copyroute_facts(copier->state, type) & TYPE_NO_DICT) != 0) {
+    if (bound->making_count == 0 && bound->constructor == NULL
+        && (copyroute_facts(copier->state, type) & TYPE_NO_DICT) != 0) {
         bound->constructor = construct_find_stores(copier->state, bound->callable, count);
     }
     copier->last_bound = bound->constructor != NULL ? bound : NULL;

@@ -136,23 +136,20 @@ copier_ask_deeply(struct copier *copier, PyObject *object, unsigned int facts, P
 
 /* ---- the ways ----------------------------------------------------------- */
 
-/* deepcopy_by_bound_plan(), with room for so many arguments. */
+/* The copy of an owned object from its parts. */
 ALWAYS_INLINE enum outcome
-copy_by_parts(struct copier *copier, PyObject *object, int unique, PyObject **values,
-              Py_ssize_t count, PyObject **copy)
+copy_from_parts(struct copier *copier, PyObject *object, int unique, struct bound_parts *parts,
+                PyObject **copy)
 {
-    struct bound_parts parts = {NULL, values, count};
     uint64_t epoch = copier->epoch;
-    if (!bound_read(copier->state, epoch, object, &parts)) {
-        return OUTCOME_BAIL;
-    }
     enum outcome outcome = OUTCOME_BAIL;
-    if (copier_are_atoms(copier, parts.values, parts.count)) {
-        outcome = construct_object(copier->state, parts.callable, parts.values, parts.count, copy);
+    if (copier_are_atoms(copier, parts->values, parts->count)) {
+        outcome =
+            construct_object(copier->state, parts->callable, parts->values, parts->count, copy);
     }
     if (likely(outcome == OUTCOME_DONE)) {
         if (copier_enter_at_once(copier, object, COPY_OBJECT, *copy, unique) == 0) {
-            copier_remember_bound(copier, Py_TYPE(object), parts.count);
+            copier_remember_bound(copier, Py_TYPE(object), parts->count);
             return OUTCOME_CLOSED;
         }
         Py_CLEAR(*copy);
@@ -165,12 +162,26 @@ copy_by_parts(struct copier *copier, PyObject *object, int unique, PyObject **va
         Py_DECREF(*copy);
     }
     copier_open_unentered(copier, unique);
-    *copy = copier_construct_from(copier, &parts);
+    *copy = copier_construct_from(copier, parts);
     copier_close_unentered(copier);
     if (*copy != NULL && copier_enter(copier, object, *copy, unique, epoch) < 0) {
         Py_CLEAR(*copy);
     }
     return *copy == NULL ? OUTCOME_RAISED : OUTCOME_DONE;
+}
+
+/* deepcopy_by_bound_plan(), with room for so many arguments. */
+ALWAYS_INLINE enum outcome
+copy_by_parts(struct copier *copier, PyObject *object, int unique, PyObject **values,
+              Py_ssize_t count, PyObject **copy)
+{
+    struct bound_parts parts = {NULL, values, count, 0};
+    if (!bound_read(copier->state, copier->epoch, object, &parts)) {
+        return OUTCOME_BAIL;
+    }
+    enum outcome outcome = copy_from_parts(copier, object, unique, &parts, copy);
+    bound_release(&parts);
+    return outcome;
 }
 
 /* Most are short, and what nests keeps the room for them on the C stack. */
@@ -352,9 +363,8 @@ call_getstate(struct copier *copier, PyObject *object, PyObject *getstate)
         || copier_before_foreign(copier) < 0) {
         return state;
     }
-    int read = outcome == OUTCOME_HOT
-                   ? state_plan_read_getstate(copier->state, Py_TYPE(object))
-                   : 0;
+    int read =
+        outcome == OUTCOME_HOT ? state_plan_read_getstate(copier->state, Py_TYPE(object)) : 0;
     state = read < 0 ? NULL : PyObject_CallOneArg(getstate, object);
     if (state != NULL && frozen_check(copier->state, object, state) < 0) {
         Py_CLEAR(state);

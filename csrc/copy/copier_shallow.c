@@ -281,7 +281,7 @@ copy_by_bound_plan(struct core_state *state, struct copyroute *route, PyObject *
 {
     struct reducer reducer;
     PyObject *values[BOUND_PARTS_MAX];
-    struct bound_parts parts = {NULL, values, BOUND_PARTS_MAX};
+    struct bound_parts parts = {NULL, values, BOUND_PARTS_MAX, 0};
     uint64_t guard = copyroute_guard(state->copy->routes, route);
     if (trial_rests(&route->shallow_trial, guard)) {
         return 0;
@@ -303,6 +303,7 @@ copy_by_bound_plan(struct core_state *state, struct copyroute *route, PyObject *
     }
     trial_succeeded(&route->shallow_trial);
     *copy = construct_from(state, &parts);
+    bound_release(&parts);
     return *copy == NULL ? -1 : 1;
 }
 

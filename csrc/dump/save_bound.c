@@ -97,15 +97,42 @@ attributes_are_unique(const struct bound_plan *bound, PyObject *object)
     return dict == NULL || has_one_reference(dict);
 }
 
+/* The same where some are made, which the snapshot owns: release_made(). */
+static NOINLINE int
+snapshot_made(struct core_state *state, struct bound_plan *bound, PyObject *object,
+              struct snapshot *snapshot)
+{
+    if (!bound_make_parts(state, bound, object, snapshot->values)) {
+        return 0;
+    }
+    for (int i = 0; i < snapshot->count; i++) {
+        snapshot->small &= is_small_atom(snapshot->values[i]);
+    }
+    return 1;
+}
+
+/* Releases what was made, which no memo borrows. */
+ALWAYS_INLINE void
+release_made(const struct bound_plan *bound, const struct snapshot *snapshot)
+{
+    if (unlikely(bound->making_count != 0)) {
+        bound_release_made(bound, snapshot->values);
+    }
+}
+
 /* Reads all parts.  0 if a part is missing, or cannot be read where it lies. */
 ALWAYS_INLINE int
-snapshot_parts(struct bound_plan *bound, PyObject *object, struct snapshot *snapshot)
+snapshot_parts(struct core_state *state, struct bound_plan *bound, PyObject *object,
+               struct snapshot *snapshot)
 {
     if (unlikely(!attributes_are_unique(bound, object))) {
         return 0;
     }
     snapshot->count = bound->size;
     snapshot->small = 1;
+    if (unlikely(bound->making_count != 0)) {
+        return snapshot_made(state, bound, object, snapshot);
+    }
     for (int i = 0; i < snapshot->count; i++) {
         struct part *part = &bound->parts[i];
         PyObject *value = bound_read_part(part, bound->type, object);
@@ -363,6 +390,32 @@ write_atom(struct pickler *pickler, PyObject *value, int unique, char *out)
     return value == Py_None ? write_op(out, OP_NONE) : save_bool(pickler, value, out);
 }
 
+/* Writes a small str that was made for this, and that nobody can present again: it is counted, and
+   dies.  Any other value as the part of an object that it may be. */
+static NOINLINE char *
+write_made(struct pickler *pickler, PyObject *value, char *out)
+{
+    if (!PyUnicode_CheckExact(value) || !has_one_reference(value)) {
+        return write_atom(pickler, value, 0, out);
+    }
+    size_t size = (size_t)PyUnicode_GET_LENGTH(value);
+    out = write_op(write_op(out, OP_SHORT_BINUNICODE), (int)size);
+    out = write_bytes(out, (const char *)PyUnicode_1BYTE_DATA(value), size);
+    return save_skip(pickler, ABSENT_STR, out);
+}
+
+/* Writes a part of a small object. */
+ALWAYS_INLINE char *
+write_small_part(struct pickler *pickler, const struct bound_save *bound_save, int index,
+                 int unique, char *out)
+{
+    const struct part *part = &bound_save->bound->parts[index];
+    PyObject *value = bound_save->snapshot.values[index];
+    return unlikely(part->place == PART_MADE)
+               ? write_made(pickler, value, out)
+               : write_atom(pickler, value, unique && part->once, out);
+}
+
 static char *
 write_small_state(struct pickler *pickler, const struct bound_save *bound_save, int unique,
                   char *out)
@@ -378,9 +431,7 @@ write_small_state(struct pickler *pickler, const struct bound_save *bound_save, 
         uint16_t key_step = plan->operands[bound->keys_at + 2 * i];
         PyObject *key = PyTuple_GET_ITEM(plan->constants, plan->list[key_step].a);
         out = save_str(pickler, key, 0, out);
-        out = out == NULL ? NULL
-                          : write_atom(pickler, bound_save->snapshot.values[part],
-                                       unique && bound->parts[part].once, out);
+        out = out == NULL ? NULL : write_small_part(pickler, bound_save, part, unique, out);
     }
     if (out != NULL && bound->state_count > 0) {
         out = write_op(out, bound->state_count > 1 ? OP_SETITEMS : OP_SETITEM);
@@ -403,8 +454,7 @@ write_small(struct pickler *pickler, const struct bound_save *bound_save, char *
     }
     out = count > 3 ? write_op(out, OP_MARK) : out;
     for (int i = 0; i < count; i++) {
-        out = write_atom(pickler, bound_save->snapshot.values[i], unique && bound->parts[i].once,
-                         out);
+        out = write_small_part(pickler, bound_save, i, unique, out);
         if (unlikely(out == NULL)) {
             return NULL;
         }
@@ -432,12 +482,17 @@ write_owning(struct pickler *pickler, struct bound_save *bound_save, char *out)
     PyObject *code = Py_NewRef(bound->code), *callable = Py_NewRef(bound->callable);
     find_unique(bound, snapshot);
     for (int i = 0; i < snapshot->count; i++) {
-        Py_INCREF(snapshot->values[i]);
+        if (bound->parts[i].place != PART_MADE) {
+            Py_INCREF(snapshot->values[i]);
+        }
     }
     bound->busy++;
     pickler->nested_bound++;
     out = write_object(pickler, bound_save, out);
     out = save_flush(pickler, bound_save->epoch, out);
+    if (bound->making_count != 0 && memo_flush(&pickler->memo) < 0) {
+        out = NULL;
+    }
     pickler->nested_bound--;
     bound->busy--;
     for (int i = 0; i < snapshot->count; i++) {
@@ -463,21 +518,24 @@ save_by_bound_plan(struct pickler *pickler, struct bound_plan *bound, PyObject *
     bound_save.object = object;
     bound_save.unique = unique;
     bound_save.epoch = pickler->epoch;
-    if (unlikely(!snapshot_parts(bound, object, &bound_save.snapshot))) {
+    if (unlikely(!snapshot_parts(pickler->state, bound, object, &bound_save.snapshot))) {
         return OUTCOME_BAIL;
     }
     int small = fits_in_window(pickler, &bound_save, *out);
     if (!small && pickler->nested_bound >= NESTED_BOUND) {
+        release_made(bound, &bound_save.snapshot);
         return OUTCOME_BAIL;
     }
     pickler->state->plans->reduced_by_plan++;
     if (small) {
         *out = write_small(pickler, &bound_save, *out);
+        release_made(bound, &bound_save.snapshot);
     }
     else if (open) {
         *out = write_owning(pickler, &bound_save, *out);
     }
     else if (save_open(pickler, object) < 0) {
+        release_made(bound, &bound_save.snapshot);
         return OUTCOME_RAISED;
     }
     else {

@@ -160,6 +160,16 @@ dump_by_bound_plan(struct core_state *state, PyObject *object, PyObject *protoco
         || !bound_look_up(state, bound, bound->function)) {
         return 0;
     }
+    if (unlikely(bound->making_count != 0)) {
+        if (!bound_make_parts(state, bound, object, values)) {
+            return 0;
+        }
+        int written =
+            write_one(state, bound->callable, values, bound->argument_count, number, pickle);
+        bound_release_made(bound, values);
+        state->plans->reduced_by_plan += (uint64_t)written;
+        return written;
+    }
     for (int i = 0; i < bound->argument_count; i++) {
         values[i] = bound_read_part(&bound->parts[i], bound->type, object);
         if (unlikely(values[i] == NULL)) {

@@ -3,30 +3,49 @@
 
 enum {
     LEAST_BUFFER = 1 << 14,
-    /* The first size above WRITER_KEPT of the standard library's buffer, whose 4096 bytes grow by
-       half each time.  Ours has the same sizes from there on, and the room behind. */
+    /* The standard library's buffer to begin with, and the first size above WRITER_KEPT that it
+       has where all that is written is small. */
+    LEAST_STANDARD = 4096,
     LEAST_LARGE = 69984,
+    FEW_BYTES = 64,
     ROOM_BEHIND = 2 * WRITER_ROOM
 };
 
 static_assert(LEAST_BUFFER > ROOM_BEHIND, "a new buffer has room");
 
-/* The size after this one, for so many bytes that are used and wanted: what the standard library
-   would have, which grows by half of what it needs, and the room. */
-static size_t
-next_size(size_t capacity, size_t used, size_t wanted)
+/* Notes how large the standard library's buffer is by now, when so many bytes are used and the
+   next piece is of `wanted`.  It grows by half of what is needed; the pieces between two calls are
+   small, and which of them did not fit is known where there were few. */
+static void
+follow_standard(struct writer *writer, size_t used, size_t wanted)
 {
-    size_t standard = capacity - ROOM_BEHIND;
-    if (capacity <= WRITER_KEPT) {
-        standard = capacity < WRITER_KEPT ? capacity * 2 - ROOM_BEHIND : LEAST_LARGE;
+    size_t standard = writer->standard;
+    while (used > standard) {
+        standard = (used - standard < FEW_BYTES ? used : standard) / 2 * 3;
     }
-    else if (used > standard) {
-        standard = standard / 2 * 3;
+    writer->standard = used + wanted > standard ? (used + wanted) / 2 * 3 : standard;
+}
+
+/* The size after this one, for so many bytes that are used and wanted.  A large buffer has what
+   the standard library's has, and the room; but where small pieces fill it, which may happen a
+   little before or behind that, a little more comes first, lest one of the two be half as large
+   again. */
+static size_t
+next_size(struct writer *writer, size_t capacity, size_t used, size_t wanted)
+{
+    size_t needed = used + wanted, standard = writer->standard;
+    size_t more = standard + standard / 64 + 2 * ROOM_BEHIND;
+    follow_standard(writer, used, wanted);
+    while (capacity < WRITER_KEPT) {
+        capacity *= 2;
+        if (needed <= capacity - ROOM_BEHIND) {
+            return capacity;
+        }
     }
-    if (used + wanted > standard) {
-        standard = (used + wanted) / 2 * 3;
+    if (needed > standard && needed <= more - ROOM_BEHIND && capacity < more) {
+        return more;
     }
-    return standard + ROOM_BEHIND;
+    return writer->standard + ROOM_BEHIND;
 }
 
 /* Makes the object the buffer.  0, or -1 where it is NULL, and there is none. */
@@ -84,6 +103,7 @@ writer_begin(struct writer *writer, PyObject *write, int foreign)
     writer->write = write;
     writer->foreign = foreign;
     writer->framing = 0;
+    writer->standard = LEAST_STANDARD;
     set_limit(writer, writer->start);
     return writer->start;
 }
@@ -122,6 +142,9 @@ writer_reserve(struct writer *writer, char *out, size_t size)
     size_t capacity = (size_t)(writer->end - writer->start);
     size_t room = size < FRAME_TARGET_SIZE ? WRITER_ROOM : ROOM_BEHIND;
     if (size <= PY_SSIZE_T_MAX / 4 && capacity - used >= size + room) {
+        if (size != 0) {
+            follow_standard(writer, used, size);
+        }
         return out;
     }
     if (size > PY_SSIZE_T_MAX / 4 || used > PY_SSIZE_T_MAX / 4) {
@@ -129,7 +152,7 @@ writer_reserve(struct writer *writer, char *out, size_t size)
         return NULL;
     }
     PyObject *bytes = writer->bytes;
-    int resized = _PyBytes_Resize(&bytes, (Py_ssize_t)next_size(capacity, used, size));
+    int resized = _PyBytes_Resize(&bytes, (Py_ssize_t)next_size(writer, capacity, used, size));
     if (use_bytes(writer, bytes) < 0 || resized < 0) {
         writer->limit = NULL;
         return NULL;
@@ -163,12 +186,13 @@ writer_takes(struct writer *writer)
 }
 
 /* The contents of the buffer as a bytes object of its own; strong, or NULL with an exception.  A
-   large one is the buffer, and there is none then. */
+   large one, and one that half fills a buffer that has grown, is the buffer, and there is none
+   then. */
 static PyObject *
 take_bytes(struct writer *writer, const char *out)
 {
-    Py_ssize_t size = out - writer->start;
-    if (writer->end - writer->start <= WRITER_KEPT) {
+    Py_ssize_t size = out - writer->start, capacity = writer->end - writer->start;
+    if (capacity <= LEAST_BUFFER || (capacity <= WRITER_KEPT && size < capacity / 2)) {
         return PyBytes_FromStringAndSize(writer->start, size);
     }
     PyObject *bytes = writer->bytes;
@@ -191,6 +215,7 @@ flush(struct writer *writer, const char *out)
         if (use_bytes(writer, next) < 0) {
             return NULL;
         }
+        writer->standard = LEAST_LARGE;
         set_limit(writer, writer->start);
     }
     return writer->start;
@@ -225,6 +250,7 @@ static char *
 payload_inside(struct writer *writer, char *out, const char *header, size_t header_size,
                const char *payload, size_t size)
 {
+    follow_standard(writer, (size_t)(out - writer->start), header_size);
     out = writer_reserve(writer, out, size + header_size);
     if (out == NULL) {
         return NULL;
@@ -260,6 +286,7 @@ writer_payload(struct writer *writer, char *out, const char *header, size_t head
         return payload_inside(writer, out, header, header_size, payload, size);
     }
     int framing = writer->framing;
+    follow_standard(writer, (size_t)(out - writer->start), 0);
     out = close_frame(writer, out);
     if (writer->write != NULL) {
         *called = 1;

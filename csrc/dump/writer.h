@@ -28,6 +28,7 @@ struct writer {
     char *due;       /* an object that begins here or behind calls writer_boundary() */
     char *limit;     /* where objects leave the fast path: as `due`, or everywhere */
     int every;       /* limit is everywhere, because each object is to be shown */
+    size_t standard; /* how large the standard library's buffer is by now */
     size_t frame;    /* where the header of the open frame lies */
     int framing;     /* true: a frame is open */
     PyObject *bytes; /* the object the buffer lies in, which nobody else has; owned */

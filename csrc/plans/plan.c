@@ -162,7 +162,8 @@ has_leaves_only(const struct plan *plan)
     for (size_t i = 0; i < plan->count; i++) {
         int kind = plan->list[i].kind;
         tuples += kind == STEP_TUPLE;
-        if (kind == STEP_LIST || kind == STEP_DICT || kind == STEP_FRESH || tuples > 1) {
+        if (kind == STEP_LIST || kind == STEP_DICT || kind == STEP_FRESH || tuples > 1
+            || step_is_pure(&plan->list[i])) {
             return 0;
         }
     }

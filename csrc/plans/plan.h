@@ -38,6 +38,12 @@
     V(FILTER)         \
     V(POP)            \
     V(POP_OR)         \
+    V(TEXT)           \
+    V(JOIN)           \
+    V(LENGTH)         \
+    V(SEQUENCE)       \
+    V(CALL)           \
+    V(CALL_METHOD)    \
     V(ISINSTANCE)     \
     V(ISSUBCLASS)     \
     V(CONTAINS)       \

@@ -567,8 +567,15 @@ run_step(struct plan_run *run, const struct step *step, PyObject **value)
     case STEP_POP_OR: return run_pop(run, step, value);
     case STEP_CLASS: return borrowed((PyObject *)run->cls, value);
     case STEP_ARGUMENT: return run_argument(run, step, value);
-    default: return OUTCOME_BAIL;
+    default:
+        return step_is_pure(step) ? plan_make_pure(plan, step, run->values, value) : OUTCOME_BAIL;
     }
+}
+
+enum outcome
+plan_run_making(struct plan_run *run, const struct step *step, PyObject **value)
+{
+    return run_step(run, step, value);
 }
 
 static int

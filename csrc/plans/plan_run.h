@@ -6,7 +6,7 @@
 #ifndef FASTCOPYREG_PLANS_PLAN_RUN_H
 #define FASTCOPYREG_PLANS_PLAN_RUN_H
 
-#include "plans/plan.h"
+#include "plans/plan_pure.h"
 
 /* The arguments of a run; all borrowed. */
 struct plan_run {
@@ -32,6 +32,18 @@ enum { READ_ELSEWHERE = 0, READ_OWN_DICT = -1 };
 /* Runs up to the end of a path.  OUTCOME_DONE and run->end, OUTCOME_BAIL or OUTCOME_RAISED.  The
    values are to be released with plan_run_release() in any case. */
 enum outcome plan_run(struct plan_run *run);
+
+/* True if the step makes a value of others: a call that runs no code, or a display. */
+ALWAYS_INLINE int
+step_makes(const struct step *step)
+{
+    return step_is_pure(step) || step->kind == STEP_TUPLE || step->kind == STEP_LIST
+           || step->kind == STEP_DICT;
+}
+
+/* The value of such a step, strong: OUTCOME_DONE, OUTCOME_BAIL or OUTCOME_RAISED.  A container may
+   be made (3.11: ALLOCATION_COLLECTS). */
+enum outcome plan_run_making(struct plan_run *run, const struct step *step, PyObject **value);
 
 /* The value that a path of a reducer ends with; strong, or NULL with an exception. */
 PyObject *plan_run_result(struct plan_run *run);

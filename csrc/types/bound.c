@@ -63,6 +63,10 @@ place_part(struct bound_plan *bound, uint16_t number, struct part *part)
         part->place = PART_SHARED;
         return 1;
     }
+    if (step_makes(step)) {
+        part->place = PART_MADE;
+        return 1;
+    }
     if (step->kind != STEP_ATTRIBUTE || bound->plan->list[step->a].kind != STEP_OBJECT) {
         return 0;
     }
@@ -117,7 +121,8 @@ place_state(struct bound_plan *bound, const struct step *state)
                        bound->parts + bound->argument_count);
 }
 
-static void
+/* 0 if a value that is made is there twice: it would be numbered, and met again. */
+static int
 mark_repeated(struct bound_plan *bound)
 {
     int count = bound->size;
@@ -127,9 +132,60 @@ mark_repeated(struct bound_plan *bound)
         for (int j = 0; j < count; j++) {
             if (i != j && bound->parts[i].step == bound->parts[j].step) {
                 bound->parts[i].once = 0;
+                if (bound->parts[i].place == PART_MADE) {
+                    return 0;
+                }
             }
         }
     }
+    return 1;
+}
+
+/* Finds a place for what another value is made of, unless it is a part or made itself. */
+static int
+place_hidden(struct bound_plan *bound, uint16_t number)
+{
+    int count = bound->size + bound->hidden;
+    if (step_makes(&bound->plan->list[number])) {
+        return 1;
+    }
+    for (int i = 0; i < count; i++) {
+        if (bound->parts[i].step == number) {
+            return 1;
+        }
+    }
+    if (count == BOUND_PARTS_MAX || !place_part(bound, number, &bound->parts[count])) {
+        return 0;
+    }
+    bound->hidden++;
+    return 1;
+}
+
+/* Lists the steps that make values, and finds places for what those are made of. */
+static int
+place_makings(struct bound_plan *bound)
+{
+    const struct plan *plan = bound->plan;
+    const struct step *end = &plan->list[plan->count - 1];
+    const uint16_t *wholes = plan->operands + end->a;
+    for (size_t i = 0; i + 1 < plan->count; i++) {
+        const struct step *step = &plan->list[i];
+        if (!step_makes(step) || i == wholes[1] || (end->b == 3 && i == wholes[2])) {
+            continue;
+        }
+        if (bound->making_count == BOUND_MAKINGS_MAX || plan->count > BOUND_STEPS_MAX) {
+            return 0;
+        }
+        bound->makings[bound->making_count++] = (uint16_t)i;
+        size_t count;
+        const uint16_t *operands = step_operands(plan, step, &count);
+        for (size_t j = 0; j < count; j++) {
+            if (!place_hidden(bound, operands[j])) {
+                return 0;
+            }
+        }
+    }
+    return 1;
 }
 
 /* True if the plan is a line of loads and displays that ends in RETURN, and each step has its
@@ -151,13 +207,16 @@ is_straight(const struct plan *plan)
 static int
 reads_are_parts(const struct bound_plan *bound)
 {
-    int parts = bound->size;
+    int parts = bound->size + bound->hidden;
     for (size_t i = 0; i < bound->plan->count; i++) {
         int kind = bound->plan->list[i].kind,
             found = kind != STEP_ATTRIBUTE && kind != STEP_FRESH && kind != STEP_LIST
                     && kind != STEP_BOUND && kind != STEP_BOUND_KEYWORD && kind != STEP_PROTOCOL;
         for (int j = 0; j < parts && !found; j++) {
             found = bound->parts[j].step == i;
+        }
+        for (int j = 0; j < bound->making_count && !found; j++) {
+            found = bound->makings[j] == i;
         }
         if (!found && !(kind == STEP_ATTRIBUTE && i == bound->callable_step)) {
             return 0;
@@ -176,7 +235,7 @@ looks_more_up(const struct bound_plan *bound)
             return 1;
         }
     }
-    for (int i = 0; i < bound->size; i++) {
+    for (int i = 0; i < bound->size + bound->hidden; i++) {
         if (bound->parts[i].step == bound->callable_step) {
             return 1;
         }
@@ -242,10 +301,9 @@ bound_make(struct core_state *state, struct bound_plan *bound, PyTypeObject *typ
         return;
     }
     bound->size = bound->argument_count + (bound->state_count > 0 ? bound->state_count : 0);
-    bound->usable = reads_are_parts(bound);
+    bound->usable = place_makings(bound) && mark_repeated(bound) && reads_are_parts(bound);
     bound->room = room_besides_values(bound);
     bound->looks_up = looks_more_up(bound);
-    mark_repeated(bound);
 }
 
 /* ---- making it ready ---------------------------------------------------- */
@@ -287,7 +345,7 @@ share_value(struct bound_plan *bound, uint16_t number, PyObject *value)
     if (number == bound->callable_step) {
         bound->callable = value;
     }
-    for (int i = 0; i < bound->size; i++) {
+    for (int i = 0; i < bound->size + bound->hidden; i++) {
         if (bound->parts[i].step == number) {
             bound->parts[i].shared = value;
             if (has_one_reference(value)) {
@@ -455,7 +513,88 @@ bound_count_busy(struct core_state *state, int forget)
     return count;
 }
 
+/* ---- values that are made ----------------------------------------------- */
+
+/* Makes the values of the steps that make one, each from those before it.  How many were made. */
+static int
+run_makings(struct core_state *state, const struct bound_plan *bound, PyObject **by_step)
+{
+    struct plan_run run = {.state = state, .plan = bound->plan, .values = by_step};
+    int made = 0, collects = collector_hold();
+    for (; made < bound->making_count; made++) {
+        uint16_t number = bound->makings[made];
+        if (plan_run_making(&run, &bound->plan->list[number], &by_step[number]) != OUTCOME_DONE) {
+            PyErr_Clear();
+            break;
+        }
+    }
+    collector_resume(collects);
+    return made;
+}
+
+int
+bound_make_parts(struct core_state *state, struct bound_plan *bound, PyObject *object,
+                 PyObject **values)
+{
+    PyObject *by_step[BOUND_STEPS_MAX];
+    int count = bound->size + bound->hidden;
+    for (int i = 0; i < count; i++) {
+        struct part *part = &bound->parts[i];
+        if (part->place != PART_MADE) {
+            by_step[part->step] = bound_read_part(part, bound->type, object);
+            if (by_step[part->step] == NULL) {
+                return 0;
+            }
+        }
+    }
+    int made = run_makings(state, bound, by_step), done = made == bound->making_count;
+    for (int i = 0; done && i < bound->size; i++) {
+        values[i] = by_step[bound->parts[i].step];
+        if (bound->parts[i].place == PART_MADE) {
+            Py_INCREF(values[i]);
+        }
+    }
+    while (made > 0) {
+        Py_DECREF(by_step[bound->makings[--made]]);
+    }
+    return done;
+}
+
+void
+bound_release_made(const struct bound_plan *bound, PyObject *const *values)
+{
+    for (int i = 0; i < bound->size; i++) {
+        if (bound->parts[i].place == PART_MADE) {
+            Py_DECREF(values[i]);
+        }
+    }
+}
+
 /* ---- for copies --------------------------------------------------------- */
+
+/* The same for a copier, which is given nothing but atoms of what is made. */
+static int
+make_atoms(struct core_state *state, struct bound_plan *bound, PyObject *object,
+           struct bound_parts *parts)
+{
+    int are_atoms = 1;
+    if (!bound_make_parts(state, bound, object, parts->values)) {
+        return 0;
+    }
+    for (int i = 0; i < bound->size; i++) {
+        if (bound->parts[i].place == PART_MADE) {
+            PyTypeObject *type = Py_TYPE(parts->values[i]);
+            parts->made |= (uint32_t)1 << i;
+            are_atoms &= type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type
+                         || type == &PyBool_Type || parts->values[i] == Py_None;
+        }
+    }
+    if (!are_atoms) {
+        bound_release(parts);
+        parts->made = 0;
+    }
+    return are_atoms;
+}
 
 struct bound_plan *
 bound_of(struct core_state *state, const struct plan *plan, PyTypeObject *type)
@@ -485,6 +624,10 @@ bound_read(struct core_state *state, uint64_t epoch, PyObject *object, struct bo
     }
     parts->callable = bound->callable;
     parts->count = bound->argument_count;
+    parts->made = 0;
+    if (unlikely(bound->making_count != 0)) {
+        return make_atoms(state, bound, object, parts) && ++state->plans->reduced_by_plan != 0;
+    }
     for (int i = 0; i < bound->argument_count; i++) {
         parts->values[i] = bound_read_part(&bound->parts[i], bound->type, object);
         if (parts->values[i] == NULL) {

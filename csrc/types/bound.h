@@ -28,6 +28,9 @@ void bound_teardown(struct core_state *state);
 
 enum { BOUND_PARTS_MAX = 32 };
 
+/* Steps that make values, in plans of no more steps than these. */
+enum { BOUND_MAKINGS_MAX = 12, BOUND_STEPS_MAX = 64 };
+
 /* Bound plans for this many types at a time; a place is taken over by the type that needs it. */
 enum { BOUND_PLANS = 128 };
 
@@ -39,7 +42,8 @@ enum { ATOM_ROOM = 280, OBJECT_ROOM = 640, ATOM_LENGTH = 255 };
 enum part_place {
     PART_SLOT,     /* at an offset in the object */
     PART_INSTANCE, /* in the object's values or __dict__ */
-    PART_SHARED    /* a constant, global, cell or default, read once an epoch */
+    PART_SHARED,   /* a constant, global, cell or default, read once an epoch */
+    PART_MADE      /* of others, for each object anew: see step_makes() */
 };
 
 struct part {
@@ -64,11 +68,14 @@ struct bound_plan {
     int argument_count, state_count; /* state_count: -1 if there is no state */
     int size;                        /* of both together */
     int room;                        /* bytes that a small object takes besides its values */
+    int hidden;                      /* parts behind the others, of which only others are made */
+    int making_count;                /* steps that make values, in the plan's order ... */
+    uint16_t makings[BOUND_MAKINGS_MAX];
     uint16_t callable_step;
     uint16_t looks_up;                  /* true if more than the constructor is looked up */
     uint16_t keys_at;                   /* operands of the state's dict */
     Py_ssize_t global_hint;             /* where the global that was looked up last is */
-    struct part parts[BOUND_PARTS_MAX]; /* arguments, then the values of the state */
+    struct part parts[BOUND_PARTS_MAX]; /* arguments, the values of the state, hidden ones */
     struct class_values under_parts;    /* the type's attributes under names in the __dict__ */
     /* Of the time in which copyreg.dispatch_table holds the function: see namecache.h. */
     uint64_t stamp;             /* 0: not known to hold it, or another table does */
@@ -155,7 +162,7 @@ instance_value(PyObject *object, PyTypeObject *type, struct part *part)
     return bound_instance_value(object, type, part);
 }
 
-/* A part of an object; borrowed, or NULL. */
+/* A part of an object that is not made; borrowed, or NULL. */
 ALWAYS_INLINE PyObject *
 bound_read_part(struct part *part, PyTypeObject *type, PyObject *object)
 {
@@ -165,16 +172,40 @@ bound_read_part(struct part *part, PyTypeObject *type, PyObject *object)
     return part->place == PART_SHARED ? part->shared : instance_value(object, type, part);
 }
 
+/* Reads all parts of an object but the hidden ones, of a bound plan that makes values: those are
+   strong (bound_release_made), the others borrowed.  1, or 0 and nothing.  Runs no Python code. */
+int bound_make_parts(struct core_state *state, struct bound_plan *bound, PyObject *object,
+                     PyObject **values);
+
+/* Releases the values that were made. */
+void bound_release_made(const struct bound_plan *bound, PyObject *const *values);
+
 /* The parts of an object whose reduce value is a constructor and arguments; borrowed, until
    foreign code runs. */
 struct bound_parts {
     PyObject *callable;
     PyObject **values;
     Py_ssize_t count;
+    uint32_t made; /* a bit for each value that is strong, and an atom */
 };
 
+/* Releases the values that were made. */
+ALWAYS_INLINE void
+bound_release(const struct bound_parts *parts)
+{
+    for (int i = 0; unlikely(parts->made >> i != 0); i++) {
+        if (parts->made >> i & 1) {
+            Py_DECREF(parts->values[i]);
+        }
+        if (i == BOUND_PARTS_MAX - 1) {
+            break;
+        }
+    }
+}
+
 /* For a copier: reads an object whose type's bound plan is ready in this epoch, if its arguments
-   are no more than parts->count, for which there is room.  1 or 0.  Runs no Python code. */
+   are no more than parts->count, for which there is room.  1, and the caller is to call
+   bound_release(), or 0.  Runs no Python code. */
 int bound_read(struct core_state *state, uint64_t epoch, PyObject *object,
                struct bound_parts *parts);
 

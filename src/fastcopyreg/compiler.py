@@ -61,6 +61,15 @@ FILTER          the same with the pairs that pass test *b* against value   the s
 POP             item *constants[b]* of value *a*, a dict that the plan     not in it
                 has made, which it takes out
 POP_OR          the same, and value *c* where it is not in it
+TEXT            ``str()`` of value *a*, or ``format()`` if *b*             no exact str, int,
+                                                                           float, bool, None
+JOIN            the values *operands[a:a+b]*, one behind the other         not all are exact str
+LENGTH          ``len()`` of value *a*                                     no exact container
+SEQUENCE        value *a* as a new list, or as a tuple if *b*              no exact container
+CALL            *constants[a]*, called with the values *operands[b:b+c]*   not all are atoms;
+                                                                           it raises
+CALL_METHOD     method *names[a]* of the first of *operands[b:b+c]*,       not all are atoms;
+                called with the others                                     it raises
 ISINSTANCE      whether value *a* is an instance of value *b*              others are asked
 ISSUBCLASS      whether value *a* is a subclass of value *b*               others are asked
 CONTAINS        whether value *a* is in value *b*                          others are asked
@@ -137,6 +146,7 @@ from ._compiler.functions import (
     is_own_hook,
     keyword_defaults_of,
 )
+from ._compiler.pure import PURE_FUNCTIONS, PURE_METHODS
 from ._compiler.steps import (
     ARGUMENT,
     ATTRIBUTE,
@@ -145,6 +155,8 @@ from ._compiler.steps import (
     BOUND_KEYWORD,
     BRANCH_IS,
     BRANCH_TRUE,
+    CALL,
+    CALL_METHOD,
     CELL,
     CLASS,
     CONSTANT,
@@ -167,8 +179,10 @@ from ._compiler.steps import (
     ITEM,
     ITEM_OR,
     ITEM_OR_NEW,
+    JOIN,
     KINDS,
     LEAVE,
+    LENGTH,
     LIST,
     METHOD,
     NEW,
@@ -184,11 +198,13 @@ from ._compiler.steps import (
     RETURN_NEW,
     RETURN_TUPLE,
     RETURN_VALUE,
+    SEQUENCE,
     STORE,
     STORE_DICT,
     STORE_GENERIC,
     STORE_ITEM,
     SUPER_METHOD,
+    TEXT,
     TUPLE,
     TYPE,
     UNKNOWN,
@@ -391,6 +407,9 @@ def _remembered(key, function, read, *arguments):
 
 # Reducers
 
+# What is not worth a try: the object itself, what it has by its class, and displays.
+_NO_ATOMS = (OBJECT, TYPE, TUPLE, LIST, DICT, DICT_COPY, FRESH)
+
 
 class _ReducerReading(Reading):
     """A reducer is called with *bound* arguments, then the object, then perhaps the protocol."""
@@ -430,9 +449,61 @@ class _ReducerReading(Reading):
 
     def call(self, callee, arguments, keywords):
         value = self.pure_call(callee, arguments, keywords)
+        if value is None and not keywords:
+            value = self.call_of_atoms(callee, arguments)
         if value is None:
             raise Refused(f"calls {self.described(callee)}")
         return value
+
+    # -- Calls that make a value of values; each is made anew, so that no step is another's --
+
+    def call_of_atoms(self, callee, arguments):
+        """The value number of a call that runs no code if it is of atoms; None for any other."""
+        callee = self.module_attribute(callee)
+        if type(callee) is Method:
+            return self.method_of_atom(callee, arguments)
+        target = self.resolved(callee)
+        counts = next((most for pure, most in PURE_FUNCTIONS if pure is target), ())
+        if len(arguments) not in counts:
+            return None
+        self.expect(callee, target)
+        if target is str:
+            return self.emit(TEXT, self.plain(arguments[0]), 0)
+        if target is len:
+            return self.emit(LENGTH, self.plain(arguments[0]))
+        if target is tuple or target is list:
+            return self.emit(SEQUENCE, self.plain(arguments[0]), int(target is tuple))
+        return self.call_constant(target, arguments)
+
+    def method_of_atom(self, method, arguments):
+        """The value number of ``o.name.upper()``; None if the owner cannot be an atom."""
+        owner, name = method
+        known = self.resolved(owner)
+        if type(owner) is not int or self.steps[owner][0] in _NO_ATOMS:
+            return None
+        if known is not UNKNOWN and type(known) not in (str, bytes):
+            return None
+        if len(arguments) not in PURE_METHODS.get(name, ()):
+            return None
+        first = self.add_operands([owner, *arguments])
+        return self.emit(CALL_METHOD, self.name_index(name), first, len(arguments) + 1)
+
+    def call_constant(self, function, arguments):
+        first = self.add_operands(arguments)
+        return self.emit(CALL, self.constant_index(function), first, len(arguments))
+
+    def format(self, value, spec=None):
+        if spec is None:
+            return self.emit(TEXT, self.plain(value), 1)
+        return self.call_constant(format, [value, spec])
+
+    def convert(self, value, conversion):
+        if conversion == 1:
+            return self.emit(TEXT, self.plain(value), 0)
+        return self.call_constant(repr if conversion == 2 else ascii, [value])
+
+    def join(self, values):
+        return self.display(JOIN, values)
 
     def end(self, value):
         value = self.plain(value)
@@ -489,7 +560,7 @@ class _HookReading(_ReducerReading):
         return self.read(EQUAL, value, other)
 
     def emit(self, kind, a=0, b=0, c=0):
-        if kind in (ATTRIBUTE_OR, FRESH, LIST, DICT):
+        if kind in (ATTRIBUTE_OR, FRESH, LIST, DICT) or TEXT <= kind <= CALL_METHOD:
             raise Refused("does more than to look at the type")
         return super().emit(kind, a, b, c)
 

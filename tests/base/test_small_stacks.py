@@ -18,6 +18,7 @@ import sys
 import sysconfig
 import threading
 import types
+from operator import abs
 
 import pytest
 

@@ -7,6 +7,7 @@ import itertools
 import sys
 import sysconfig
 import weakref
+from operator import abs
 
 import pytest
 

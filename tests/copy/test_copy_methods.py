@@ -4,6 +4,7 @@ What changes in the middle of a row is in test_copy_rows.py.
 """
 
 import copy as std_copy
+from operator import abs
 
 import pytest
 

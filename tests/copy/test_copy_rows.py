@@ -10,6 +10,7 @@ import copy as std_copy
 import copyreg
 import itertools
 import sys
+from operator import abs
 
 import pytest
 

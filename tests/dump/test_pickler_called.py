@@ -3,6 +3,7 @@ once if it is like what the last one gave, and whatever it does meanwhile."""
 
 import copyreg
 import itertools
+from operator import abs
 
 import pytest
 

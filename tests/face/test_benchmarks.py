@@ -247,6 +247,7 @@ def test_memory_is_compared(monkeypatch):
         ("Pickler", "shared"),
         ("dumps", "shared"),
         ("dumps", "many bytes"),
+        ("dumps", "pieces"),
         ("load(BytesIO)", "bytearray"),
         ("load(file)", "bytearray"),
         ("Unpickler", "bytearray"),
@@ -266,6 +267,17 @@ def test_no_door_needs_more_memory_than_there(door, kind, tmp_path):
     standard, ours = (in_child(peaks.count, door, kind, side, tmp_path) for side in (False, True))
     assert standard > peaks.JUDGED_FROM
     assert not peaks.exceeds(standard, ours, 1.0), (standard, ours)
+
+
+@pytest.mark.parametrize("kind", ("bytes", "wide text", "bytearray"))
+def test_no_length_of_a_pickle_needs_more_memory_than_there(kind):
+    """About each length at which a buffer grows, in pieces of all sizes."""
+    import peaks
+
+    pytest.importorskip("tracemalloc")
+    worst = peaks.swept(kind, (300, 700, 5_099, 10_098, 30_094, 55_089, 60_000), 1_200_000)
+    assert worst.standard > 1, "none is large enough to be judged"
+    assert not peaks.exceeds(worst.standard, worst.ours, 1.0), worst
 
 
 def test_peaks_are_compared_and_kept(monkeypatch, tmp_path, capsys):

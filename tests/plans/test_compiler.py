@@ -332,7 +332,7 @@ def refused_later_line(o):
         Thing,
         (
             first,
-            len(o.a),
+            sorted(o.a),
         ),
     )
 
@@ -345,8 +345,8 @@ def refused_class(o):
 
 
 REFUSED = {
-    "call": (lambda o: (Thing, (len(o.a),)), "calls len"),
-    "method call": (lambda o: (Thing, (o.b.upper(),)), "calls the object.b.upper"),
+    "call": (lambda o: (Thing, (sorted(o.a),)), "calls sorted"),
+    "method call": (lambda o: (Thing, (o.b.sort(),)), "calls the object.b.sort"),
     "own method": (lambda o: o.reduce(), "calls the object.reduce"),
     "class call": (lambda o: (Thing, (Thing(),)), "calls Thing"),
     "super": (lambda o: super().__reduce__(), "uses super|calls super"),
@@ -358,7 +358,6 @@ REFUSED = {
     "membership": (lambda o: (Thing, (o.e in (o.a, o.b),)), "a membership test"),
     "item": (lambda o: (Thing, (o.a[o.e],)), "reads an item|an operator"),
     "slice": (lambda o: (Thing, (o.a[o.e :],)), "takes a slice|reads an item|an operator"),
-    "string formatted": (lambda o: (Thing, (f"{o.a}!",)), "formats a string"),
     "star": (lambda o: (Thing, (o.a, *o.args)), r"a display with \*"),
     "double star": (lambda o: (Thing, ({**o.d},)), r"a display with \*"),
     "call with star": (lambda o: Thing(*o.args), r"calls with \*"),

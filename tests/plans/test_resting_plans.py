@@ -22,6 +22,11 @@ LONGEST = 4096
 """Objects that a plan rests for at most; see csrc/plans/trial.h."""
 
 
+def text(value):
+    """It is called, as no plan reads it."""
+    return str(value)
+
+
 class Base:
     __slots__ = ("first", "second")
 
@@ -39,7 +44,7 @@ class Own(Base):
 
     def __reduce__(self):
         if self.second:
-            return Own, (self.first, str(self.second))
+            return Own, (self.first, text(self.second))
         return Own, (self.first, None)
 
 
@@ -48,7 +53,7 @@ class OwnEx(Base):
 
     def __reduce_ex__(self, protocol):
         if self.second:
-            return OwnEx, (self.first, str(self.second))
+            return OwnEx, (self.first, text(self.second))
         return OwnEx, (self.first, None)
 
 
@@ -73,7 +78,7 @@ class Bound(Base):
 
 def reduce_branching(obj):
     if obj.second:
-        return Branching, (obj.first, str(obj.second))
+        return Branching, (obj.first, text(obj.second))
     return Branching, (obj.first, None)
 
 

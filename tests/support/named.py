@@ -8,6 +8,8 @@ import types
 from fastcopyreg import _core
 
 SOURCE = """
+from operator import abs
+
 class Point:
     __slots__ = ("x", "y")
     def __init__(self, x, y):

@@ -1,6 +1,7 @@
 """Registered objects that hold another one, for nesting of any depth: by plan, and by call."""
 
 import copyreg
+from operator import abs
 
 
 class Planned:

@@ -11,6 +11,9 @@ from fastcopyreg.compiler import KINDS
 
 MISSING = object()
 
+_ATOMS = (str, int, float, bool, type(None))
+_CONTAINERS = (tuple, list, dict, set, frozenset)
+
 
 class Left(Exception):
     """The plan is left, and the function is to be called."""
@@ -130,6 +133,36 @@ class Executor:
     def step_DICT(self, a, b, c):
         items = self.operands(a, 2 * b)
         return dict(zip(items[::2], items[1::2], strict=True))
+
+    # -- Calls of atoms --
+
+    def step_TEXT(self, a, b, c):
+        self.check_atoms([self.values[a]])
+        return format(self.values[a]) if b else str(self.values[a])
+
+    def step_JOIN(self, a, b, c):
+        return "".join(self.operands(a, b))
+
+    def step_LENGTH(self, a, b, c):
+        self.check_atoms([self.values[a]], (str, bytes, bytearray, *_CONTAINERS))
+        return len(self.values[a])
+
+    def step_SEQUENCE(self, a, b, c):
+        self.check_atoms([self.values[a]], _CONTAINERS)
+        return tuple(self.values[a]) if b else list(self.values[a])
+
+    def step_CALL(self, a, b, c):
+        self.check_atoms(self.operands(b, c))
+        return self.plan.constants[a](*self.operands(b, c))
+
+    def step_CALL_METHOD(self, a, b, c):
+        owner, *others = self.operands(b, c)
+        self.check_atoms([owner, *others], (str, int, float, bytes))
+        return getattr(owner, self.name(a))(*others)
+
+    def check_atoms(self, values, types=_ATOMS):
+        if any(type(value) not in types for value in values):
+            raise Left
 
     # -- Tests --
 

@@ -264,6 +264,18 @@ class Reading:
         """The value number of ``owner[key]``."""
         raise Refused("reads an item")
 
+    def format(self, value, spec=None):
+        """The value number of ``format(value, spec)``, of an f-string."""
+        raise Refused("formats a string")
+
+    def convert(self, value, conversion):
+        """The value number of ``str(value)`` (1), ``repr`` (2) or ``ascii`` (3)."""
+        raise Refused("formats a string")
+
+    def join(self, values):
+        """The value number of the f-string of these parts."""
+        raise Refused("formats a string")
+
     def unpack(self, value, count):
         """The value numbers of *count* items of *value*, which is no display."""
         raise Refused("unpacks a value")

@@ -8,14 +8,21 @@ from .._backend import backend, core
 from .._compiler import values
 from .._compiler.steps import (
     ATTRIBUTE,
+    CALL,
+    CALL_METHOD,
     CELL,
     CONSTANT,
     DEFAULT,
     DICT,
     EXPECT,
     GLOBAL,
+    JOIN,
+    LENGTH,
+    LIST,
     OBJECT,
     RETURN,
+    SEQUENCE,
+    TEXT,
     TUPLE,
     TYPE,
 )
@@ -34,7 +41,14 @@ _NO_FASTER = "by call, as a plan of more than attributes in a row takes as long"
 
 _RESTS = "by call for the present, as the plan has given up for the last objects"
 
-_KINDS_IN_PLACE = {OBJECT, TYPE, ATTRIBUTE, TUPLE, DICT, EXPECT}
+_MADE_OF_ONE = (TEXT, LENGTH, SEQUENCE)
+_MADE_OF_ALL = (TUPLE, LIST, JOIN)
+_MADE_BY_CALL = (CALL, CALL_METHOD)
+
+_KINDS_IN_PLACE = {
+    *(OBJECT, TYPE, ATTRIBUTE, DICT, EXPECT),
+    *(*_MADE_OF_ONE, *_MADE_OF_ALL, *_MADE_BY_CALL),
+}
 
 
 class _Plain:
@@ -53,30 +67,41 @@ def reducer_rows(cls, reducer, arguments):
 def _is_read_in_place(cls, plan):
     """Return whether the core writes what *plan* gives without making it: see csrc/types/bound.h.
 
-    That is a constructor and a tuple of attributes and of values that are no object's, and perhaps
-    a dict of the like as the state; there are no branches.
+    That is a constructor and a tuple of attributes, of values that are no object's and of what is
+    made of such, and perhaps a dict of the like as the state; there are no branches.
     """
     of_none = {CONSTANT, GLOBAL, CELL, DEFAULT}
     *line, (end, first, count, _) = plan.steps
     if end != RETURN or not {kind for kind, *_ in line} <= of_none | _KINDS_IN_PLACE:
         return False
     wholes = [line[number] for number in plan.operands[first : first + count]]
-    parts = [number for step in wholes[1:] for number in _operands(plan, step)]
+    operands = [number for step in wholes[1:] for number in _operands(plan, step)]
+    parts = [leaf for number in operands for leaf in _leaves(plan, number)]
     read = [number for number, (kind, *_) in enumerate(line) if kind == ATTRIBUTE]
     return (
         (wholes[0][0] in of_none or wholes[0][0] in (TYPE, ATTRIBUTE))
         and set(read) <= {*parts, plan.operands[first]}
-        and all(line[number][0] in of_none | {ATTRIBUTE} for number in parts)
+        and all(line[number][0] in of_none | {ATTRIBUTE, LIST, DICT} for number in parts)
         and all(line[line[n][1]][0] == OBJECT for n in read)
         and not any(_runs_code(cls, plan.names[line[n][2]]) for n in read if n in parts)
     )
 
 
 def _operands(plan, step):
-    kind, first, count, _ = step
+    kind, first, count, more = step
     if kind == DICT:
         return plan.operands[first + 1 : first + 2 * count : 2]
-    return plan.operands[first : first + count] if kind == TUPLE else ()
+    if kind in _MADE_BY_CALL:
+        return plan.operands[count : count + more]
+    if kind in _MADE_OF_ONE:
+        return (first,)
+    return plan.operands[first : first + count] if kind in _MADE_OF_ALL else ()
+
+
+def _leaves(plan, number):
+    """Return the numbers of the values that a part is made of; its own, if it is made of none."""
+    made_of = _operands(plan, plan.steps[number])
+    return [leaf for other in made_of for leaf in _leaves(plan, other)] or [number]
 
 
 def _runs_code(cls, name):

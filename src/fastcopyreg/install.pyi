@@ -5,7 +5,8 @@ __all__ = ("InstallReport", "install", "installed", "uninstall")
 class InstallReport:
     backend: str
     replaced: tuple[str, ...]
-    unreachable: tuple[tuple[str, str], ...]
+    @property
+    def unreachable(self) -> tuple[tuple[str, str], ...]: ...
     def to_dict(self) -> dict[str, object]: ...
 
 def install(*, children: bool = False) -> InstallReport: ...

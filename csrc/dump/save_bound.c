@@ -398,9 +398,7 @@ write_made(struct pickler *pickler, PyObject *value, char *out)
     if (!PyUnicode_CheckExact(value) || !has_one_reference(value)) {
         return write_atom(pickler, value, 0, out);
     }
-    size_t size = (size_t)PyUnicode_GET_LENGTH(value);
-    out = write_op(write_op(out, OP_SHORT_BINUNICODE), (int)size);
-    out = write_bytes(out, (const char *)PyUnicode_1BYTE_DATA(value), size);
+    out = save_str_data(pickler, value, (size_t)PyUnicode_GET_LENGTH(value), out);
     return save_skip(pickler, ABSENT_STR, out);
 }
 

@@ -99,6 +99,21 @@ save_bool(struct pickler *pickler, PyObject *object, char *out)
     return write_op(out, object == Py_True ? OP_NEWTRUE : OP_NEWFALSE);
 }
 
+/* The opcode and the text of an ASCII str of fewer than 256 characters, in a binary protocol. */
+ALWAYS_INLINE char *
+save_str_data(struct pickler *pickler, PyObject *string, size_t size, char *out)
+{
+    if (likely(pickler->protocol >= 4)) {
+        out[0] = (char)OP_SHORT_BINUNICODE;
+        out[1] = (char)(unsigned char)size;
+        out += 2;
+    }
+    else {
+        out = write_u32(write_op(out, OP_BINUNICODE), (uint32_t)size);
+    }
+    return write_bytes(out, (const char *)PyUnicode_1BYTE_DATA(string), size);
+}
+
 /* A str, which is looked up in the memo here. */
 ALWAYS_INLINE char *
 save_str(struct pickler *pickler, PyObject *string, int unique, char *out)
@@ -112,15 +127,7 @@ save_str(struct pickler *pickler, PyObject *string, int unique, char *out)
     if (likely(PyUnicode_IS_COMPACT_ASCII(string) && pickler->bin)) {
         size_t size = (size_t)PyUnicode_GET_LENGTH(string);
         if (likely(size < 256)) {
-            if (likely(pickler->protocol >= 4)) {
-                out[0] = (char)OP_SHORT_BINUNICODE;
-                out[1] = (char)(unsigned char)size;
-                out += 2;
-            }
-            else {
-                out = write_u32(write_op(out, OP_BINUNICODE), (uint32_t)size);
-            }
-            out = write_bytes(out, (const char *)PyUnicode_1BYTE_DATA(string), size);
+            out = save_str_data(pickler, string, size, out);
             return save_memoize(pickler, string, unique, out);
         }
     }

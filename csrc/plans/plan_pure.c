@@ -132,7 +132,7 @@ take_operands(const struct plan *plan, const struct step *step, PyObject *const 
 }
 
 static int
-are_atoms(PyObject *const *values, size_t count)
+are_exact_atoms(PyObject *const *values, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (!is_safe_atom(values[i])) {
@@ -148,7 +148,7 @@ make_call(const struct plan *plan, const struct step *step, PyObject *const *val
           PyObject **value)
 {
     PyObject *arguments[ARGUMENTS_MAX], *function = PyTuple_GET_ITEM(plan->constants, step->a);
-    if (!take_operands(plan, step, values, arguments) || !are_atoms(arguments, step->c)
+    if (!take_operands(plan, step, values, arguments) || !are_exact_atoms(arguments, step->c)
         || (step->c == 2 && PyLong_Check(arguments[0]) && PyLong_Check(arguments[1]))) {
         return OUTCOME_BAIL;
     }
@@ -176,7 +176,7 @@ make_method_call(const struct plan *plan, const struct step *step, PyObject *con
 {
     PyObject *arguments[ARGUMENTS_MAX], *name = PyTuple_GET_ITEM(plan->names, step->a);
     if (!take_operands(plan, step, values, arguments)
-        || (!are_atoms(arguments, step->c) && !are_bytes(arguments, step->c))) {
+        || (!are_exact_atoms(arguments, step->c) && !are_bytes(arguments, step->c))) {
         return OUTCOME_BAIL;
     }
     return made(PyObject_VectorcallMethod(name, arguments, step->c, NULL), value);

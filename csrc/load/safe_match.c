@@ -193,6 +193,7 @@ fits(const struct safe_spec *spec, PyObject *object, uint64_t *cost)
         *cost += (uint64_t)PyUnicode_GET_LENGTH(object);
         return 1;
     case SPEC_EXACT: return (PyObject *)Py_TYPE(object) == spec->object;
+    case SPEC_LIST: return PyTuple_CheckExact(object) && PyTuple_GET_SIZE(object) == 0;
     case SPEC_PARTS:
         return spec->object == Py_None && (object == Py_None || PyLong_CheckExact(object));
     default: return 0;
@@ -267,9 +268,11 @@ int
 safe_match(struct unpickler *unpickler, const PolicyObject *policy, const struct safe_forms *forms,
            PyObject *const *arguments, Py_ssize_t count)
 {
-    uint64_t cost = 0;
-    if (forms->count > 0 && all_fit(forms->forms, arguments, count, &cost)) {
-        return likely(cost == 0) ? 1 : charged(unpickler, cost);
+    for (Py_ssize_t i = 0; i < forms->count; i++) {
+        uint64_t cost = 0;
+        if (all_fit(&forms->forms[i], arguments, count, &cost)) {
+            return likely(cost == 0) ? 1 : charged(unpickler, cost);
+        }
     }
     int result = forms->count == FORMS_ANY;
     for (Py_ssize_t i = 0; result == 0 && i < forms->count; i++) {

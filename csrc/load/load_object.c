@@ -114,15 +114,38 @@ pass_taker(struct unpickler *unpickler, PyObject **arguments)
                    : 0;
 }
 
-/* True if calling the callable is its __new__ alone: a type of C whose __init__ is object's, which
-   does nothing behind another __new__ than object's. */
+/* True if calling the callable is what type's __call__ makes of it. */
 static int
-is_made_by_new(PyObject *callable)
+is_called_by_type(PyObject *callable)
 {
-    PyTypeObject *type = (PyTypeObject *)callable;
-    return PyType_CheckExact(callable) && PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)
-           && type->tp_init == PyBaseObject_Type.tp_init && type->tp_new != NULL
-           && type->tp_new != PyBaseObject_Type.tp_new && type != &PyType_Type;
+    return PyType_Check(callable) && Py_TYPE(callable)->tp_call == PyType_Type.tp_call
+           && callable != (PyObject *)&PyType_Type && ((PyTypeObject *)callable)->tp_new != NULL;
+}
+
+/* True if the __init__ does nothing behind the __new__: object's behind another one, and that of
+   exceptions, which sets the args that are set. */
+static int
+is_done_by_new(PyTypeObject *type)
+{
+    PyTypeObject *base = (PyTypeObject *)PyExc_BaseException;
+    return (type->tp_init == base->tp_init && type->tp_new == base->tp_new)
+           || (type->tp_init == PyBaseObject_Type.tp_init
+               && type->tp_new != PyBaseObject_Type.tp_new);
+}
+
+/* What type's __call__ does with a class; strong or NULL.  Runs Python code. */
+static PyObject *
+call_by_type(PyTypeObject *type, PyObject *arguments)
+{
+    PyObject *object = type->tp_new(type, arguments, NULL);
+    if (object == NULL || !PyObject_TypeCheck(object, type)) {
+        return object;
+    }
+    initproc init = Py_TYPE(object)->tp_init;
+    if (init != NULL && !is_done_by_new(Py_TYPE(object)) && init(object, arguments, NULL) < 0) {
+        Py_CLEAR(object);
+    }
+    return object;
 }
 
 /* The function of Python that its type has for a call; borrowed, or NULL. */
@@ -157,9 +180,8 @@ call_off_stack(struct unpickler *unpickler, PyObject *callable, PyObject **argum
     }
     PyObject *object = NULL, *tuple = take_tuple(unpickler, arguments);
     if (tuple != NULL) {
-        object = is_made_by_new(callable)
-                     ? ((PyTypeObject *)callable)->tp_new((PyTypeObject *)callable, tuple, NULL)
-                     : PyObject_Call(callable, tuple, NULL);
+        object = is_called_by_type(callable) ? call_by_type((PyTypeObject *)callable, tuple)
+                                             : PyObject_Call(callable, tuple, NULL);
     }
     Py_XDECREF(tuple);
     return object;

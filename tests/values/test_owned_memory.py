@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from fastcopyreg import _core  # noqa: F401
+pytest.importorskip("fastcopyreg._core")
 
 pytestmark = pytest.mark.core
 

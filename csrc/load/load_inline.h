@@ -161,6 +161,9 @@ load_long_binput(struct unpickler *unpickler)
     }
     uint64_t index = read_little_endian(bytes, 4);
     if (unlikely(index > PY_SSIZE_T_MAX)) { /* with 32 bits */
+        if (load_reach(unpickler) < 1) {
+            return load_underflow(unpickler);
+        }
         PyErr_SetString(PyExc_ValueError, "negative LONG_BINPUT argument");
         return -1;
     }

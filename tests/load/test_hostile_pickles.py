@@ -89,7 +89,10 @@ def test_lengths_are_not_believed(name, way):
     assert grown < (64 << 20)
     outcome = outcome_in_little_memory if name in TAKES_ALL else loading.outcome
     standard = in_child(outcome, lambda: attempt(loading.STANDARD))
-    if isinstance(standard, Crash) or standard[1] is MemoryError:
+    # On 32 bits there is an OverflowError for a length that no bytes can have; ours looks first at
+    # what is there.
+    too_large = name == "binbytes" and sys.maxsize < 2**32
+    if isinstance(standard, Crash) or standard[1] is MemoryError or too_large:
         assert ours[0] in ("raised", "loaded")
     else:
         assert ours == standard

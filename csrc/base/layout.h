@@ -224,6 +224,19 @@ layout_unmade_values(PyObject *object, PyTypeObject *type)
 #endif
 }
 
+/* Says that the values, of which none is there, are not the instance's any more, as it has got a
+   dict: from 3.13 on attributes are looked for in values that are valid before any dict, and
+   PyObject_GenericSetDict() of 3.13.0 leaves them so. */
+ALWAYS_INLINE void
+layout_values_end(struct layout_values *values)
+{
+#if VALUES_KIND == VALUES_INLINE
+    values->valid = 0;
+#else
+    (void)values;
+#endif
+}
+
 /* The __dict__ of an instance of a type with a managed dict if it was made; borrowed, or
    NULL.  For instances that have no unmade values. */
 ALWAYS_INLINE PyObject *

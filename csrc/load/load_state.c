@@ -318,6 +318,9 @@ store_dict(PyObject *object, const struct load_shape *shape, PyObject **pairs)
         return made;
     }
     int set = PyObject_GenericSetDict(object, dict, NULL);
+    if (set == 0) {
+        layout_values_end(values);
+    }
     for (int i = 0; set < 0 && i < shape->count; i++) {
         pairs[2 * i + 1] = Py_NewRef(Py_None); /* the stack's were moved */
     }

@@ -229,7 +229,8 @@ def test_what_is_there_is_not_looked_up(name):
     data = pickle.dumps(found)
     between = fastcopyreg._core.plan_counts()
     assert between[0] - before[0] == 2 * PLANS_ARE_ON
-    if name.startswith("Stored"):
+    # On 3.13 instances that have slots have no values for what is in their __dict__.
+    if name == "Stored" or (name == "StoredBoth" and sys.version_info[:2] != (3, 13)):
         pickle.loads(data)
         assert fastcopyreg._core.plan_counts()[1] - between[1] == 2 * PLANS_ARE_ON
 

@@ -261,7 +261,9 @@ def test_they_are_run_as_plans(line):
         verdict = compiler.compile_setstate(getattr(MODULE, name).__setstate__)
         assert isinstance(verdict, compiler.ReducerPlan), verdict
         read(name, state)
-        assert made_by_plan(name, state) == int(PLANS_ARE_ON), name
+        # On 3.13 instances that have slots have no values for what is in their __dict__.
+        if name != "Asked" or sys.version_info[:2] != (3, 13):
+            assert made_by_plan(name, state) == int(PLANS_ARE_ON), name
 
 
 @pytest.mark.parametrize("line", CALLED)

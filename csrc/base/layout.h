@@ -395,6 +395,11 @@ layout_unmade_values(PyObject *Py_UNUSED(object), PyTypeObject *Py_UNUSED(type))
     return NULL;
 }
 
+ALWAYS_INLINE void
+layout_values_end(struct layout_values *Py_UNUSED(values))
+{
+}
+
 ALWAYS_INLINE PyObject *
 layout_made_dict(PyObject *Py_UNUSED(object))
 {

@@ -10,6 +10,7 @@ same sources compiled by the same counts give the same file.
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from os import cpu_count, environ, makedirs, path, sep
+from platform import machine
 from shlex import split
 from shutil import copyfile, copytree, rmtree
 from subprocess import DEVNULL, run
@@ -25,6 +26,10 @@ GNU = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-semantic-interposition", 
 # What the interpreter was compiled with, and CFLAGS in the environment take the place of.
 GNU += ["-fno-strict-overflow", *([] if get_config_var("Py_DEBUG") else ["-DNDEBUG"])]
 COUNTED = ["-fprofile-partial-training", "-flto=auto", "-fno-fat-lto-objects"]
+# What was seldom counted is compiled to be small, and GCC 12 writes copies in line there that are
+# half as fast as the library's: of the megabytes, which come seldom.
+if machine() in ("x86_64", "AMD64", "i386", "i686"):
+    COUNTED += ["-mstringop-strategy=libcall"]
 
 # What pickles nested objects: from 3.14 the depth that the stack allows for is what their frames
 # take, and compiling over all files makes them larger (tests/dump/test_pickler_recursion.py).

@@ -642,13 +642,9 @@ take_as(struct reader *reader, size_t size, bytes_maker make)
 {
     size_t there = (size_t)(reader->end - reader->at);
     if (likely(size <= there && there > 0)) {
-        /* The one byte of a bytes object would be shared.  Others the library copies: here the
-           compiler would write a copy for short ones in line, and take it for all. */
-        PyObject *bytes = make(size == 1 ? NULL : (const char *)reader->at, (Py_ssize_t)size);
+        PyObject *bytes = make(NULL, (Py_ssize_t)size);
         if (bytes != NULL) {
-            if (size == 1) {
-                *memory_of(bytes) = (char)*reader->at;
-            }
+            memcpy(memory_of(bytes), reader->at, size);
             reader->at += size;
         }
         return bytes;

@@ -2,6 +2,7 @@
 #ifndef FASTCOPYREG_DUMP_SAVE_SCALARS_H
 #define FASTCOPYREG_DUMP_SAVE_SCALARS_H
 
+#include "base/atom.h"
 #include "dump/save.h"
 
 char *save_long_large(struct pickler *pickler, PyObject *integer, char *out);
@@ -146,9 +147,7 @@ save_is_unique(struct pickler *pickler, PyObject *object)
 ALWAYS_INLINE int
 save_is_scalar(PyObject *object)
 {
-    PyTypeObject *type = Py_TYPE(object);
-    return type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type
-           || object == Py_None || type == &PyBool_Type;
+    return is_atom(object);
 }
 
 #endif

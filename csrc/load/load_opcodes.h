@@ -103,4 +103,8 @@ enum opcode_shape {
 
 #define LOAD_OPCODES(V) LOAD_OPCODES_INLINE(V) LOAD_OPCODES_CALLED(V)
 
+/* The shape of each opcode, 0 of those that are none: of an array of 256. */
+#define LOAD_SHAPE_OF(opcode, function, shape) [opcode] = shape,
+#define LOAD_SHAPES {LOAD_OPCODES(LOAD_SHAPE_OF)}
+
 #endif

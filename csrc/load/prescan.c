@@ -209,14 +209,12 @@ struct stretch {
     size_t puts;
 };
 
-#define SHAPE_OF(opcode, function, shape) [opcode] = shape,
-
 /* The size of the argument that may differ, behind `fixed` bytes that may not; -1 if the opcode
    is none that a stretch may have. */
 ALWAYS_INLINE Py_ssize_t
 free_argument(const unsigned char *at, const unsigned char *end, Py_ssize_t *fixed)
 {
-    static const unsigned char shapes[256] = {LOAD_OPCODES(SHAPE_OF)};
+    static const unsigned char shapes[256] = LOAD_SHAPES;
     unsigned char shape = shapes[*at];
     *fixed = 1;
     switch (shape) {

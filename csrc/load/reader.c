@@ -3,7 +3,7 @@
 
 #include "load/load_memo.h"
 #include "load/plain_file.h"
-#include "load/room.h"
+#include "load/read_target.h"
 
 enum {
     /* The size that peek() is asked for. */
@@ -11,8 +11,6 @@ enum {
     /* No more than this is allocated at once on the word of the pickle; after that, as
        much again as has arrived. */
     FIRST_CHUNK_SIZE = 1024 * 1024,
-    /* Memory that others may change is copied up to this size. */
-    LARGEST_COPY = 1024 * 1024,
     /* From this size on, bytes read ahead are given back when they have been read again. */
     LEAST_TRIM = 1 << 15,
     /* Of windows that are read beyond what was asked for. */
@@ -24,81 +22,6 @@ static size_t
 smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
-}
-
-/* ---- the memory that readinto() fills ----------------------------------- */
-
-/* readinto() is handed a memoryview, which the file may keep.  The view therefore
-   belongs to an object of its own, which owns the memory: a kept view stays valid, and
-   as its use is counted here, no holder of one can change the bytes that were read. */
-typedef struct {
-    PyObject_HEAD PyObject *owner; /* a bytes or bytearray object */
-    char *memory;
-    Py_ssize_t size;
-    Py_ssize_t views;
-} ReadTargetObject;
-
-static int
-target_getbuffer(PyObject *self, Py_buffer *view, int flags)
-{
-    ReadTargetObject *target = (ReadTargetObject *)self;
-    if (PyBuffer_FillInfo(view, self, target->memory, target->size, 0, flags) < 0) {
-        return -1;
-    }
-    target->views++;
-    return 0;
-}
-
-static void
-target_releasebuffer(PyObject *self, Py_buffer *Py_UNUSED(view))
-{
-    ((ReadTargetObject *)self)->views--;
-}
-
-static void
-target_dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    Py_DECREF(((ReadTargetObject *)self)->owner);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static PyType_Slot target_slots[] = {
-    {Py_tp_dealloc, target_dealloc},
-    {Py_bf_getbuffer, target_getbuffer},
-    {Py_bf_releasebuffer, target_releasebuffer},
-    {0, NULL},
-};
-
-static PyType_Spec target_spec = {
-    .name = "fastcopyreg._core.ReadTarget",
-    .basicsize = sizeof(ReadTargetObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = target_slots,
-};
-
-int
-reader_setup(PyObject *module)
-{
-    struct core_state *state = core_state_of_module(module);
-    PyObject *type = PyType_FromModuleAndSpec(module, &target_spec, NULL);
-    state->load->read_target_type = (PyTypeObject *)type;
-    return type == NULL ? -1 : 0;
-}
-
-/* A new target over `size` bytes inside `owner`, or NULL. */
-static ReadTargetObject *
-target_new(struct core_state *state, PyObject *owner, char *memory, size_t size)
-{
-    PyTypeObject *type = state->load->read_target_type;
-    ReadTargetObject *target = (ReadTargetObject *)type->tp_alloc(type, 0);
-    if (target != NULL) {
-        target->owner = Py_NewRef(owner);
-        target->memory = memory;
-        target->size = (Py_ssize_t)size;
-    }
-    return target;
 }
 
 /* ---- the file ----------------------------------------------------------- */
@@ -164,9 +87,7 @@ reader_show_bytes(struct reader *reader, PyObject *bytes, size_t size)
     reader->end = reader->skipped = reader->at + size;
 }
 
-/* Makes a bytes-like object the window, all of which the file has left behind.  Its
-   size, or -1 with an exception. */
-static Py_ssize_t
+Py_ssize_t
 reader_set_window(struct reader *reader, PyObject *input)
 {
     if (likely(PyBytes_CheckExact(input))) {
@@ -205,103 +126,6 @@ reader_grow_copy(struct reader *reader, size_t size)
         reader->copy_capacity = size;
     }
     return copy != NULL;
-}
-
-/* True if the memory of the window is a bytes object's. */
-static int
-shows_bytes(const Py_buffer *window)
-{
-    PyObject *owner = window->obj;
-    if (owner != NULL && PyMemoryView_Check(owner)) {
-        owner = PyMemoryView_GET_BASE(owner);
-    }
-    return owner != NULL && PyBytes_CheckExact(owner);
-}
-
-/* Loads from where the bytes lie, and not from the copy, of which nothing has been taken. */
-void
-reader_leave_copy(struct reader *reader)
-{
-    reader->at = reader->start = reader->window.buf;
-    reader->end = reader->skipped = reader->at + reader->window.len;
-    reader->is_fixed = 0;
-    PyMem_Free(reader->copy);
-    reader->copy = NULL;
-    reader->copy_capacity = 0;
-}
-
-int
-reader_open_memory(struct reader *reader, PyObject *input)
-{
-    reader->most = UINT64_MAX;
-    if (PyBytes_CheckExact(input)) {
-        reader_show_bytes(reader, input, (size_t)PyBytes_GET_SIZE(input));
-        reader->is_fixed = 1;
-        return 0;
-    }
-    Py_ssize_t size = reader_set_window(reader, input);
-    if (size < 0) {
-        return -1;
-    }
-    reader->is_fixed = shows_bytes(&reader->window);
-    if (!reader->is_fixed && 0 < size && size <= LARGEST_COPY
-        && reader_reserve_copy(reader, (size_t)size)) {
-        reader->at = reader->start = memcpy(reader->copy, reader->at, (size_t)size);
-        reader->end = reader->skipped = reader->at + size;
-        reader->is_fixed = 1;
-    }
-    return 0;
-}
-
-/* Takes the methods of the file's type where the file is of io and has no attributes that could
-   hide them, so that none has to be bound.  1, or 0 and nothing taken.  Runs no Python code. */
-static int
-open_plain_file(struct reader *reader, PyObject *file)
-{
-    struct core_strings *str = &reader->state->str;
-    PyTypeObject *type = Py_TYPE(file);
-    int buffered = file_is_exactly(file, "_io.BufferedReader");
-    int mapped = file_is_exactly(file, "mmap.mmap");
-    if (!HAS_GIL || !(buffered || mapped || file_is_exactly(file, "_io.BytesIO"))
-        || !file_has_few_attributes(file, 0)) {
-        return 0;
-    }
-    reader->file = Py_NewRef(file);
-    reader->read = Py_XNewRef(type_lookup(type, str->read));
-    reader->readinto = Py_XNewRef(type_lookup(type, str->readinto));
-    reader->readline = Py_XNewRef(type_lookup(type, str->readline));
-    reader->peek = buffered ? Py_XNewRef(type_lookup(type, str->peek)) : NULL;
-    reader->seek =
-        buffered || ALLOCATION_COLLECTS ? NULL : Py_XNewRef(type_lookup(type, str->seek));
-    reader->next_beyond = 0;
-    if (reader->read != NULL && (mapped || reader->readinto != NULL) && reader->readline != NULL) {
-        return 1;
-    }
-    reader_close(reader);
-    return 0;
-}
-
-int
-reader_open_file(struct reader *reader, PyObject *file)
-{
-    struct core_strings *str = &reader->state->str;
-    reader->most = UINT64_MAX;
-    if (open_plain_file(reader, file)) {
-        return 0;
-    }
-    if (PyObject_GetOptionalAttr(file, str->peek, &reader->peek) < 0
-        || PyObject_GetOptionalAttr(file, str->readinto, &reader->readinto) < 0
-        || PyObject_GetOptionalAttr(file, str->read, &reader->read) < 0
-        || PyObject_GetOptionalAttr(file, str->readline, &reader->readline) < 0) {
-        reader_close(reader);
-        return -1;
-    }
-    if (reader->readline == NULL || reader->read == NULL) {
-        PyErr_SetString(PyExc_TypeError, "file must have 'read' and 'readline' attributes");
-        reader_close(reader);
-        return -1;
-    }
-    return 0;
 }
 
 void
@@ -535,12 +359,12 @@ fill_from_file(struct reader *reader, PyObject *owner, char *memory, size_t size
     if (!file_trusts_readinto(reader)) {
         memset(memory, 0, size); /* old contents are shown to no caller, whatever the file says */
     }
-    ReadTargetObject *target = target_new(reader->state, owner, memory, size);
+    PyObject *target = read_target_new(reader->state, owner, memory, size);
     if (target == NULL) {
         return -1;
     }
-    Py_ssize_t count = call_readinto(reader, (PyObject *)target);
-    *kept |= target->views > 0 || Py_REFCNT(target) > 1;
+    Py_ssize_t count = call_readinto(reader, target);
+    *kept |= read_target_is_kept(target);
     Py_DECREF(target);
     if (count < 0) {
         return -1;

@@ -72,19 +72,6 @@ struct reader {
     struct core_state *state;
 };
 
-/* Takes the methods of a file.  0, or -1 with an exception and nothing taken.  Runs
-   Python code. */
-int reader_open_file(struct reader *reader, PyObject *file);
-
-/* Reads from a bytes-like object, which is held until the reader is closed.  Others than bytes and
-   a view of bytes are copied up to a size, so that nobody can change what is read.  0, or -1 with
-   an exception.  May run Python code. */
-int reader_open_memory(struct reader *reader, PyObject *input);
-
-/* Loads what reader_open_memory() has copied from where it lies, since a prescan gains nothing;
-   the memory of the copy is free. */
-void reader_leave_copy(struct reader *reader);
-
 /* Makes room for a copy, in which nothing is kept.  1, or 0 without memory. */
 int reader_reserve_copy(struct reader *reader, size_t size);
 
@@ -100,6 +87,10 @@ int reader_peek(struct reader *reader, size_t size);
 
 /* Makes bytes the window up to `size` of them, which the file has left behind. */
 void reader_show_bytes(struct reader *reader, PyObject *bytes, size_t size);
+
+/* Makes a bytes-like object the window, all of which the file has left behind.  Its
+   size, or -1 with an exception. */
+Py_ssize_t reader_set_window(struct reader *reader, PyObject *input);
 
 /* Releases the window and the file; keeps nothing but memory. */
 void reader_close(struct reader *reader);
@@ -204,8 +195,5 @@ reader_finish(struct reader *reader)
 
 /* Raises UnpicklingError "pickle data was truncated"; -1. */
 int reader_truncated(struct reader *reader);
-
-/* Adds the type through which readinto() is shown memory.  0, or -1 with an exception. */
-int reader_setup(PyObject *module);
 
 #endif

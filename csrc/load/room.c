@@ -2,7 +2,7 @@
 #include "load/room.h"
 
 #include "load/load_equal.h"
-#include "load/reader.h"
+#include "load/read_target.h"
 #include "load/safe_functions.h"
 #include "load/unpickler.h"
 
@@ -15,7 +15,7 @@ setup_load(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
-    return reader_setup(module) < 0 || load_equal_setup(module) < 0
+    return read_target_setup(module) < 0 || load_equal_setup(module) < 0
                    || unpickler_type_setup(module) < 0 || unpickler_setup(module) < 0
                    || safe_setup(module) < 0
                ? -1

@@ -1,5 +1,6 @@
 /* load and loads: see unpickler.h. */
 #include "load/unpickler.h"
+#include "load/reader_open.h"
 
 #include "load/load_names.h"
 #include "load/load_one.h"

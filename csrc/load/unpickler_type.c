@@ -4,6 +4,7 @@
    one call at a time use it: a call that comes in between, from a find_class() or another thread,
    gets RuntimeError. */
 #include "load/unpickler.h"
+#include "load/reader_open.h"
 #include "load/room.h"
 
 typedef struct {

@@ -3,6 +3,7 @@
 
 #include "base/layout.h"
 #include "base/walk.h"
+#include "plans/plan_filter.h"
 #include "plans/plan_lookup.h"
 
 /* Plans of hooks are short; a longer one is not followed.  The compiler follows no more calls than

@@ -228,10 +228,6 @@ plan_lookup_attribute(struct core_state *state, PyObject *owner, PyObject *name)
     if (!PyModule_CheckExact(owner) && !PyType_Check(owner)) {
         return attribute_of_instance(state, owner, name);
     }
-    if (PyType_Check(owner)
-        && (name == state->str.name || name == state->str.qualname || name == state->str.module)) {
-        return NULL;
-    }
     if (read_attribute(state, owner, name, &value) != OUTCOME_DONE) {
         return NULL;
     }

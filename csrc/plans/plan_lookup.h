@@ -7,7 +7,8 @@
 
 #include "base/state.h"
 
-/* owner.name of a module, a class, an instance, or of a method (__func__, __self__). */
+/* owner.name of a module, a class (but for its names, see below), an instance, or of a method
+   (__func__, __self__). */
 PyObject *plan_lookup_attribute(struct core_state *state, PyObject *owner, PyObject *name);
 
 /* The function that owner.name binds to the owner; or, if `is_static`, that a staticmethod of the

@@ -110,7 +110,4 @@ PyObject *read_default(PyObject *function, size_t parameter);
 /* The contents of a closure cell; borrowed, NULL if it is empty. */
 PyObject *read_cell(PyObject *function, size_t index);
 
-/* True if the value is true: 1, 0, or -1 if telling would run code. */
-int read_truth(PyObject *value);
-
 #endif

@@ -1,6 +1,7 @@
 /* Bound plans: see bound.h. */
 #include "types/bound.h"
 
+#include "base/atom.h"
 #include "base/lookup.h"
 #include "base/reduction.h"
 #include "plans/room.h"
@@ -583,10 +584,8 @@ make_atoms(struct core_state *state, struct bound_plan *bound, PyObject *object,
     }
     for (int i = 0; i < bound->size; i++) {
         if (bound->parts[i].place == PART_MADE) {
-            PyTypeObject *type = Py_TYPE(parts->values[i]);
             parts->made |= (uint32_t)1 << i;
-            are_atoms &= type == &PyUnicode_Type || type == &PyLong_Type || type == &PyFloat_Type
-                         || type == &PyBool_Type || parts->values[i] == Py_None;
+            are_atoms &= is_atom(parts->values[i]);
         }
     }
     if (!are_atoms) {

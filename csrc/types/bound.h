@@ -193,12 +193,10 @@ struct bound_parts {
 ALWAYS_INLINE void
 bound_release(const struct bound_parts *parts)
 {
-    for (int i = 0; unlikely(parts->made >> i != 0); i++) {
-        if (parts->made >> i & 1) {
+    uint32_t made = parts->made;
+    for (int i = 0; unlikely(made != 0); i++, made >>= 1) {
+        if (made & 1) {
             Py_DECREF(parts->values[i]);
-        }
-        if (i == BOUND_PARTS_MAX - 1) {
-            break;
         }
     }
 }

@@ -1,6 +1,7 @@
 /* Members of enumerations: see enum_members.h. */
 #include "values/enum_members.h"
 
+#include "base/atom.h"
 #include "base/layout.h"
 #include "base/metaclass.h"
 
@@ -17,15 +18,6 @@ enum_members_may_be_of(struct core_state *state, PyTypeObject *type)
     return unlikely(Py_TYPE((PyObject *)type)->tp_call != PyType_Type.tp_call)
            && PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)
            && type_lookup(type, state->str.value2member_map) != NULL;
-}
-
-/* True if the object is hashed and compared without running code, with others of which the same is
-   true. */
-ALWAYS_INLINE int
-is_atom(PyObject *object)
-{
-    return PyLong_CheckExact(object) || PyUnicode_CheckExact(object) || object == Py_None
-           || PyBool_Check(object) || PyFloat_CheckExact(object);
 }
 
 /* A dict that the class, and not its metaclass, has under a name; borrowed, or NULL. */

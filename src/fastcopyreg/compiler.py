@@ -641,15 +641,9 @@ class _HookReading(_ReducerReading):
 
     def super_of(self, values, frame):
         """``super()`` means the class in the cell ``__class__`` and the first parameter."""
-        if self.resolved(values[0]) is not super:
-            raise Refused("super is not the builtin")
-        self.expect(values[0], super)
-        if len(values) == 1:
-            values = [None, *_implied_by_super(self, frame)]
-        if len(values) != 3:
-            raise Refused("super() of a class alone")
-        self.check_at_hand(*values[1:])
-        return SuperOf(*map(self.plain, values[1:]))
+        given = _given_to_super(self, values, frame)
+        self.check_at_hand(*given)
+        return SuperOf(*map(self.plain, given))
 
     def call(self, callee, arguments, keywords):
         if type(callee) is Method:
@@ -756,35 +750,41 @@ class _HookReading(_ReducerReading):
             frames[-1].stack.append(value)
 
 
-def _implied_by_super(reading, frame):
-    """What ``super()`` without arguments means: the class, and the first parameter."""
-    freevars = frame.unit.code.co_freevars
-    if "__class__" not in freevars or not frame.unit.code.co_argcount:
-        raise Refused("uses super() outside of a class")
-    first = frame.locals[0]
-    if first == ~0:
-        first = reading.parameter(0, frame)
-    return reading.read(CELL, freevars.index("__class__"), frame.number), first
+def _given_to_super(reading, values, frame):
+    """The class and the object of a call of ``super``, which is the first of *values*.
+
+    Without arguments they are the class in the cell ``__class__`` and the first parameter.
+    """
+    called, *given = values
+    if reading.resolved(called) is not super:
+        raise Refused("super is not the builtin")
+    reading.expect(called, super)
+    if not given:
+        freevars = frame.unit.code.co_freevars
+        if "__class__" not in freevars or not frame.unit.code.co_argcount:
+            raise Refused("uses super() outside of a class")
+        first = frame.locals[0]
+        if first == ~0:
+            first = reading.parameter(0, frame)
+        given = reading.read(CELL, freevars.index("__class__"), frame.number), first
+    if len(given) != 2:
+        raise Refused("super() of a class alone")
+    return given
 
 
 def _of_instance(owner, name):
     """What *owner* itself has under *name*, in its ``__dict__`` or a slot; nobody is asked."""
     _, found = _raw_attribute(type(owner), name)
     if type(found) is types.MemberDescriptorType:
-        return found.__get__(owner) if _has_slot(owner, found) else UNKNOWN
+        try:
+            return found.__get__(owner)
+        except AttributeError:  # It is not set.
+            return UNKNOWN
     _, descriptor = _raw_attribute(type(owner), "__dict__")
     if type(descriptor) is not types.GetSetDescriptorType:
         return UNKNOWN
     names = descriptor.__get__(owner)
     return names.get(name, UNKNOWN) if type(names) is dict else UNKNOWN
-
-
-def _has_slot(owner, descriptor):
-    try:
-        descriptor.__get__(owner)
-    except AttributeError:
-        return False
-    return True
 
 
 # How many of the fields of a step are numbers of values, in the plan of a hook.
@@ -1070,14 +1070,10 @@ class _InitReading(_ConstructorReading):
 
     def super_of(self, values, frame):
         """``super()`` means the class in the cell ``__class__`` and the first parameter."""
-        if self.resolved(values[0]) is not super:
-            raise Refused("super is not the builtin")
-        self.expect(values[0], super)
-        if len(values) == 1:
-            values = [None, *_implied_by_super(self, frame)]
-        if len(values) != 3 or not self.is_new(values[2]):
+        cls, owner = _given_to_super(self, values, frame)
+        if not self.is_new(owner):
             raise Refused("super() of another object")
-        return Super(self.expect_class(values[1], self.resolved(values[1])))
+        return Super(self.expect_class(cls, self.resolved(cls)))
 
     def expect_class(self, value, cls):
         """The place of *cls* in the ``__mro__``, which the plan demands that *value* has."""

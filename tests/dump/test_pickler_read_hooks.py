@@ -13,7 +13,8 @@ import types
 import pytest
 
 from support.implementations import OURS, PLANS_ARE_ON, STANDARD, requires_core
-from support.recording import Sink, describe_error
+from support.recording import Sink
+from support.recording import shallow_outcome as outcome
 
 _core = pytest.importorskip("fastcopyreg._core")
 
@@ -140,14 +141,6 @@ def both(scenario):
     for _ in range(3):
         assert scenario(OURS) == expected
     return expected
-
-
-def outcome(function, *args):
-    try:
-        return function(*args)
-    except Exception as error:
-        assert not isinstance(error, RecursionError)
-        return describe_error(error)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -15,7 +15,7 @@ import pytest
 
 from fastcopyreg import bench
 from support.implementations import OURS, PLANS_ARE_ON, STANDARD, requires_core
-from support.recording import describe_error
+from support.recording import shallow_outcome as outcome
 
 _core = pytest.importorskip("fastcopyreg._core")
 
@@ -255,14 +255,6 @@ class Changes:
     def __reduce__(self):
         self.change(self.world)
         return list, ()
-
-
-def outcome(function, *args):
-    try:
-        return function(*args)
-    except Exception as error:
-        assert not isinstance(error, RecursionError)
-        return describe_error(error)
 
 
 @pytest.fixture(autouse=True)

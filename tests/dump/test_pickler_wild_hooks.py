@@ -18,7 +18,7 @@ import types
 import pytest
 
 from support.implementations import OURS, PLANS_ARE_ON, STANDARD, requires_core
-from support.recording import describe_error
+from support.recording import shallow_outcome as outcome
 
 _core = pytest.importorskip("fastcopyreg._core")
 
@@ -651,14 +651,6 @@ def make(implementation, source, file):
     pickler = WORLD.get("Sub", WORLD["Base"])(file)
     WORLD.get("prepare", id)(pickler)
     return pickler
-
-
-def outcome(function, *args):
-    try:
-        return function(*args)
-    except Exception as error:
-        assert not isinstance(error, RecursionError)
-        return describe_error(error)
 
 
 @pytest.fixture(autouse=True)

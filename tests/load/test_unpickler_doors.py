@@ -23,6 +23,7 @@ import zipfile
 
 import pytest
 
+from fastcopyreg import bench
 from fastcopyreg.pickle import UnpicklingError, dumps, loads
 from support import loading
 from support.implementations import PROTOCOLS, requires_core
@@ -746,6 +747,40 @@ def test_large_memory_is_loaded_alike(name, protocol):
         for given in (data, data[:-1] + b"\xff"):
             outcome = both(by_memory(name, given + bytes(1 << 20)))
             assert outcome[0] == ("loaded" if given is data else "raised"), kind
+
+
+PAYLOADS = {
+    "bytes": bytes(200_000),
+    "bytearray": bytearray(200_000),
+    "text": "t" * 200_000,
+    "latin": "\xe9" * 100_000,
+    "pieces": [bytes([number]) * 20_000 for number in range(10)],
+    "in an object": Plain(1, bytes(200_000)),
+    "in an array": array.array("d", bytes(200_000)),
+}
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("kind", ["bytes", "bytearray", "text", "pieces", "in an object"])
+def test_a_payload_is_not_copied(kind):
+    """What others may write to is copied only where that saves more than it costs."""
+    data = bytearray(dumps(PAYLOADS[kind]))
+    modules = ("standard", loading.STANDARD), ("ours", loading.OURS)
+    contenders = [bench.Contender(name, module.loads, (data,)) for name, module in modules]
+    best = 0
+    for _ in range(8):
+        best = max(best, bench.race("loads", *contenders, seconds=0.05).ratio.best)
+        if best >= 0.85:
+            break
+    assert best >= 0.85
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("kind", PAYLOADS)
+def test_a_payload_in_memory_is_loaded_alike(kind, protocol):
+    data = dumps(PAYLOADS[kind], protocol)
+    for given in (data, data[:-1], data[:5000], data[:-1] + b"\xff", data + data):
+        both(by_memory("bytearray", given))
 
 
 @pytest.mark.parametrize("name", ["released", "strided", "text", "number"])

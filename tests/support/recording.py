@@ -271,6 +271,15 @@ def outcome(function, *arguments, **keywords):
         return describe_error(error)
 
 
+def shallow_outcome(function, *arguments):
+    """The same, of what does not nest: a RecursionError is an accident, and no outcome."""
+    try:
+        return function(*arguments)
+    except Exception as error:
+        assert not isinstance(error, RecursionError)
+        return describe_error(error)
+
+
 def frames(exception):
     """The names of functions in the traceback, the harness's own left out."""
     walked = traceback.walk_tb(exception.__traceback__)

@@ -346,6 +346,13 @@ def nested_in_main(bytes_of_stack, later, report):
         report(done)
 
 
+def main_stack():
+    """Bytes that the main thread's stack has grown to, by whatever ran in this process."""
+    with open("/proc/self/status") as file:
+        [line] = [line for line in file if line.startswith("VmStk:")]
+    return int(line.split()[1]) * 1024
+
+
 @release
 @pytest.mark.skipif(SEEN, reason="the interpreter sees to it")
 @pytest.mark.skipif(sys.platform != "linux", reason="as Linux lets stacks grow")
@@ -353,7 +360,8 @@ def nested_in_main(bytes_of_stack, later, report):
 def test_the_limit_of_the_stack_is_asked_anew():
     """The first is well beyond what the test's own process has used, arguments and environment
     included, and the core takes for granted between two looks (GROWTH_UNASKED)."""
-    numbers, status = reported(functools.partial(nested_in_main, 5 << 17, 5 << 18))
+    size = max(5 << 17, 2 * main_stack())
+    numbers, status = reported(functools.partial(nested_in_main, size, 2 * size))
     assert status == 0
     assert numbers[0] > 2000
     assert numbers[1] > 1.5 * numbers[0]

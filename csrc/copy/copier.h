@@ -370,10 +370,10 @@ is_usual_atom(PyObject *object)
            || object == Py_None || type == &PyBool_Type || type == &PyBytes_Type;
 }
 
-/* True if arguments are their own copies: their types are mostly those of the last ones.  Runs no
-   Python code. */
+/* True if the types of all objects are usual for atoms: they are mostly those of the last ones at
+   these places.  Runs no Python code. */
 ALWAYS_INLINE int
-copier_are_atoms(struct copier *copier, PyObject *const *objects, Py_ssize_t count)
+copier_are_usual_atoms(struct copier *copier, PyObject *const *objects, Py_ssize_t count)
 {
     for (Py_ssize_t i = 0; i < count; i++) {
         PyTypeObject **met = &copier->atoms_met[i % ATOMS_MET];
@@ -384,7 +384,15 @@ copier_are_atoms(struct copier *copier, PyObject *const *objects, Py_ssize_t cou
             *met = Py_TYPE(objects[i]);
         }
     }
-    return copier->atoms_hold || (copier_look(copier) && copier->atoms_hold);
+    return 1;
+}
+
+/* True if arguments are their own copies.  Runs no Python code. */
+ALWAYS_INLINE int
+copier_are_atoms(struct copier *copier, PyObject *const *objects, Py_ssize_t count)
+{
+    return copier_are_usual_atoms(copier, objects, count)
+           && (copier->atoms_hold || (copier_look(copier) && copier->atoms_hold));
 }
 
 ALWAYS_INLINE PyObject *

@@ -61,15 +61,9 @@ append_item(PyObject *list, PyObject *item)
 ALWAYS_INLINE int
 is_tuple_of_atoms(struct copier *copier, PyObject *item)
 {
-    if (!PyTuple_CheckExact(item) || !copier->tuples_hold || PyTuple_GET_SIZE(item) > 8) {
-        return 0;
-    }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(item); i++) {
-        if (!is_usual_atom(PyTuple_GET_ITEM(item, i))) {
-            return 0;
-        }
-    }
-    return 1;
+    return PyTuple_CheckExact(item) && copier->tuples_hold && PyTuple_GET_SIZE(item) <= 8
+           && copier_are_usual_atoms(copier, ((PyTupleObject *)item)->ob_item,
+                                     PyTuple_GET_SIZE(item));
 }
 
 ALWAYS_INLINE PyObject *

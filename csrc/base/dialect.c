@@ -60,8 +60,9 @@ probe_batches(PyObject *std_dumps, struct dialect *dialect)
 }
 
 /* A list that grows while it is saved, and an attribute that is assigned: each is refused or not.
-   And a name that leads back through its module, as a builtin function's __self__ does: all its
-   parts are written, or the last one. */
+   A name that leads back through its module, as a builtin function's __self__ does: all its
+   parts are written, or the last one.  And a PickleBuffer whose exporter cannot be asked again:
+   what a class in Python exports (from 3.12 on) is held by an object that gives it once. */
 static const char source_of_probes[] =
     "class Grower:\n"
     "    def __reduce__(self):\n"
@@ -88,7 +89,13 @@ static const char source_of_probes[] =
     "path = 'callable.__self__.callable'\n"
     "pickler.dispatch_table = {type(callable): lambda f: path if f is callable else f.__name__}\n"
     "pickler.dump(callable)\n"
-    "shortening = b'__self__' not in sink.written\n";
+    "shortening = b'__self__' not in sink.written\n"
+    "class Exporter:\n"
+    "    def __buffer__(self, flags):\n"
+    "        return memoryview(b'')\n"
+    "exports = not refuses(lambda: PickleBuffer(Exporter()), TypeError)\n"
+    "holding = not exports or not refuses(lambda: dumps(PickleBuffer(Exporter()), 5), "
+    "TypeError)\n";
 
 /* Runs the source with `dumps` and `Pickler` at hand; a new dict of its globals, or NULL. */
 static PyObject *
@@ -138,6 +145,9 @@ probe_by_source(PyObject *Py_UNUSED(std_dumps), struct dialect *dialect)
     }
     if (result == 0) {
         result = read_answer(globals, "shortening", &dialect->shortens_way_back);
+    }
+    if (result == 0) {
+        result = read_answer(globals, "holding", &dialect->buffers_are_held);
     }
     /* The class and its methods hold the globals, which hold the class. */
     PyDict_Clear(globals);

@@ -23,6 +23,9 @@ struct dialect {
     /* A dotted name that leads back through the module is written as its last part (before
        3.14). */
     int shortens_way_back;
+    /* A PickleBuffer's memory is that of the view that it holds; its exporter is not asked again
+       (before 3.14). */
+    int buffers_are_held;
     /* persistent_id cannot be assigned to a Pickler (3.13.0 alone). */
     int persistent_id_read_only;
     /* The protocol that None stands for. */

@@ -353,44 +353,95 @@ ask_in_band(struct pickler *pickler, PyObject *buffer)
     return in_band;
 }
 
+/* Writes what a PickleBuffer is of, as the callback wants it. */
 static char *
-write_view(struct pickler *pickler, PyObject *buffer, Py_buffer *view, char *out)
+write_view(struct pickler *pickler, PyObject *buffer, const char *data, size_t size, int readonly,
+           int in_band, char *out)
 {
-    int in_band = ask_in_band(pickler, buffer);
-    if (in_band < 0) {
-        return NULL;
-    }
-    size_t size = (size_t)view->len;
     if (!in_band) {
         out = write_op(out, OP_NEXT_BUFFER);
-        return view->readonly ? write_op(out, OP_READONLY_BUFFER) : out;
+        return readonly ? write_op(out, OP_READONLY_BUFFER) : out;
     }
-    if (view->readonly) {
-        return write_bytes_payload(pickler, buffer, view->buf, size, 0, out);
+    if (readonly) {
+        return write_bytes_payload(pickler, buffer, data, size, 0, out);
     }
-    return write_bytearray_payload(pickler, buffer, view->buf, size, 0, out);
+    return write_bytearray_payload(pickler, buffer, data, size, 0, out);
+}
+
+/* 0, or -1 with the exception that the view is not of one piece. */
+static int
+check_one_piece(struct pickler *pickler, const Py_buffer *view)
+{
+    if (view->suboffsets == NULL && PyBuffer_IsContiguous(view, 'A')) {
+        return 0;
+    }
+    PyErr_SetString(pickler->state->stdlib.pickling_error,
+                    "PickleBuffer can not be pickled when pointing to a non-contiguous buffer");
+    return -1;
+}
+
+/* The view that a buffer holds, if its exporter cannot be asked for another and need not:
+   borrowed, and gone once foreign code releases the buffer.  NULL without an exception if it is
+   not so. */
+static const Py_buffer *
+view_held_alone(struct pickler *pickler, PyObject *buffer)
+{
+    if (!pickler->state->dialect.buffers_are_held) {
+        return NULL;
+    }
+    const Py_buffer *view = PyPickleBuffer_GetBuffer(buffer);
+    if (view == NULL) {
+        PyErr_Clear(); /* It was released, which whoever asks for its memory is told. */
+        return NULL;
+    }
+    return PyObject_CheckBuffer(view->obj) ? NULL : view;
+}
+
+/* The callback may release the buffer, and so may a file that is written to: what is written is
+   read from a copy that is made between the two. */
+static char *
+save_held_view(struct pickler *pickler, PyObject *buffer, const Py_buffer *view, char *out)
+{
+    if (check_one_piece(pickler, view) < 0) {
+        return NULL;
+    }
+    int readonly = view->readonly, in_band = ask_in_band(pickler, buffer);
+    if (in_band <= 0) {
+        return in_band < 0 ? NULL : write_view(pickler, buffer, NULL, 0, readonly, 0, out);
+    }
+    view = PyPickleBuffer_GetBuffer(buffer);
+    PyObject *bytes = view == NULL ? NULL : PyBytes_FromStringAndSize(view->buf, view->len);
+    if (bytes == NULL) {
+        return NULL;
+    }
+    out = write_view(pickler, buffer, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes),
+                     readonly, 1, out);
+    Py_DECREF(bytes);
+    return out;
 }
 
 char *
 save_picklebuffer(struct pickler *pickler, PyObject *buffer, char *out)
 {
-    PyObject *error = pickler->state->stdlib.pickling_error;
     if (pickler->protocol < 5) {
-        PyErr_SetString(error, PICKLE_BUFFER_ERROR);
+        PyErr_SetString(pickler->state->stdlib.pickling_error, PICKLE_BUFFER_ERROR);
         return NULL;
+    }
+    if (save_foreign(pickler) < 0) {
+        return NULL;
+    }
+    const Py_buffer *held = view_held_alone(pickler, buffer);
+    if (held != NULL) {
+        return save_held_view(pickler, buffer, held, out);
     }
     Py_buffer view;
-    if (save_foreign(pickler) < 0 || PyObject_GetBuffer(buffer, &view, PyBUF_FULL_RO) != 0) {
+    if (PyObject_GetBuffer(buffer, &view, PyBUF_FULL_RO) != 0) {
         return NULL;
     }
-    if (view.suboffsets != NULL || !PyBuffer_IsContiguous(&view, 'A')) {
-        PyErr_SetString(error, "PickleBuffer can not be pickled when "
-                               "pointing to a non-contiguous buffer");
-        out = NULL;
-    }
-    else {
-        out = write_view(pickler, buffer, &view, out);
-    }
+    int in_band = check_one_piece(pickler, &view) < 0 ? -1 : ask_in_band(pickler, buffer);
+    out = in_band < 0 ? NULL
+                      : write_view(pickler, buffer, view.buf, (size_t)view.len, view.readonly,
+                                   in_band, out);
     PyBuffer_Release(&view);
     return out;
 }

@@ -3,6 +3,7 @@
 import array
 import io
 import pickle as std_pickle
+import sys
 
 import pytest
 
@@ -207,6 +208,16 @@ def released():
     return buffer
 
 
+class Exporter:
+    """Its `__buffer__`, which is asked from 3.12 on, gives memory that another object owns."""
+
+    def __init__(self, memory):
+        self.memory = memory
+
+    def __buffer__(self, flags):
+        return memoryview(self.memory)
+
+
 BUFFERS = {
     "bytes": lambda: std_pickle.PickleBuffer(b"bytes"),
     "empty": lambda: std_pickle.PickleBuffer(b""),
@@ -230,7 +241,13 @@ BUFFERS = {
         std_pickle.PickleBuffer(bytearray(FRAME)),
     ],
     "in reduction": lambda: Holding(std_pickle.PickleBuffer(b"held")),
+    "exported": lambda: std_pickle.PickleBuffer(Exporter(bytearray(b"exported"))),
+    "exported for reading": lambda: std_pickle.PickleBuffer(Exporter(b"exported")),
+    "exported pieces": lambda: std_pickle.PickleBuffer(Exporter(strided())),
+    "large exported": lambda: [std_pickle.PickleBuffer(Exporter(bytearray(FRAME))), 1],
 }
+if sys.version_info < (3, 12):
+    BUFFERS = {name: make for name, make in BUFFERS.items() if "exported" not in name}
 SHARED = b"one object"
 # A callback may release a buffer that is then written: what it was of must still be there.
 HELD = bytearray(b"held")

@@ -38,6 +38,26 @@ class Verdict:
         return f"{self.figure} {self.measured:.2f} {sign} {self.floor:g}"
 
 
+JUDGED_FROM = 100_000
+"""Peaks of memory are judged where the standard library's is of so many bytes or more: what a
+small one takes is kept for the next."""
+
+SLACK, SHARE = 4096, 0.02
+"""What may be above: the objects of a call, and a share of the whole, since a prescan has a byte
+for each number of the memo, and the last part of what was read ahead is held to the end."""
+
+LITTLE = 200
+"""Objects that a process meets before memory is counted: enough for plans to be read."""
+
+
+def judge_memory(standard: int, ours: int, floor: float) -> list[Verdict]:
+    """A verdict on peaks of memory that are large enough: the standard library's, with what may be
+    above it, over ours."""
+    if standard < JUDGED_FROM:
+        return []
+    return [Verdict(floor, (standard + SLACK + standard * SHARE) / max(ours, 1), "memory")]
+
+
 class Floors:
     """The file's contents, for one Python version."""
 

@@ -37,17 +37,7 @@ import fastcopyreg.compiler  # It is loaded once a process: no part of what a ca
 import fastcopyreg.copy
 import fastcopyreg.pickle
 from fastcopyreg.bench import peak_memory
-from floors import Floors
-
-LITTLE = 200
-"""Objects that a process has met before: enough for plans to be read."""
-
-JUDGED_FROM = 100_000
-"""As in race.py: what a small peak takes is kept for the next."""
-
-SLACK, SHARE = 4096, 0.02
-"""What may be above: the objects of a call, and a share of the whole, since a prescan has a byte
-for each number of the memo, and the last part of what was read ahead is held to the end."""
+from floors import JUDGED_FROM, LITTLE, Floors, judge_memory
 
 
 def nest(depth: int) -> list[Any]:
@@ -274,7 +264,7 @@ def swept(kind: str, sizes: Iterable[int] = PIECE_SIZES, highest: int = 3_000_00
 
 def exceeds(standard: int, ours: int, floor: float) -> bool:
     """True if ours takes more than it may."""
-    return standard >= JUDGED_FROM and standard + SLACK + standard * SHARE < ours * floor
+    return not all(verdict.held for verdict in judge_memory(standard, ours, floor))
 
 
 def chosen(only: list[str] | None) -> list[str]:

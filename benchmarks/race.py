@@ -37,17 +37,13 @@ import fastcopyreg._compiler.values  # Loaded once a process: no part of what a 
 import fastcopyreg.compiler
 import operations
 from fastcopyreg.bench import Result, format_ns, peak_memory, race
-from floors import Floors, Verdict
+from floors import LITTLE, Floors, Verdict, judge_memory
 from workloads import BY_NAME, NAMES, WORKLOADS, Workload
 
 PEERS = ("copium", "msgspec", "cloudpickle")
 
 SHORT_SCALE = 0.05
 """The short form's inputs: large enough for several batches of a list."""
-
-MEMORY_BYTES = 100_000
-"""Memory is judged where the standard library's peak is of this size or more: what a small one
-takes is kept for the next."""
 
 WARM_SCALE = 0.01
 
@@ -163,10 +159,10 @@ def peaks(workload: Workload, operation: str, settings: Settings) -> tuple[int, 
         return None
     wanted = operations.OPERATION[operation]
     functions = wanted.functions(workload)
-    held = []
+    held, warm = [], max(WARM_SCALE, LITTLE / workload.count)
     for function in functions:
         for _ in range(2):  # What is kept on the classes and functions when they are first met.
-            function(wanted.argument(workload, min(settings.scale, WARM_SCALE)))
+            function(wanted.argument(workload, min(settings.scale, warm)))
         held.append(peak_memory(function, wanted.argument(workload, settings.scale))[1])
     return None if None in held else tuple(held)
 
@@ -174,10 +170,7 @@ def peaks(workload: Workload, operation: str, settings: Settings) -> tuple[int, 
 def memory_verdicts(peaks: tuple[int, int] | None, settings: Settings) -> list[Verdict]:
     """How the peaks compare: the standard library's over ours."""
     wanted = settings.floors.memory
-    if wanted is None or peaks is None or peaks[0] < MEMORY_BYTES:
-        return []
-    standard, ours = peaks
-    return [Verdict(wanted, standard / max(ours, 1), "memory")]
+    return [] if wanted is None or peaks is None else judge_memory(*peaks, wanted)
 
 
 def chosen(patterns: list[str], wanted: list[str]) -> Iterator[tuple[str, Workload]]:

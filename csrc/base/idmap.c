@@ -20,7 +20,7 @@ make_table(struct idmap *map)
 {
     size_t capacity = map->capacity == 0 ? FIRST_CAPACITY : map->capacity;
     while (capacity < map->count) {
-        capacity *= 4;
+        capacity *= capacity < 4096 ? 4 : 2;
     }
     uint32_t *table =
         map->count < UINT32_MAX ? PyMem_Calloc(2 * capacity, sizeof(uint32_t)) : NULL;
@@ -61,7 +61,7 @@ idmap_find_in_log(struct idmap *map, const void *key)
 int
 idmap_grow(struct idmap *map)
 {
-    size_t room = map->room == 0 ? FIRST_CAPACITY : 4 * map->room;
+    size_t room = map->room == 0 ? FIRST_CAPACITY : idmap_next_room(map->room);
     struct idpair *pairs = PyMem_Realloc(map->pairs, room * sizeof(struct idpair));
     if (pairs == NULL) {
         return -1;

@@ -36,6 +36,14 @@ struct idmap {
    huge call does not slow down the clearing after every small one; the log needs no clearing. */
 enum { IDMAP_KEEP_TABLE = 256, IDMAP_KEEP_PAIRS = 1 << 15 };
 
+/* The room that follows one that is full.  What is large grows by a half, so that a third of it is
+   unused at the most: the standard library's memo must not be the smaller one. */
+ALWAYS_INLINE size_t
+idmap_next_room(size_t room)
+{
+    return room < 4096 ? 4 * room : room + room / 2;
+}
+
 ALWAYS_INLINE size_t
 idmap_hash(const void *key)
 {

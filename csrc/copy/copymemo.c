@@ -67,8 +67,8 @@ return_buffers(struct core_state *state, struct copybuffers *buffers)
 int
 copymemo_grow_pending(struct copybuffers *buffers)
 {
-    size_t capacity =
-        buffers->pending_capacity == 0 ? FIRST_PENDING : 2 * buffers->pending_capacity;
+    size_t capacity = buffers->pending_capacity == 0 ? FIRST_PENDING
+                                                     : idmap_next_room(buffers->pending_capacity);
     void *pending = PyMem_Realloc(buffers->pending, capacity * sizeof(struct copyevent));
     if (pending == NULL) {
         PyErr_NoMemory();
@@ -210,7 +210,8 @@ own_entry(struct copybuffers *buffers, PyObject *source, PyObject *copy)
 static int
 grow_kept(struct copybuffers *buffers)
 {
-    size_t capacity = buffers->kept_capacity == 0 ? FIRST_PENDING : 2 * buffers->kept_capacity;
+    size_t capacity =
+        buffers->kept_capacity == 0 ? FIRST_PENDING : idmap_next_room(buffers->kept_capacity);
     void *kept = PyMem_Realloc(buffers->kept, capacity * sizeof(PyObject *));
     if (kept == NULL) {
         PyErr_NoMemory();

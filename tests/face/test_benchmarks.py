@@ -233,7 +233,7 @@ def test_memory_is_compared(monkeypatch):
         (verdict,) = race.memory_verdicts((standard, ours), settings)
         assert verdict.figure == "memory"
         assert not verdict.held
-    assert race.memory_verdicts((race.MEMORY_BYTES - 1, 1 << 40), settings) == []
+    assert race.memory_verdicts((floors.JUDGED_FROM - 1, 1 << 40), settings) == []
     assert race.peaks(workloads.BY_NAME["one-int"], "loads", settings) is None
 
 
@@ -261,12 +261,29 @@ def test_memory_is_compared(monkeypatch):
 )
 def test_no_door_needs_more_memory_than_there(door, kind, tmp_path):
     """Each has needed more; all are in `make bench`."""
+    import floors
     import peaks
 
     pytest.importorskip("tracemalloc")
     standard, ours = (in_child(peaks.count, door, kind, side, tmp_path) for side in (False, True))
-    assert standard > peaks.JUDGED_FROM
+    assert standard > floors.JUDGED_FROM
     assert not peaks.exceeds(standard, ours, 1.0), (standard, ours)
+
+
+@requires_core
+@pytest.mark.parametrize("scale", (0.4, 0.7, 1.0))
+@pytest.mark.parametrize("workload", ("registered-nested", "registered-state", "value-timezone"))
+def test_no_copy_needs_more_memory_than_there(workload, scale):
+    """Copies that are entered in a memo whose room grows; each has needed more at some size."""
+    import floors
+    import race
+    import workloads
+
+    pytest.importorskip("tracemalloc")
+    settings = race.Settings(1, 10, scale, floors.Floors({"memory": 1.0}), False)
+    counted = race.peaks(workloads.BY_NAME[workload], "deepcopy", settings)
+    (verdict,) = race.memory_verdicts(counted, settings)
+    assert verdict.held, counted
 
 
 @pytest.mark.parametrize("kind", ("bytes", "wide text", "bytearray"))

@@ -457,6 +457,10 @@ take_bytes_beyond(struct reader *reader, size_t size, bytes_maker make)
         memcpy(memory_of(bytes), reader->at, there);
         reader->at = reader->end;
     }
+    /* The file is where the load is.  That so much of the window was used says nothing of the
+       next: it was payload, and much of another would be held beside what is made of it. */
+    reader->is_beyond = 0;
+    reader->next_beyond = 0;
     return grow_from_file(reader, bytes, there, room, size);
 }
 

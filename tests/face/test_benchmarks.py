@@ -250,6 +250,8 @@ def test_memory_is_compared(monkeypatch):
         ("dumps", "pieces"),
         ("load(BytesIO)", "bytearray"),
         ("load(file)", "bytearray"),
+        ("load(BytesIO)", "many bytes"),
+        ("Unpickler", "many bytes"),
         ("Unpickler", "bytearray"),
         ("load(file)", "dict"),
         ("load(file)", "integers"),

@@ -90,8 +90,16 @@ names_in(PyObject *list, Py_ssize_t index, PyObject *dict, const struct wanted *
 PyDoc_STRVAR(find_names_doc,
              "find_names(dicts, objects, /)\n"
              "--\n\n"
-             "Return (index, key, value) for each value in a list of dicts that is\n"
-             "one of a tuple of objects.  What is no exact dict has none.");
+             "Return (index, key, value) for each value in a list of dicts and modules\n"
+             "that is one of a tuple of objects.  What has no exact dict has none.");
+
+/* The dict itself, or that of a module, which is not asked for it; borrowed, or NULL. */
+static PyObject *
+exact_dict_of(PyObject *object)
+{
+    PyObject *dict = PyModule_Check(object) ? PyModule_GetDict(object) : object;
+    return PyDict_CheckExact(dict) ? dict : NULL;
+}
 
 /* A list; NULL with an exception.  May run the collector. */
 static PyObject *
@@ -104,11 +112,11 @@ find_names(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     }
     PyObject *list = fill_wanted(&wanted, args[1]) < 0 ? NULL : PyList_New(0);
     for (Py_ssize_t i = 0; list != NULL && i < PyList_GET_SIZE(args[0]); i++) {
-        PyObject *dict = Py_NewRef(PyList_GET_ITEM(args[0], i));
-        if (PyDict_CheckExact(dict) && names_in(list, i, dict, &wanted) < 0) {
+        PyObject *dict = Py_XNewRef(exact_dict_of(PyList_GET_ITEM(args[0], i)));
+        if (dict != NULL && names_in(list, i, dict, &wanted) < 0) {
             Py_CLEAR(list);
         }
-        Py_DECREF(dict);
+        Py_XDECREF(dict);
     }
     return list;
 }

@@ -10,7 +10,6 @@ holder of names, which shows them as a dict and sets one.
 import gc
 import sys
 import weakref
-from collections import Counter
 from functools import partial
 from itertools import chain
 from types import FunctionType, MethodType, ModuleType
@@ -116,7 +115,8 @@ def find_names(dicts, objects):
     wanted = set(map(id, objects))
     return [
         (index, name, value)
-        for index, names in enumerate(dicts)
+        for index, each in enumerate(dicts)
+        for names in (each if type(each) is dict else namespace_of(each),)
         if type(names) is dict
         for name, value in list(names.items())
         if id(value) in wanted
@@ -176,16 +176,42 @@ def _count(object):
 
 
 def _known_references(originals, places):
-    """Return, by id, how many references to each of the originals are accounted for."""
-    referents = gc.get_referents(*_known_holders(originals))
-    inner = [each for each in referents if type(each) is tuple]
-    inner += [each.values() for each in referents if type(each) is dict and len(each) < _SMALL]
-    known = Counter(map(id, chain(referents, *inner)))
-    dicts = [*_our_dicts(), *map(dict, _SNAPSHOTS)]
-    known.update(id(value) for _, _, value in find_names(dicts, originals))
-    known.update(id(old) for _, _, old, _ in places)
-    known.update(map(id, originals))  # The pairs of the substitutes.
+    """Return, by id, how many references to each of the originals are accounted for.
+
+    What holds some is counted once: a reference that is counted twice would hide another one.
+    Modules count by their names, and those in C also by what they keep to themselves.
+    """
+    modules = {
+        id(each): each for each in list(sys.modules.values()) if issubclass(type(each), ModuleType)
+    }
+    names = find_names([*modules.values(), *map(dict, _SNAPSHOTS)], originals)
+    holders = _by_id(_known_holders(originals))
+    referents = gc.get_referents(*{**modules, **holders}.values())
+    parts = _by_id(gc.get_referents(*holders.values()))
+    for each in modules.keys() & holders.keys():
+        parts.pop(id(namespace_of(modules[each])), None)
+    known = dict.fromkeys(map(id, originals), 1)  # The pairs of the substitutes.
+    counted = chain(
+        referents,
+        *_contents_of_small(parts.values()),
+        [value for _, _, value in names],
+        [old for _, _, old, _ in places],
+    )
+    # Not a Counter: its update() asks the Mapping classes of the whole process what they think.
+    for each in filter(known.__contains__, map(id, counted)):
+        known[each] += 1
     return known
+
+
+def _contents_of_small(objects):
+    tuples = [each for each in objects if type(each) is tuple]
+    return tuples + [
+        list(each.values()) for each in objects if type(each) is dict and len(each) < _SMALL
+    ]
+
+
+def _by_id(objects):
+    return {id(each): each for each in objects}
 
 
 def known_ids(substitutes, places):

@@ -119,10 +119,9 @@ def _globals_found(substitutes):
     and for each such attribute of `AbstractReducer`.
     """
     modules = list(sys.modules.items())
-    namespaces = [namespace_of(module) for _, module in modules]
-    for index, name, old in find_names(namespaces, substitutes.originals()):
+    for index, name, old in find_names([module for _, module in modules], substitutes.originals()):
         key, module = modules[index]
-        names = namespaces[index]
+        names = namespace_of(module)
         if type(key) is not str or type(name) is not str or is_ours(key, names):
             continue
         # A module that is loaded under two names is met twice.

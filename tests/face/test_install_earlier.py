@@ -525,11 +525,28 @@ def test_names_cost_no_call():
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="there the objects are always looked at")
 @pytest.mark.skipif(not _holders._COUNTED, reason="references are not counted here")
 @pytest.mark.parametrize(
-    "modules", ["pickle", "multiprocessing.pool, concurrent.futures.process", "email, shelve"]
+    "before",
+    [
+        pytest.param("import pickle", id="pickle"),
+        pytest.param("import multiprocessing.pool, concurrent.futures.process", id="pools"),
+        pytest.param("import email, shelve", id="email"),
+        # What a module in C keeps to itself, and names that a module with a subclass keeps.
+        pytest.param("import xml.etree.ElementTree, _elementtree", id="a module in C"),
+        pytest.param("from pickle import Pickler; A = type('A', (Pickler,), {})", id="a subclass"),
+        pytest.param(
+            "import pickle; A = type('A', (pickle.Pickler,), {}); B = type('B', A.__bases__, {})",
+            id="subclasses with the same bases",
+        ),
+        pytest.param(
+            "from multiprocessing.reduction import ForkingPickler\nclass A(ForkingPickler): pass",
+            id="a subclass of ForkingPickler",
+        ),
+    ],
 )
-def test_objects_are_looked_at_only_if_somebody_took_something(modules):
+def test_objects_are_looked_at_only_if_somebody_took_something(before):
+    before = textwrap.indent(before, " " * 8).lstrip()
     run(f"""
-        import {modules}
+        {before}
         import copy, pickle
         import fastcopyreg
         from fastcopyreg import _holders
@@ -586,8 +603,10 @@ def test_looking_at_all_objects_costs_no_more_than_the_collectors_own():
 def test_what_is_looked_for_and_among_what():
     core = fastcopyreg._backend.core
     wanted = object()
-    found = core.find_names([{"a": wanted, "b": 1}, None, 3, {}, {2: wanted}], (wanted,))
-    assert found == [(0, "a", wanted), (4, 2, wanted)]
+    module = types.ModuleType("made")
+    module.c = wanted
+    found = core.find_names([{"a": wanted, "b": 1}, None, 3, {}, {2: wanted}, module], (wanted,))
+    assert found == [(0, "a", wanted), (4, 2, wanted), (5, "c", wanted)]
     for arguments in ((), ([],), ((), ()), ([], []), ([], (), ()), ([], (wanted,) * 65)):
         with pytest.raises(TypeError):
             core.find_names(*arguments)
